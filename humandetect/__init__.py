@@ -1,0 +1,54 @@
+"""Find people in images, videos and live cameras.
+
+Importing this package loads nothing heavy: the public names below are fetched when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from humandetect.config import DetectConfig, EngineConfig
+    from humandetect.detector import Detector, open_detector
+    from humandetect.errors import HumanDetectError
+    from humandetect.media.frames import DetectedFrame, Frame
+    from humandetect.pipeline import RunSummary, detect_video
+
+_WHERE = {
+    "DetectConfig": "humandetect.config",
+    "DetectedFrame": "humandetect.media.frames",
+    "Detector": "humandetect.detector",
+    "EngineConfig": "humandetect.config",
+    "Frame": "humandetect.media.frames",
+    "HumanDetectError": "humandetect.errors",
+    "RunSummary": "humandetect.pipeline",
+    "detect_video": "humandetect.pipeline",
+    "open_detector": "humandetect.detector",
+}
+
+__all__ = [
+    "DetectConfig",
+    "DetectedFrame",
+    "Detector",
+    "EngineConfig",
+    "Frame",
+    "HumanDetectError",
+    "RunSummary",
+    "__version__",
+    "detect_video",
+    "open_detector",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'humandetect' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

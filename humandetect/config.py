@@ -1,0 +1,68 @@
+"""Every option and every default, once. The command line translates into these; scripts build them directly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+EngineName = Literal["auto", "openvino", "tensorflow"]
+Device = Literal["auto", "cpu", "gpu"]
+Precision = Literal["auto", "f32", "bf16"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
+
+DEFAULT_MODEL = "human_detection"
+SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Which engine runs which model on what."""
+
+    engine: EngineName = "auto"
+    device: Device = "auto"
+    precision: Precision = "auto"
+    """`auto` is the hardware's best; `f32` is the same in every engine."""
+    model: str = DEFAULT_MODEL
+    """A name in the models folder or in models.config, or a path to a SavedModel or a frozen graph."""
+    models_dir: Path | None = None
+    """Where names are looked up; None: HUMANDETECT_MODELS_DIR, ./models, the packaged copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Which part of a source is read."""
+
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+    limit: int | None = None
+    """Stop after this many frames of each source."""
+    max_megapixels: float = 50.0
+    """Refuse larger pictures from their header, before a byte of pixels is decoded."""
+    open_timeout_seconds: float = 10.0
+    """Live sources must open within this time."""
+    read_timeout_seconds: float = 20.0
+    """Live sources must send a frame within this time, or they have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig:
+    """One run of `detect`."""
+
+    sources: tuple[str, ...]
+    output: Path | None = None
+    """File for one source, folder for several; None writes no picture unless `results` is empty too."""
+    results: tuple[str, ...] = ()
+    """Paths of result files, format by ending; `-` is JSON lines on stdout."""
+    crops: Path | None = None
+    show: bool = False
+    score: float | None = None
+    """People below it are not reported; None: the model's own default."""
+    every: int = 1
+    """Detect each Nth frame and keep the boxes between."""
+    batch: int | None = None
+    """Images per engine call; None: the engine's best."""
+    preset: Preset = "veryfast"
+    """x264's trade of speed against size."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)

@@ -1,0 +1,67 @@
+"""The contract between engines and the rest: what goes in, what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the detector must know of a loaded model."""
+
+    name: str
+    version: str
+    engine: str
+    """Who runs it, for people: `openvino 2026.4.1, CPU, bf16`."""
+    input_hw: tuple[int, int] | None
+    """Images are shrunk to this before they travel; None: the model wants full frames."""
+    max_batch: int | None
+    """Most images a call; None: any number."""
+    parallel: int
+    """Calls at once that help."""
+    best_batch: int
+    """Images per call that the engine is fastest with."""
+    labels: dict[int, str]
+    person_classes: frozenset[int]
+    default_score: float
+    resize: str = "linear"
+    """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawDetections:
+    """An engine's answer for a batch, before thresholds and scaling."""
+
+    xyxy: NDArray[np.float32]
+    """(B, N, 4), 0..1 of the image's width and height."""
+    scores: NDArray[np.float32]
+    """(B, N), 0 where there is no detection."""
+    class_ids: NDArray[np.int32]
+    """(B, N)."""
+
+    def __post_init__(self) -> None:
+        batch, count = self.scores.shape
+        if self.xyxy.shape != (batch, count, 4) or self.class_ids.shape != (batch, count):
+            raise ValueError(
+                f"detections disagree: boxes {self.xyxy.shape}, scores {self.scores.shape}, classes {self.class_ids.shape}"
+            )
+
+
+class Engine(Protocol):
+    """Whatever can run the model."""
+
+    info: ModelInfo
+
+    def infer(self, images: NDArray[np.uint8]) -> RawDetections:
+        """Find objects in (B, H, W, 3) RGB images. Thread-safe; blocks."""
+        ...
+
+    def close(self) -> None:
+        """Free the model; may be called twice."""
+        ...

@@ -1,0 +1,58 @@
+"""Everything that can go wrong, as one family.
+
+HumanDetectError
+├── UsageError            the request makes no sense; nothing was started
+│   └── ModelNotFound     no such model; the message lists what there is
+├── SourceError           an image, video, camera or stream cannot be opened or read
+├── SinkError             a result cannot be written
+├── EngineError           an engine cannot start or run
+│   ├── MissingExtra      the engine's package is not installed; the message has the command to run
+│   ├── DeviceError       the wanted device is not there
+│   └── ModelError        the model is damaged, or this engine cannot take it
+└── Overloaded            the queue is full; try again later
+
+Messages say what was given, what was expected and the likely fix. How an error ends a command
+is decided in `cli.py`, never here.
+"""
+
+from __future__ import annotations
+
+
+class HumanDetectError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UsageError(HumanDetectError):
+    """The request contradicts itself or names something that does not exist."""
+
+
+class ModelNotFound(UsageError):
+    """No model has that name and no model lies at that path."""
+
+
+class SourceError(HumanDetectError):
+    """A source cannot be opened, or ended before its time."""
+
+
+class SinkError(HumanDetectError):
+    """A result cannot be written where it should go."""
+
+
+class EngineError(HumanDetectError):
+    """An engine failed to start or to answer."""
+
+
+class MissingExtra(EngineError):
+    """An optional package is not installed."""
+
+
+class DeviceError(EngineError):
+    """The chosen device cannot be used."""
+
+
+class ModelError(EngineError):
+    """The model is damaged or not one this engine can run."""
+
+
+class Overloaded(HumanDetectError):
+    """More work was offered than the bounded queue may hold."""

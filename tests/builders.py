@@ -1,0 +1,68 @@
+"""Small real things that tests are made of."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import supervision as sv
+
+from humandetect.media.frames import DetectedFrame, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def picture(width: int = 64, height: int = 48, *, shade: int = 0) -> np.ndarray:
+    """A BGR gradient that changes with `shade`, so that frames can be told apart."""
+    row = np.linspace(0, 200, width, dtype=np.uint8)
+    image = np.repeat(row[None, :, None], height, axis=0).repeat(3, axis=2)
+    image[..., 2] = shade % 256
+    return np.ascontiguousarray(image)
+
+
+def frame(index: int = 0, *, width: int = 64, height: int = 48, fps: float = 10, source: str = "clip.mp4") -> Frame:
+    return Frame(picture(width, height, shade=index * 8), index=index, time_seconds=index / fps, source=source)
+
+
+def people(boxes: Sequence[Sequence[float]], scores: Sequence[float] | None = None) -> sv.Detections:
+    if not boxes:
+        return sv.Detections.empty()
+    confidence = np.array(scores if scores is not None else [0.9] * len(boxes), np.float32)
+    return sv.Detections(
+        xyxy=np.array(boxes, np.float32), confidence=confidence, class_id=np.ones(len(boxes), dtype=int)
+    )
+
+
+def detected(index: int = 0, boxes: Sequence[Sequence[float]] = (), **options: object) -> DetectedFrame:
+    return DetectedFrame(frame(index, **options), people(boxes))  # type: ignore[arg-type]
+
+
+def make_clip(
+    path: Path, *, frames: int = 20, fps: int = 10, width: int = 64, height: int = 48, audio: str | None = None,
+    codec: str = "libx264", pix_fmt: str = "yuv420p", gop: int = 5, **options: str,
+) -> Path:
+    """Write a clip; `audio` names a codec for a quiet tone as long as the pictures. Timestamps are frame / fps."""
+    with av.open(str(path), "w", options=options) as out:
+        video = out.add_stream(codec, rate=fps, options={"g": str(gop)} if codec == "libx264" else {})
+        video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        sound = out.add_stream(audio, rate=48000, layout="mono") if audio else None
+        for index in range(frames):
+            image = av.VideoFrame.from_ndarray(picture(width, height, shade=index * 8), format="bgr24")
+            out.mux(video.encode(image))
+            if sound is not None:
+                out.mux(sound.encode(_tone(index, samples=48000 // fps)))
+        out.mux(video.encode(None))
+        if sound is not None:
+            out.mux(sound.encode(None))
+    return path
+
+
+def _tone(index: int, samples: int) -> av.AudioFrame:
+    wave = (np.sin(np.arange(samples) * 0.06) * 3000).astype(np.int16)
+    chunk = av.AudioFrame.from_ndarray(wave[None, :], format="s16", layout="mono")
+    chunk.sample_rate, chunk.pts, chunk.time_base = 48000, index * samples, Fraction(1, 48000)
+    return chunk
