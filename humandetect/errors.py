@@ -9,7 +9,8 @@ HumanDetectError
 │   ├── MissingExtra      the engine's package is not installed; the message has the command to run
 │   ├── DeviceError       the wanted device is not there
 │   └── ModelError        the model is damaged, or this engine cannot take it
-└── Overloaded            the queue is full; try again later
+├── Overloaded            the queue is full; try again later
+└── Closed                work was offered to something that is shutting down
 
 Messages say what was given, what was expected and the likely fix. How an error ends a command
 is decided in `cli.py`, never here.
@@ -56,3 +57,7 @@ class ModelError(EngineError):
 
 class Overloaded(HumanDetectError):
     """More work was offered than the bounded queue may hold."""
+
+
+class Closed(HumanDetectError):
+    """The batcher was closed before this work began."""
