@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EngineName = Literal["auto", "openvino", "tensorflow"]
 Device = Literal["auto", "cpu", "gpu"]

@@ -1,0 +1,123 @@
+"""The checks behind `doctor` and `models check`: decode, infer, encode on the sample, one line each."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humandetect.config import DEFAULT_MODEL, EngineConfig, SourceConfig
+from humandetect.engines import ENGINES, load_engine
+from humandetect.errors import DeviceError, HumanDetectError, MissingExtra
+from humandetect.models import bundled, find_model, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from humandetect.config import Device
+    from humandetect.media.frames import Frame
+
+SAMPLE_FRAMES = 5
+PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried."""
+
+    name: str
+    well: bool
+    detail: str
+    fix: str = ""
+
+
+def check_everything(*, device: Device = "auto") -> Iterator[Check]:
+    """Try decode, every engine and encode on the sample, in the order a video travels."""
+    yield Check("system", True, f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} CPUs")
+    yield Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+    frames: list[Frame] = []
+    yield _try("decode", lambda: _decode_sample(frames), "reinstall humandetect: the sample clip is damaged")
+    yield _try("encode", lambda: _encode(frames), "see the message; free space in the temporary folder?")
+    yield from check_model(DEFAULT_MODEL, models_dir=None, device=device, frames=frames)
+
+
+def check_model(
+    model: str, *, models_dir: Path | None, device: Device = "auto", frames: list[Frame] | None = None
+) -> Iterator[Check]:
+    """Verify a model and run it on the sample with every engine."""
+    folder = find_model(model, models_dir)
+    yield _try(f"model {folder.name}", lambda: (verify(folder), f"version {folder.version}, {folder.path}")[1], "")
+    frames = frames or []
+    if not frames:
+        _decode_sample(frames)
+    for name in ENGINES:
+        config = EngineConfig(engine=name, model=model, models_dir=models_dir, device=device)  # type: ignore[arg-type]
+        yield _check_engine(name, config, frames)
+
+
+def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check:
+    try:
+        return Check(f"engine {name}", True, _infer(config, frames))
+    except MissingExtra as error:
+        # An engine nobody installed is no fault of this installation.
+        return Check(f"engine {name}", True, "not installed (optional)", fix=str(error))
+    except HumanDetectError as error:
+        fix = "use --device cpu or auto" if isinstance(error, DeviceError) else ""
+        return Check(f"engine {name}", False, str(error), fix=fix)
+
+
+def _infer(config: EngineConfig, frames: list[Frame]) -> str:
+    from humandetect.detector import Detector
+
+    start = time.perf_counter()
+    with Detector(load_engine(config)) as detector:
+        loaded = time.perf_counter()
+        people = [len(detector.detect(frame.image)) for frame in frames]
+        each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
+        return (
+            f"{detector.engine.info.engine}: {sum(people)} people in {len(frames)} frames, "
+            f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s"
+        )
+
+
+def _decode_sample(frames: list[Frame]) -> str:
+    from humandetect.media.sources import open_source
+
+    path = bundled("examples/plaza.mp4")
+    with open_source(str(path), SourceConfig(limit=SAMPLE_FRAMES)) as source:
+        frames.extend(source)
+    return f"{len(frames)} frames of {source.info.width}x{source.info.height} from {path}"
+
+
+def _encode(frames: list[Frame]) -> str:
+    import supervision as sv
+
+    from humandetect.media.frames import DetectedFrame, VideoInfo
+    from humandetect.media.video import VideoSink
+
+    height, width = frames[0].image.shape[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "check.mp4"
+        with VideoSink(path, VideoInfo(width=width, height=height)) as sink:
+            for frame in frames:
+                sink.write(DetectedFrame(frame, sv.Detections.empty()))
+        return f"{len(frames)} frames, {path.stat().st_size:,} bytes of H.264"
+
+
+def _try(name: str, action: Callable[[], str], fix: str) -> Check:
+    try:
+        return Check(name, True, action())
+    except (HumanDetectError, OSError) as error:
+        return Check(name, False, str(error), fix=fix)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

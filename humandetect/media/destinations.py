@@ -1,0 +1,96 @@
+"""Where the annotated pictures of a source go, decided and checked before anything is written."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from humandetect.errors import SinkError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def stem_of(name: str) -> str:
+    """Turn a source's name into a file stem: `cam/one.mov` -> `one`, `rtsp://host/live` -> `live`, `0` -> `camera0`."""
+    if name == "-":
+        return "stdin"
+    if name.isascii() and name.isdigit():
+        return f"camera{name}"
+    if "://" in name:
+        parts = urlsplit(name)
+        plain = PurePosixPath(parts.path).stem or parts.hostname or "stream"
+        return re.sub(r"[^\w.-]", "_", plain)
+    return Path(name).stem or "frames"
+
+
+class Destinations:
+    """Hand out one file for each picture or video of a run, never the same one twice, never an input."""
+
+    def __init__(self, output: Path | None, *, several: bool, inputs: Sequence[Path]) -> None:
+        self._output = output
+        self._inputs = inputs
+        self._taken: set[Path] = set()
+        self._is_folder = output is not None and (several or output.is_dir())
+        if output is None:
+            return
+        if self._is_folder:
+            _make_folder(output)
+        else:
+            self._check(output)
+
+    def video(self, name: str) -> Path:
+        """Return the file for a video or live source."""
+        if self._output is not None and not self._is_folder:
+            return self._one_file(self._output, VIDEO_ENDINGS, "a video")
+        return self._free(stem_of(name), ".mp4")
+
+    def image(self, name: str) -> Path:
+        """Return the file for an image; it keeps the image's own format."""
+        if self._output is not None and not self._is_folder:
+            return self._one_file(self._output, IMAGE_ENDINGS, "an image")
+        ending = Path(name).suffix.lower()
+        return self._free(stem_of(name), ending if ending in IMAGE_ENDINGS else ".jpg")
+
+    def _one_file(self, path: Path, endings: tuple[str, ...], what: str) -> Path:
+        if path.suffix.lower() not in endings:
+            raise UsageError(f"cannot write {what} to {str(path)!r}: use one of {', '.join(endings)}")
+        return path
+
+    def _free(self, stem: str, ending: str) -> Path:
+        """Pick the next free name. A chosen folder is the user's: only names of this run count as taken there."""
+        folder, stem = (Path(), f"{stem}_people") if self._output is None else (self._output, stem)
+        names = itertools.chain([f"{stem}{ending}"], (f"{stem}_{number}{ending}" for number in itertools.count(2)))
+        for path in (folder / name for name in names):
+            if path in self._taken or (self._output is None and path.exists()):
+                continue
+            self._check(path)
+            self._taken.add(path)
+            return path
+        raise AssertionError("endless names ended")
+
+    def _check(self, path: Path) -> None:
+        refuse_input(path, self._inputs)
+        if not path.parent.is_dir():
+            raise SinkError(f"cannot write {str(path)!r}: the folder {str(path.parent)!r} does not exist")
+
+
+def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError when `path` is one of the inputs, also through a link."""
+    for source in inputs:
+        same = path.exists() and source.exists() and path.samefile(source)
+        if same or path.absolute() == source.absolute():
+            raise UsageError(f"the output {str(path)!r} is the input: choose another name")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error
