@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -49,7 +48,8 @@ class RawDetections:
         batch, count = self.scores.shape
         if self.xyxy.shape != (batch, count, 4) or self.class_ids.shape != (batch, count):
             raise ValueError(
-                f"detections disagree: boxes {self.xyxy.shape}, scores {self.scores.shape}, classes {self.class_ids.shape}"
+                f"detections disagree: boxes {self.xyxy.shape}, "
+                f"scores {self.scores.shape}, classes {self.class_ids.shape}"
             )
 
 

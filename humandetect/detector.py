@@ -1,0 +1,124 @@
+"""From pictures to people: everything around an engine that does not depend on the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import cv2
+import numpy as np
+
+from humandetect.config import DEFAULT_MODEL, EngineConfig
+from humandetect.engines import load_engine
+from humandetect.engines.base import RawDetections
+from humandetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    import supervision as sv
+    from numpy.typing import NDArray
+
+    from humandetect.config import Device, EngineName, Precision
+    from humandetect.engines.base import Engine
+
+
+class Detector:
+    """Finds people in BGR images with an engine, which it owns and closes."""
+
+    def __init__(self, engine: Engine, *, score: float | None = None) -> None:
+        if score is not None and not 0 <= score <= 1:
+            raise UsageError(f"the score must be within 0 and 1, got {score}")
+        self.engine = engine
+        self.info = engine.info
+        self.score = self.info.default_score if score is None else score
+        self._person_classes = sorted(self.info.person_classes)
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Shrink a BGR image to what the model wants, as RGB; models without a fixed size get it as large as it is."""
+        if self.info.input_hw is not None:
+            shrink = _sample_legacy if self.info.resize == "legacy" else _sample_linear
+            image = shrink(image, self.info.input_hw)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
+
+    def infer(self, prepared: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
+        """Run the engine on prepared images; answers of batch size 1, in order. Thread-safe; blocks."""
+        answers: dict[int, RawDetections] = {}
+        for group in self._groups(prepared):
+            raw = self.engine.infer(np.stack([prepared[index] for index in group]))
+            for row, index in enumerate(group):
+                one = slice(row, row + 1)
+                answers[index] = RawDetections(raw.xyxy[one], raw.scores[one], raw.class_ids[one])
+        return [answers[index] for index in range(len(prepared))]
+
+    def people(self, row: RawDetections, image_hw: tuple[int, int]) -> sv.Detections:
+        """Pick the people out of one image's answer: best first, in pixels of the original image."""
+        import supervision as sv  # takes as long to import as the model to load: only once there is something to show
+
+        height, width = image_hw
+        xyxy, scores, class_ids = row.xyxy[0], row.scores[0], row.class_ids[0]
+        xyxy = xyxy.clip(0, 1) * np.array([width, height, width, height], np.float32)
+        wanted = (scores >= self.score) & (scores > 0) & np.isin(class_ids, self._person_classes)
+        wanted &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        order = np.argsort(-scores, kind="stable")
+        order = order[wanted[order]]
+        return sv.Detections(xyxy=xyxy[order], confidence=scores[order], class_id=class_ids[order].astype(int))
+
+    def detect(self, image: NDArray[np.uint8]) -> sv.Detections:
+        """Find the people in one BGR image."""
+        return self.people(self.infer([self.prepare(image)])[0], image.shape[:2])
+
+    def close(self) -> None:
+        """Close the engine; may be called twice."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _groups(self, prepared: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
+        """Indices of images that can share an engine call: equal shapes, no more than the engine takes."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(prepared):
+            by_shape.setdefault(image.shape, []).append(index)
+        size = self.info.max_batch or len(prepared)
+        return [group[start : start + size] for group in by_shape.values() for start in range(0, len(group), size)]
+
+
+def open_detector(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    engine: EngineName = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    score: float | None = None,
+    models_dir: str | Path | None = None,
+) -> Detector:
+    """Load a model, by name or path, into an engine and wrap it as a detector."""
+    config = EngineConfig(
+        engine=engine, device=device, precision=precision, model=str(model),
+        models_dir=None if models_dir is None else Path(models_dir),
+    )  # fmt: skip
+    return Detector(load_engine(config), score=score)
+
+
+def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = input_hw
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def _sample_legacy(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Sample at x*W/w, y*H/h, without the half pixel that cv2.resize adds: the model was trained on that grid.
+
+    A scaling by warpAffine is that grid: as quick as cv2.remap and as exact, without maps to keep for each size.
+    """
+    height, width = input_hw
+    grid = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, grid, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )

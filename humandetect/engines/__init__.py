@@ -1,0 +1,89 @@
+"""Who can run the model: a table of names, and the choice among them. Nothing is imported until it is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humandetect.errors import MissingExtra, UsageError
+from humandetect.models import find_model
+
+if TYPE_CHECKING:
+    from humandetect.config import EngineConfig
+    from humandetect.engines.base import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """One row of the table."""
+
+    where: str
+    """`module:Class`, imported when the engine is chosen."""
+    package: str
+    """The top-level package that the module needs."""
+    extra: str | None
+    """The extra that installs it; None: the base install has it."""
+    summary: str
+
+
+ENGINES = {
+    "openvino": EngineEntry(
+        where="humandetect.engines.openvino:OpenVinoEngine", package="openvino", extra=None,
+        summary="the model compiled by OpenVINO; fastest on CPUs",
+    ),
+    "tensorflow": EngineEntry(
+        where="humandetect.engines.savedmodel:TensorFlowEngine", package="tensorflow", extra="tensorflow",
+        summary="the SavedModel in this process; CPU or NVIDIA GPU",
+    ),
+}  # fmt: skip
+
+
+def load_engine(config: EngineConfig) -> Engine:
+    """Find the model and start the chosen engine on it.
+
+    Raises UsageError for an unknown engine or model, MissingExtra where its package is not installed.
+    """
+    name = _auto(config) if config.engine == "auto" else config.engine
+    if name not in ENGINES:
+        raise UsageError(f"no engine is called {name!r}; there are auto, {', '.join(ENGINES)}")
+    model = find_model(config.model, config.models_dir)
+    entry = ENGINES[name]
+    module, _, attribute = entry.where.partition(":")
+    try:
+        engine_class = getattr(import_module(module), attribute)
+        engine: Engine = engine_class(model, device=config.device, precision=config.precision)
+    except ModuleNotFoundError as error:
+        if error.name != entry.package:  # a fault inside the package or our module is not a missing extra
+            raise
+        wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.package
+        raise MissingExtra(f"the {name} engine needs more: pip install '{wanted}'") from error
+    return engine
+
+
+def installed_engines() -> list[str]:
+    """Name the engines whose packages are installed, without importing them."""
+    return [name for name, entry in ENGINES.items() if _is_installed(entry.package)]
+
+
+def has_nvidia_device() -> bool:
+    """Say whether the system shows an NVIDIA GPU; costs microseconds, where TensorFlow needs seconds to tell."""
+    devices = Path("/dev")
+    return any(devices.glob("nvidia[0-9]*")) or ((devices / "dxg").exists() and Path("/usr/lib/wsl/lib").exists())
+
+
+def _auto(config: EngineConfig) -> str:
+    """Choose TensorFlow where it can use a GPU, else OpenVINO, which also has bf16."""
+    worth_asking = config.device != "cpu" and config.precision != "bf16" and has_nvidia_device()
+    if worth_asking and _is_installed("tensorflow"):
+        from humandetect.engines.savedmodel import visible_gpus
+
+        if visible_gpus():
+            return "tensorflow"
+    return "openvino"
+
+
+def _is_installed(package: str) -> bool:
+    return find_spec(package) is not None
