@@ -21,11 +21,11 @@ class AudioTrack:
         """The moment on the stream's clock that becomes zero in the output."""
         self.lost_packets = 0
         """Packets dropped because nobody took them in time (a file whose sound lies far ahead of its pictures)."""
-        self._waiting: deque[tuple[float, av.Packet]] = deque()
+        self._waiting: deque[tuple[float, av.Packet[av.AudioStream]]] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def push(self, packet: av.Packet) -> None:
+    def push(self, packet: av.Packet[av.AudioStream]) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return
@@ -37,7 +37,7 @@ class AudioTrack:
             self._waiting.append((time_seconds, packet))
             self._bytes += packet.size
 
-    def take(self, until_seconds: float | None = None) -> list[av.Packet]:
+    def take(self, until_seconds: float | None = None) -> list[av.Packet[av.AudioStream]]:
         """Return the packets that start before `until_seconds` of the output; None: all that are left."""
         taken = []
         with self._lock:

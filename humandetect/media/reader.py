@@ -1,0 +1,95 @@
+"""Reads a source on its own thread, a few frames ahead."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from humandetect.media.frames import Frame
+
+BufferPolicy = Literal["wait", "drop-oldest"]
+JOIN_SECONDS = 2.0
+"""How long `close` waits for a source that is blocked; its thread is a daemon and ends with the process."""
+
+
+class FrameReader:
+    """Iterate over a source's frames while its thread reads on.
+
+    With `wait` a full buffer holds the source back; with `drop-oldest` the newest frames win and `dropped` counts
+    the others.
+    An error of the source is raised here, after the frames that came before it.
+    """
+
+    def __init__(self, source: Iterable[Frame], *, buffer: int, policy: BufferPolicy = "wait") -> None:
+        if buffer < 1:
+            raise ValueError(f"the buffer must hold at least 1 frame, not {buffer}")
+        self.dropped = 0
+        self._source = source
+        self._capacity = buffer
+        self._policy = policy
+        self._frames: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._closed = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="frame-reader", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        with self._changed:
+            self._changed.wait_for(lambda: self._frames or self._ended or self._closed)
+            if self._frames and not self._closed:
+                frame = self._frames.popleft()
+                self._changed.notify_all()
+                return frame
+            error, self._error = self._error, None
+        if error is not None and not self._closed:
+            raise error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop reading; takes at most `JOIN_SECONDS`, may be called twice."""
+        with self._changed:
+            self._closed = True
+            self._frames.clear()
+            self._changed.notify_all()
+        self._thread.join(JOIN_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        try:
+            for frame in self._source:
+                if not self._offer(frame):
+                    break
+        except BaseException as error:  # the consumer's thread decides what to do with it
+            self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _offer(self, frame: Frame) -> bool:
+        """Put the frame into the buffer; False when nobody wants frames any more."""
+        with self._changed:
+            if self._policy == "wait":
+                self._changed.wait_for(lambda: len(self._frames) < self._capacity or self._closed)
+            elif len(self._frames) == self._capacity:
+                self._frames.popleft()
+                self.dropped += 1
+            if self._closed:
+                return False
+            self._frames.append(frame)
+            self._changed.notify_all()
+            return True

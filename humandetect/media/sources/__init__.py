@@ -1,0 +1,202 @@
+"""Whatever can be looked at, as one kind of thing: `expand` tells what was meant, `open_source` opens it.
+
+A new kind of source is one file beside this one with a `Source` (base.py) in it, one row in `_OPENERS`, and the rule by
+which `expand` knows it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError
+from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.sources.base import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Source", "SourceRef", "expand", "open_source"]
+
+Kind = Literal["images", "video", "pipe", "camera", "url"]
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"})
+VIDEO_ENDINGS = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv", ".wmv"}
+    | {
+        ".asf",
+        ".3gp",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".y4m",
+        ".mxf",
+        ".vob",
+        ".dv",
+        ".ivf",
+        ".mjpeg",
+        ".mjpg",
+    }
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """One source the user meant, not opened yet."""
+
+    kind: Kind
+    name: str
+    """As given, without passwords."""
+    files: tuple[str, ...] = ()
+    """The files behind it; none for pipes, cameras and addresses."""
+    address: str = field(default="", repr=False)
+    """Camera number or URL with its password."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(Path(file) for file in self.files)
+
+
+def expand(refs: Sequence[str]) -> list[SourceRef]:
+    """Turn what the user typed into sources, in order; images that follow one another become one source.
+
+    Folders give their images and videos in natural order, without hidden files and without folders inside. Nothing is
+    opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
+    """
+    found = [single for ref in refs for single in _expand_one(ref)]
+    sources: list[SourceRef] = []
+    for is_images, group in groupby(found, key=lambda ref: ref.kind == "images"):
+        alike = list(group)
+        sources += [_together(alike)] if is_images else alike
+    return sources
+
+
+def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, audio: bool = False) -> Source:
+    """Open what `expand` found. Raises SourceError with its name and what is wrong.
+
+    With `audio` the packets of all audio streams are read too and wait in `Source.audio`.
+    """
+    if isinstance(ref, str):
+        (ref,) = expand([ref])
+    try:
+        return _OPENERS[ref.kind](ref, config or SourceConfig(), audio)
+    except SourceError as error:
+        # This line says all that the inner error does, and no error of an address may drag its password along.
+        raise SourceError(f"cannot read {ref.name!r}: {error}") from error.__cause__
+
+
+def _expand_one(ref: str) -> list[SourceRef]:
+    from humandetect.media.sources.container import without_password
+
+    if ref == "-":
+        return [SourceRef("pipe", ref)]
+    if ref.isdecimal():
+        return [SourceRef("camera", ref, address=ref)]
+    if _URL.match(ref):
+        return [SourceRef("url", without_password(ref), address=ref)]
+    path = Path(ref)
+    if path.is_dir():
+        return _scan(path) or [SourceRef("video", ref, (ref,))]
+    # A name that exists as it stands wins over the pattern it might be.
+    if glob.has_magic(ref) and not os.path.lexists(ref):
+        matches = sorted(glob.glob(ref, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute patterns
+        return [_file(match) for match in matches] or [SourceRef("video", ref, (ref,))]
+    return [_file(ref)]
+
+
+def _scan(folder: Path) -> list[SourceRef]:
+    wanted = IMAGE_ENDINGS | VIDEO_ENDINGS
+    files = (path for path in folder.iterdir() if path.suffix.lower() in wanted and not path.name.startswith("."))
+    return [_file(str(path)) for path in sorted(files, key=lambda path: _natural(path.name)) if not path.is_dir()]
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
+
+
+def _file(name: str) -> SourceRef:
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode):
+            return SourceRef("pipe", name, (name,))
+        is_images = stat.S_ISREG(mode) and _holds_image(path)
+    except (OSError, ValueError):  # opening will say what is wrong
+        is_images = False
+    return SourceRef("images" if is_images else "video", name, (name,))
+
+
+def _holds_image(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_image(file.read(HEAD_BYTES))
+
+
+def _together(images: list[SourceRef]) -> SourceRef:
+    if len(images) == 1:
+        return images[0]
+    files = tuple(file for image in images for file in image.files)
+    folders = {str(Path(file).parent) for file in files}
+    return SourceRef("images", folders.pop() if len(folders) == 1 else f"{len(files)} images", files)
+
+
+def _open_images(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
+    from humandetect.media.sources.image import ImageSource
+
+    return ImageSource(ref.name, ref.files, config)
+
+
+def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
+    from humandetect.media.sources.container import open_bytes
+    from humandetect.media.sources.files import open_file
+    from humandetect.media.sources.video import VideoSource
+
+    (path,) = ref.files
+    return VideoSource(ref.name, lambda: open_bytes(open_file(path)), config, audio=audio)
+
+
+def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
+    from humandetect.media.sources.container import open_bytes
+    from humandetect.media.sources.files import open_file, open_stdin, read_image_bytes
+    from humandetect.media.sources.image import ImageBytes
+    from humandetect.media.sources.video import VideoSource
+
+    timeout, most = config.open_timeout_seconds, config.max_megapixels
+    file = open_file(ref.files[0], pipe_timeout_seconds=timeout) if ref.files else open_stdin()
+    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
+    if not head:
+        raise SourceError("nothing came through the pipe")
+    if is_image(head):
+        return ImageBytes(ref.name, read_image_bytes(file, max_megapixels=most), config)
+    return VideoSource(ref.name, lambda: open_bytes(file), config, audio=audio)
+
+
+def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
+    from humandetect.media.sources.container import open_url
+    from humandetect.media.sources.video import VideoSource
+
+    return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
+
+
+def _open_camera(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
+    from humandetect.media.sources.camera import CameraSource
+
+    return CameraSource(ref.name, int(ref.address), config)
+
+
+_OPENERS: dict[Kind, Callable[[SourceRef, SourceConfig, bool], Source]] = {
+    "images": _open_images,
+    "video": _open_video,
+    "pipe": _open_pipe,
+    "url": _open_url,
+    "camera": _open_camera,
+}

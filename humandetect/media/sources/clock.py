@@ -1,0 +1,80 @@
+"""Timestamps one can trust, from containers one cannot."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
+
+FALLBACK_FPS = Fraction(25)
+_SLOWEST, _FASTEST = Fraction(1, 60), Fraction(240)
+"""Rates outside are a timer's resolution or nonsense, not frames a second."""
+_SMALL_STEP_BACK_SECONDS = 1.0
+_LONGEST_GAP_SECONDS = 24 * 3600.0
+
+
+def believable_rate(stream: av.VideoStream) -> Fraction | None:
+    """Return the stream's average rate in frames a second, or None where its tags are absurd."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate is not None and _SLOWEST <= rate <= _FASTEST:
+            return Fraction(rate)
+    return None
+
+
+class Clock:
+    """Turns timestamps into seconds that start near zero and always grow, and counts what it had to repair."""
+
+    def __init__(
+        self, *, time_base: Fraction, origin_seconds: float | None, rate: Fraction | None, live: bool = False
+    ) -> None:
+        """With `live`, frames without a timestamp get the time of their arrival."""
+        self.repaired = 0
+        self.missing = 0
+        self._time_base = time_base
+        self._origin = origin_seconds
+        self._step = float(1 / (rate or FALLBACK_FPS))
+        self._last: float | None = None
+        self._repaired_last = False
+        self._live_since = time.monotonic() if live else None
+
+    def seconds(self, picture: av.VideoFrame) -> float:
+        """Return the time of the next picture."""
+        stamp = stamp_seconds(picture, self._time_base)
+        if stamp is None:
+            now = self._without_stamp()
+        else:
+            if self._origin is None:
+                self._origin = stamp
+            now = self._growing(stamp - self._origin, stamp)
+        self._last = now
+        return now
+
+    def _without_stamp(self) -> float:
+        self.missing += 1
+        if self._live_since is not None:
+            return max(time.monotonic() - self._live_since, (self._last or 0.0) + 1e-3)
+        return 0.0 if self._last is None else self._last + self._step
+
+    def _growing(self, now: float, stamp: float) -> float:
+        if self._last is None:
+            return max(now, 0.0)
+        gap = now - self._last
+        if 0 < gap < _LONGEST_GAP_SECONDS:
+            self._repaired_last = False
+            return now
+        self.repaired += 1
+        # One stray stamp goes between its neighbours; a row of them moves on by whole frames.
+        repaired = self._last + (self._step if self._repaired_last else self._step / 2)
+        if not -_SMALL_STEP_BACK_SECONDS <= gap <= 0:
+            self._origin = stamp - repaired
+        self._repaired_last = True
+        return repaired
+
+
+def stamp_seconds(picture: av.VideoFrame, time_base: Fraction) -> float | None:
+    """Return the moment on the container's own clock."""
+    stamp = picture.pts if picture.pts is not None else picture.dts
+    return None if stamp is None else float(stamp * time_base)

@@ -1,0 +1,174 @@
+"""Opens media by libav in a way that it reads what it was given and nothing else.
+
+Three locks, because a playlist can wear any name: only demuxers of real media are allowed, files may use no protocol at
+all, and whatever a demuxer still wants to open meets `_refuse`. libav never sees a file's name: it reads meaning into
+some (`%03d`, `concat:`), and cannot spell others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+
+from humandetect.errors import SourceError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from av.container import InputContainer
+
+    from humandetect.config import SourceConfig
+
+DEMUXERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,rm,nut,mxf,gxf,dv,wtv,nsv,ivf,swf,"
+    "h261,h263,h264,hevc,vvc,av1,obu,cavsvideo,dirac,vc1,mjpeg,mpjpeg,yuv4mpegpipe,gif,apng,"
+    "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
+)
+LIVE_DEMUXERS = ("rtsp", "mpjpeg")
+_PROTOCOLS = {
+    "http": "http,tcp",
+    "https": "https,tls,tcp,http",  # http for redirects
+    "rtsp": "rtsp,rtp,tcp",
+    "rtsps": "rtsps,rtsp,rtp,tls,tcp",
+}
+_BUFFER_BYTES = 256 * 1024
+_SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
+_USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
+
+
+def without_password(url: str) -> str:
+    """Return the URL fit for messages and results."""
+    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub(r"\1@", url))
+
+
+class Input:
+    """Bytes for libav, which sees their end where a read fails and would swallow the error: `check` raises it."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.error: BaseException | None = None
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        try:
+            # What a pipe has now; it may be a while until there is more.
+            return b"" if self.error else self._file.read1(size)
+        except BaseException as error:  # also KeyboardInterrupt
+            self.error = error
+            return b""
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def check(self) -> None:
+        """Raise what a read met."""
+        error, self.error = self.error, None
+        if isinstance(error, OSError):
+            raise SourceError(f"reading failed: {error.strerror or error}") from error
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclass
+class Media:
+    """An open container and the bytes below it."""
+
+    container: InputContainer
+    bytes: Input | None
+    """None for URLs, which libav reads itself."""
+    live: bool
+    seekable: bool
+    size: int | None = None
+
+    def check(self) -> None:
+        if self.bytes is not None:
+            self.bytes.check()
+
+    def close(self) -> None:
+        self.container.close()
+        if self.bytes is not None:
+            self.bytes.close()
+
+
+def open_bytes(file: BufferedReader) -> Media:
+    """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails."""
+    data = Input(file)
+    try:
+        container = _open(data)
+        seekable = file.seekable()
+        size = os.fstat(file.fileno()).st_size if seekable else None
+    except BaseException:
+        file.close()
+        raise
+    return Media(container, data, live=False, seekable=seekable, size=size)
+
+
+def _open(data: Input) -> InputContainer:
+    locks = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
+    try:
+        container = av.open(
+            data,
+            mode="r",
+            container_options=locks,
+            io_open=_refuse,
+            buffer_size=_BUFFER_BYTES,
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        data.check()
+        raise SourceError(_why_not(error)) from error
+    data.check()
+    return container
+
+
+def open_url(url: str, config: SourceConfig) -> Media:
+    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds its password."""
+    protocols = _PROTOCOLS.get(url.partition("://")[0].lower())
+    if protocols is None:
+        raise SourceError(f"this kind of address is not supported; known are {', '.join(_PROTOCOLS)}")
+    options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": "tcp"}
+    timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
+    try:
+        container = av.open(url, mode="r", container_options=options, timeout=timeouts, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        # The cause is not chained: its text and its frames hold the password.
+        raise SourceError(_why_no_answer(error, config)) from None
+    live = container.format.name.split(",")[0] in LIVE_DEMUXERS or container.duration is None
+    return Media(container, None, live=live, seekable=False)
+
+
+def reason(error: Exception) -> str:
+    """Return libav's words without the name of what was opened."""
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> BinaryIO:
+    raise PermissionError(f"media may not open {url!r}")
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, av.ArgumentError | PermissionError):
+        return "this points to other files (a playlist), which is not followed; give the video itself"
+    return "not an image or video that can be read"
+
+
+def _why_no_answer(error: Exception, config: SourceConfig) -> str:
+    if isinstance(error, av.ExitError):
+        return f"no answer within {config.open_timeout_seconds:g} s"
+    if isinstance(error, av.ArgumentError):
+        return "this is a playlist or another format that is not followed; give the address of the video itself"
+    if isinstance(error, av.InvalidDataError):
+        return "not a video that can be read"
+    return reason(error)

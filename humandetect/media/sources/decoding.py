@@ -1,0 +1,148 @@
+"""Packets to pictures, past everything that is damaged."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+
+from humandetect.errors import SourceError
+from humandetect.media.audio import AudioTrack
+from humandetect.media.images import upright
+from humandetect.media.sources.container import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from humandetect.media.sources.container import Media
+
+_ERRORS_IN_A_ROW = 50
+"""A demuxer that gives nothing but errors will not recover."""
+_MOST_THREADS = 8
+_EARLY_SOUND_PACKETS = 2000
+"""Sound that may come before the first picture: 40 s of AAC."""
+
+
+class Decoder:
+    """The pictures of one video stream, in order; sound read on the way goes to its tracks."""
+
+    def __init__(
+        self,
+        media: Media,
+        stream: av.VideoStream,
+        sound: Sequence[av.AudioStream] = (),
+        *,
+        silence_seconds: float | None = None,
+    ) -> None:
+        """`silence_seconds` is how long a live source may go without a picture."""
+        self.damaged = 0
+        """Packets that gave no picture."""
+        self._media = media
+        self._stream = stream
+        self._sound = sound
+        self._early: deque[av.Packet[av.AudioStream]] = deque(maxlen=_EARLY_SOUND_PACKETS)
+        self._keep: Callable[[av.Packet[av.AudioStream]], None] = self._early.append
+        self._silence_seconds = silence_seconds
+        _use_threads(stream.codec_context, live=media.live)
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        heard = time.monotonic()
+        for packet in self._packets():
+            pictures = self._decode(packet)
+            if pictures:
+                yield from pictures
+                heard = time.monotonic()
+            elif self._silence_seconds is not None and time.monotonic() - heard > self._silence_seconds:
+                raise SourceError(f"no picture for {self._silence_seconds:g} s")
+        yield from self._decode(None)
+
+    def keep_sound(self, *, origin_seconds: float, duration_seconds: float | None) -> list[AudioTrack]:
+        """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already."""
+        tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
+        end = math.inf if duration_seconds is None else duration_seconds
+
+        def keep(packet: av.Packet[av.AudioStream]) -> None:
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None and 0 <= float(stamp * packet.time_base) - origin_seconds < end:
+                tracks[packet.stream_index].push(packet)
+
+        for packet in self._early:
+            keep(packet)
+        self._early.clear()
+        self._keep = keep
+        return list(tracks.values())
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        for packet in self._all_packets(self._stream, *self._sound):
+            # Empty packets stand for "as before" in AVI; a decoder would take them for the end.
+            if packet.size == 0:
+                continue
+            if packet.stream_index == self._stream.index:
+                yield packet
+            else:
+                self._keep(packet)
+
+    def _all_packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
+        errors = 0
+        while errors < _ERRORS_IN_A_ROW:
+            try:
+                for packet in self._media.container.demux(*streams):
+                    errors = 0
+                    yield packet
+                break
+            except (av.FFmpegError, OSError) as error:
+                self._media.check()
+                if self._media.live or isinstance(error, av.ExitError):
+                    raise SourceError(self._why_silent(error)) from None
+                self.damaged += 1
+                errors += 1
+        self._media.check()
+
+    def _why_silent(self, error: Exception) -> str:
+        if isinstance(error, av.ExitError) and self._silence_seconds is not None:
+            return f"nothing came for {self._silence_seconds:g} s"
+        return reason(error)
+
+    def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
+        try:
+            return self._stream.codec_context.decode(packet)
+        except EOFError:
+            return []
+        except (av.FFmpegError, OSError):
+            self.damaged += 1
+            return []
+
+
+def to_bgr(picture: av.VideoFrame, orientation: int) -> NDArray[np.uint8]:
+    """Convert to upright (H, W, 3) BGR that belongs to the caller."""
+    # One thread: swscale's own threads double the CPU time of this conversion.
+    pixels = picture.to_ndarray(format="bgr24", threads=1)
+    if picture.format.name == "bgr24":
+        pixels = pixels.copy()  # nothing was converted: these are the decoder's own pixels, which it may still need
+    return upright(np.ascontiguousarray(pixels, np.uint8), orientation)
+
+
+def orientation_of(picture: av.VideoFrame) -> int:
+    """Return the picture's display matrix as an EXIF orientation (1 is upright)."""
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(data), np.int32)[:5])  # type: ignore[call-overload]
+    turned = {(-1, 0, 0, 1): 2, (-1, 0, 0, -1): 3, (1, 0, 0, -1): 4, (0, 1, 1, 0): 5}
+    turned |= {(0, 1, -1, 0): 6, (0, -1, -1, 0): 7, (0, -1, 1, 0): 8}
+    return turned.get((a, b, c, d), 1)
+
+
+def _use_threads(codec: av.VideoCodecContext, *, live: bool) -> None:
+    # Frame threads cost half as much CPU again (720p, 2 cores), so small machines decode on the reader's thread alone.
+    # Each of them also holds a picture back, which a live source should not.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    codec.thread_count = max(1, min(_MOST_THREADS, cores // 2))
+    codec.thread_type = "SLICE" if live else "AUTO"

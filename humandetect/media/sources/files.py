@@ -1,0 +1,75 @@
+"""Opens what has a path, and the pipe on stdin, without waiting for ever and without reading devices."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humandetect.errors import SourceError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+_BYTES_A_PIXEL = 8
+_ROOM_FOR_HEADERS = 1_000_000
+
+
+def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader:
+    """Open a regular file, or a named pipe once somebody writes to it. Raises SourceError for everything else."""
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISFIFO(mode):
+            return _open_fifo(path, pipe_timeout_seconds)
+        if stat.S_ISREG(mode):
+            return _regular(Path(path))
+    except FileNotFoundError as error:
+        raise SourceError("no such file. For a camera use its number, e.g. 0") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise SourceError(getattr(error, "strerror", None) or str(error)) from error
+    raise SourceError(_refusal(mode))
+
+
+def open_stdin() -> BufferedReader:
+    """Open stdin. Raises SourceError where a person sits at it."""
+    if os.isatty(0):
+        raise SourceError("nothing is piped in; give a file, or use it as in: cat clip.mkv | humandetect detect -")
+    if stat.S_ISCHR(os.fstat(0).st_mode):
+        raise SourceError("stdin is a device, not a file or a pipe")
+    return open(0, "rb", closefd=False)
+
+
+def read_image_bytes(file: BufferedReader, *, max_megapixels: float) -> bytes:
+    """Read all of an image file. Raises SourceError when it is longer than any image of the allowed size."""
+    most = int(max_megapixels * 1e6 * _BYTES_A_PIXEL) + _ROOM_FOR_HEADERS
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise SourceError(f"longer than any image of {max_megapixels:g} megapixels")
+    return data
+
+
+def _regular(path: Path) -> BufferedReader:
+    if not path.stat().st_size:
+        raise SourceError("the file is empty")
+    return path.open("rb")
+
+
+def _open_fifo(path: str, timeout_seconds: float) -> BufferedReader:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN | select.POLLHUP)
+    if not waiting.poll(timeout_seconds * 1000):
+        os.close(descriptor)
+        raise SourceError(f"nobody wrote to this pipe within {timeout_seconds:g} s")
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def _refusal(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "the folder holds no image or video"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "this is a device, not a file. For a camera use its number, e.g. 0"
+    return "this is not a file that can be read"

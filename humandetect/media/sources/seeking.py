@@ -1,0 +1,73 @@
+"""Finds the place to start decoding without decoding what comes before."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import av
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from humandetect.media.sources.container import Media
+
+_UNCOUNTABLE = {"vp8"}
+"""Codecs whose packets may hold no picture to show: counting packets would not count frames."""
+
+
+class StartPlan:
+    """The key frame to start from, and the number of each frame after it."""
+
+    def __init__(self, key_stamp: int, target: int, stamps: list[int]) -> None:
+        self.key_stamp = key_stamp
+        self._target = target
+        self._stamps = sorted(stamps)
+
+    def number(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Pair pictures with their index from the source's start."""
+        index = -1
+        for picture in pictures:
+            # Up to the start every stamp is known, so a picture that a decoder leaves out after a seek costs no count.
+            if picture.pts is not None and (index < 0 or picture.pts <= self._target):
+                index = bisect_left(self._stamps, picture.pts)
+            else:
+                index += 1
+            yield index, picture
+
+
+def plan_start(media: Media, stream: av.VideoStream, start_seconds: float) -> StartPlan | None:
+    """Read packets up to the moment `start_seconds` of the container's clock; None where they cannot be counted."""
+    if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
+        return None
+    target = math.ceil(start_seconds / stream.time_base)
+    stamps: list[int] = []
+    key_stamp = None
+    try:
+        for packet in media.container.demux(stream):
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.pts is None or packet.dts is None:
+                return None
+            if packet.dts > target:  # no later packet can be shown before the start
+                break
+            stamps.append(packet.pts)
+            if packet.is_keyframe and packet.pts <= target:
+                key_stamp = packet.pts
+    except (av.FFmpegError, OSError):
+        return None
+    return None if key_stamp is None else StartPlan(key_stamp, target, stamps)
+
+
+def seek(media: Media, stream: av.VideoStream, plan: StartPlan) -> bool:
+    """Move to the planned key frame; False where the container cannot."""
+    try:
+        media.container.seek(plan.key_stamp, stream=stream)
+        first = next(packet for packet in media.container.demux(stream) if packet.size)
+        landed = first.is_keyframe and first.pts is not None and first.pts <= plan.key_stamp
+        # That look took a packet away.
+        media.container.seek(plan.key_stamp, stream=stream)
+    except (av.FFmpegError, OSError, StopIteration):
+        return False
+    return landed

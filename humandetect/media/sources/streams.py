@@ -1,0 +1,74 @@
+"""What a container says about its streams, as far as it can be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from av.stream import Disposition
+
+from humandetect.errors import SourceError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    import av
+
+    from humandetect.media.sources.container import Media
+
+_NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+_LATE_START_SECONDS = 10.0
+"""A first picture this long after the stream's start still counts from there: what lies between was damaged."""
+
+
+def video_streams(media: Media) -> list[av.VideoStream]:
+    """Return the streams that hold moving pictures, best first. Raises SourceError if there is none."""
+    streams = [stream for stream in media.container.streams.video if not stream.disposition & _NOT_VIDEO]
+    if not streams and media.container.streams.audio:
+        raise SourceError("it holds sound but no video")
+    if not streams:
+        raise SourceError("it holds no video")
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise SourceError("its video codec is not known to this build of PyAV")
+    return sorted(known, key=_rank, reverse=True)
+
+
+def _rank(stream: av.VideoStream) -> tuple[bool, int]:
+    return bool(stream.disposition & Disposition.default), stream.width * stream.height
+
+
+def start_seconds(stream: av.VideoStream, first_stamp: float | None) -> float | None:
+    """Return the moment on the container's clock that is time zero of the source."""
+    if stream.start_time is None or stream.time_base is None or first_stamp is None:
+        return first_stamp
+    start = float(stream.start_time * stream.time_base)
+    return start if 0 <= first_stamp - start <= _LATE_START_SECONDS else first_stamp
+
+
+def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | None) -> int | None:
+    """Return how many frames the container claims to hold, None where it says nothing or something impossible."""
+    seconds = _duration_seconds(stream)
+    by_time = round(seconds * rate) if seconds and rate else None
+    counts = [count for count in (stream.frames, by_time) if count]
+    if not counts or (size is not None and min(counts) > size):
+        return None
+    # A file that was trimmed holds more frames than it shows; only its duration knows.
+    return min(counts)
+
+
+def is_counted(stream: av.VideoStream) -> bool:
+    """Tell whether the claim comes from an index, not from a guess by bit rate."""
+    return stream.frames > 0 or "DURATION" in stream.metadata
+
+
+def _duration_seconds(stream: av.VideoStream) -> float | None:
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska: 00:00:14.040000000
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        pass
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    duration = stream.container.duration  # type: ignore[attr-defined]  # the stub knows only the base class
+    return None if duration is None else duration / 1e6

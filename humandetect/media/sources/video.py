@@ -1,0 +1,196 @@
+"""Video from files, pipes and addresses."""
+
+from __future__ import annotations
+
+import math
+import threading
+from fractions import Fraction
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from humandetect.errors import SourceError
+from humandetect.media.frames import Frame, VideoInfo
+from humandetect.media.images import check_size
+from humandetect.media.sources.base import Source
+from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
+from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
+from humandetect.media.sources.seeking import StartPlan, plan_start, seek
+from humandetect.media.sources.streams import claimed_frames, is_counted, start_seconds, video_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import av
+
+    from humandetect.config import SourceConfig
+    from humandetect.media.sources.container import Media
+
+_NO_TIME_BASE = Fraction(1, 1000)
+_TOLERATED_LOSS = 0.005
+"""Containers round their durations."""
+
+
+class VideoSource(Source):
+    """One video stream and, if wanted, the sound beside it."""
+
+    def __init__(
+        self, name: str, open_media: Callable[[], Media], config: SourceConfig, *, audio: bool = False
+    ) -> None:
+        """`open_media` is called again where the start lies later. Raises SourceError, without the name."""
+        super().__init__(name, VideoInfo(0, 0))
+        self._config = config
+        self._wants_sound = audio
+        self._plan: StartPlan | None = None
+        self._read = 0
+        self._busy = threading.Lock()
+        self._closed = False
+        self._media = open_media()
+        self._pictures: Iterator[av.VideoFrame]
+        try:
+            self._use(self._media)
+            self._look_at_first_picture()
+            if config.start_seconds > 0:
+                self._jump(open_media)
+            self.audio = self._decoder.keep_sound(
+                origin_seconds=(self._origin or 0.0) + config.start_seconds, duration_seconds=config.duration_seconds
+            )
+        except BaseException:
+            self._media.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = self._frames()
+        while (frame := self._next(frames)) is not None:
+            yield frame
+
+    def close(self) -> None:
+        self._closed = True
+        self._close_when_idle()
+
+    def _next(self, frames: Iterator[Frame]) -> Frame | None:
+        try:
+            with self._busy:
+                return None if self._closed else next(frames, None)
+        except SourceError as error:
+            raise SourceError(f"{self.name!r} ended after {self._read} frames: {error}") from error.__cause__
+        finally:
+            if self._closed:
+                self._close_when_idle()
+
+    def _close_when_idle(self) -> None:
+        # Closing a container while another thread reads from it would crash; that thread closes it when it comes back.
+        if self._busy.acquire(blocking=False):
+            self._media.close()
+            self._busy.release()
+
+    def _look_at_first_picture(self) -> None:
+        """Only the first picture tells size, rotation and whether there is anything to see."""
+        first = next(self._pictures, None)
+        self._media.check()
+        if first is None:
+            raise SourceError("no frame of its video can be decoded")
+        self._check_size(first)
+        self._pictures = chain([first], self._pictures)
+        self._orientation = orientation_of(first)
+        self._rate = believable_rate(self._stream)
+        self._origin = start_seconds(self._stream, stamp_seconds(first, self._time_base))
+        self._claimed = claimed_frames(self._stream, self._rate, self._media.size)
+        lying = self._orientation >= 5
+        self.info = VideoInfo(
+            width=first.height if lying else first.width,
+            height=first.width if lying else first.height,
+            kind="live" if self._media.live else "video",
+            fps=self._rate,
+            time_base=self._time_base,
+            frame_count=None if self._media.live else self._expected(),
+        )
+
+    def _use(self, media: Media) -> None:
+        self._media = media
+        streams = video_streams(media)
+        self._stream = streams[0]
+        self._time_base = self._stream.time_base or _NO_TIME_BASE
+        check_size(self._stream.width, self._stream.height, max_megapixels=self._config.max_megapixels)
+        silence = self._config.read_timeout_seconds if media.live else None
+        sound = (
+            [track for track in media.container.streams.audio if track.codec_context is not None]
+            if self._wants_sound
+            else []
+        )
+        self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
+        self._pictures = iter(self._decoder)
+        if len(streams) > 1:
+            size = f"{self._stream.width} x {self._stream.height}"
+            self.warnings = [f"{len(streams)} video streams; stream {self._stream.index} ({size}) was read"]
+
+    def _jump(self, open_media: Callable[[], Media]) -> None:
+        """Go on from the last key frame before the start; without a way to it, frames up to the start are dropped."""
+        if not self._media.seekable or self._origin is None:
+            return
+        media = open_media()
+        stream = video_streams(media)[0]
+        self._plan = plan_start(media, stream, self._origin + self._config.start_seconds)
+        if self._plan is not None and seek(media, stream, self._plan):
+            self._media.close()
+            self._use(media)
+        else:
+            self._plan = None
+            media.close()
+
+    def _expected(self) -> int | None:
+        """Return the frames that the configured part of the source holds."""
+        config, count = self._config, self._claimed
+        if count is not None:
+            rate = float(self._rate or FALLBACK_FPS)
+            count = max(0, count - round(config.start_seconds * rate))
+            if config.duration_seconds is not None:
+                count = min(count, round(config.duration_seconds * rate))
+        if config.limit is not None:
+            count = config.limit if count is None else min(count, config.limit)
+        return count
+
+    def _frames(self) -> Iterator[Frame]:
+        config = self._config
+        clock = Clock(time_base=self._time_base, origin_seconds=self._origin, rate=self._rate, live=self._media.live)
+        end = math.inf if config.duration_seconds is None else config.start_seconds + config.duration_seconds
+        index = -1
+        for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
+            seconds = clock.seconds(picture)
+            if seconds < config.start_seconds:
+                continue
+            if seconds >= end:
+                break
+            self._check_size(picture)
+            yield Frame(to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name)
+            self._read += 1
+            if self._read == config.limit:
+                break
+        else:
+            self._warn_of_missing(index + 1)
+        self._warn_of_repairs(clock)
+
+    def _warn_of_missing(self, count: int) -> None:
+        claimed = self._claimed
+        if claimed and is_counted(self._stream) and claimed - count > max(1, claimed * _TOLERATED_LOSS):
+            self.warnings.append(f"the video ends early: {count} of {claimed} frames could be read")
+        if not self._read:
+            self.warnings.append(f"no frame at or after {self._config.start_seconds:g} s: the video has {count} frames")
+
+    def _warn_of_repairs(self, clock: Clock) -> None:
+        if self._decoder.damaged:
+            self.warnings.append(f"{_some(self._decoder.damaged, 'damaged packet')} skipped")
+        if clock.repaired:
+            self.warnings.append(f"{_some(clock.repaired, 'timestamp')} went backwards or stood still; repaired")
+        if clock.missing and not self._media.live:
+            rate = float(self._rate or FALLBACK_FPS)
+            self.warnings.append(f"{_some(clock.missing, 'frame')} without a timestamp; placed at {rate:g} a second")
+        lost = sum(track.lost_packets for track in self.audio)
+        if lost:
+            self.warnings.append(f"{_some(lost, 'sound packet')} dropped: the sound lies too far ahead of the pictures")
+
+    def _check_size(self, picture: av.VideoFrame) -> None:
+        check_size(picture.width, picture.height, max_megapixels=self._config.max_megapixels)
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
