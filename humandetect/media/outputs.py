@@ -1,0 +1,122 @@
+"""Result files that stand under their own name only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from humandetect.errors import SinkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
+"""cv2's IMWRITE_JPEG_QUALITY and IMWRITE_WEBP_QUALITY; other formats lose nothing."""
+
+_FULL = "the disk is full: free some space or write somewhere else"
+_READ_ONLY = "no right to write there: choose another folder"
+_FIXES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: "the disk quota is used up: free some space or write somewhere else",
+    errno.EFBIG: "the file grew beyond the size limit of the disk or the process: write somewhere else",
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.EROFS: _READ_ONLY,
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+}
+
+
+def sink_error(path: Path, error: Exception) -> SinkError:
+    """Say why `path` cannot be written and what helps. Takes OSError and PyAV's errors."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        reason = f"the folder {str(path.parent)!r} does not exist: create it first"
+    else:
+        reason = _FIXES.get(number or 0) or getattr(error, "strerror", None) or str(error)
+    return SinkError(f"cannot write {str(path)!r}: {reason}")
+
+
+class PendingFile:
+    """A file that grows beside its target under a hidden name until it is complete.
+
+    Raises SinkError at once where the target could not be written. After `kill -9` only the hidden
+    file is left; an older file under the target's name stays untouched until `finish`.
+    """
+
+    def __init__(self, target: Path, *, ending: str | None = None) -> None:
+        if target.is_dir():
+            raise SinkError(f"cannot write {str(target)!r}: it is a folder; name a file in it")
+        # A link keeps pointing where it does: the file behind it is the one to replace.
+        self._target = target.resolve() if target.is_symlink() else target
+        self._ending = target.suffix if ending is None else ending
+        # Cut, because the hidden name is longer than the target's, which may be as long as the disk allows.
+        self.path = self._target.with_name(f".{self._stem[:50]}.{secrets.token_hex(4)}.part{self._ending}").absolute()
+        """Where to write meanwhile. Exists and is empty; absolute, as FFmpeg reads `a:b.mp4` as a protocol."""
+        try:
+            # Not by tempfile: its files are private (0600), a result follows the user's umask.
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except OSError as error:
+            raise sink_error(target, error) from error
+
+    @property
+    def _stem(self) -> str:
+        return self._target.name.removesuffix(self._ending)
+
+    def finish(self, *, complete: bool) -> Path | None:
+        """Give the file its name: the target's, or NAME.partial.EXT. An empty partial file is removed (None)."""
+        if not complete and self.path.stat().st_size == 0:
+            self.discard()
+            return None
+        final = self._target if complete else self._target.with_name(f"{self._stem}.partial{self._ending}")
+        try:
+            self.path.replace(final)
+        except OSError as error:
+            self.discard()
+            raise sink_error(final, error) from error
+        return final
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.path.unlink(missing_ok=True)
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a BGR image in the format of the name's ending."""
+    import cv2
+
+    # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
+    done, data = cv2.imencode(path.suffix, image, IMAGE_QUALITY.get(path.suffix.lower(), ()))
+    if not done:
+        raise SinkError(f"cannot write {str(path)!r}: a {path.suffix} cannot hold {image.shape[1]} x {image.shape[0]}")
+    pending = PendingFile(path)
+    try:
+        pending.path.write_bytes(data.tobytes())
+        pending.finish(complete=True)
+    except OSError as error:
+        raise sink_error(path, error) from error
+    finally:
+        pending.discard()
+
+
+class ClosingSink:
+    """What all sinks share: warnings, and `with`, where an exception (Ctrl-C too) closes the sink as incomplete."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        """What was lost or changed, for people; complete after `close`."""
+
+    def close(self, *, complete: bool = True) -> Path | None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(complete=kind is None)

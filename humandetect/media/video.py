@@ -1,0 +1,159 @@
+"""Annotated pictures: a video with the source's own timestamps and sound, or image files."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+import av
+
+from humandetect.errors import SinkError, UsageError
+from humandetect.media.movie import FORMATS, Clock, Movie
+from humandetect.media.outputs import ClosingSink, PendingFile, sink_error, write_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from humandetect.config import Preset
+    from humandetect.media.audio import AudioTrack
+    from humandetect.media.frames import DetectedFrame, Frame, VideoInfo
+
+_WAITING_FRAMES = 2
+"""Frames between the pipeline and the encoder: enough to overlap, few enough for 4K."""
+
+
+def check_video_path(path: Path) -> None:
+    """Raise UsageError unless the ending names a kind of video that can be written."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write a video to {str(path)!r}: the name must end in {', '.join(FORMATS)}")
+
+
+class VideoSink(ClosingSink):
+    """Writes annotated frames as a video, encoding in a thread of its own.
+
+    The sound of `audio` is written along. The source must be open until the first frame was written.
+    Odd sizes grow by a row or column, which repeats the last; a frame of another size than the first is scaled to it.
+    """
+
+    wants_drawing = True
+
+    def __init__(
+        self,
+        path: Path,
+        info: VideoInfo,
+        *,
+        audio: Sequence[AudioTrack] = (),
+        preset: Preset = "veryfast",
+        origin_seconds: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_video_path(path)
+        self._path = path
+        self._info = info
+        self._audio = audio
+        self._preset = preset
+        self._origin_seconds = origin_seconds
+        self._frames: queue.Queue[Frame | None] = queue.Queue(_WAITING_FRAMES)
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._closed = False
+        self._written: Path | None = None
+
+    def write(self, result: DetectedFrame) -> None:
+        """Hand a frame to the encoder; wait while it is busy. Raises SinkError when writing has failed."""
+        if self._closed:
+            raise ValueError("the video is closed")
+        self._raise_error()
+        if self._thread is None:
+            self._start(result.frame)
+        self._frames.put(result.frame)
+
+    def close(self, *, complete: bool = True) -> Path | None:
+        """Finish the file and return its path; None: nothing was written. Incomplete, it never raises."""
+        if self._closed or self._thread is None:
+            self._closed = True
+            return self._written
+        self._closed = True
+        self._frames.put(None)
+        self._thread.join()
+        try:
+            self._written = self._finish(complete=complete)
+        except SinkError as error:
+            if complete:
+                raise
+            self.warnings.append(f"no partial video was kept: {error}")
+        return self._written
+
+    def _start(self, first: Frame) -> None:
+        self._pending = PendingFile(self._path)
+        try:
+            self._movie = Movie(
+                self._pending.path,
+                FORMATS[self._path.suffix.lower()],
+                hw=first.image.shape[:2],
+                clock=Clock(self._info, self._origin_seconds),
+                fps=self._info.fps,
+                preset=self._preset,
+                audio=self._audio,
+            )
+        except BaseException as error:
+            self._pending.discard()
+            if isinstance(error, av.error.FFmpegError):
+                raise sink_error(self._path, error) from error
+            raise
+        # A daemon: a program that forgets to close must still be able to end.
+        self._thread = threading.Thread(target=self._encode, name="video-encoder", daemon=True)
+        self._thread.start()
+
+    def _encode(self) -> None:
+        """Encode until the None of `close`. After an error frames are still taken, so that nobody waits forever."""
+        while (frame := self._frames.get()) is not None:
+            if self._error is None:
+                try:
+                    self._movie.encode(frame)
+                except Exception as error:  # re-raised where the caller is
+                    self._error = error
+
+    def _finish(self, *, complete: bool) -> Path | None:
+        try:
+            self._raise_error()
+            self._movie.finish(complete=complete)
+            return self._pending.finish(complete=complete)
+        except (av.error.FFmpegError, OSError) as error:
+            raise sink_error(self._path, error) from error
+        finally:
+            self._movie.close()
+            self._pending.discard()
+            self.warnings += self._movie.warnings
+
+    def _raise_error(self) -> None:
+        if self._error is None:
+            return
+        if isinstance(self._error, (av.error.FFmpegError, OSError)):
+            raise sink_error(self._path, self._error) from self._error
+        raise self._error
+
+
+class ImageSink(ClosingSink):
+    """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
+
+    wants_drawing = True
+
+    def __init__(self, path_for: Callable[[Frame], Path]) -> None:
+        super().__init__()
+        self._path_for = path_for
+        self._count = 0
+        self._last: Path | None = None
+
+    def write(self, result: DetectedFrame) -> None:
+        """Write the image, complete or not at all."""
+        path = self._path_for(result.frame)
+        write_image(path, result.frame.image)
+        self._count += 1
+        self._last = path
+
+    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
+        """Return the image, or the folder where several went; None: there was none."""
+        return self._last.parent if self._last is not None and self._count > 1 else self._last
