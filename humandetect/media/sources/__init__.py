@@ -26,9 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["Source", "SourceRef", "expand", "open_source"]
 
 Kind = Literal["images", "video", "pipe", "camera", "url"]
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif"})
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
 VIDEO_ENDINGS = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv", ".wmv"}
+    {
+        ".gif",
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".mpg",
+        ".mpeg",
+        ".flv",
+        ".ogv",
+        ".wmv",
+    }
     | {
         ".asf",
         ".3gp",
@@ -46,6 +62,7 @@ VIDEO_ENDINGS = frozenset(
         ".mjpg",
     }
 )
+_JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -130,7 +147,7 @@ def _file(name: str) -> SourceRef:
         mode = path.stat().st_mode
         if stat.S_ISFIFO(mode):
             return SourceRef("pipe", name, (name,))
-        is_images = stat.S_ISREG(mode) and _holds_image(path)
+        is_images = stat.S_ISREG(mode) and path.suffix.lower() not in _JPEG_AFTER_JPEG and _holds_image(path)
     except (OSError, ValueError):  # opening will say what is wrong
         is_images = False
     return SourceRef("images" if is_images else "video", name, (name,))

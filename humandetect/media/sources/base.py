@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """Frames in order, once. Opening has already shown that there is something to read."""
+    """Frames in order, once. Opening has already shown that there is something to read.
+
+    A new source writes `_frames` and `_release`.
+    """
 
     def __init__(self, name: str, info: VideoInfo) -> None:
         self.name = name
@@ -25,17 +29,46 @@ class Source(ABC):
         """What was repaired or left out, with numbers; complete after the last frame."""
         self.failures: list[HumanDetectError] = []
         """Parts that are lost, such as the bad images of a folder; complete after the last frame."""
+        self._closed = False
+        self._busy = threading.Lock()
 
-    @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield each frame; its image belongs to the caller. Raises SourceError when the rest cannot be read."""
+        frames = self._frames()
+        while (frame := self._next(frames)) is not None:
+            yield frame
 
-    @abstractmethod
     def close(self) -> None:
         """Let go of files and devices; may be called twice, and while another thread is reading."""
+        self._closed = True
+        self._release_when_idle()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @abstractmethod
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the frames; once closed, the next one is not asked for any more."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Close what is open; may be called twice, but never while `_frames` runs."""
+
+    def _next(self, frames: Iterator[Frame]) -> Frame | None:
+        try:
+            with self._busy:
+                return None if self._closed else next(frames, None)
+        finally:
+            if self._closed:
+                self._release_when_idle()
+
+    def _release_when_idle(self) -> None:
+        # Closing a container while another thread reads from it would crash: that thread does it when it comes back.
+        if self._busy.acquire(blocking=False):
+            try:
+                self._release()
+            finally:
+                self._busy.release()

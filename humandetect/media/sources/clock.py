@@ -28,13 +28,13 @@ class Clock:
     """Turns timestamps into seconds that start near zero and always grow, and counts what it had to repair."""
 
     def __init__(
-        self, *, time_base: Fraction, origin_seconds: float | None, rate: Fraction | None, live: bool = False
+        self, *, time_base: Fraction, origin: Fraction | None, rate: Fraction | None, live: bool = False
     ) -> None:
         """With `live`, frames without a timestamp get the time of their arrival."""
         self.repaired = 0
         self.missing = 0
         self._time_base = time_base
-        self._origin = origin_seconds
+        self._origin = origin
         self._step = float(1 / (rate or FALLBACK_FPS))
         self._last: float | None = None
         self._repaired_last = False
@@ -48,7 +48,7 @@ class Clock:
         else:
             if self._origin is None:
                 self._origin = stamp
-            now = self._growing(stamp - self._origin, stamp)
+            now = self._growing(float(stamp - self._origin), stamp)
         self._last = now
         return now
 
@@ -58,7 +58,7 @@ class Clock:
             return max(time.monotonic() - self._live_since, (self._last or 0.0) + 1e-3)
         return 0.0 if self._last is None else self._last + self._step
 
-    def _growing(self, now: float, stamp: float) -> float:
+    def _growing(self, now: float, stamp: Fraction) -> float:
         if self._last is None:
             return max(now, 0.0)
         gap = now - self._last
@@ -69,12 +69,12 @@ class Clock:
         # One stray stamp goes between its neighbours; a row of them moves on by whole frames.
         repaired = self._last + (self._step if self._repaired_last else self._step / 2)
         if not -_SMALL_STEP_BACK_SECONDS <= gap <= 0:
-            self._origin = stamp - repaired
+            self._origin = stamp - Fraction(repaired)
         self._repaired_last = True
         return repaired
 
 
-def stamp_seconds(picture: av.VideoFrame, time_base: Fraction) -> float | None:
-    """Return the moment on the container's own clock."""
+def stamp_seconds(picture: av.VideoFrame, time_base: Fraction) -> Fraction | None:
+    """Return the moment on the container's own clock, exactly: a rounded one would miss the start it is compared to."""
     stamp = picture.pts if picture.pts is not None else picture.dts
-    return None if stamp is None else float(stamp * time_base)
+    return None if stamp is None else stamp * time_base

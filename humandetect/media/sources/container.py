@@ -36,6 +36,8 @@ _PROTOCOLS = {
     "rtsps": "rtsps,rtsp,rtp,tls,tcp",
 }
 _BUFFER_BYTES = 256 * 1024
+_HEAD_BYTES = 16
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"<MPD", b"[playlist]")
 _SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
 _USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
 
@@ -50,15 +52,19 @@ class Input:
 
     def __init__(self, file: BufferedReader) -> None:
         self.error: BaseException | None = None
+        self.head = b""
+        """The first bytes, to explain what could not be opened."""
         self._file = file
 
     def read(self, size: int) -> bytes:
         try:
             # What a pipe has now; it may be a while until there is more.
-            return b"" if self.error else self._file.read1(size)
+            taken = b"" if self.error else self._file.read1(size)
         except BaseException as error:  # also KeyboardInterrupt
             self.error = error
             return b""
+        self.head = self.head or taken[:_HEAD_BYTES]
+        return taken
 
     def seekable(self) -> bool:
         return self._file.seekable()
@@ -128,7 +134,7 @@ def _open(data: Input) -> InputContainer:
         )
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         data.check()
-        raise SourceError(_why_not(error)) from error
+        raise SourceError(_why_not(error, data)) from error
     data.check()
     return container
 
@@ -158,10 +164,14 @@ def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> BinaryIO:
     raise PermissionError(f"media may not open {url!r}")
 
 
-def _why_not(error: Exception) -> str:
-    if isinstance(error, av.ArgumentError | PermissionError):
-        return "this points to other files (a playlist), which is not followed; give the video itself"
-    return "not an image or video that can be read"
+def _why_not(error: Exception, data: Input) -> str:
+    if isinstance(error, av.ArgumentError | PermissionError) or data.head.startswith(_PLAYLISTS):
+        return "it points to other files, as a playlist does, which is not followed; give the video itself"
+    if data.head[4:8] != b"ftyp":
+        return "not an image or video that can be read"
+    if data.seekable():
+        return "the MP4 or MOV file has no index (moov): it was cut off, or its recording never ended"
+    return "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 
 
 def _why_no_answer(error: Exception, config: SourceConfig) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _ERRORS_IN_A_ROW = 50
 """A demuxer that gives nothing but errors will not recover."""
 _MOST_THREADS = 8
+_INTERLEAVED_SECONDS = 1.0
+"""Containers keep sound and pictures of one moment this close together."""
 _EARLY_SOUND_PACKETS = 2000
 """Sound that may come before the first picture: 40 s of AAC."""
 
@@ -43,18 +45,21 @@ class Decoder:
     ) -> None:
         """`silence_seconds` is how long a live source may go without a picture."""
         self.damaged = 0
-        """Packets that gave no picture."""
+        """Packets that gave no picture, or one with holes."""
+        self.packets = 0
+        """Video packets read so far."""
         self._media = media
         self._stream = stream
         self._sound = sound
         self._early: deque[av.Packet[av.AudioStream]] = deque(maxlen=_EARLY_SOUND_PACKETS)
         self._keep: Callable[[av.Packet[av.AudioStream]], None] = self._early.append
+        self._read = self._packets()
         self._silence_seconds = silence_seconds
         _use_threads(stream.codec_context, live=media.live)
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         heard = time.monotonic()
-        for packet in self._packets():
+        for packet in self._read:
             pictures = self._decode(packet)
             if pictures:
                 yield from pictures
@@ -79,14 +84,21 @@ class Decoder:
         self._keep = keep
         return list(tracks.values())
 
+    def finish_sound(self, until_seconds: float) -> None:
+        """Read on, without decoding, until the sound beside the last picture is there too."""
+        for packet in self._read if self._sound else ():
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if stamp is None or float(stamp * packet.time_base) > until_seconds + _INTERLEAVED_SECONDS:
+                break
+
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         for packet in self._all_packets(self._stream, *self._sound):
+            video = packet.stream_index == self._stream.index
+            self.packets += video and (packet.size > 0 or packet.dts is not None)  # the last one only says "end"
             # Empty packets stand for "as before" in AVI; a decoder would take them for the end.
-            if packet.size == 0:
-                continue
-            if packet.stream_index == self._stream.index:
+            if packet.size and video:
                 yield packet
-            else:
+            elif packet.size:
                 self._keep(packet)
 
     def _all_packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
@@ -112,18 +124,23 @@ class Decoder:
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:
-            return self._stream.codec_context.decode(packet)
+            pictures = self._stream.codec_context.decode(packet)
         except EOFError:
             return []
         except (av.FFmpegError, OSError):
             self.damaged += 1
             return []
+        self.damaged += sum(picture.is_corrupt for picture in pictures)
+        return pictures
 
 
 def to_bgr(picture: av.VideoFrame, orientation: int) -> NDArray[np.uint8]:
     """Convert to upright (H, W, 3) BGR that belongs to the caller."""
     # One thread: swscale's own threads double the CPU time of this conversion.
-    pixels = picture.to_ndarray(format="bgr24", threads=1)
+    try:
+        pixels = picture.to_ndarray(format="bgr24", threads=1)
+    except av.FFmpegError as error:
+        raise SourceError(f"its pixels ({picture.format.name}) cannot be converted: {reason(error)}") from error
     if picture.format.name == "bgr24":
         pixels = pixels.copy()  # nothing was converted: these are the decoder's own pixels, which it may still need
     return upright(np.ascontiguousarray(pixels, np.uint8), orientation)

@@ -25,14 +25,11 @@ class ImageSource(Source):
     def __init__(self, name: str, files: Sequence[str], config: SourceConfig) -> None:
         self._files = files if config.limit is None else files[: config.limit]
         self._config = config
-        self._closed = False
         width, height = self._first_size()
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=len(self._files)))
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
         for file in self._files:
-            if self._closed:
-                return
             try:
                 pixels = self._decode(file)
             except (SourceError, OSError) as error:
@@ -40,8 +37,8 @@ class ImageSource(Source):
                 continue
             yield Frame(pixels, index=0, time_seconds=0.0, source=file)
 
-    def close(self) -> None:
-        self._closed = True
+    def _release(self) -> None:
+        """Each file is open only while it is decoded."""
 
     def _decode(self, file: str) -> NDArray[np.uint8]:
         most = self._config.max_megapixels
@@ -69,10 +66,10 @@ class ImageBytes(Source):
         height, width = self._image.shape[:2]
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=1))
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
         image, self._image = self._image, None
         if image is not None:
             yield Frame(image, index=0, time_seconds=0.0, source=self.name)
 
-    def close(self) -> None:
+    def _release(self) -> None:
         self._image = None

@@ -10,6 +10,7 @@ import av
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from fractions import Fraction
 
     from humandetect.media.sources.container import Media
 
@@ -37,24 +38,25 @@ class StartPlan:
             yield index, picture
 
 
-def plan_start(media: Media, stream: av.VideoStream, start_seconds: float) -> StartPlan | None:
-    """Read packets up to the moment `start_seconds` of the container's clock; None where they cannot be counted."""
+def plan_start(media: Media, stream: av.VideoStream, start: Fraction) -> StartPlan | None:
+    """Read packets up to `start`, in seconds of the container's clock; None where they cannot be counted."""
     if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
         return None
-    target = math.ceil(start_seconds / stream.time_base)
+    target = math.floor(start / stream.time_base)
     stamps: list[int] = []
     key_stamp = None
     try:
         for packet in media.container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
+            if packet.size == 0:
                 continue
-            if packet.pts is None or packet.dts is None:
+            if packet.pts is None:
                 return None
-            if packet.dts > target:  # no later packet can be shown before the start
+            if packet.dts is not None and packet.dts > target:  # no later packet is shown before the start
                 break
-            stamps.append(packet.pts)
             if packet.is_keyframe and packet.pts <= target:
                 key_stamp = packet.pts
+            if not packet.is_discard:  # what an edit list hides is decoded, but never counted
+                stamps.append(packet.pts)
     except (av.FFmpegError, OSError):
         return None
     return None if key_stamp is None else StartPlan(key_stamp, target, stamps)
@@ -64,8 +66,8 @@ def seek(media: Media, stream: av.VideoStream, plan: StartPlan) -> bool:
     """Move to the planned key frame; False where the container cannot."""
     try:
         media.container.seek(plan.key_stamp, stream=stream)
-        first = next(packet for packet in media.container.demux(stream) if packet.size)
-        landed = first.is_keyframe and first.pts is not None and first.pts <= plan.key_stamp
+        first = next(packet for packet in media.container.demux(stream) if packet.is_keyframe)
+        landed = first.pts is not None and first.pts <= plan.key_stamp
         # That look took a packet away.
         media.container.seek(plan.key_stamp, stream=stream)
     except (av.FFmpegError, OSError, StopIteration):

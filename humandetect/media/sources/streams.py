@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from humandetect.media.sources.container import Media
 
 _NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
-_LATE_START_SECONDS = 10.0
+_TOLERATED_LOSS = 0.005
+_TOLERATED_SECONDS = 1.0
+"""Containers round, and the last frame of a variable rate may stand for long."""
+_LATE_START_SECONDS = 10
 """A first picture this long after the stream's start still counts from there: what lies between was damaged."""
 
 
@@ -37,18 +40,17 @@ def _rank(stream: av.VideoStream) -> tuple[bool, int]:
     return bool(stream.disposition & Disposition.default), stream.width * stream.height
 
 
-def start_seconds(stream: av.VideoStream, first_stamp: float | None) -> float | None:
+def start_of(stream: av.VideoStream, first_stamp: Fraction | None) -> Fraction | None:
     """Return the moment on the container's clock that is time zero of the source."""
     if stream.start_time is None or stream.time_base is None or first_stamp is None:
         return first_stamp
-    start = float(stream.start_time * stream.time_base)
+    start = stream.start_time * stream.time_base
     return start if 0 <= first_stamp - start <= _LATE_START_SECONDS else first_stamp
 
 
 def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | None) -> int | None:
     """Return how many frames the container claims to hold, None where it says nothing or something impossible."""
-    seconds = _duration_seconds(stream)
-    by_time = round(seconds * rate) if seconds and rate else None
+    by_time = round(_duration_seconds(stream) * rate) if rate else 0
     counts = [count for count in (stream.frames, by_time) if count]
     if not counts or (size is not None and min(counts) > size):
         return None
@@ -56,12 +58,16 @@ def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | No
     return min(counts)
 
 
-def is_counted(stream: av.VideoStream) -> bool:
-    """Tell whether the claim comes from an index, not from a guess by bit rate."""
-    return stream.frames > 0 or "DURATION" in stream.metadata
+def missing_frames(stream: av.VideoStream, rate: Fraction | None, *, packets: int, seconds: float) -> int:
+    """Return how many frames the file lacks by its own count, after `packets` packets that ended at `seconds`."""
+    if stream.frames:
+        missing = stream.frames - packets
+        return missing if missing > max(1, stream.frames * _TOLERATED_LOSS) else 0
+    lost_seconds = _duration_seconds(stream) - seconds if "DURATION" in stream.metadata else 0
+    return round(lost_seconds * (rate or 0)) - 1 if lost_seconds > _TOLERATED_SECONDS else 0
 
 
-def _duration_seconds(stream: av.VideoStream) -> float | None:
+def _duration_seconds(stream: av.VideoStream) -> float:
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska: 00:00:14.040000000
     minutes, _, seconds = rest.partition(":")
     try:
@@ -71,4 +77,4 @@ def _duration_seconds(stream: av.VideoStream) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     duration = stream.container.duration  # type: ignore[attr-defined]  # the stub knows only the base class
-    return None if duration is None else duration / 1e6
+    return (duration or 0) / 1e6

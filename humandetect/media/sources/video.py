@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek
-from humandetect.media.sources.streams import claimed_frames, is_counted, start_seconds, video_streams
+from humandetect.media.sources.streams import claimed_frames, missing_frames, start_of, video_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from humandetect.media.sources.container import Media
 
 _NO_TIME_BASE = Fraction(1, 1000)
-_TOLERATED_LOSS = 0.005
-"""Containers round their durations."""
 
 
 class VideoSource(Source):
@@ -42,8 +39,6 @@ class VideoSource(Source):
         self._wants_sound = audio
         self._plan: StartPlan | None = None
         self._read = 0
-        self._busy = threading.Lock()
-        self._closed = False
         self._media = open_media()
         self._pictures: Iterator[av.VideoFrame]
         try:
@@ -52,36 +47,20 @@ class VideoSource(Source):
             if config.start_seconds > 0:
                 self._jump(open_media)
             self.audio = self._decoder.keep_sound(
-                origin_seconds=(self._origin or 0.0) + config.start_seconds, duration_seconds=config.duration_seconds
+                origin_seconds=float(self._origin or 0) + config.start_seconds, duration_seconds=config.duration_seconds
             )
         except BaseException:
             self._media.close()
             raise
 
-    def __iter__(self) -> Iterator[Frame]:
-        frames = self._frames()
-        while (frame := self._next(frames)) is not None:
-            yield frame
-
-    def close(self) -> None:
-        self._closed = True
-        self._close_when_idle()
-
     def _next(self, frames: Iterator[Frame]) -> Frame | None:
         try:
-            with self._busy:
-                return None if self._closed else next(frames, None)
+            return super()._next(frames)
         except SourceError as error:
-            raise SourceError(f"{self.name!r} ended after {self._read} frames: {error}") from error.__cause__
-        finally:
-            if self._closed:
-                self._close_when_idle()
+            raise SourceError(f"{self.name!r} ended after {_some(self._read, 'frame')}: {error}") from error.__cause__
 
-    def _close_when_idle(self) -> None:
-        # Closing a container while another thread reads from it would crash; that thread closes it when it comes back.
-        if self._busy.acquire(blocking=False):
-            self._media.close()
-            self._busy.release()
+    def _release(self) -> None:
+        self._media.close()
 
     def _look_at_first_picture(self) -> None:
         """Only the first picture tells size, rotation and whether there is anything to see."""
@@ -93,7 +72,7 @@ class VideoSource(Source):
         self._pictures = chain([first], self._pictures)
         self._orientation = orientation_of(first)
         self._rate = believable_rate(self._stream)
-        self._origin = start_seconds(self._stream, stamp_seconds(first, self._time_base))
+        self._origin = start_of(self._stream, stamp_seconds(first, self._time_base))
         self._claimed = claimed_frames(self._stream, self._rate, self._media.size)
         lying = self._orientation >= 5
         self.info = VideoInfo(
@@ -129,7 +108,7 @@ class VideoSource(Source):
             return
         media = open_media()
         stream = video_streams(media)[0]
-        self._plan = plan_start(media, stream, self._origin + self._config.start_seconds)
+        self._plan = plan_start(media, stream, self._origin + _exactly(self._config.start_seconds))
         if self._plan is not None and seek(media, stream, self._plan):
             self._media.close()
             self._use(media)
@@ -151,9 +130,9 @@ class VideoSource(Source):
 
     def _frames(self) -> Iterator[Frame]:
         config = self._config
-        clock = Clock(time_base=self._time_base, origin_seconds=self._origin, rate=self._rate, live=self._media.live)
-        end = math.inf if config.duration_seconds is None else config.start_seconds + config.duration_seconds
-        index = -1
+        clock = Clock(time_base=self._time_base, origin=self._origin, rate=self._rate, live=self._media.live)
+        end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
+        index, seconds = -1, 0.0
         for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
             seconds = clock.seconds(picture)
             if seconds < config.start_seconds:
@@ -166,19 +145,22 @@ class VideoSource(Source):
             if self._read == config.limit:
                 break
         else:
-            self._warn_of_missing(index + 1)
+            self._warn_of_missing(index + 1, seconds)
+        if self._read and self._origin is not None:
+            self._decoder.finish_sound(float(self._origin) + seconds)
         self._warn_of_repairs(clock)
 
-    def _warn_of_missing(self, count: int) -> None:
-        claimed = self._claimed
-        if claimed and is_counted(self._stream) and claimed - count > max(1, claimed * _TOLERATED_LOSS):
-            self.warnings.append(f"the video ends early: {count} of {claimed} frames could be read")
+    def _warn_of_missing(self, count: int, seconds: float) -> None:
+        missing = missing_frames(self._stream, self._rate, packets=self._decoder.packets, seconds=seconds)
+        if missing and not self._plan:  # after a jump the packets before it were not counted
+            whole = count + missing
+            self.warnings.append(f"only {count} of {whole} frames could be read: the file is cut off or damaged")
         if not self._read:
             self.warnings.append(f"no frame at or after {self._config.start_seconds:g} s: the video has {count} frames")
 
     def _warn_of_repairs(self, clock: Clock) -> None:
         if self._decoder.damaged:
-            self.warnings.append(f"{_some(self._decoder.damaged, 'damaged packet')} skipped")
+            self.warnings.append(f"{_some(self._decoder.damaged, 'damaged packet')} skipped or repaired")
         if clock.repaired:
             self.warnings.append(f"{_some(clock.repaired, 'timestamp')} went backwards or stood still; repaired")
         if clock.missing and not self._media.live:
@@ -190,6 +172,10 @@ class VideoSource(Source):
 
     def _check_size(self, picture: av.VideoFrame) -> None:
         check_size(picture.width, picture.height, max_megapixels=self._config.max_megapixels)
+
+
+def _exactly(seconds: float) -> Fraction:
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def _some(count: int, what: str) -> str:
