@@ -36,7 +36,7 @@ ROUNDS = 12
 IOU_THRESHOLD = 0.6
 SCORE_THRESHOLD = 1e-8
 CENTRE_SCALE, SIZE_SCALE = 10.0, 5.0
-DEFAULT_SCORE = 0.3
+DEFAULT_SCORE = 0.25
 
 
 def published_wheel(folder: Path) -> Path:
