@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import av
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.movie import FORMATS, Clock, Movie
+from humandetect.media.movie import FORMATS, Movie
 from humandetect.media.outputs import ClosingSink, PendingFile, sink_error, write_image
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class VideoSink(ClosingSink):
                 self._pending.path,
                 FORMATS[self._path.suffix.lower()],
                 hw=first.image.shape[:2],
-                clock=Clock(self._info, self._origin_seconds),
-                fps=self._info.fps,
+                info=self._info,
+                origin_seconds=self._origin_seconds,
                 preset=self._preset,
                 audio=self._audio,
             )
