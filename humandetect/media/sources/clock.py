@@ -49,8 +49,8 @@ class Clock:
             if self._origin is None:
                 self._origin = stamp
             now = self._growing(float(stamp - self._origin), stamp)
-        self._last = now
-        return now
+        self._last = round(now, 9)
+        return self._last
 
     def _without_stamp(self) -> float:
         self.missing += 1

@@ -58,13 +58,12 @@ def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | No
     return min(counts)
 
 
-def missing_frames(stream: av.VideoStream, rate: Fraction | None, *, packets: int, seconds: float) -> int:
-    """Return how many frames the file lacks by its own count, after `packets` packets that ended at `seconds`."""
+def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int, end: float) -> int | None:
+    """Return the frames of the whole file if only a part of it was read: `packets`, the last one at `end` seconds."""
     if stream.frames:
-        missing = stream.frames - packets
-        return missing if missing > max(1, stream.frames * _TOLERATED_LOSS) else 0
-    lost_seconds = _duration_seconds(stream) - seconds if "DURATION" in stream.metadata else 0
-    return round(lost_seconds * (rate or 0)) - 1 if lost_seconds > _TOLERATED_SECONDS else 0
+        return stream.frames if stream.frames - packets > max(1, stream.frames * _TOLERATED_LOSS) else None
+    seconds = _duration_seconds(stream) if "DURATION" in stream.metadata else 0
+    return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
 
 
 def _duration_seconds(stream: av.VideoStream) -> float:

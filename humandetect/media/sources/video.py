@@ -14,7 +14,7 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek
-from humandetect.media.sources.streams import claimed_frames, missing_frames, start_of, video_streams
+from humandetect.media.sources.streams import claimed_frames, count_if_cut, start_of, video_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,9 +151,9 @@ class VideoSource(Source):
         self._warn_of_repairs(clock)
 
     def _warn_of_missing(self, count: int, seconds: float) -> None:
-        missing = missing_frames(self._stream, self._rate, packets=self._decoder.packets, seconds=seconds)
-        if missing and not self._plan:  # after a jump the packets before it were not counted
-            whole = count + missing
+        end = seconds + float(self._origin or 0)
+        whole = count_if_cut(self._stream, self._rate, packets=self._decoder.packets, end=end)
+        if whole and not self._plan:  # after a jump the packets before it were not counted
             self.warnings.append(f"only {count} of {whole} frames could be read: the file is cut off or damaged")
         if not self._read:
             self.warnings.append(f"no frame at or after {self._config.start_seconds:g} s: the video has {count} frames")

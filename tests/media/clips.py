@@ -1,0 +1,73 @@
+"""Odd clips, made on the spot."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+from tests.builders import make_clip, picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+
+def write_frames(path: Path, images: Sequence[np.ndarray], *, fps: int = 10, codec: str = "libx264rgb") -> Path:
+    """Write exact pixels (lossless RGB)."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream(codec, rate=fps, options={"qp": "0"})
+        video.height, video.width = images[0].shape[:2]
+        video.pix_fmt = "rgb24"
+        for image in images:
+            out.mux(video.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        out.mux(video.encode(None))
+    return path
+
+
+def write_stamps(path: Path, stamps: Sequence[int | None], *, time_base: Fraction = Fraction(1, 1000)) -> Path:
+    """Write one MJPEG frame for each timestamp, in the order given."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mjpeg", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuvj420p"
+        for index, stamp in enumerate(stamps):
+            (packet,) = video.encode(av.VideoFrame.from_ndarray(picture(shade=index * 8), format="bgr24"))
+            packet.time_base = time_base
+            packet.pts = packet.dts = stamp
+            out.mux(packet)
+    return path
+
+
+def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Put (a, b, c, d) of a display matrix into the first track header of an MP4."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def damage(path: Path, *, every: int = 97, after: float = 0.3) -> Path:
+    """Overwrite some bytes of the second part of a file."""
+    data = bytearray(path.read_bytes())
+    for at in range(int(len(data) * after), len(data) - 40, every):
+        data[at : at + 4] = b"\xff\x00\xa5\x5a"
+    path.write_bytes(data)
+    return path
+
+
+def cut(path: Path, part: float) -> Path:
+    """Keep only the first part of a file."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    return path
+
+
+def fast_start(path: Path, **options: object) -> Path:
+    """Write a clip whose index comes first."""
+    return make_clip(path, movflags="+faststart", **options)  # type: ignore[arg-type]

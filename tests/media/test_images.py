@@ -1,0 +1,159 @@
+"""Promises of the still-picture codec."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from humandetect.errors import SourceError
+from humandetect.media.images import decode_image, encode_jpeg, is_image, read_size, upright
+from tests.builders import picture
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return decode_image(data, max_megapixels=50)
+
+
+def four_corners() -> Image.Image:
+    """Red, green, blue and white quarters of an upright 32 x 16 picture."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, :16], pixels[:8, 16:], pixels[8:, :16], pixels[8:, 16:] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 255
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
+def test_every_format_gives_the_same_bgr_pixels(kind: str) -> None:
+    bgr = picture()
+    image = decoded(encoded(Image.fromarray(bgr[..., ::-1]), kind, **({"lossless": True} if kind == "WEBP" else {})))
+    np.testing.assert_array_equal(image, bgr)
+    assert image.flags.writeable
+
+
+def test_jpeg_survives_a_round_trip() -> None:
+    image = decoded(encode_jpeg(picture(), quality=95))
+    assert np.abs(image.astype(int) - picture()).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+def test_every_pixel_mode_looks_like_its_picture(mode: str) -> None:
+    gray = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (16, 1))
+    if mode == "I;16":
+        source = Image.fromarray(gray.astype(np.uint16) * 257)
+    elif mode == "F":
+        source = Image.fromarray(gray.astype(np.float32) / 255)
+    else:
+        source = Image.fromarray(gray).convert("RGB").convert(mode)
+    kind = "TIFF" if mode in {"CMYK", "YCbCr", "F"} else "PNG"
+    image = decoded(encoded(source, kind))
+    assert image.shape == (16, 64, 3)
+    assert image.dtype == np.uint8
+    assert image[:, :4].mean() < 25
+    assert image[:, -4:].mean() > 230
+
+
+def test_cmyk_jpeg_keeps_its_colours() -> None:
+    image = decoded(encoded(four_corners().convert("CMYK"), "JPEG", quality=95))
+    blue, green, red = image[4, 8]
+    assert red > 200
+    assert max(blue, green) < 60
+
+
+def test_transparent_pixels_become_white() -> None:
+    image = decoded(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 0))))
+    assert image.min() == 255
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_orientation_is_undone(orientation: int, kind: str) -> None:
+    lie_down = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    stored = four_corners().transpose(lie_down[orientation]) if orientation > 1 else four_corners()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(stored, kind, exif=exif)
+
+    image = decoded(data)
+
+    assert image.shape == (16, 32, 3)
+    assert read_size(io.BytesIO(data), max_megapixels=50) == (32, 16)
+    expected = np.asarray(four_corners())[..., ::-1]
+    assert np.abs(image.astype(int) - expected).mean() < 12
+
+
+def test_unknown_orientation_leaves_the_picture_alone() -> None:
+    np.testing.assert_array_equal(upright(picture(), 99), picture())
+
+
+def huge_png() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+def huge_jpeg() -> bytes:
+    data = encode_jpeg(picture())
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", 30000, 30000) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("data", [huge_png(), huge_jpeg()], ids=["png", "jpeg"])
+def test_image_bomb_is_refused_from_its_header(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: object) -> None:
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr("cv2.imdecode", explode)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
+    with pytest.raises(SourceError, match=r"image of 30000 x 30000 pixels is too large \(limit 50 megapixels\)"):
+        decoded(data)
+
+
+def test_the_size_limit_can_be_raised() -> None:
+    data = encoded(Image.new("L", (1200, 1000)))
+    with pytest.raises(SourceError, match="1200 x 1000"):
+        decode_image(data, max_megapixels=1)
+    assert decode_image(data, max_megapixels=1.2).shape == (1000, 1200, 3)
+
+
+def test_truncated_image_is_an_error() -> None:
+    data = encode_jpeg(picture(640, 480))
+    with pytest.raises(SourceError, match="damaged"):
+        decoded(data[: len(data) // 2])
+    with pytest.raises(SourceError, match="damaged"):
+        decoded(encoded(four_corners().convert("P"))[:-30])
+
+
+@pytest.mark.parametrize("data", [b"hello world", b"%PDF-1.4", b"PK\x03\x04" + bytes(50)])
+def test_what_is_no_image_is_said_to_be_none(data: bytes) -> None:
+    assert not is_image(data)
+    with pytest.raises(SourceError, match="not an image"):
+        decoded(data)
+
+
+def test_nothing_is_said_to_be_empty() -> None:
+    with pytest.raises(SourceError, match="empty"):
+        decoded(b"")
+
+
+def test_damaged_header_is_an_error_not_a_crash() -> None:
+    for data in (b"\x89PNG\r\n\x1a\n" + bytes(40), b"\xff\xd8\xff" + bytes(20), b"BM" + bytes(30), b"II*\0" + bytes(9)):
+        with pytest.raises(SourceError, match=r"damaged|not an image"):
+            decoded(data)
+        with pytest.raises(SourceError, match=r"damaged|not an image"):
+            read_size(io.BytesIO(data), max_megapixels=50)

@@ -1,0 +1,123 @@
+"""Promises of the reading thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.errors import SourceError
+from humandetect.media import reader as reader_module
+from humandetect.media.reader import FrameReader
+from tests.builders import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.media.frames import Frame
+
+
+def test_frames_come_in_order_and_then_end() -> None:
+    with FrameReader([frame(index) for index in range(20)], buffer=3) as frames:
+        assert [one.index for one in frames] == list(range(20))
+        assert frames.dropped == 0
+        assert next(frames, None) is None
+
+
+def test_a_full_buffer_holds_the_source_back() -> None:
+    made: list[int] = []
+    full = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        for index in range(100):
+            made.append(index)
+            if index == 3:
+                full.set()
+            yield frame(index)
+
+    with FrameReader(source(), buffer=3) as frames:
+        assert full.wait(10)
+        assert made == [0, 1, 2, 3]  # three wait, the fourth cannot be put down
+        assert next(frames).index == 0
+    assert len(made) <= 5
+
+
+def test_newest_frames_win_where_old_ones_may_be_dropped() -> None:
+    with FrameReader([frame(index) for index in range(10)], buffer=2, policy="drop-oldest") as frames:
+        frames._thread.join(10)
+        assert [one.index for one in frames] == [8, 9]
+        assert frames.dropped == 8
+
+
+@pytest.mark.parametrize("error", [SourceError("the camera is gone"), KeyboardInterrupt()])
+def test_an_error_comes_after_the_frames_before_it(error: BaseException) -> None:
+    def source() -> Iterator[Frame]:
+        yield frame(0)
+        yield frame(1)
+        raise error
+
+    with FrameReader(source(), buffer=4) as frames:
+        assert [next(frames).index, next(frames).index] == [0, 1]
+        with pytest.raises(type(error)):
+            next(frames)
+        assert next(frames, None) is None
+
+
+def test_closing_early_ends_the_thread_and_the_source() -> None:
+    closed = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        try:
+            for index in range(1000):
+                yield frame(index)
+        finally:
+            closed.set()
+
+    frames = FrameReader(source(), buffer=2)
+    assert next(frames).index == 0
+    frames.close()
+    frames.close()
+    assert not frames._thread.is_alive()
+    assert next(frames, None) is None
+    del frames
+    assert closed.wait(10)
+
+
+def test_closing_wakes_a_consumer_that_waits() -> None:
+    release = threading.Event()
+    seen: list[object] = []
+
+    def source() -> Iterator[Frame]:
+        release.wait(10)
+        yield frame(0)
+
+    frames = FrameReader(source(), buffer=2)
+    consumer = threading.Thread(target=lambda: seen.append(next(frames, None)))
+    consumer.start()
+    threading.Timer(0.05, release.set).start()
+    frames.close()
+    consumer.join(10)
+    assert seen == [None]
+
+
+def test_a_blocked_source_does_not_hold_up_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "JOIN_SECONDS", 0.05)
+    release = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        release.wait(30)
+        yield frame(0)
+
+    frames = FrameReader(source(), buffer=2)
+    frames.close()
+    assert frames._thread.is_alive()
+    assert frames._thread.daemon
+    release.set()
+    frames._thread.join(10)
+    assert not frames._thread.is_alive()
+
+
+def test_a_buffer_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1 frame, not 0"):
+        FrameReader([], buffer=0)
