@@ -178,7 +178,7 @@ def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.video import VideoSource
 
     (path,) = ref.files
-    return VideoSource(ref.name, lambda: open_bytes(open_file(path)), config, audio=audio)
+    return VideoSource(ref.name, lambda: open_bytes(open_file(path), config), config, audio=audio)
 
 
 def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
@@ -194,7 +194,7 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
         raise SourceError("nothing came through the pipe")
     if is_image(head):
         return ImageBytes(ref.name, read_image_bytes(file, max_megapixels=most), config)
-    return VideoSource(ref.name, lambda: open_bytes(file), config, audio=audio)
+    return VideoSource(ref.name, lambda: open_bytes(file, config), config, audio=audio)
 
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:

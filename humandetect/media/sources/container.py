@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -37,6 +38,7 @@ _PROTOCOLS = {
 }
 _BUFFER_BYTES = 256 * 1024
 _HEAD_BYTES = 16
+_INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"<MPD", b"[playlist]")
 _SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
 _USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
@@ -75,6 +77,10 @@ class Input:
     def tell(self) -> int:
         return self._file.tell()
 
+    @property
+    def is_mp4(self) -> bool:
+        return self.head[4:8] == b"ftyp"
+
     def check(self) -> None:
         """Raise what a read met."""
         error, self.error = self.error, None
@@ -98,6 +104,12 @@ class Media:
     seekable: bool
     size: int | None = None
 
+    def why_no_picture(self) -> str:
+        """Explain a video stream that gives nothing."""
+        if self.bytes is not None and self.bytes.is_mp4 and not self.seekable:
+            return _INDEX_LAST
+        return "no frame of its video can be decoded: damaged, or larger than allowed"
+
     def check(self) -> None:
         if self.bytes is not None:
             self.bytes.check()
@@ -108,11 +120,11 @@ class Media:
             self.bytes.close()
 
 
-def open_bytes(file: BufferedReader) -> Media:
+def open_bytes(file: BufferedReader, config: SourceConfig) -> Media:
     """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails."""
     data = Input(file)
     try:
-        container = _open(data)
+        container = _open(data, config)
         seekable = file.seekable()
         size = os.fstat(file.fileno()).st_size if seekable else None
     except BaseException:
@@ -121,12 +133,13 @@ def open_bytes(file: BufferedReader) -> Media:
     return Media(container, data, live=False, seekable=seekable, size=size)
 
 
-def _open(data: Input) -> InputContainer:
+def _open(data: Input, config: SourceConfig) -> InputContainer:
     locks = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     try:
         container = av.open(
             data,
             mode="r",
+            options=decoder_limits(config),
             container_options=locks,
             io_open=_refuse,
             buffer_size=_BUFFER_BYTES,
@@ -145,14 +158,29 @@ def open_url(url: str, config: SourceConfig) -> Media:
     if protocols is None:
         raise SourceError(f"this kind of address is not supported; known are {', '.join(_PROTOCOLS)}")
     options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": "tcp"}
+    began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
     try:
-        container = av.open(url, mode="r", container_options=options, timeout=timeouts, metadata_errors="replace")
+        container = av.open(
+            url,
+            mode="r",
+            options=decoder_limits(config),
+            container_options=options,
+            timeout=timeouts,
+            metadata_errors="replace",
+        )
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         # The cause is not chained: its text and its frames hold the password.
-        raise SourceError(_why_no_answer(error, config)) from None
+        timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
+        within = f"no answer within {config.open_timeout_seconds:g} s"
+        raise SourceError(within if timed_out else _why_no_answer(error)) from None
     live = container.format.name.split(",")[0] in LIVE_DEMUXERS or container.duration is None
     return Media(container, None, live=live, seekable=False)
+
+
+def decoder_limits(config: SourceConfig) -> dict[str, str]:
+    """Return options that keep decoders from allocating what a damaged or hostile stream asks for."""
+    return {"max_pixels": str(int(config.max_megapixels * 1.1e6) + 1_000_000)}  # decoders round the size up
 
 
 def reason(error: Exception) -> str:
@@ -167,16 +195,14 @@ def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> BinaryIO:
 def _why_not(error: Exception, data: Input) -> str:
     if isinstance(error, av.ArgumentError | PermissionError) or data.head.startswith(_PLAYLISTS):
         return "it points to other files, as a playlist does, which is not followed; give the video itself"
-    if data.head[4:8] != b"ftyp":
+    if not data.is_mp4:
         return "not an image or video that can be read"
     if data.seekable():
         return "the MP4 or MOV file has no index (moov): it was cut off, or its recording never ended"
-    return "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
+    return _INDEX_LAST
 
 
-def _why_no_answer(error: Exception, config: SourceConfig) -> str:
-    if isinstance(error, av.ExitError):
-        return f"no answer within {config.open_timeout_seconds:g} s"
+def _why_no_answer(error: Exception) -> str:
     if isinstance(error, av.ArgumentError):
         return "this is a playlist or another format that is not followed; give the address of the video itself"
     if isinstance(error, av.InvalidDataError):

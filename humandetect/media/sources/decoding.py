@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -117,10 +118,10 @@ class Decoder:
                 errors += 1
         self._media.check()
 
-    def _why_silent(self, error: Exception) -> str:
+    def _why_silent(self, error: av.FFmpegError | OSError) -> str:
         if isinstance(error, av.ExitError) and self._silence_seconds is not None:
             return f"nothing came for {self._silence_seconds:g} s"
-        return reason(error)
+        return "the connection ended" if error.errno == errno.EIO else reason(error)
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:

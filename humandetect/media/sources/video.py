@@ -12,6 +12,7 @@ from humandetect.media.frames import Frame, VideoInfo
 from humandetect.media.images import check_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
+from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek
 from humandetect.media.sources.streams import claimed_frames, count_if_cut, start_of, video_streams
@@ -67,7 +68,7 @@ class VideoSource(Source):
         first = next(self._pictures, None)
         self._media.check()
         if first is None:
-            raise SourceError("no frame of its video can be decoded")
+            raise SourceError(self._media.why_no_picture())
         self._check_size(first)
         self._pictures = chain([first], self._pictures)
         self._orientation = orientation_of(first)
@@ -96,6 +97,7 @@ class VideoSource(Source):
             if self._wants_sound
             else []
         )
+        self._stream.codec_context.options = decoder_limits(self._config)
         self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
         self._pictures = iter(self._decoder)
         if len(streams) > 1:
