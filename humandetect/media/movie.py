@@ -12,7 +12,7 @@ import cv2
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from humandetect.errors import SinkError
-from humandetect.media.soundtrack import Soundtrack
+from humandetect.media.soundtrack import Soundtrack, is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,9 @@ class Movie:
         finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
         self._clock = Clock(info, origin_seconds=origin_seconds, finest=finest)
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
-        self._sound = [Soundtrack(self._out, track) for track in audio]
+        self._sound = [Soundtrack(self._out, track) for track in audio if is_usable(track)]
+        if lost := len(audio) - len(self._sound):
+            self.warnings.append(f"{lost} audio streams of an unknown kind were left out")
 
     def encode(self, frame: Frame) -> None:
         picture = av.VideoFrame.from_ndarray(self._to_yuv(frame.image), format="yuv420p")

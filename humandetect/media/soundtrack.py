@@ -48,7 +48,7 @@ class Soundtrack:
     def __init__(self, out: OutputContainer, track: AudioTrack) -> None:
         self._out = out
         self._track = track
-        name = track.stream.codec_context.name
+        name = track.stream.codec_context.codec.canonical_name
         self._copied = _can_copy(out.format.name, track.stream)
         self._codec: _Codec = _Copy(out, track.stream) if self._copied else _Encode(out, track.stream)
         self._what = f"audio stream {track.stream.index} ({name})"
@@ -114,7 +114,8 @@ class _Encode:
         decoder = source.codec_context
         rates = av.Codec("aac", "w").audio_rates or []
         rate = decoder.sample_rate if decoder.sample_rate in rates else 48_000
-        layout = decoder.layout.name if decoder.layout.nb_channels in (1, 2, 6) else "stereo"
+        # By count: sources often do not say which channel is which, and AAC must be told.
+        layout = {1: "mono", 2: "stereo", 6: "5.1"}.get(decoder.layout.nb_channels, "stereo")
         self.stream = out.add_stream("aac", rate=rate, layout=layout, bit_rate=64_000 * (1 if layout == "mono" else 2))
         self._decoder = decoder
         self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=1024)
@@ -131,10 +132,16 @@ class _Encode:
             yield from self.stream.encode(piece)
 
 
+def is_usable(track: AudioTrack) -> bool:
+    """Tell whether enough is known of the sound to write it: exotic streams may have no decoder or no rate."""
+    context = track.stream.codec_context
+    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
+
+
 def _can_copy(format_name: str, stream: av.AudioStream) -> bool:
     """Tell whether the format takes the stream, by writing a header in memory: FFmpeg's own list is too hopeful."""
-    name = stream.codec_context.name
-    if not any(name.startswith(codec) for codec in _COPIED.get(format_name, {name})):
+    name = stream.codec_context.codec.canonical_name
+    if name not in _COPIED.get(format_name, {name}):
         return False
     try:
         with av.open(io.BytesIO(), "w", format=format_name) as trial:
