@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def write_frames(path: Path, images: Sequence[np.ndarray], *, fps: int = 10, codec: str = "libx264rgb") -> Path:
     """Write exact pixels (lossless RGB)."""
     with av.open(str(path), "w") as out:
-        video = out.add_stream(codec, rate=fps, options={"qp": "0"})
+        video = cast("av.VideoStream", out.add_stream(codec, rate=fps, options={"qp": "0"}))
         video.height, video.width = images[0].shape[:2]
         video.pix_fmt = "rgb24"
         for image in images:

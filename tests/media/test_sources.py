@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from humandetect.errors import SourceError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import Source, SourceRef, expand, open_source
 from tests.builders import make_clip, picture
+
+if TYPE_CHECKING:
+    from humandetect.media.frames import Frame
 
 
 @pytest.fixture
@@ -210,7 +214,7 @@ def test_a_camera_is_read_by_number(camera: type[FakeCapture]) -> None:
 
 def test_a_camera_that_falls_silent_has_ended(camera: type[FakeCapture]) -> None:
     camera.pictures = 4
-    frames = []
+    frames: list[Frame] = []
     with (
         open_source("0", SourceConfig(read_timeout_seconds=0.05)) as source,
         pytest.raises(SourceError, match=r"camera 0 ended after 3 frames: no picture for 0\.05 s"),

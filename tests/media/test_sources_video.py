@@ -107,7 +107,12 @@ def test_colour_matrix_and_range_are_obeyed(tmp_path: Path, space: int, color_ra
     np.testing.assert_allclose(frame.image[20, 20], (30, 40, 220), atol=4)
 
 
-QUARTERS = {(False, False): (255, 0, 0), (False, True): (0, 255, 0), (True, False): (0, 0, 255), (True, True): 255}
+QUARTERS: dict[tuple[bool, bool], tuple[int, int, int]] = {
+    (False, False): (255, 0, 0),
+    (False, True): (0, 255, 0),
+    (True, False): (0, 0, 255),
+    (True, True): (255, 255, 255),
+}
 
 
 @pytest.mark.parametrize(
@@ -310,8 +315,9 @@ def test_sound_may_be_the_first_stream(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     original = make_clip(tmp_path / "b.mkv", audio="aac")
     with av.open(str(original)) as source, av.open(str(path), "w") as out:
-        streams = {source.streams.audio[0].index: out.add_stream_from_template(source.streams.audio[0])}
-        streams[source.streams.video[0].index] = out.add_stream_from_template(source.streams.video[0])
+        streams: dict[int, av.AudioStream | av.VideoStream] = {}
+        for stream in (source.streams.audio[0], source.streams.video[0]):
+            streams[stream.index] = out.add_stream_from_template(stream)
         for packet in source.demux():
             if packet.size:
                 packet.stream = streams[packet.stream_index]
