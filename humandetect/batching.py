@@ -45,6 +45,8 @@ class Batcher(Generic[Item, Result]):
         self._run = run
         self._max_batch = max_batch
         self._queue_size = queue_size
+        self.capacity = queue_size + max_batch * workers
+        """Items that can be waiting or worked on at once."""
         self._max_wait_seconds = max_wait_seconds
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._idle = 0

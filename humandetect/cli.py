@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -50,8 +51,9 @@ app.add_typer(models_app, name="models")
 ENGINE, SOURCE, DETECT = EngineConfig(), SourceConfig(), DetectConfig(sources=())
 
 
-def seconds(text: str) -> float:
-    """Read `90`, `1:30` or `1:02:03.5`."""
+def seconds(text: str | float) -> float:
+    """Read `90`, `1:30` or `1:02:03.5`; a default is a number already."""
+    text = str(text)
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
         raise typer.BadParameter(f"{text!r} is not a time: use seconds or H:MM:SS")
     total = 0.0
@@ -60,55 +62,88 @@ def seconds(text: str) -> float:
     return total
 
 
-def option(*names: str, help: str, env: str | None = None, **extra: Any) -> Any:  # noqa: A002
+READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
+ENVIRONMENT = "Options shared by commands can be set in the environment: --engine by HUMANDETECT_ENGINE, and so on."
+
+
+def option(panel: str, *names: str, help: str, env: str | None = None, **extra: Any) -> Any:  # noqa: A002
     """Describe an option; `env` is the part of its environment variable after HUMANDETECT_."""
-    return typer.Option(*names, help=help, envvar=f"HUMANDETECT_{env}" if env else None, **extra)
+    envvar = f"HUMANDETECT_{env}" if env else None
+    return typer.Option(*names, help=help, envvar=envvar, show_envvar=False, rich_help_panel=panel, **extra)
 
 
-EngineOpt = Annotated[EngineName, option("--engine", help="What runs the model.", env="ENGINE")]
-DeviceOpt = Annotated[Device, option("--device", help="Where it runs.", env="DEVICE")]
+EngineOpt = Annotated[EngineName, option(DETECTION, "--engine", help="What runs the model.", env="ENGINE")]
+DeviceOpt = Annotated[Device, option(DETECTION, "--device", help="Where it runs.", env="DEVICE")]
 PrecisionOpt = Annotated[
     Precision,
-    option("--precision", help="auto: the hardware's best; f32: the same scores on every machine.", env="PRECISION"),
+    option(
+        DETECTION,
+        "--precision",
+        help="auto: the hardware's best; f32: the same scores on every machine.",
+        env="PRECISION",
+    ),
 ]
 ModelOpt = Annotated[
-    str, option("--model", help="Name in the models folder, or path of a SavedModel or frozen graph.", env="MODEL")
+    str,
+    option(
+        DETECTION, "--model", help="Name in the models folder, or path of a SavedModel or frozen graph.", env="MODEL"
+    ),
 ]
 ModelsDirOpt = Annotated[
     Path | None,
     option(
-        "--models-dir", help="Where names are looked up. [default: ./models, else the packaged one]", env="MODELS_DIR"
+        DETECTION,
+        "--models-dir",
+        help="Where names are looked up. (default: ./models, else the packaged one)",
+        env="MODELS_DIR",
     ),
 ]
 ScoreOpt = Annotated[
     float | None,
-    option("--score", min=0.0, max=1.0, help="Report people from this score on. [default: the model's]", env="SCORE"),
+    option(
+        DETECTION,
+        "--score",
+        min=0.0,
+        max=1.0,
+        help="Report people from this score on. (default: the model's)",
+        env="SCORE",
+    ),
 ]
 BatchOpt = Annotated[
     int | None,
-    option("--batch", min=1, max=1024, help="Images per engine call. [default: the engine's best]", env="BATCH"),
+    option(
+        DETECTION, "--batch", min=1, max=1024, help="Images per engine call. (default: the engine's best)", env="BATCH"
+    ),
 ]
-EveryOpt = Annotated[int, option("--every", min=1, help="Detect each Nth frame, keep the boxes between.", env="EVERY")]
-LimitOpt = Annotated[int | None, option("--limit", min=1, help="Stop after N frames of each source.", env="LIMIT")]
+EveryOpt = Annotated[
+    int, option(DETECTION, "--every", min=1, help="Detect each Nth frame, keep the boxes between.", env="EVERY")
+]
+LimitOpt = Annotated[
+    int | None, option(READ, "--limit", min=1, help="Stop after N frames of each source.", env="LIMIT")
+]
 OutputOpt = Annotated[
     Path | None,
     option(
-        "-o", "--output", help="Annotated video or picture; a folder for several sources. [default: NAME_people.mp4]"
+        WRITE,
+        "-o",
+        "--output",
+        help="Annotated video or picture; a folder for several sources. (default: NAME_people.mp4)",
     ),
 ]
 ResultsOpt = Annotated[
     list[str] | None,
     option(
+        WRITE,
         "--results",
         metavar="FILE",
         help="Results as .jsonl, .csv, .coco.json or .mot.txt, by ending; - is JSON lines on stdout. Repeatable.",
     ),
 ]
-ShowOpt = Annotated[bool, option("--show", help="Show the annotated pictures in a window; q ends.", env="SHOW")]
-QuietOpt = Annotated[bool, option("-q", "--quiet", help="Print errors only.", env="QUIET")]
-VerboseOpt = Annotated[bool, option("-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
-DebugOpt = Annotated[bool, option("--debug", help="Log everything; show tracebacks.", env="DEBUG")]
-JsonOpt = Annotated[bool, option("--json", help="Print the summary as JSON on stdout.")]
+ShowOpt = Annotated[bool, option(WRITE, "--show", help="Show the annotated pictures in a window; q ends.", env="SHOW")]
+QuietOpt = Annotated[bool, option(TALK, "-q", "--quiet", help="Print errors only.", env="QUIET")]
+VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
+DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
+JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
 
 
 class Terminated(KeyboardInterrupt):
@@ -144,12 +179,19 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             fail(error, debug=debug)
         except KeyboardInterrupt as error:
             raise typer.Exit(exit_code(error)) from None
+        except BrokenPipeError:  # whoever read stdout has seen enough
+            _forget_stdout()
         except ImportError as error:
             if ".so" not in str(error):
                 raise
             fail(_missing_library(error), debug=debug)
 
     return wrapped
+
+
+def _forget_stdout() -> None:
+    """Send the rest of stdout nowhere, or Python would complain about the closed pipe while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -198,13 +240,13 @@ def top(
     """Find people in images, videos and live cameras."""
 
 
-@app.command()
+@app.command(epilog=ENVIRONMENT)
 @command
 def detect(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Image, video, folder, glob, camera number, RTSP or HTTP URL, - for stdin, "
             "or `sample` for the bundled clip.",
         ),
@@ -212,7 +254,7 @@ def detect(
     output: OutputOpt = DETECT.output,
     results: ResultsOpt = None,
     crops: Annotated[
-        Path | None, option("--crops", metavar="DIR", help="Save each person as a picture.")
+        Path | None, option(WRITE, "--crops", metavar="DIR", help="Save each person as a picture.")
     ] = DETECT.crops,
     show: ShowOpt = DETECT.show,
     engine: EngineOpt = ENGINE.engine,
@@ -224,17 +266,17 @@ def detect(
     batch: BatchOpt = DETECT.batch,
     every: EveryOpt = DETECT.every,
     start: Annotated[
-        float, option("--start", parser=seconds, metavar="TIME", help="Begin here: seconds or H:MM:SS.")
+        float, option(READ, "--start", parser=seconds, metavar="TIME", help="Begin here: seconds or H:MM:SS.")
     ] = SOURCE.start_seconds,
     duration: Annotated[
-        float | None, option("--duration", parser=seconds, metavar="TIME", help="Read this much.")
+        float | None, option(READ, "--duration", parser=seconds, metavar="TIME", help="Read this much.")
     ] = SOURCE.duration_seconds,
     limit: LimitOpt = SOURCE.limit,
     max_megapixels: Annotated[
-        float, option("--max-megapixels", min=0.01, help="Refuse larger pictures.", env="MAX_MEGAPIXELS")
+        float, option(READ, "--max-megapixels", min=0.01, help="Refuse larger pictures.", env="MAX_MEGAPIXELS")
     ] = SOURCE.max_megapixels,
     preset: Annotated[
-        Preset, option("--preset", help="x264's trade of speed against size.", env="PRESET")
+        Preset, option(WRITE, "--preset", help="x264's trade of speed against size.", env="PRESET")
     ] = DETECT.preset,
     json_summary: JsonOpt = False,
     quiet: QuietOpt = False,

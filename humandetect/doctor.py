@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import Device
     from humandetect.media.frames import Frame
+    from humandetect.models import ModelFolder
 
 SAMPLE_FRAMES = 5
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
@@ -51,7 +52,7 @@ def check_model(
 ) -> Iterator[Check]:
     """Verify a model and run it on the sample with every engine."""
     folder = find_model(model, models_dir)
-    yield _try(f"model {folder.name}", lambda: (verify(folder), f"version {folder.version}, {folder.path}")[1], "")
+    yield _try(f"model {folder.name}", lambda: _verify(folder), "")
     frames = frames or []
     if not frames:
         _decode_sample(frames)
@@ -69,6 +70,11 @@ def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check
     except HumanDetectError as error:
         fix = "use --device cpu or auto" if isinstance(error, DeviceError) else ""
         return Check(f"engine {name}", False, str(error), fix=fix)
+
+
+def _verify(folder: ModelFolder) -> str:
+    verify(folder)
+    return f"version {folder.version}, {folder.path}"
 
 
 def _infer(config: EngineConfig, frames: list[Frame]) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from humandetect.batching import Batcher
 from humandetect.config import DetectConfig
-from humandetect.detector import open_detector
+from humandetect.detector import Detector
+from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.destinations import Destinations, refuse_input
@@ -24,18 +25,18 @@ from humandetect.media.sources import expand, open_source
 from humandetect.media.video import ImageSink, VideoSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from humandetect.detector import Detector
     from humandetect.engines.base import RawDetections
     from humandetect.media.frames import Frame
     from humandetect.media.reader import BufferPolicy
     from humandetect.media.results import Sink
     from humandetect.media.sources import Source
+    from humandetect.media.window import WindowSink
 
     Batches = Batcher[NDArray[np.uint8], RawDetections]
 
@@ -86,6 +87,10 @@ class RunInterrupted(KeyboardInterrupt):
         self.summary = summary
 
 
+class _Enough(Exception):
+    """Whoever watches the results has gone: the window was closed, or the reader of stdout."""
+
+
 class Progress(Protocol):
     """Whoever wants to be told how far a run is."""
 
@@ -94,13 +99,13 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
-def run(config: DetectConfig, *, progress: Progress | None = None) -> RunSummary:
-    """Detect people in every source and write what `config` asks for.
+def run(config: DetectConfig, *, detector: Detector | None = None, progress: Progress | None = None) -> RunSummary:
+    """Detect people in every source and write what `config` asks for; a given `detector` is used and left open.
 
     Inputs that fail, and an engine or output that fails on the way, are `failures` of the summary; what was finished
     until then is kept. Raises UsageError, SinkError or EngineError when the run cannot start, RunInterrupted on Ctrl-C.
     """
-    return _Run(config, progress).run()
+    return _Run(config, detector, progress).run()
 
 
 def detect_video(source: str | Path, *, output: str | Path | None = None, **options: Any) -> RunSummary:
@@ -112,7 +117,7 @@ def detect_video(source: str | Path, *, output: str | Path | None = None, **opti
     return summary
 
 
-def detect_frames(source: str | Path, detector: Detector, *, every: int = 1) -> Iterator[DetectedFrame]:
+def detect_frames(source: str | Path, detector: Detector, *, every: int = 1) -> Generator[DetectedFrame]:
     """Yield the frames of one source, in order, with the people in them."""
     config = DetectConfig(sources=(str(source),), every=every)
     for ref in expand(config.sources):
@@ -210,12 +215,14 @@ class Tally:
 class _Run:
     """One run: what it was asked for, what it has counted, how its parts are opened and closed."""
 
-    def __init__(self, config: DetectConfig, progress: Progress | None) -> None:
+    def __init__(self, config: DetectConfig, detector: Detector | None, progress: Progress | None) -> None:
         self.config = config
+        self.detector = detector
         self.progress = progress
         self.refs = expand(config.sources)
         self.inputs = [path for ref in self.refs for path in ref.paths]
         self.annotator = Annotator()
+        self.window: WindowSink | None = None
         self.tally = Tally()
 
     def run(self) -> RunSummary:
@@ -224,6 +231,8 @@ class _Run:
                 self._run(stack)
         except KeyboardInterrupt as error:
             raise RunInterrupted(self.tally.summary(interrupted=True)) from error
+        except (_Enough, BrokenPipeError):
+            return self.tally.summary(interrupted=True)
         except HumanDetectError as error:
             if not self.tally.frames:
                 raise
@@ -237,9 +246,12 @@ class _Run:
         first = next(sources, None)  # a source that cannot be opened must not cost the start of an engine
         if first is None:
             return
-        detector = stack.enter_context(open_detector(self.config.engine, score=self.config.score))
+        detector = self.detector or stack.enter_context(
+            Detector(load_engine(self.config.engine), score=self.config.score)
+        )
         batcher = stack.enter_context(open_batcher(detector, batch=self.config.batch))
-        self.tally.engine = detector.engine.info.engine
+        self.tally.engine = detector.info.engine
+        logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
         self.tally.began = time.perf_counter()
         for source in chain([first], sources):
             with source, ExitStack() as own:
@@ -249,12 +261,18 @@ class _Run:
                 self._read(source, detector, batcher, [*for_all, *pictures])
 
     def _read(self, source: Source, detector: Detector, batcher: Batches, sinks: Sequence[Sink]) -> None:
+        info = source.info
+        logger.info(
+            "reading %r: %s of %d x %d, %s frames", source.name, info.kind, info.width, info.height, info.frame_count
+        )
         if self.progress is not None:
-            self.progress.start(source.name, source.info.frame_count)
+            self.progress.start(source.name, info.frame_count)
         with FrameReader(source, buffer=READ_AHEAD_FRAMES, policy=_policy(source)) as frames:
             try:
                 for result in _detected(frames, detector, batcher, every=self.config.every):
                     self._write(result, sinks)
+                    if self.window is not None and self.window.stopped:
+                        raise _Enough
             except SourceError as error:  # the source ended before its time; what it gave is complete
                 self.tally.failures.append(error)
             finally:
@@ -306,7 +324,8 @@ class _Run:
         if self.config.show:
             from humandetect.media.window import WindowSink
 
-            yield WindowSink("humandetect")
+            self.window = WindowSink("humandetect")
+            yield self.window
 
     def _picture_sinks(self, source: Source, destinations: Destinations) -> Iterator[Sink]:
         if not self._wants_pictures:

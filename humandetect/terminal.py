@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,7 @@ class ProgressBar:
 
     def __init__(self, *, quiet: bool) -> None:
         self._disable = True if quiet else None  # None: tqdm looks for a terminal itself
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def start(self, name: str, total: int | None) -> None:
         self.stop()

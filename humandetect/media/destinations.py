@@ -43,6 +43,7 @@ class Destinations:
         if self._is_folder:
             _make_folder(output)
         else:
+            self._one_file(output, VIDEO_ENDINGS + IMAGE_ENDINGS, "pictures")
             self._check(output)
 
     def video(self, name: str) -> Path:
