@@ -58,7 +58,8 @@ class ResultsSink(ClosingSink):
         self._path = path
         self._format = form
         self._pending = PendingFile(path, ending=ending)
-        self._file = self._pending.path.open("w", encoding="utf-8", newline="")
+        self._file = self._pending.path.open("wb", buffering=0)
+        self._size = 0
         self._frames = 0
         self._closed = False
         self._written: Path | None = None
@@ -89,11 +90,16 @@ class ResultsSink(ClosingSink):
         return self._written
 
     def _append(self, text: str) -> None:
+        left = memoryview(text.encode())
         try:
-            self._file.write(text)
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
+            with suppress(OSError):  # half a line would spoil the whole ones before it
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
             raise sink_error(self._path, error) from error
+        self._size = self._file.tell()
 
 
 class StdoutSink(ClosingSink):
