@@ -11,10 +11,26 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from humandetect.errors import ModelError, ModelNotFound
 from humandetect.models_config import ModelEntry, is_model_name, read_models_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "ModelEntry",
+    "ModelFolder",
+    "ModelMetadata",
+    "bundled",
+    "checksum",
+    "find_model",
+    "list_models",
+    "read_metadata",
+    "read_models_config",
+    "verify",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -210,32 +226,58 @@ def read_metadata(version: Path) -> ModelMetadata:
         return ModelMetadata()
     try:
         return _metadata(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} is malformed: {error}; correct it, or delete it to use the defaults") from error
 
 
-def _metadata(values: dict[str, Any]) -> ModelMetadata:
+def _metadata(values: object) -> ModelMetadata:
     """Translate JSON; what is absent keeps its default, what is unknown is left to newer versions."""
-    default = ModelMetadata()
-    input_hw = values.get("input_hw")
-    metadata = ModelMetadata(
-        input_hw=None if input_hw is None else _size(input_hw),
-        resize=values.get("resize", default.resize),
-        labels={int(key): str(label) for key, label in values.get("labels", default.labels).items()},
-        person_classes=frozenset(int(number) for number in values.get("person_classes", default.person_classes)),
-        default_score=float(values.get("default_score", default.default_score)),
-        licence=values.get("licence"),
-        origin={key: str(value) for key, value in values.get("origin", {}).items()},
-        sha256=values.get("sha256"),
-    )
-    if metadata.resize not in ("linear", "legacy"):
-        raise ValueError(f"resize is {metadata.resize!r}, expected linear or legacy")
-    if not 0 <= metadata.default_score <= 1:
-        raise ValueError(f"default_score is {metadata.default_score}, expected 0..1")
-    return metadata
+    if not isinstance(values, dict):
+        raise ValueError("expected an object {...}")  # noqa: TRY004  # wrong content of a file, not a wrong call
+    read: dict[str, Any] = {}
+    for name, (convert, expected) in _FIELDS.items():
+        if name in values:
+            try:
+                read[name] = convert(values[name])
+            except (TypeError, ValueError, AttributeError) as error:
+                raise ValueError(f"{name} is {values[name]!r}, expected {expected}") from error
+    return ModelMetadata(**read)
 
 
-def _size(value: Any) -> tuple[int, int]:
-    if not (isinstance(value, list) and len(value) == 2 and all(type(side) is int and side > 0 for side in value)):
-        raise ValueError(f"input_hw is {value!r}, expected [height, width] in pixels or null")
-    return cast("tuple[int, int]", tuple(value))
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    height, width = value
+    if not (type(height) is type(width) is int and height > 0 and width > 0):
+        raise ValueError
+    return height, width
+
+
+def _score(value: Any) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError
+    return float(value)
+
+
+def _resize(value: Any) -> Resize:
+    if value not in ("linear", "legacy"):
+        raise ValueError
+    return cast("Resize", value)
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError
+    return value
+
+
+_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "input_hw": (_size, "[height, width] in pixels or null"),
+    "resize": (_resize, "linear or legacy"),
+    "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
+    "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
+    "default_score": (_score, "a number in 0..1"),
+    "licence": (_text, "text or null"),
+    "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),
+    "sha256": (_text, "text or null"),
+}

@@ -75,13 +75,20 @@ def _read_entry(config: Block, folder: Path) -> ModelEntry:
         raise TextprotoError(config.line, f"a config needs {'a base_path' if name else 'a name'}")
     if not is_model_name(name):
         raise TextprotoError(config.line, f"{name!r} is no model name: it may not be a path")
-    labels = {_text(label, "key"): _numbers(label, "value")[-1] for label in _blocks(config, "version_labels")}
+    labels = dict(_read_label(label) for label in _blocks(config, "version_labels"))
     policies = _blocks(config, "model_version_policy")
     for policy in policies:
         _require_known(policy, {"latest", "all", "specific"})
     specific = [chosen for policy in policies for chosen in _blocks(policy, "specific")]
     versions = tuple(number for chosen in specific for number in _numbers(chosen, "versions"))
     return ModelEntry(name, folder / base_path, _text(config, "model_platform") or "tensorflow", versions, labels)
+
+
+def _read_label(label: Block) -> tuple[str, int]:
+    name, versions = _text(label, "key"), _numbers(label, "value")
+    if not name or not versions:
+        raise TextprotoError(label.line, "a version label needs a key and a value")
+    return name, versions[-1]
 
 
 def _require_known(block: Block, known: set[str]) -> None:

@@ -55,7 +55,10 @@ def parse_textproto(text: str) -> Block:
     """Read a whole message; raises TextprotoError."""
     tokens = _tokens(text)
     tokens.reverse()
-    return _block(tokens, Block(line=1), closing="")
+    try:
+        return _block(tokens, Block(line=1), closing="")
+    except RecursionError as error:
+        raise TextprotoError(tokens[-1].line, "blocks are nested too deeply") from error
 
 
 def _tokens(text: str) -> list[_Token]:
