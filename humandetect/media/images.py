@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 from humandetect.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
@@ -30,24 +34,20 @@ def is_image(head: bytes) -> bool:
 
 def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
-    try:
+    with _damage_is_refused():
         header = _read_header(io.BytesIO(data))
         check_size(header.width, header.height, max_megapixels=max_megapixels)
-        pixels = _decode_plain(data) if (header.format, header.mode) in _PLAIN else _decode_any(header)
-        return upright(pixels, header.getexif().get(_EXIF_ORIENTATION, 1))
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError, KeyError, IndexError) as error:
-        raise SourceError(f"a damaged image: {error}") from error
+        pixels = _decode_plain(data) if _is_plain(header, data) else _decode_any(header)
+        return upright(pixels, _orientation_of(header))
 
 
 def read_size(file: BinaryIO, *, max_megapixels: float) -> tuple[int, int]:
     """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does."""
-    try:
+    with _damage_is_refused():
         header = _read_header(file)
         check_size(header.width, header.height, max_megapixels=max_megapixels)
-        lying = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
-        raise SourceError(f"a damaged image: {error}") from error
-    return (header.height, header.width) if lying else (header.width, header.height)
+        lying = _orientation_of(header) in (5, 6, 7, 8)
+        return (header.height, header.width) if lying else (header.width, header.height)
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
@@ -87,6 +87,25 @@ def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return image
 
 
+@contextmanager
+def _damage_is_refused() -> Iterator[None]:
+    # Pillow tells of odd metadata by warnings, which are no news to anybody here.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:  # decoders raise almost anything at hostile bytes
+        raise SourceError(f"a damaged image: {error}") from error
+
+
+def _orientation_of(image: ImageFile) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # damaged metadata costs only itself
+        return 1
+
+
 def _format_of(head: bytes) -> str | None:
     # Importing a plug-in registers it; `Image.init()` would import all forty.
     from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401
@@ -109,6 +128,12 @@ def _read_header(file: BinaryIO) -> ImageFile:
         raise SourceError("not an image that can be read" if head else "empty")
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     return Image.OPEN[name][0](file, "")
+
+
+def _is_plain(image: ImageFile, data: bytes) -> bool:
+    # A JPEG that was cut off makes libjpeg write to the terminal through cv2; Pillow refuses it quietly.
+    whole = image.format != "JPEG" or data.endswith(b"\xff\xd9")
+    return whole and (image.format, image.mode) in _PLAIN
 
 
 def _decode_plain(data: bytes) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -149,6 +150,34 @@ def test_what_is_no_image_is_said_to_be_none(data: bytes) -> None:
 def test_nothing_is_said_to_be_empty() -> None:
     with pytest.raises(SourceError, match="empty"):
         decoded(b"")
+
+
+def test_a_truncated_image_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encode_jpeg(np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
+    with pytest.raises(SourceError, match="truncated"):
+        decoded(data[:-500])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_metadata_costs_only_itself() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    data = encoded(four_corners(), "JPEG", exif=exif)
+    at = data.index(b"II*") if b"II*" in data else data.index(b"MM\0*")
+    image = decoded(data[: at + 8] + b"\xff" * 12 + data[at + 20 :])
+    assert image.shape == (16, 32, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "AVIF"])
+def test_damaged_bytes_never_raise_anything_else(kind: str) -> None:
+    whole = encoded(four_corners(), kind)
+    random = np.random.default_rng(7)
+    for _ in range(60):
+        data = bytearray(whole)
+        for at in random.integers(0, len(data), 6):
+            data[at] = random.integers(256)
+        with contextlib.suppress(SourceError):
+            assert decode_image(bytes(data), max_megapixels=1).shape[2] == 3
 
 
 def test_damaged_header_is_an_error_not_a_crash() -> None:

@@ -109,6 +109,8 @@ def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, aud
     except SourceError as error:
         # This line says all that the inner error does, and no error of an address may drag its password along.
         raise SourceError(f"cannot read {ref.name!r}: {error}") from error.__cause__
+    except OSError as error:
+        raise SourceError(f"cannot read {ref.name!r}: {error.strerror or error}") from error
 
 
 def _expand_one(ref: str) -> list[SourceRef]:
@@ -131,6 +133,8 @@ def _expand_one(ref: str) -> list[SourceRef]:
 
 
 def _scan(folder: Path) -> list[SourceRef]:
+    if not os.access(folder, os.R_OK):
+        return []
     wanted = IMAGE_ENDINGS | VIDEO_ENDINGS
     files = (path for path in folder.iterdir() if path.suffix.lower() in wanted and not path.name.startswith("."))
     return [_file(str(path)) for path in sorted(files, key=lambda path: _natural(path.name)) if not path.is_dir()]

@@ -13,7 +13,7 @@ FALLBACK_FPS = Fraction(25)
 _SLOWEST, _FASTEST = Fraction(1, 60), Fraction(240)
 """Rates outside are a timer's resolution or nonsense, not frames a second."""
 _SMALL_STEP_BACK_SECONDS = 1.0
-_LONGEST_GAP_SECONDS = 24 * 3600.0
+_SHORTEST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 1e-6, 24 * 3600.0
 
 
 def believable_rate(stream: av.VideoStream) -> Fraction | None:
@@ -62,7 +62,7 @@ class Clock:
         if self._last is None:
             return max(now, 0.0)
         gap = now - self._last
-        if 0 < gap < _LONGEST_GAP_SECONDS:
+        if _SHORTEST_GAP_SECONDS < gap < _LONGEST_GAP_SECONDS:
             self._repaired_last = False
             return now
         self.repaired += 1

@@ -110,6 +110,8 @@ class Decoder:
                     errors = 0
                     yield packet
                 break
+            except IndexError:  # PyAV's way to end a file in which a stream appeared half way
+                break
             except (av.FFmpegError, OSError) as error:
                 self._media.check()
                 if self._media.live or isinstance(error, av.ExitError):

@@ -29,7 +29,7 @@ def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader
         raise SourceError("no such file. For a camera use its number, e.g. 0") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise SourceError(getattr(error, "strerror", None) or str(error)) from error
-    raise SourceError(_refusal(mode))
+    raise SourceError(_refusal(mode) if os.access(path, os.R_OK) else "Permission denied")
 
 
 def open_stdin() -> BufferedReader:

@@ -148,7 +148,7 @@ class VideoSource(Source):
                 break
         else:
             self._warn_of_missing(index + 1, seconds)
-        if self._read and self._origin is not None:
+        if self._read and self._origin is not None and not self._media.live:
             self._decoder.finish_sound(float(self._origin) + seconds)
         self._warn_of_repairs(clock)
 
