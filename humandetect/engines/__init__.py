@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.errors import MissingExtra, UsageError
-from humandetect.models import find_model
+from humandetect.models import find_model, verify
 
 if TYPE_CHECKING:
     from humandetect.config import EngineConfig
@@ -44,12 +44,14 @@ ENGINES = {
 def load_engine(config: EngineConfig) -> Engine:
     """Find the model and start the chosen engine on it.
 
-    Raises UsageError for an unknown engine or model, MissingExtra where its package is not installed.
+    Raises UsageError for an unknown engine or model, MissingExtra where the engine's package is not installed,
+    DeviceError, and ModelError for a model that is damaged or that the engine cannot take.
     """
     name = _auto(config) if config.engine == "auto" else config.engine
     if name not in ENGINES:
         raise UsageError(f"no engine is called {name!r}; there are auto, {', '.join(ENGINES)}")
     model = find_model(config.model, config.models_dir)
+    verify(model)
     entry = ENGINES[name]
     module, _, attribute = entry.where.partition(":")
     try:
@@ -86,4 +88,7 @@ def _auto(config: EngineConfig) -> str:
 
 
 def _is_installed(package: str) -> bool:
-    return find_spec(package) is not None
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # something blocks the package on purpose
+        return False

@@ -138,11 +138,7 @@ def _settings(core: ov.Core, target: str, precision: Precision) -> dict[str, str
 
 def _compiled(core: ov.Core, model: ModelFolder, target: str, settings: dict[str, str]) -> ov.CompiledModel:
     """Fetch the compiled model from the cache, or compile and keep it: reading and compiling cost over a second."""
-    cache = CompiledCache()
-    key = repr((
-        CACHE_FORMAT, ov.__version__, checksum(model.path), model.metadata.input_hw, settings, target,
-        core.get_property(target, "FULL_DEVICE_NAME"), core.get_property(target, "OPTIMIZATION_CAPABILITIES"),
-    ))  # fmt: skip
+    cache, key = CompiledCache(), _cache_key(core, model, target, settings)
     if blob := cache.load(key):
         try:
             return core.import_model(blob, target, settings)
@@ -158,6 +154,16 @@ def _compiled(core: ov.Core, model: ModelFolder, target: str, settings: dict[str
     with suppress(RuntimeError):  # a device that cannot export compiles every time
         cache.save(key, compiled.export_model().getvalue())
     return compiled
+
+
+def _cache_key(core: ov.Core, model: ModelFolder, target: str, settings: dict[str, str]) -> str:
+    """Name everything that the compiled model depends on, the hardware's instructions among it."""
+    try:
+        content = checksum(model.path)
+    except OSError as error:
+        raise ModelError(f"{model.path}: cannot read the model: {error.strerror}") from error
+    hardware = [core.get_property(target, name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return repr((CACHE_FORMAT, ov.__version__, content, model.metadata.input_hw, settings, target, hardware))
 
 
 def _read(core: ov.Core, model: ModelFolder) -> ov.Model:

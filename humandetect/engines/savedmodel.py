@@ -12,8 +12,6 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import DecodeError
-
 from humandetect.engines.signature import (
     OUTPUT_KEYS,
     check_images,
@@ -115,6 +113,8 @@ def _session_config(tf: Any, *, on_gpu: bool) -> Any:
 
 def _load(tf: Any, session: Any, path: Path) -> tuple[Any, dict[str, Any]]:
     """Load the model into the session; return its image input and its outputs by name."""
+    from google.protobuf.message import DecodeError  # comes with TensorFlow, whose absence is reported first
+
     try:
         inputs, outputs = (_load_frozen if path.is_file() else _load_saved_model)(tf, session, path)
     except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:

@@ -1,0 +1,126 @@
+"""Engines are chosen by name, imported when chosen, and explained when missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from humandetect import engines
+from humandetect.config import EngineConfig
+from humandetect.engines import ENGINES, EngineEntry, has_nvidia_device, installed_engines, load_engine, savedmodel
+from humandetect.errors import MissingExtra, ModelError, UsageError
+from tests.engines.models import Kind, saved_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(script: str) -> str:
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def test_both_engines_are_installed_here() -> None:
+    assert installed_engines() == ["openvino", "tensorflow"]
+
+
+def test_an_unknown_engine_lists_what_there_is() -> None:
+    with pytest.raises(UsageError, match="no engine is called 'magic'; there are auto, openvino, tensorflow"):
+        load_engine(EngineConfig(engine="magic"))  # type: ignore[arg-type]
+
+
+def test_auto_does_not_import_tensorflow_without_an_nvidia_device() -> None:
+    script = (
+        "import sys; from humandetect import engines; from humandetect.config import EngineConfig\n"
+        "engines.has_nvidia_device = lambda: False\n"
+        "print(engines.load_engine(EngineConfig()).info.engine, 'tensorflow' in sys.modules)"
+    )
+    answer = run(script)
+    assert answer.startswith("openvino")
+    assert answer.endswith("False")
+
+
+def test_everything_but_tensorflow_works_without_tensorflow() -> None:
+    script = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('tensorflow', 'tensorflow_serving', 'google', 'keras'):
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name.partition('.')[0])
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+from humandetect.detector import open_detector
+from humandetect.engines import installed_engines
+from humandetect.errors import MissingExtra
+with open_detector(score=0.9) as detector:
+    print(len(detector.detect(np.zeros((48, 64, 3), np.uint8))), installed_engines())
+try:
+    open_detector(engine='tensorflow')
+except MissingExtra as error:
+    print(error)
+"""
+    people, message = run(script).splitlines()
+    assert people == "0 ['openvino']"
+    assert message == "the tensorflow engine needs more: pip install 'humandetect[tensorflow]'"
+
+
+@pytest.mark.parametrize(
+    ("options", "nvidia", "gpus", "chosen"),
+    [
+        ({}, True, ["GPU:0"], "tensorflow"),
+        ({"device": "gpu"}, True, ["GPU:0"], "tensorflow"),
+        ({}, True, [], "openvino"),
+        ({}, False, ["GPU:0"], "openvino"),
+        ({"device": "cpu"}, True, ["GPU:0"], "openvino"),
+        ({"precision": "bf16"}, True, ["GPU:0"], "openvino"),
+    ],
+)
+def test_auto_takes_tensorflow_only_for_a_gpu_that_it_sees(
+    options: dict[str, Any], nvidia: bool, gpus: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "has_nvidia_device", lambda: nvidia)
+    monkeypatch.setattr(savedmodel, "visible_gpus", lambda: gpus)
+    assert engines._auto(EngineConfig(**options)) == chosen
+
+
+def test_auto_needs_no_tensorflow_beside_an_nvidia_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_nvidia_device", lambda: True)
+    monkeypatch.setattr(engines, "_is_installed", lambda package: package != "tensorflow")
+    assert engines._auto(EngineConfig()) == "openvino"
+
+
+def test_an_nvidia_device_is_looked_for_without_its_libraries() -> None:
+    assert has_nvidia_device() in (True, False)
+    assert "tensorflow" not in run("import sys, humandetect.engines as e; e.has_nvidia_device(); print(*sys.modules)")
+
+
+def _plug_in(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
+    (folder / "plugged_engine.py").write_text(source)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "plugged_engine", raising=False)
+    entry = EngineEntry(where="plugged_engine:Engine", package="absent_package", extra=None, summary="")
+    monkeypatch.setitem(ENGINES, "plugged", entry)
+
+
+def test_a_missing_package_of_the_base_install_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _plug_in(monkeypatch, tmp_path, "import absent_package")
+    with pytest.raises(MissingExtra, match="pip install 'absent_package'"):
+        load_engine(EngineConfig(engine="plugged"))  # type: ignore[arg-type]
+
+
+def test_a_fault_inside_an_engine_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _plug_in(monkeypatch, tmp_path, "import misspelt_package")
+    with pytest.raises(ModuleNotFoundError, match="misspelt_package"):
+        load_engine(EngineConfig(engine="plugged"))  # type: ignore[arg-type]
+
+
+def test_a_damaged_model_is_found_before_an_engine_starts(tmp_path: Path) -> None:
+    model = saved_model(tmp_path / "model", Kind())
+    (model.path / "assets.extra").mkdir()
+    (model.path / "assets.extra" / "humandetect.json").write_text(f'{{"sha256": "{"0" * 64}"}}')
+    with pytest.raises(ModelError, match="is damaged"):
+        load_engine(EngineConfig(model=str(model.path)))

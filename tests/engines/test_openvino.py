@@ -1,0 +1,142 @@
+"""The openvino engine's own promises: the cache, devices, precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from humandetect.engines import openvino as module
+from humandetect.engines.compiled import CompiledCache
+from humandetect.engines.openvino import OpenVinoEngine
+from humandetect.errors import DeviceError, EngineError
+from tests.engines.models import Kind, saved_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from humandetect.models import ModelFolder
+
+BRIGHT = np.full((1, 40, 60, 3), 204, np.uint8)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolder:
+    return saved_model(tmp_path / "model", Kind(hw=(40, 60)))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "humandetect" / "compiled"
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Count how often a model is read and compiled."""
+    calls: list[Any] = []
+    read = module._read
+
+    def count(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return read(*arguments)
+
+    monkeypatch.setattr(module, "_read", count)
+    return calls
+
+
+def answers(model: ModelFolder, **options: Any) -> list[float]:
+    engine = OpenVinoEngine(model, **options)
+    scores: list[float] = engine.infer(BRIGHT).scores[0].round(2).tolist()
+    assert engine.info.input_hw == (40, 60)
+    return scores
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_second_start_reads_no_model(model: ModelFolder, readings: list[Any]) -> None:
+    assert answers(model, precision="f32") == answers(model, precision="f32")
+    assert len(readings) == 1
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_precision_or_model_is_compiled_anew(model: ModelFolder, readings: list[Any], tmp_path: Path) -> None:
+    answers(model)
+    answers(model, precision="f32")
+    answers(saved_model(tmp_path / "other", Kind(hw=(40, 60), more_outputs=True)))
+    assert len(readings) == 3
+
+
+def test_a_damaged_cache_is_survived(model: ModelFolder, readings: list[Any], cache: Path) -> None:
+    expected = answers(model)
+    for path in cache.iterdir():
+        path.write_bytes(b"damage")
+    assert answers(model) == expected
+    assert len(readings) == 2
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_kept_model_that_openvino_refuses_is_compiled_anew(
+    model: ModelFolder, readings: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CompiledCache, "load", lambda *_: b"of another version")
+    assert answers(model)[0] == pytest.approx(0.8, abs=0.02)
+    assert len(readings) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert answers(model)[0] == pytest.approx(0.8, abs=0.02)
+
+
+def test_bf16_runs_where_the_cpu_has_it_and_is_refused_elsewhere(model: ModelFolder) -> None:
+    if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert OpenVinoEngine(model, precision="bf16").info.engine.endswith("CPU, bf16")
+    else:
+        with pytest.raises(DeviceError, match="no bf16 instructions"):
+            OpenVinoEngine(model, precision="bf16")
+
+
+def test_bf16_is_refused_by_a_cpu_without_it() -> None:
+    class OldCore:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return ["FP32", "INT8"]
+
+    with pytest.raises(DeviceError, match=r"CPU has no bf16 instructions \(it has FP32, INT8\); use --precision"):
+        module._settings(OldCore(), "CPU", "bf16")
+
+
+def test_a_gpu_that_is_not_there_is_an_error_with_what_was_found(model: ModelFolder) -> None:
+    if any(name.startswith("GPU") for name in ov.Core().available_devices):
+        assert "GPU" in OpenVinoEngine(model, device="gpu").info.engine
+    else:
+        with pytest.raises(DeviceError, match=r"drives Intel GPUs; it found: .*CPU.*--device cpu"):
+            OpenVinoEngine(model, device="gpu")
+
+
+def test_a_gpu_is_chosen_only_when_asked_for() -> None:
+    class TwoDevices:
+        available_devices = ("CPU", "GPU.0")
+
+    assert module._choose_device(TwoDevices(), "gpu") == "GPU.0"
+    assert module._choose_device(TwoDevices(), "auto") == module._choose_device(TwoDevices(), "cpu") == "CPU"
+
+
+def test_a_failing_picture_leaves_the_engine_whole(model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = OpenVinoEngine(model)
+    fetch = module._answer
+
+    def fail(request: Any) -> Any:
+        fetch(request)
+        raise RuntimeError("Exception from somewhere\nout of luck")
+
+    for _ in range(2 * engine.info.parallel):
+        monkeypatch.setattr(module, "_answer", fail)
+        with pytest.raises(EngineError, match="out of luck"):
+            engine.infer(np.repeat(BRIGHT, 5, axis=0))
+    monkeypatch.setattr(module, "_answer", fetch)
+    assert len(engine.infer(np.repeat(BRIGHT, 5, axis=0)).scores) == 5
