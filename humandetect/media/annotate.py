@@ -29,7 +29,7 @@ class Annotator:
         """Draw on the frame's own image. Boxes kept from an earlier frame look the same."""
         image, detections = result.frame.image, result.detections
         style = _Style.of(image)
-        boxes = [_corners(box) for box in detections.xyxy.round().astype(int).tolist()]
+        boxes = [_Box(*box) for box in detections.xyxy.round().astype(int).tolist()]
         for box in boxes:
             _draw_box(image, box, style)
         # After all boxes, so that no line crosses a label.
@@ -65,11 +65,8 @@ class _Box(NamedTuple):
     bottom: int
 
 
-def _corners(box: list[int]) -> _Box:
-    return _Box(*box)
-
-
 def _draw_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
+    # As fast as supervision's annotators, and with the outline they lack: light lines vanish on light ground.
     corners = (box.left, box.top), (box.right, box.bottom)
     cv2.rectangle(image, *corners, DARK, style.line + 2 * max(1, style.line // 2))
     cv2.rectangle(image, *corners, ACCENT, style.line)
