@@ -6,6 +6,7 @@ python benchmarks/pipeline.py [--engine openvino|tensorflow] [--precision auto|f
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from common import Cost, clip_720p, measured, parser, print_machine
-from humandetect.detector import Detector, open_detector
-from humandetect.media.annotate import Annotator
 
 from humandetect.config import DetectConfig, EngineConfig, SourceConfig
+from humandetect.detector import Detector
+from humandetect.engines import load_engine
+from humandetect.media.annotate import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sources import open_source
 from humandetect.media.video import VideoSink
@@ -42,7 +44,7 @@ def main() -> None:
         folder = Path(name)
         clip = args.clip or clip_720p(folder)
         engine = EngineConfig(engine=args.engine, precision=args.precision)
-        with open_detector(engine) as detector:
+        with Detector(load_engine(engine)) as detector:
             print(f"settings: {detector.engine.info.engine}, x264 {args.preset}, {clip.name}")
             frames = _frames(clip)
             stages: dict[str, Callable[[], Cost]] = {
@@ -73,16 +75,15 @@ def _report(stages: dict[str, Callable[[], Cost]], clip: Path, engine: EngineCon
     no_video = alone - _median(rounds["draw"], "cpu_ms") - _median(rounds["encode"], "cpu_ms")
     video, results = rounds["run, video"], rounds["run, results"]
     print(f"\nsum of the stages {alone:.2f} CPU ms, without draw and encode {no_video:.2f}")
-    print(
-        f"run with video:   {_median(video, 'cpu_ms') / alone:.2f} x the CPU of its stages, cores {_median(video, 'busy'):.0%} busy"
-    )
+    print(f"run with video:   {_median(video, 'cpu_ms') / alone:.2f} x the CPU of its stages")
+    print(f"                  cores {_median(video, 'busy'):.0%} busy")
     print(f"                  {_ratio(video, rounds['naive loop']):.2f} x the frame rate of the naive loop")
     print(f"run with results: {_median(results, 'cpu_ms') / no_video:.2f} x the CPU of its stages")
     print(f"                  {_ratio(results, rounds['infer']):.2f} x the frame rate of the engine alone")
 
 
 def _median(costs: list[Cost], what: str) -> float:
-    return statistics.median(getattr(cost, what) for cost in costs)
+    return float(statistics.median(getattr(cost, what) for cost in costs))
 
 
 def _ratio(costs: list[Cost], others: list[Cost]) -> float:
@@ -179,6 +180,8 @@ class NaiveLoop:
 
     def __init__(self) -> None:
         import tensorflow as tf
+
+        sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
         from export_model import original_graph
 
         graph = tf.compat.v1.GraphDef.FromString(original_graph())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -42,14 +42,24 @@ def detected(index: int = 0, boxes: Sequence[Sequence[float]] = (), **options: o
 
 
 def make_clip(
-    path: Path, *, frames: int = 20, fps: int = 10, width: int = 64, height: int = 48, audio: str | None = None,
-    codec: str = "libx264", pix_fmt: str = "yuv420p", gop: int = 5, **options: str,
+    path: Path,
+    *,
+    frames: int = 20,
+    fps: int = 10,
+    width: int = 64,
+    height: int = 48,
+    audio: str | None = None,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    gop: int = 5,
+    **options: str,
 ) -> Path:
     """Write a clip; `audio` names a codec for a quiet tone as long as the pictures. Timestamps are frame / fps."""
     with av.open(str(path), "w", options=options) as out:
-        video = out.add_stream(codec, rate=fps, options={"g": str(gop)} if codec == "libx264" else {})
+        video_options = {"g": str(gop)} if codec == "libx264" else {}
+        video = cast("av.VideoStream", out.add_stream(codec, rate=fps, options=video_options))
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
-        sound = out.add_stream(audio, rate=48000, layout="mono") if audio else None
+        sound = cast("av.AudioStream", out.add_stream(audio, rate=48000, layout="mono")) if audio else None
         for index in range(frames):
             image = av.VideoFrame.from_ndarray(picture(width, height, shade=index * 8), format="bgr24")
             out.mux(video.encode(image))

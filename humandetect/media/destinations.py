@@ -13,7 +13,8 @@ from humandetect.errors import SinkError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv")
+VIDEO_MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""Videos that can be written: FFmpeg's muxer by the output's ending."""
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -43,13 +44,13 @@ class Destinations:
         if self._is_folder:
             _make_folder(output)
         else:
-            self._one_file(output, VIDEO_ENDINGS + IMAGE_ENDINGS, "pictures")
+            self._one_file(output, (*VIDEO_MUXERS, *IMAGE_ENDINGS), "pictures")
             self._check(output)
 
     def video(self, name: str) -> Path:
         """Return the file for a video or live source."""
         if self._output is not None and not self._is_folder:
-            return self._one_file(self._output, VIDEO_ENDINGS, "a video")
+            return self._one_file(self._output, tuple(VIDEO_MUXERS), "a video")
         return self._free(stem_of(name), ".mp4")
 
     def image(self, name: str) -> Path:

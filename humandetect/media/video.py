@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import av
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.movie import FORMATS, Movie
+from humandetect.media.destinations import VIDEO_MUXERS
+from humandetect.media.movie import Movie
 from humandetect.media.outputs import ClosingSink, PendingFile, sink_error, write_image
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ _WAITING_FRAMES = 2
 
 def check_video_path(path: Path) -> None:
     """Raise UsageError unless the ending names a kind of video that can be written."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write a video to {str(path)!r}: the name must end in {', '.join(FORMATS)}")
+    if path.suffix.lower() not in VIDEO_MUXERS:
+        raise UsageError(f"cannot write a video to {str(path)!r}: the name must end in {', '.join(VIDEO_MUXERS)}")
 
 
 class VideoSink(ClosingSink):
@@ -91,7 +92,7 @@ class VideoSink(ClosingSink):
         try:
             self._movie = Movie(
                 self._pending.path,
-                FORMATS[self._path.suffix.lower()],
+                VIDEO_MUXERS[self._path.suffix.lower()],
                 hw=first.image.shape[:2],
                 info=self._info,
                 origin_seconds=self._origin_seconds,
