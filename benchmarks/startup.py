@@ -1,0 +1,57 @@
+"""From the command to the result of one picture, first with an empty cache and then again; and `--help`.
+
+python benchmarks/startup.py [--engine openvino|tensorflow]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+from common import clip_720p, parser, print_machine
+
+RUNS = 5
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--engine", default="openvino", choices=["openvino", "tensorflow"])
+    args = options.parse_args()
+    print_machine()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        picture = _picture(args.clip or clip_720p(folder), folder)
+        detect = ["detect", str(picture), "-o", str(folder / "out.jpg"), "--engine", args.engine, "--quiet"]
+        first = [_seconds(detect, cache=folder / f"cache{run}") for run in range(RUNS)]
+        again = [_seconds(detect, cache=folder / "cache0") for _ in range(RUNS)]
+        helped = [_seconds(["--help"], cache=folder) for _ in range(RUNS)]
+    for what, times in (("first picture", first), ("with a warm cache", again), ("--help", helped)):
+        print(f"{what:<18} median {statistics.median(times):.2f} s, worst of {RUNS} {max(times):.2f} s")
+
+
+def _picture(clip: Path, folder: Path) -> Path:
+    with av.open(str(clip)) as video:
+        image = next(video.decode(video=0)).to_image()
+    image.save(folder / "picture.jpg", quality=92)
+    return folder / "picture.jpg"
+
+
+def _seconds(arguments: list[str], *, cache: Path) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "humandetect", *arguments],
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
