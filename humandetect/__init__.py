@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from humandetect.config import DetectConfig, EngineConfig
+    from humandetect.config import DetectConfig, EngineConfig, SourceConfig
     from humandetect.detector import Detector, open_detector
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.pipeline import RunSummary, detect_video
+    from humandetect.pipeline import RunInterrupted, RunSummary, detect_frames, detect_video, run
 
 _WHERE = {
     "DetectConfig": "humandetect.config",
@@ -23,9 +23,13 @@ _WHERE = {
     "EngineConfig": "humandetect.config",
     "Frame": "humandetect.media.frames",
     "HumanDetectError": "humandetect.errors",
+    "RunInterrupted": "humandetect.pipeline",
     "RunSummary": "humandetect.pipeline",
+    "SourceConfig": "humandetect.config",
+    "detect_frames": "humandetect.pipeline",
     "detect_video": "humandetect.pipeline",
     "open_detector": "humandetect.detector",
+    "run": "humandetect.pipeline",
 }
 
 __all__ = [
@@ -35,10 +39,14 @@ __all__ = [
     "EngineConfig",
     "Frame",
     "HumanDetectError",
+    "RunInterrupted",
     "RunSummary",
+    "SourceConfig",
     "__version__",
+    "detect_frames",
     "detect_video",
     "open_detector",
+    "run",
 ]
 
 
