@@ -13,8 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import av
 from common import clip_720p, parser, print_machine
+
+from humandetect.config import SourceConfig
+from humandetect.media.images import encode_jpeg
+from humandetect.media.sources import open_source
 
 RUNS = 5
 
@@ -36,9 +39,9 @@ def main() -> None:
 
 
 def _picture(clip: Path, folder: Path) -> Path:
-    with av.open(str(clip)) as video:
-        image = next(video.decode(video=0)).to_image()
-    image.save(folder / "picture.jpg", quality=92)
+    with open_source(str(clip), SourceConfig(limit=1)) as source:
+        (frame,) = source
+    (folder / "picture.jpg").write_bytes(encode_jpeg(frame.image))
     return folder / "picture.jpg"
 
 

@@ -223,6 +223,10 @@ def set_up_logging(*, debug: bool, verbose: bool) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("humandetect").setLevel(level)
+    if debug:
+        import av
+
+        av.logging.set_level(av.logging.WARNING)  # libav's own complaints; silent otherwise
 
 
 def _print_version(wanted: bool) -> None:

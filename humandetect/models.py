@@ -105,12 +105,15 @@ def bundled(relative: str) -> Path:
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a SavedModel folder's graph and variables."""
-    if path.is_file():
+    """Return the SHA-256 of a file, or of a SavedModel folder's graph and variables. Raises ModelError."""
+    if path.is_dir():
+        files = [path / GRAPH_NAME, *sorted((path / "variables").glob("*"))]
+        return hashlib.sha256("\n".join(f"{file.name} {checksum(file)}" for file in files).encode()).hexdigest()
+    try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    files = [path / GRAPH_NAME, *sorted((path / "variables").glob("*"))]
-    return hashlib.sha256("\n".join(f"{file.name} {checksum(file)}" for file in files).encode()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read the model {str(path)!r}: {error.strerror or error}") from error
 
 
 def verify(folder: ModelFolder) -> None:

@@ -346,3 +346,8 @@ def test_looking_for_models_loads_nothing_heavy() -> None:
     code = "import sys, humandetect.models as m; m.list_models(); print({'numpy', 'tensorflow', 'av'} & {*sys.modules})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_a_model_whose_graph_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read the model .*saved_model\.pb"):
+        checksum(tmp_path)
