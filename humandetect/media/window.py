@@ -32,6 +32,7 @@ class WindowSink(ClosingSink):
     def __init__(self, title: str) -> None:
         super().__init__()
         _check_display()
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # Qt complains of fonts that no window here needs
         self.stopped = False
         """The user has seen enough."""
         self._title = title
@@ -46,8 +47,10 @@ class WindowSink(ClosingSink):
         scale = min(_LARGEST[0] / width, _LARGEST[1] / height)
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        if not self._open:
+            cv2.namedWindow(self._title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)  # without Qt's toolbar
+            self._open = True
         cv2.imshow(self._title, image)
-        self._open = True
         key = cv2.waitKey(1) & 0xFF
         self.stopped = key in _STOP_KEYS or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
 

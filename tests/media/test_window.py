@@ -25,6 +25,7 @@ class Screen:
         self.destroyed = 0
         monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr(cv2, "imshow", lambda _, image: self.shown.append(image.shape))
+        monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
         monkeypatch.setattr(cv2, "waitKey", lambda _: self.key)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
         monkeypatch.setattr(cv2, "destroyAllWindows", self._destroy)
