@@ -59,7 +59,7 @@ def clip_720p(folder: Path, *, seconds: float | None = None) -> Path:
             source.seek(0)
             for frame in source.decode(stream):
                 scaled = frame.reformat(width, height, "yuv420p")
-                scaled.pts = None
+                scaled.pts, scaled.time_base, scaled.pict_type = written, 1 / rate, av.video.frame.PictureType.NONE
                 out.mux(video.encode(scaled))
                 written += 1
                 if written == wanted:

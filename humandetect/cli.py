@@ -146,8 +146,12 @@ DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tr
 JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: the same orderly end as Ctrl-C, another exit code."""
+class Stopped(KeyboardInterrupt):
+    """A signal arrived: an orderly end, and 128 + its number as the exit code, as shells count."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
 
 
 def exit_code(error: BaseException | None) -> int:
@@ -157,10 +161,10 @@ def exit_code(error: BaseException | None) -> int:
             return 0
         case UsageError():
             return 2
-        case Terminated():
-            return 143
-        case KeyboardInterrupt():
-            return 143 if isinstance(error.__cause__, Terminated) else 130
+        case Stopped():
+            return error.exit_code
+        case KeyboardInterrupt():  # a run that was interrupted names the signal as its cause
+            return exit_code(error.__cause__) if isinstance(error.__cause__, Stopped) else 130
         case _:
             return 1
 
@@ -172,7 +176,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         debug = bool(kwargs.get("debug"))
         set_up_logging(debug=debug, verbose=bool(kwargs.get("verbose")))
-        signal.signal(signal.SIGTERM, _on_sigterm)
+        _stop_on_signals()
         try:
             function(*args, **kwargs)
         except HumanDetectError as error:
@@ -194,8 +198,16 @@ def _forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _stop_on_signals() -> None:
+    # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(number)
 
 
 def fail(error: HumanDetectError, *, debug: bool) -> NoReturn:

@@ -141,7 +141,7 @@ def test_options_come_from_the_environment() -> None:
     assert [json.loads(line)["people"] for line in run.stdout.splitlines()] == [[], [], []]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_a_playable_partial_video(number: signal.Signals, code: int) -> None:
     process = start_long_run()
     process.send_signal(number)
