@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from humandetect.errors import SinkError
@@ -60,8 +62,7 @@ class PendingFile:
         self.path = self._target.with_name(f".{self._stem[:50]}.{secrets.token_hex(4)}.part{self._ending}").absolute()
         """Where to write meanwhile. Exists and is empty; absolute, as FFmpeg reads `a:b.mp4` as a protocol."""
         try:
-            # Not by tempfile: its files are private (0600), a result follows the user's umask.
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            _create(self.path)
         except OSError as error:
             raise sink_error(target, error) from error
 
@@ -70,21 +71,40 @@ class PendingFile:
         return self._target.name.removesuffix(self._ending)
 
     def finish(self, *, complete: bool) -> Path | None:
-        """Give the file its name: the target's, or NAME.partial.EXT. An empty partial file is removed (None)."""
+        """Give the file its name and return it; None: it was to be partial, was empty, and is removed.
+
+        That is the target's name, or else NAME.partial.EXT, NAME.partial_2.EXT ..., the first one that is free.
+        """
         if not complete and self.path.stat().st_size == 0:
             self.discard()
             return None
-        final = self._target if complete else self._target.with_name(f"{self._stem}.partial{self._ending}")
         try:
+            final = self._target if complete else self._reserve_partial()
             self.path.replace(final)
         except OSError as error:
             self.discard()
-            raise sink_error(final, error) from error
+            raise sink_error(self._target, error) from error
         return final
+
+    def _reserve_partial(self) -> Path:
+        """Create the first partial file that is not there yet: no earlier one is lost, nor an input of that name."""
+        for number in itertools.count(1):
+            partial = "partial" if number == 1 else f"partial_{number}"
+            path = self._target.with_name(f"{self._stem}.{partial}{self._ending}")
+            with suppress(FileExistsError):
+                _create(path)
+                return path
+        raise AssertionError("endless names ended")
 
     def discard(self) -> None:
         """Remove what was written."""
         self.path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> None:
+    """Make an empty file. Raises FileExistsError where there is one."""
+    # Not by tempfile: its files are private (0600), a result follows the user's umask.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:

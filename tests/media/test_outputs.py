@@ -52,6 +52,19 @@ def test_an_empty_partial_result_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_partial_result_takes_the_next_free_name_and_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out.partial.txt").write_text("an input, or an earlier run's")
+    for text in ("second", "third"):
+        pending = PendingFile(tmp_path / "out.txt")
+        pending.path.write_text(text)
+        pending.finish(complete=False)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "out.partial.txt": "an input, or an earlier run's",
+        "out.partial_2.txt": "second",
+        "out.partial_3.txt": "third",
+    }
+
+
 def test_a_discarded_file_is_gone_and_the_old_one_is_not(tmp_path: Path) -> None:
     target = tmp_path / "out.txt"
     target.write_text("old")
