@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import av
 import psutil
+
 from humandetect.models import bundled
 
 if TYPE_CHECKING:

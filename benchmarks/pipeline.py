@@ -23,7 +23,7 @@ from humandetect.media.annotate import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sources import open_source
 from humandetect.media.video import VideoSink
-from humandetect.pipeline import RunSummary, run
+from humandetect.pipeline import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def _whole(
     config = DetectConfig(
         sources=(str(clip),), output=output, results=(str(results),) if results else (), engine=engine, preset=preset
     )
-    summary: RunSummary = run(config, progress=progress)
+    summary = run(config, progress=progress)
     assert not summary.failures, summary.failures
     return progress.end()
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from humandetect.detector import Detector, open_detector
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.pipeline import RunInterrupted, RunSummary, detect_frames, detect_video, run
+    from humandetect.pipeline import detect_frames, detect_video, run
+    from humandetect.summary import RunInterrupted, RunSummary
 
 _WHERE = {
     "DetectConfig": "humandetect.config",
@@ -23,8 +24,8 @@ _WHERE = {
     "EngineConfig": "humandetect.config",
     "Frame": "humandetect.media.frames",
     "HumanDetectError": "humandetect.errors",
-    "RunInterrupted": "humandetect.pipeline",
-    "RunSummary": "humandetect.pipeline",
+    "RunInterrupted": "humandetect.summary",
+    "RunSummary": "humandetect.summary",
     "SourceConfig": "humandetect.config",
     "detect_frames": "humandetect.pipeline",
     "detect_video": "humandetect.pipeline",

@@ -12,9 +12,10 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
@@ -63,7 +64,10 @@ def seconds(text: str | float) -> float:
 
 
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
-ENVIRONMENT = "Options shared by commands can be set in the environment: --engine by HUMANDETECT_ENGINE, and so on."
+ENVIRONMENT = (
+    "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
+    "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
+)
 
 
 def option(panel: str, *names: str, help: str, env: str | None = None, **extra: Any) -> Any:  # noqa: A002
@@ -146,25 +150,46 @@ DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tr
 JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal arrived: an orderly end, and 128 + its number as the exit code, as shells count."""
+class Signals:
+    """Ctrl-C, SIGTERM and SIGHUP: the first asks for an orderly end, more of them do not disturb it.
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+    The first raises KeyboardInterrupt where the program stands. Libraries may swallow that, or turn it into an error
+    of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.exit_code = 0
+        """128 + the signal's number, as shells count; 0 until one arrives."""
+
+    def listen(self) -> None:
+        # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if not self.exit_code:
+            self.exit_code = 128 + number
+            self.stop.set()
+            raise KeyboardInterrupt
+
+
+SIGNALS = Signals()
 
 
 def exit_code(error: BaseException | None) -> int:
     """0 done, 1 an input, engine or output failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
+    if SIGNALS.exit_code:
+        return SIGNALS.exit_code
     match error:
         case None:
             return 0
         case UsageError():
             return 2
-        case Stopped():
-            return error.exit_code
-        case KeyboardInterrupt():  # a run that was interrupted names the signal as its cause
-            return exit_code(error.__cause__) if isinstance(error.__cause__, Stopped) else 130
+        case KeyboardInterrupt():
+            return 130
         case _:
             return 1
 
@@ -176,19 +201,20 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         debug = bool(kwargs.get("debug"))
         set_up_logging(debug=debug, verbose=bool(kwargs.get("verbose")))
-        _stop_on_signals()
+        SIGNALS.listen()
         try:
             function(*args, **kwargs)
-        except HumanDetectError as error:
-            fail(error, debug=debug)
-        except KeyboardInterrupt as error:
-            raise typer.Exit(exit_code(error)) from None
+        except typer.Exit:
+            raise
         except BrokenPipeError:  # whoever read stdout has seen enough
             _forget_stdout()
-        except ImportError as error:
-            if ".so" not in str(error):
-                raise
-            fail(_missing_library(error), debug=debug)
+        except BaseException as error:
+            if debug:
+                traceback.print_exception(error)
+            if isinstance(error, KeyboardInterrupt) or SIGNALS.exit_code:
+                raise typer.Exit(exit_code(error)) from None
+            print_error(_explained(error))
+            raise typer.Exit(exit_code(error)) from None
 
     return wrapped
 
@@ -198,24 +224,15 @@ def _forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _stop_on_signals() -> None:
-    # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Stopped(number)
-
-
-def fail(error: HumanDetectError, *, debug: bool) -> NoReturn:
-    """Print the error, one line, and end with its exit code."""
-    if debug:
-        traceback.print_exception(error)
-    print_error(error)
-    raise typer.Exit(exit_code(error))
+def _explained(error: BaseException) -> HumanDetectError:
+    """Return what a person can act on; a fault of the program itself stays one, with its traceback."""
+    if isinstance(error, HumanDetectError):
+        return error
+    if isinstance(error, ImportError) and ".so" in str(error):
+        return _missing_library(error)
+    if isinstance(error, OSError):
+        return HumanDetectError(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
+    raise error
 
 
 def print_error(error: HumanDetectError) -> None:
@@ -319,12 +336,13 @@ def detect(
     if json_summary and "-" in config.results:
         raise UsageError("--json and --results - both want stdout: write one of them to a file")
 
-    from humandetect.pipeline import RunInterrupted, run
+    from humandetect.pipeline import run
+    from humandetect.summary import RunInterrupted
     from humandetect.terminal import ProgressBar, print_summary
 
     interrupted: RunInterrupted | None = None
     try:
-        summary = run(config, progress=ProgressBar(quiet=quiet))
+        summary = run(config, progress=ProgressBar(quiet=quiet), stop=SIGNALS.stop)
     except RunInterrupted as error:
         interrupted, summary = error, error.summary
     if json_summary:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from humandetect.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,6 +48,12 @@ class SourceConfig:
     read_timeout_seconds: float = 20.0
     """Live sources must send a frame within this time, or they have ended."""
 
+    def __post_init__(self) -> None:
+        _require(self.start_seconds >= 0, f"start must not be negative, got {self.start_seconds} s")
+        _require(self.duration_seconds is None or self.duration_seconds > 0, "duration must be longer than 0 s")
+        _require(self.limit is None or self.limit > 0, f"limit must be at least 1 frame, got {self.limit}")
+        _require(self.max_megapixels > 0, f"max_megapixels must be above 0, got {self.max_megapixels}")
+
 
 @dataclass(frozen=True, slots=True)
 class DetectConfig:
@@ -68,3 +76,14 @@ class DetectConfig:
     """x264's trade of speed against size."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
+
+    def __post_init__(self) -> None:
+        _require(not isinstance(self.results, str), "results is a tuple of paths, even if there is one")
+        _require(self.every >= 1, f"every must be at least 1, got {self.every}")
+        _require(self.batch is None or self.batch >= 1, f"batch must be at least 1, got {self.batch}")
+        _require(self.score is None or 0 <= self.score <= 1, f"score must be within 0 and 1, got {self.score}")
+
+
+def _require(met: bool, message: str) -> None:
+    if not met:
+        raise UsageError(message)

@@ -43,19 +43,21 @@ def check_everything(*, device: Device = "auto") -> Iterator[Check]:
     yield Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     frames: list[Frame] = []
     yield _try("decode", lambda: _decode_sample(frames), "reinstall humandetect: the sample clip is damaged")
+    frames = frames or [_blank_frame()]
     yield _try("encode", lambda: _encode(frames), "see the message; free space in the temporary folder?")
-    yield from check_model(DEFAULT_MODEL, models_dir=None, device=device, frames=frames)
+    yield from _check_model(DEFAULT_MODEL, None, device, frames)
 
 
-def check_model(
-    model: str, *, models_dir: Path | None, device: Device = "auto", frames: list[Frame] | None = None
-) -> Iterator[Check]:
+def check_model(model: str, *, models_dir: Path | None, device: Device = "auto") -> Iterator[Check]:
     """Verify a model and run it on the sample with every engine."""
+    frames: list[Frame] = []
+    _decode_sample(frames)
+    yield from _check_model(model, models_dir, device, frames)
+
+
+def _check_model(model: str, models_dir: Path | None, device: Device, frames: list[Frame]) -> Iterator[Check]:
     folder = find_model(model, models_dir)
     yield _try(f"model {folder.name}", lambda: _verify(folder), "")
-    frames = frames or []
-    if not frames:
-        _decode_sample(frames)
     for name in ENGINES:
         config = EngineConfig(engine=name, model=model, models_dir=models_dir, device=device)  # type: ignore[arg-type]
         yield _check_engine(name, config, frames)
@@ -100,6 +102,15 @@ def _decode_sample(frames: list[Frame]) -> str:
     return f"{len(frames)} frames of {source.info.width}x{source.info.height} from {path}"
 
 
+def _blank_frame() -> Frame:
+    """Stand in for the sample, so that the rest can be tried without it."""
+    import numpy as np
+
+    from humandetect.media.frames import Frame
+
+    return Frame(np.zeros((480, 640, 3), np.uint8), index=0, time_seconds=0.0, source="blank")
+
+
 def _encode(frames: list[Frame]) -> str:
     import supervision as sv
 
@@ -112,7 +123,7 @@ def _encode(frames: list[Frame]) -> str:
         with VideoSink(path, VideoInfo(width=width, height=height)) as sink:
             for frame in frames:
                 sink.write(DetectedFrame(frame, sv.Detections.empty()))
-        return f"{len(frames)} frames, {path.stat().st_size:,} bytes of H.264"
+        return f"{len(frames)} frames, {path.stat().st_size:,} bytes of video"
 
 
 def _try(name: str, action: Callable[[], str], fix: str) -> Check:

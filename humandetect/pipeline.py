@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from humandetect.batching import Batcher
-from humandetect.config import DetectConfig
+from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.engines import load_engine
-from humandetect.errors import HumanDetectError, SourceError
+from humandetect.errors import HumanDetectError, SourceError, UsageError
 from humandetect.media.annotate import Annotator
 from humandetect.media.destinations import Destinations, refuse_input
 from humandetect.media.frames import DetectedFrame
@@ -23,6 +23,7 @@ from humandetect.media.reader import FrameReader
 from humandetect.media.results import CropsSink, open_results
 from humandetect.media.sources import expand, open_source
 from humandetect.media.video import ImageSink, VideoSink
+from humandetect.summary import RunInterrupted, RunSummary, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -48,47 +49,12 @@ READ_AHEAD_FRAMES = 4
 MAX_WAIT_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a run did, lost and wrote."""
-
-    engine: str = ""
-    frames: int = 0
-    detected_frames: int = 0
-    dropped_frames: int = 0
-    """Frames of live sources that came faster than they could be handled."""
-    people_most: int = 0
-    people_mean: float = 0.0
-    seconds: float = 0.0
-    """From the first frame read to the last result written; start-up is not in it."""
-    outputs: tuple[Path, ...] = ()
-    warnings: tuple[str, ...] = ()
-    failures: tuple[HumanDetectError, ...] = ()
-    """Inputs that could not be read, or what ended the run early."""
-    interrupted: bool = False
-
-    @property
-    def fps(self) -> float:
-        return self.frames / self.seconds if self.seconds else 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        plain = asdict(replace(self, failures=()))
-        plain["outputs"] = [str(path) for path in self.outputs]
-        plain["failures"] = [str(failure) for failure in self.failures]
-        return plain | {"seconds": round(self.seconds, 3), "fps": round(self.fps, 2)}
-
-
-class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C or a signal ended a run; what was finished is kept, and `summary` says where."""
-
-    def __init__(self, summary: RunSummary) -> None:
-        super().__init__("interrupted")
-        self.summary = summary
-
-
 class _Enough(Exception):
     """Whoever watches the results has gone: the window was closed, or the reader of stdout."""
+
+
+class _Nothing(Exception):
+    """No source gave a frame: older results are worth more than new empty ones."""
 
 
 class Progress(Protocol):
@@ -99,13 +65,20 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
-def run(config: DetectConfig, *, detector: Detector | None = None, progress: Progress | None = None) -> RunSummary:
+def run(
+    config: DetectConfig,
+    *,
+    detector: Detector | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> RunSummary:
     """Detect people in every source and write what `config` asks for; a given `detector` is used and left open.
 
     Inputs that fail, and an engine or output that fails on the way, are `failures` of the summary; what was finished
-    until then is kept. Raises UsageError, SinkError or EngineError when the run cannot start, RunInterrupted on Ctrl-C.
+    until then is kept. Raises UsageError, SinkError or EngineError when the run cannot start, RunInterrupted on Ctrl-C
+    and when `stop` is set.
     """
-    return _Run(config, detector, progress).run()
+    return _Run(config, detector, progress, stop or threading.Event()).run()
 
 
 def detect_video(source: str | Path, *, output: str | Path | None = None, **options: Any) -> RunSummary:
@@ -117,12 +90,13 @@ def detect_video(source: str | Path, *, output: str | Path | None = None, **opti
     return summary
 
 
-def detect_frames(source: str | Path, detector: Detector, *, every: int = 1) -> Generator[DetectedFrame]:
-    """Yield the frames of one source, in order, with the people in them."""
-    config = DetectConfig(sources=(str(source),), every=every)
-    for ref in expand(config.sources):
+def detect_frames(
+    source: str | Path, detector: Detector, *, every: int = 1, part: SourceConfig | None = None
+) -> Generator[DetectedFrame]:
+    """Yield the frames of one source, or of a `part` of it, in order, with the people in them."""
+    for ref in expand([str(source)]):
         with (
-            open_source(ref, config.source) as opened,
+            open_source(ref, part) as opened,
             open_batcher(detector) as batcher,
             FrameReader(opened, buffer=READ_AHEAD_FRAMES, policy=_policy(opened)) as frames,
         ):
@@ -149,6 +123,7 @@ def _policy(source: Source) -> BufferPolicy:
 def _detected(frames: Iterable[Frame], detector: Detector, batcher: Batches, *, every: int) -> Iterator[DetectedFrame]:
     """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first."""
     pending: deque[tuple[Frame, Future[RawDetections], bool]] = deque()
+    period = 0
     future: Future[RawDetections] | None = None
     failure: SourceError | None = None
 
@@ -159,7 +134,9 @@ def _detected(frames: Iterable[Frame], detector: Detector, batcher: Batches, *, 
 
     try:
         for frame in frames:
-            detect = future is None or frame.index % every == 0
+            # By periods too, because the very frame whose turn it is may have been dropped by a live source.
+            detect = future is None or frame.index % every == 0 or frame.index // every != period
+            period = frame.index // every
             if detect or future is None:
                 future = batcher.submit(detector.prepare(frame.image), timeout_seconds=None)
             pending.append((frame, future, detect))
@@ -174,51 +151,16 @@ def _detected(frames: Iterable[Frame], detector: Detector, batcher: Batches, *, 
         raise failure
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a run has counted so far."""
-
-    engine: str = ""
-    frames: int = 0
-    detected_frames: int = 0
-    dropped_frames: int = 0
-    people: int = 0
-    people_most: int = 0
-    began: float | None = None
-    outputs: list[Path] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    failures: list[HumanDetectError] = field(default_factory=list)
-
-    def add(self, result: DetectedFrame) -> None:
-        count = len(result.detections)
-        self.frames += 1
-        self.detected_frames += result.detected
-        self.people += count
-        self.people_most = max(self.people_most, count)
-
-    def summary(self, *, interrupted: bool = False) -> RunSummary:
-        return RunSummary(
-            engine=self.engine,
-            frames=self.frames,
-            detected_frames=self.detected_frames,
-            dropped_frames=self.dropped_frames,
-            people_most=self.people_most,
-            people_mean=self.people / self.frames if self.frames else 0.0,
-            seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
-            outputs=tuple(self.outputs),
-            warnings=tuple(self.warnings),
-            failures=tuple(self.failures),
-            interrupted=interrupted,
-        )
-
-
 class _Run:
     """One run: what it was asked for, what it has counted, how its parts are opened and closed."""
 
-    def __init__(self, config: DetectConfig, detector: Detector | None, progress: Progress | None) -> None:
+    def __init__(
+        self, config: DetectConfig, detector: Detector | None, progress: Progress | None, stop: threading.Event
+    ) -> None:
         self.config = config
         self.detector = detector
         self.progress = progress
+        self.stop = stop
         self.refs = expand(config.sources)
         self.inputs = [path for ref in self.refs for path in ref.paths]
         self.annotator = Annotator()
@@ -233,6 +175,8 @@ class _Run:
             raise RunInterrupted(self.tally.summary(interrupted=True)) from error
         except (_Enough, BrokenPipeError):
             return self.tally.summary(interrupted=True)
+        except _Nothing:
+            return self.tally.summary()
         except HumanDetectError as error:
             if not self.tally.frames:
                 raise
@@ -245,7 +189,8 @@ class _Run:
         sources = self._open_sources()
         first = next(sources, None)  # a source that cannot be opened must not cost the start of an engine
         if first is None:
-            return
+            raise _Nothing
+        stack.enter_context(first)
         detector = self.detector or stack.enter_context(
             Detector(load_engine(self.config.engine), score=self.config.score)
         )
@@ -254,11 +199,16 @@ class _Run:
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
         self.tally.began = time.perf_counter()
         for source in chain([first], sources):
-            with source, ExitStack() as own:
-                pictures = [
-                    own.enter_context(self._closing(sink)) for sink in self._picture_sinks(source, destinations)
-                ]
-                self._read(source, detector, batcher, [*for_all, *pictures])
+            try:
+                with source, ExitStack() as own:
+                    pictures = [
+                        own.enter_context(self._closing(sink)) for sink in self._picture_sinks(source, destinations)
+                    ]
+                    self._read(source, detector, batcher, [*for_all, *pictures])
+            except SourceError as error:
+                self.tally.failures.append(error)
+        if not self.tally.frames:
+            raise _Nothing
 
     def _read(self, source: Source, detector: Detector, batcher: Batches, sinks: Sequence[Sink]) -> None:
         info = source.info
@@ -267,20 +217,28 @@ class _Run:
         )
         if self.progress is not None:
             self.progress.start(source.name, info.frame_count)
+        before = self.tally.frames
         with FrameReader(source, buffer=READ_AHEAD_FRAMES, policy=_policy(source)) as frames:
             try:
                 for result in _detected(frames, detector, batcher, every=self.config.every):
+                    self._check_stop()
                     self._write(result, sinks)
-                    if self.window is not None and self.window.stopped:
-                        raise _Enough
-            except SourceError as error:  # the source ended before its time; what it gave is complete
-                self.tally.failures.append(error)
+            except SourceError as error:
+                if info.kind != "live":
+                    raise
+                self.tally.failures.append(error)  # the end of every live source; what it gave is complete
             finally:
-                self.tally.dropped_frames += frames.dropped
-                self.tally.warnings += source.warnings
-                self.tally.failures += source.failures
+                self.tally.end_source(source, dropped=frames.dropped)
                 if self.progress is not None:
                     self.progress.stop()
+        if self.tally.frames == before and not source.failures:
+            raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+        if self.window is not None and self.window.stopped:
+            raise _Enough
 
     def _write(self, result: DetectedFrame, sinks: Sequence[Sink]) -> None:
         """Hand a result to every sink: first those that want clean pictures, then, drawn once, the others."""
@@ -300,6 +258,7 @@ class _Run:
             try:
                 yield open_source(ref, self.config.source, audio=self._wants_pictures)
             except SourceError as error:
+                self._check_stop()  # libraries turn a Ctrl-C in their callbacks into errors of their own
                 self.tally.failures.append(error)
 
     @property
@@ -309,11 +268,14 @@ class _Run:
         return config.output is not None or not (config.results or config.crops or config.show)
 
     def _destinations(self) -> Destinations:
-        several = len(self.inputs) > 1 or len(self.refs) > 1
-        for path in (*self.config.results, self.config.crops or "-"):
-            if path != "-":
-                refuse_input(Path(path), self.inputs)
-        return Destinations(self.config.output, several=several, inputs=self.inputs)
+        config = self.config
+        several = len(self.inputs) > 1 or len(self.refs) > 1 or any(Path(ref).is_dir() for ref in config.sources)
+        files = [Path(path) for path in (*config.results, config.output) if path not in (None, "-")]
+        for path in files:
+            refuse_input(path, self.inputs)
+        if len({path.absolute() for path in files}) < len(files):
+            raise UsageError("two outputs have the same name: choose different ones")
+        return Destinations(config.output, several=several, inputs=self.inputs)
 
     def _sinks_for_all(self) -> Iterator[Sink]:
         """Sinks that serve every source of the run."""
@@ -352,5 +314,6 @@ class _Run:
             except HumanDetectError as error:
                 self.tally.failures.append(error)
             else:
-                self.tally.outputs += [path] if path is not None else []
+                if path is not None and path not in self.tally.outputs:
+                    self.tally.outputs.append(path)
             self.tally.warnings += sink.warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from humandetect.doctor import Check
     from humandetect.media.frames import DetectedFrame
     from humandetect.models import ModelFolder
-    from humandetect.pipeline import RunSummary
+    from humandetect.summary import RunSummary
 
 
 class ProgressBar:
@@ -27,7 +28,14 @@ class ProgressBar:
 
     def start(self, name: str, total: int | None) -> None:
         self.stop()
-        self._bar = tqdm(desc=_printable(name), total=total, unit=" frames", disable=self._disable, dynamic_ncols=True)
+        label = _printable(Path(name).name or name)  # the bar needs the room that a path would take
+        self._bar = tqdm(
+            desc=label if len(label) <= 24 else f"{label[:23]}…",
+            total=total,
+            unit=" frames",
+            disable=self._disable,
+            dynamic_ncols=True,
+        )
 
     def advance(self, result: DetectedFrame) -> None:
         if self._bar is not None:
@@ -53,15 +61,23 @@ def print_summary(summary: RunSummary) -> None:
         line.append(f"{summary.frames:,} frame{'s' * (summary.frames != 1)}", "bold")
         line.append(f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s) by {summary.engine}")
         console.print(line)
-        line = Text(f"up to {people_count(summary.people_most)}", "bold")
-        line.append(f" in a picture, {summary.people_mean:.1f} on average", "")
+        if summary.people_most:
+            line = Text(f"up to {people_count(summary.people_most)}", "bold")
+            line.append(f" in a picture, {summary.people_mean:.1f} on average", "")
+        else:
+            line = Text("no people found", "bold")
         console.print(line)
     for path in summary.outputs:
         console.print(Text.assemble(("written ", "green"), _printable(path)))
     for warning in summary.warnings:
         console.print(Text.assemble(("warning ", "yellow"), _printable(warning)))
     if summary.interrupted:
-        console.print(Text(f"interrupted after {summary.frames:,} frames; what was finished is kept", "yellow"))
+        what = (
+            f"after {summary.frames:,} frames; what was finished is kept"
+            if summary.frames
+            else "before the first frame"
+        )
+        console.print(Text(f"interrupted {what}", "yellow"))
 
 
 def print_checks(checks: Iterable[Check]) -> bool:

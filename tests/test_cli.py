@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from humandetect import __version__
 from humandetect.cli import app, exit_code, seconds
+from humandetect.doctor import check_everything
 from humandetect.models import bundled
 from tests.builders import make_clip
 
@@ -153,6 +154,28 @@ def test_a_signal_leaves_a_playable_partial_video(number: signal.Signals, code: 
     assert sorted(path.name for path in Path().iterdir()) == ["long.mp4", "out.partial.mp4", "people.partial.jsonl"]
 
 
+def test_more_signals_do_not_disturb_the_end() -> None:
+    process = start_long_run()
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.02)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, stderr
+    assert duration(Path("out.partial.mp4")) > 0
+
+
+def test_ctrl_c_while_everything_starts_is_quiet() -> None:
+    """Wherever the signal lands, in imports of compiled modules too, there is no traceback and the code is 130."""
+    for delay_seconds in (0.3, 0.5, 0.8):
+        process = subprocess.Popen([*COMMAND, "detect", SAMPLE, "-o", "out.mp4"], stderr=subprocess.PIPE)
+        time.sleep(delay_seconds)
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate(timeout=60)[1]
+        assert process.returncode == 130, stderr
+        assert b"Traceback" not in stderr
+        assert not Path("out.mp4").exists()
+
+
 def test_kill_9_leaves_nothing_under_the_final_name() -> None:
     # Not measured: coverage's own file would be left half written.
     process = start_long_run({name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")})
@@ -172,7 +195,8 @@ def start_long_run(environment: dict[str, str] | None = None) -> subprocess.Pope
         stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(path.stat().st_size > 10_000 for path in Path().glob(".people*")):
+    while not any(path.stat().st_size > 10_000 for path in Path().glob(".people*")):
+        assert time.monotonic() < deadline, "the run did not start to write"
         time.sleep(0.02)
     return process
 
@@ -228,6 +252,17 @@ def test_doctor_tries_everything_on_the_sample() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     for name in ("decode", "encode", "model human_detection", "engine openvino", "engine tensorflow"):
         assert any(line.startswith("ok") and name in line for line in run.stdout.splitlines()), run.stdout
+
+
+def test_doctor_goes_on_when_the_sample_is_damaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"not a video")
+    monkeypatch.setattr("humandetect.doctor.bundled", lambda _: tmp_path / "broken.mp4")
+    monkeypatch.setattr("humandetect.doctor.ENGINES", ["openvino"])
+    checks = {check.name: check for check in check_everything()}
+    assert not checks["decode"].well
+    assert "reinstall" in checks["decode"].fix
+    assert checks["encode"].well
+    assert checks["engine openvino"].well
 
 
 def test_models_list_shows_the_default_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from pathlib import Path
@@ -13,12 +14,16 @@ import pytest
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
-from humandetect.pipeline import RunInterrupted, RunSummary, detect_frames, detect_video, run
-from tests.builders import make_clip, picture
+from humandetect.media.sources import open_source
+from humandetect.pipeline import _detected, detect_frames, detect_video, open_batcher, run
+from humandetect.summary import RunInterrupted, RunSummary
+from tests.builders import frame, make_clip, picture
 from tests.fakes import FakeEngine
 
 if TYPE_CHECKING:
-    from humandetect.media.frames import DetectedFrame
+    from collections.abc import Iterator
+
+    from humandetect.media.frames import DetectedFrame, Frame
 
 
 @pytest.fixture
@@ -248,3 +253,94 @@ def test_the_summary_is_plain_json(clip: Path, detector: Detector, tmp_path: Pat
     assert plain["frames"] == 20
     assert plain["outputs"] == [str(tmp_path / "out.jsonl")]
     assert "missing.mp4" in plain["failures"][0]
+
+
+def test_the_sound_comes_along(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    go(detector, clip, output=tmp_path / "out.mp4")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "out.mp4")) as written:
+        before = [bytes(packet) for packet in source.demux(audio=0) if packet.size]
+        assert [bytes(packet) for packet in written.demux(audio=0) if packet.size] == before
+
+
+def test_a_failure_leaves_older_results_alone(detector: Detector, tmp_path: Path) -> None:
+    older = tmp_path / "out.jsonl"
+    older.write_text("worth keeping")
+    summary = go(detector, tmp_path / "missing.mp4", results=(str(older),))
+    assert older.read_text() == "worth keeping"
+    assert (summary.outputs, len(summary.failures)) == ((), 1)
+
+
+def test_a_part_without_frames_is_a_failure(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    summary = go(detector, clip, output=tmp_path / "out.mp4", source=SourceConfig(start_seconds=100))
+    assert "no frames" in str(summary.failures[0])
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_fails_in_the_middle_is_kept_as_partial(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(ref: Any, config: Any, *, audio: bool) -> Any:
+        source = open_source(ref, config, audio=audio)
+        frames = iter(source)
+
+        def fail_after_five() -> Iterator[Frame]:
+            yield from itertools.islice(frames, 5)
+            raise SourceError("the disk broke")
+
+        monkeypatch.setattr(type(source), "__iter__", lambda _: fail_after_five())
+        return source
+
+    monkeypatch.setattr("humandetect.pipeline.open_source", broken)
+    summary = go(detector, clip, output=tmp_path / "out.mp4")
+    assert "the disk broke" in str(summary.failures[0])
+    assert summary.outputs == (tmp_path / "out.partial.mp4",)
+    assert frame_count(tmp_path / "out.partial.mp4") == 5
+
+
+def test_a_folder_with_one_file_goes_into_a_folder(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    clip.rename(tmp_path / "clips" / "clip.mp4")
+    go(detector, tmp_path / "clips", output=tmp_path / "annotated")
+    assert frame_count(tmp_path / "annotated" / "clip.mp4") == 20
+
+
+def test_several_sources_do_not_fit_one_file(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="into a folder"):
+        go(detector, clip, clip, output=tmp_path / "out.mp4")
+
+
+def test_two_outputs_of_one_name_are_refused(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="same name"):
+        go(detector, clip, results=(str(tmp_path / "a.csv"), str(tmp_path / "a.csv")))
+
+
+def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    config = DetectConfig(sources=(str(clip),), results=(str(tmp_path / "out.jsonl"),))
+    with pytest.raises(RunInterrupted):
+        run(config, detector=detector, stop=stop)
+
+
+def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
+    indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
+    with open_batcher(detector) as batcher:
+        results = list(_detected([frame(index) for index in indices], detector, batcher, every=10))
+    assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"every": 0}, {"batch": 0}, {"score": 1.5}, {"results": "a.csv"}],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        DetectConfig(sources=("a.mp4",), **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"start_seconds": -1.0}, {"duration_seconds": 0.0}, {"limit": 0}, {"max_megapixels": 0.0}]
+)
+def test_parts_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        SourceConfig(**options)

@@ -38,31 +38,35 @@ class Destinations:
         self._output = output
         self._inputs = inputs
         self._taken: set[Path] = set()
-        self._is_folder = output is not None and (several or output.is_dir())
+        # A name without an ending can only be meant as a folder.
+        self._is_folder = output is not None and (several or output.is_dir() or not output.suffix)
         if output is None:
             return
-        if self._is_folder:
-            _make_folder(output)
-        else:
-            self._one_file(output, (*VIDEO_MUXERS, *IMAGE_ENDINGS), "pictures")
+        endings = (*VIDEO_MUXERS, *IMAGE_ENDINGS)
+        if not self._is_folder:
+            self._one_file(output, endings, "to")
             self._check(output)
+        elif output.suffix.lower() in endings and not output.is_dir():
+            raise UsageError(f"several sources go into a folder, but {str(output)!r} is the name of a file")
+        else:
+            _make_folder(output)
 
     def video(self, name: str) -> Path:
         """Return the file for a video or live source."""
         if self._output is not None and not self._is_folder:
-            return self._one_file(self._output, tuple(VIDEO_MUXERS), "a video")
+            return self._one_file(self._output, tuple(VIDEO_MUXERS), "a video to")
         return self._free(stem_of(name), ".mp4")
 
     def image(self, name: str) -> Path:
         """Return the file for an image; it keeps the image's own format."""
         if self._output is not None and not self._is_folder:
-            return self._one_file(self._output, IMAGE_ENDINGS, "an image")
+            return self._one_file(self._output, IMAGE_ENDINGS, "an image to")
         ending = Path(name).suffix.lower()
         return self._free(stem_of(name), ending if ending in IMAGE_ENDINGS else ".jpg")
 
     def _one_file(self, path: Path, endings: tuple[str, ...], what: str) -> Path:
         if path.suffix.lower() not in endings:
-            raise UsageError(f"cannot write {what} to {str(path)!r}: use one of {', '.join(endings)}")
+            raise UsageError(f"cannot write {what} {str(path)!r}: use one of {', '.join(endings)}")
         return path
 
     def _free(self, stem: str, ending: str) -> Path:

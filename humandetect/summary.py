@@ -1,0 +1,101 @@
+"""What a run counts while it goes on, and what it says in the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from humandetect.errors import HumanDetectError
+    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run did, lost and wrote."""
+
+    engine: str = ""
+    frames: int = 0
+    detected_frames: int = 0
+    dropped_frames: int = 0
+    """Frames of live sources that came faster than they could be handled."""
+    people_most: int = 0
+    people_mean: float = 0.0
+    seconds: float = 0.0
+    """From the first frame read to the last result written; start-up is not in it."""
+    outputs: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failures: tuple[HumanDetectError, ...] = ()
+    """Inputs that could not be read, or what ended the run early."""
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        plain = asdict(replace(self, failures=()))
+        plain["outputs"] = [str(path) for path in self.outputs]
+        plain["failures"] = [str(failure) for failure in self.failures]
+        return plain | {"seconds": round(self.seconds, 3), "fps": round(self.fps, 2)}
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C or a signal ended a run; what was finished is kept, and `summary` says where."""
+
+    def __init__(self, summary: RunSummary) -> None:
+        super().__init__("interrupted")
+        self.summary = summary
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has counted so far."""
+
+    engine: str = ""
+    frames: int = 0
+    detected_frames: int = 0
+    dropped_frames: int = 0
+    people: int = 0
+    people_most: int = 0
+    began: float | None = None
+    outputs: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[HumanDetectError] = field(default_factory=list)
+
+    def add(self, result: DetectedFrame) -> None:
+        count = len(result.detections)
+        self.frames += 1
+        self.detected_frames += result.detected
+        self.people += count
+        self.people_most = max(self.people_most, count)
+
+    def end_source(self, source: Source, *, dropped: int) -> None:
+        """Take over what a source says at its end."""
+        self.dropped_frames += dropped
+        self.warnings += source.warnings
+        if dropped:
+            self.warnings.append(
+                f"{source.name!r}: {dropped:,} frames dropped, they came faster than they were handled"
+            )
+        self.failures += source.failures
+
+    def summary(self, *, interrupted: bool = False) -> RunSummary:
+        return RunSummary(
+            engine=self.engine,
+            frames=self.frames,
+            detected_frames=self.detected_frames,
+            dropped_frames=self.dropped_frames,
+            people_most=self.people_most,
+            people_mean=self.people / self.frames if self.frames else 0.0,
+            seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
+            outputs=tuple(self.outputs),
+            warnings=tuple(self.warnings),
+            failures=tuple(self.failures),
+            interrupted=interrupted,
+        )
