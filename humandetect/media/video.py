@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import av
@@ -56,7 +57,8 @@ class VideoSink(ClosingSink):
         self._audio = audio
         self._preset = preset
         self._origin_seconds = origin_seconds
-        self._frames: queue.Queue[Frame | None] = queue.Queue(_WAITING_FRAMES)
+        self._frames: queue.Queue[Frame | bool] = queue.Queue(_WAITING_FRAMES)
+        """For the encoder; a bool ends them and says whether the video is complete."""
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
         self._closed = False
@@ -72,20 +74,33 @@ class VideoSink(ClosingSink):
         self._frames.put(result.frame)
 
     def close(self, *, complete: bool = True) -> Path | None:
-        """Finish the file and return its path; None: nothing was written. Incomplete, it never raises."""
-        if self._closed or self._thread is None:
-            self._closed = True
-            return self._written
+        """Finish the file and return its path; None: nothing was written. Incomplete, it never raises.
+
+        Ctrl-C while it waits is raised once the file is finished; after a second one the next `close` waits again.
+        """
         self._closed = True
-        self._frames.put(None)
-        self._thread.join()
+        if self._thread is None:
+            return self._written
         try:
-            self._written = self._finish(complete=complete)
+            self._end(complete=complete)
+        except KeyboardInterrupt:
+            self._end(complete=complete)
+            raise
+        self._thread = None
+        try:
+            self._raise_error()
         except SinkError as error:
             if complete:
                 raise
             self.warnings.append(f"no partial video was kept: {error}")
         return self._written
+
+    def _end(self, *, complete: bool) -> None:
+        """Tell the encoder to finish, if it has not, and wait for it."""
+        while self._thread is not None and self._thread.is_alive():
+            with suppress(queue.Full):
+                self._frames.put(complete, timeout=0.1)
+                self._thread.join()
 
     def _start(self, first: Frame) -> None:
         self._pending = PendingFile(self._path)
@@ -109,21 +124,23 @@ class VideoSink(ClosingSink):
         self._thread.start()
 
     def _encode(self) -> None:
-        """Encode until the None of `close`. After an error frames are still taken, so that nobody waits forever."""
-        while (frame := self._frames.get()) is not None:
+        """Encode until `close`. After an error frames are still taken, so that nobody waits forever."""
+        while not isinstance(item := self._frames.get(), bool):
             if self._error is None:
                 try:
-                    self._movie.encode(frame)
+                    self._movie.encode(item)
                 except Exception as error:  # re-raised where the caller is
                     self._error = error
+        self._finish(complete=item)
 
-    def _finish(self, *, complete: bool) -> Path | None:
+    def _finish(self, *, complete: bool) -> None:
+        """Give the file its name, or remove it after an error. Here in the thread no Ctrl-C can cut that short."""
         try:
-            self._raise_error()
-            self._movie.finish(complete=complete)
-            return self._pending.finish(complete=complete)
-        except (av.error.FFmpegError, OSError) as error:
-            raise sink_error(self._path, error) from error
+            if self._error is None:
+                self._movie.finish(complete=complete)
+                self._written = self._pending.finish(complete=complete)
+        except Exception as error:  # re-raised where the caller is
+            self._error = error
         finally:
             self._movie.close()
             self._pending.discard()

@@ -212,6 +212,36 @@ def test_an_interrupted_video_is_kept_as_partial_and_plays(tmp_path: Path) -> No
     assert atoms(partial).index(b"moov") < atoms(partial).index(b"mdat")
 
 
+class Interrupts:
+    """Stands in for the encoder's thread: Ctrl-C arrives in the first `count` waits for its end."""
+
+    def __init__(self, sink: VideoSink, count: int) -> None:
+        assert sink._thread is not None
+        self._thread, self._left = sink._thread, count
+        self.is_alive = self._thread.is_alive
+
+    def join(self) -> None:
+        self._left -= 1
+        if self._left >= 0:
+            raise KeyboardInterrupt
+        self._thread.join()
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_ctrl_c_while_the_video_is_finished_costs_no_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupts: int
+) -> None:
+    sink = VideoSink(tmp_path / "out.mp4", INFO)
+    for index in range(30):
+        sink.write(detected(index))
+    monkeypatch.setattr(sink, "_thread", Interrupts(sink, interrupts))
+    with pytest.raises(KeyboardInterrupt):
+        sink.close()
+    assert sink.close(complete=False) == tmp_path / "out.mp4"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.mp4"]
+    assert len(times(tmp_path / "out.mp4")) == 30
+
+
 def test_a_closed_video_takes_no_more_frames(tmp_path: Path) -> None:
     sink = write(tmp_path / "out.mp4", [detected()])
     with pytest.raises(ValueError, match="closed"):
