@@ -37,12 +37,16 @@ _FIXES = {
 
 def sink_error(path: Path, error: Exception) -> SinkError:
     """Say why `path` cannot be written and what helps. Takes OSError and PyAV's errors."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOENT, errno.ENOTDIR):
+    if getattr(error, "errno", None) in (errno.ENOENT, errno.ENOTDIR):
         reason = f"the folder {str(path.parent)!r} does not exist: create it first"
     else:
-        reason = _FIXES.get(number or 0) or getattr(error, "strerror", None) or str(error)
+        reason = reason_of(error)
     return SinkError(f"cannot write {str(path)!r}: {reason}")
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words what stopped the writing, and what helps where that is known."""
+    return _FIXES.get(getattr(error, "errno", None) or 0) or getattr(error, "strerror", None) or str(error)
 
 
 class PendingFile:

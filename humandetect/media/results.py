@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.destinations import stem_of
 from humandetect.media.formats import FORMATS, JsonLines
-from humandetect.media.outputs import ClosingSink, PendingFile, sink_error, write_image
+from humandetect.media.outputs import ClosingSink, PendingFile, reason_of, sink_error, write_image
 
 if TYPE_CHECKING:
     from humandetect.media.formats import Format
@@ -115,9 +115,14 @@ class StdoutSink(ClosingSink):
         self._format = JsonLines()
 
     def write(self, result: DetectedFrame) -> None:
-        # Bytes: a terminal's encoding may not know a name's characters.
-        sys.stdout.buffer.write(self._format.text(result).encode())
-        sys.stdout.buffer.flush()
+        try:
+            # Bytes: a terminal's encoding may not know a name's characters.
+            sys.stdout.buffer.write(self._format.text(result).encode())
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise SinkError(f"cannot write to stdout: {reason_of(error)}") from error
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every line written is complete
         return None

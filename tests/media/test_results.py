@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -182,6 +183,16 @@ def test_a_reader_that_goes_away_is_told_by_a_broken_pipe() -> None:
         process.stdout.close()
         assert process.stderr.read() == b"went away\n"
     assert process.returncode == 7
+
+
+def test_a_full_disk_behind_stdout_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=Full()))
+    with pytest.raises(SinkError, match=r"^cannot write to stdout: the disk is full: free some space"):
+        open_results("-").write(detected())
 
 
 def crop(path: Path) -> np.ndarray:
