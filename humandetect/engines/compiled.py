@@ -45,8 +45,13 @@ class CompiledCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as file:
-                file.write(hashlib.sha256(blob).digest() + blob)
-            Path(file.name).replace(self._path(key))
+                temporary = Path(file.name)
+                try:
+                    file.write(hashlib.sha256(blob).digest() + blob)
+                    file.close()
+                    temporary.replace(self._path(key))
+                finally:
+                    temporary.unlink(missing_ok=True)
             self._trim()
         except OSError as error:
             logger.info("compiled model not kept: %s", error)

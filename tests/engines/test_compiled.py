@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+import tempfile
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -64,3 +67,25 @@ def test_no_other_file_is_left_behind(tmp_path: Path) -> None:
     cache.save("a", b"compiled")
     cache.save("a", b"compiled")
     assert [path.suffix for path in tmp_path.iterdir()] == [".blob"]
+
+
+@pytest.mark.parametrize("failing", ["write", "close", "replace"])
+def test_a_full_disk_is_no_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def temporary_file(**options: Any) -> Any:
+        file = tempfile.NamedTemporaryFile(**options)  # noqa: SIM115  the caller closes it
+        setattr(file, failing, full)
+        return file
+
+    if failing == "replace":
+        monkeypatch.setattr(type(tmp_path), "replace", full)
+    else:
+        monkeypatch.setattr(compiled, "tempfile", SimpleNamespace(NamedTemporaryFile=temporary_file))
+    cache = CompiledCache(tmp_path)
+    cache.save("a", b"compiled")
+    assert cache.load("a") is None
+    assert list(tmp_path.iterdir()) == []
