@@ -159,16 +159,15 @@ class _Numbers:
 
     def __init__(self) -> None:
         self._source: str | None = None
-        self._next = 0
+        self._index = -1
         self._offset = 0
 
     def of(self, frame: Frame) -> int:
-        if frame.source != self._source:
-            self._offset = 0 if self._source is None else self._next - frame.index
-            self._source = frame.source
-        number = frame.index + self._offset
-        self._next = number + 1
-        return number
+        # An index that does not rise is the same source given once more.
+        if frame.source != self._source or frame.index <= self._index:
+            self._offset = 0 if self._source is None else self._index + self._offset + 1 - frame.index
+        self._source, self._index = frame.source, frame.index
+        return frame.index + self._offset
 
 
 def _xywh(person: Person) -> tuple[float, float, float, float]:

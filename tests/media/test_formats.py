@@ -125,6 +125,13 @@ def test_coco_frames_of_further_sources_count_on() -> None:
     assert [entry["image_id"] for entry in found] == [0, 2, 3, 4]
 
 
+def test_frames_of_a_source_given_twice_count_on() -> None:
+    frames = [result(BOX, source="a.mp4", index=index) for index in (5, 6, 5, 6)]
+    assert [entry["image_id"] for entry in coco(*frames)] == [5, 6, 7, 8]
+    still = Mot()
+    assert [still.text(result(BOX, source="a.jpg")).split(",")[0] for _ in range(3)] == ["1", "2", "3"]
+
+
 def test_mot_rows_count_frames_from_one() -> None:
     assert Mot().text(result(BOX, index=0)) == "1,-1,1.23,2.0,28.78,38.5,0.9,-1,-1,-1\n"
     assert Mot().text(result()) == ""

@@ -230,9 +230,17 @@ def test_boxes_that_were_only_kept_are_not_cropped_again(tmp_path: Path) -> None
 
 def test_sources_with_one_name_keep_their_crops_apart(tmp_path: Path) -> None:
     with CropsSink(tmp_path) as sink:
-        for source in ("a/cam.mp4", "b/cam.mp4", "cam_2.mp4", "a/cam.mp4"):
+        for source in ("a/cam.mp4", "b/cam.mp4", "cam_2.mp4"):
             sink.write(DetectedFrame(frame(0, source=source), people([BOX])))
     assert names(tmp_path) == [f"{name}_frame000000_1.jpg" for name in ("cam_2_2", "cam_2", "cam")]
+
+
+def test_a_source_given_twice_keeps_the_crops_of_both_passes(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        for index in (0, 1, 0, 1):
+            sink.write(detected(index, [BOX]))
+    stems = ("clip_2_frame000000", "clip_2_frame000001", "clip_frame000000", "clip_frame000001")
+    assert names(tmp_path) == [f"{stem}_1.jpg" for stem in stems]
 
 
 def test_crops_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
