@@ -48,7 +48,9 @@ class TensorFlowEngine:
 
     def __init__(self, model: ModelFolder, *, device: Device = "auto", precision: Precision = "auto") -> None:
         if precision == "bf16":
-            raise UsageError("the tensorflow engine runs in float32; bf16 is for --engine openvino")
+            raise UsageError(
+                "the tensorflow engine has no bf16: use --precision auto or f32; bf16 is for --engine openvino"
+            )
         with _quiet_start():
             import tensorflow as tf
 
@@ -57,13 +59,14 @@ class TensorFlowEngine:
             tf.config.experimental.enable_tensor_float_32_execution(precision != "f32")
             session = tf.compat.v1.Session(graph=tf.Graph(), config=_session_config(tf, on_gpu=on_gpu))
             image, outputs = _load(tf, session, model.path)
+            numbers = "tf32" if on_gpu and precision != "f32" and _has_tf32(tf) else "f32"
         self._call: Callable[[NDArray[np.uint8]], list[NDArray[Any]]] | None
         self._call = session.make_callable([outputs[key] for key in OUTPUT_KEYS], feed_list=[image])
         self._run_errors = (tf.errors.OpError, RuntimeError)
         shape = _shape(image) or [None] * 4
         self._max_call = shape[0]
         self.info = model_info(
-            model, engine=f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, f32",
+            model, engine=f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
             input_hw=model.metadata.input_hw or ((shape[1], shape[2]) if shape[1] and shape[2] else None),
             parallel=CALLS_THAT_HELP, best_batch=BEST_BATCH if self._max_call is None else 1,
         )  # fmt: skip
@@ -106,6 +109,12 @@ def _use_gpu(device: Device) -> bool:
             "and pip install 'humandetect[gpu]'; else use --device cpu."
         )
     return bool(gpus)
+
+
+def _has_tf32(tf: Any) -> bool:
+    """Say whether the first GPU, the one a session uses, multiplies in TF32 where it may: NVIDIA's do since Ampere."""
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return bool(details.get("compute_capability", (0, 0)) >= (8, 0))
 
 
 def _session_config(tf: Any, *, on_gpu: bool) -> Any:

@@ -18,6 +18,7 @@ from tests.engines.models import Kind, saved_model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from humandetect.config import Precision
     from humandetect.models import ModelFolder
 
 
@@ -42,6 +43,25 @@ def test_the_cpu_is_used_where_there_is_no_gpu(model: ModelFolder, monkeypatch: 
     assert TensorFlowEngine(model).info.engine.endswith("CPU, f32")
 
 
+@pytest.mark.parametrize(
+    ("capability", "precision", "runs_in"),
+    [((8, 0), "auto", "tf32"), ((9, 0), "auto", "tf32"), ((7, 5), "auto", "f32"), ((8, 0), "f32", "f32")],
+)
+def test_the_info_says_what_a_gpu_calculates_in(
+    model: ModelFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    precision: Precision,
+    runs_in: str,
+) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(savedmodel, "visible_gpus", lambda: ["GPU:0"])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["GPU:0"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: {"compute_capability": capability})
+    assert TensorFlowEngine(model, precision=precision).info.engine.endswith(f"GPU, {runs_in}")
+
+
 @pytest.mark.gpu
 def test_a_gpu_is_used_and_hidden_on_request(model: ModelFolder) -> None:
     if not visible_gpus():
@@ -50,7 +70,7 @@ def test_a_gpu_is_used_and_hidden_on_request(model: ModelFolder) -> None:
         pytest.skip("TensorFlow sees no GPU")
     images = np.full((3, 40, 60, 3), 204, np.uint8)
     on_gpu, on_cpu = (TensorFlowEngine(model, device=device, precision="f32") for device in ("gpu", "cpu"))
-    assert "GPU" in on_gpu.info.engine
+    assert on_gpu.info.engine.endswith("GPU, f32")
     assert "CPU" in on_cpu.info.engine
     np.testing.assert_allclose(on_gpu.infer(images).scores, on_cpu.infer(images).scores, atol=1e-3)
 
