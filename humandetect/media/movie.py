@@ -47,7 +47,7 @@ _BT601 = 6
 """AVCOL_SPC_SMPTE170M, the matrix of cv2's YUV: untagged, players would take HD video for BT.709 and shift colours."""
 
 
-class Clock:
+class PresentationTimes:
     """Turns seconds into strictly increasing ticks, the source's own where they are known."""
 
     def __init__(self, info: VideoInfo, *, origin_seconds: float, finest: Fraction) -> None:
@@ -109,7 +109,7 @@ class Movie:
         self._out = av.open(str(path), "w", format=format_name, container_options=options)
         encoder = self._choose_encoder()
         finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
-        self._clock = Clock(info, origin_seconds=origin_seconds, finest=finest)
+        self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
         self._sound = [Soundtrack(self._out, track) for track in audio if is_usable(track)]
         if lost := len(audio) - len(self._sound):
@@ -117,19 +117,19 @@ class Movie:
 
     def encode(self, frame: Frame) -> None:
         picture = av.VideoFrame.from_ndarray(self._to_yuv(frame.image), format="yuv420p")
-        picture.pts = self._clock.advance(frame.time_seconds)
-        picture.time_base = self._clock.time_base
+        picture.pts = self._times.advance(frame.time_seconds)
+        picture.time_base = self._times.time_base
         for track in self._sound:
-            track.mux(until_seconds=self._clock.seconds)
+            track.mux(until_seconds=self._times.seconds)
         self._mux(self._stream.encode(picture))
 
     def finish(self, *, complete: bool) -> None:
         self._mux(self._stream.encode(None))
         if self._held is not None:
-            self._held.duration = self._clock.duration
+            self._held.duration = self._times.duration
             self._out.mux(self._held)
         for track in self._sound:
-            track.mux(until_seconds=None if complete else self._clock.end_seconds)
+            track.mux(until_seconds=None if complete else self._times.end_seconds)
             self.warnings += track.finish()
         if self._scaled:
             height, width = self._hw
@@ -167,7 +167,7 @@ class Movie:
         stream = cast("av.VideoStream", self._out.add_stream(name, rate=fps, options=options))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
-        context.time_base = self._clock.time_base
+        context.time_base = self._times.time_base
         # PyAV's default, threads within a frame, costs compression and more CPU than threads over frames.
         context.thread_type = "FRAME"
         context.colorspace, context.color_range = _BT601, ColorRange.MPEG
