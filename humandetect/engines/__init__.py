@@ -39,6 +39,7 @@ ENGINES = {
         summary="the SavedModel in this process; CPU or NVIDIA GPU",
     ),
 }  # fmt: skip
+"""By name. A new engine is a row here and its name in `config.EngineName`."""
 
 
 def load_engine(config: EngineConfig) -> Engine:
@@ -63,11 +64,6 @@ def load_engine(config: EngineConfig) -> Engine:
         wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.package
         raise MissingExtra(f"the {name} engine needs more: pip install '{wanted}'") from error
     return engine
-
-
-def installed_engines() -> list[str]:
-    """Name the engines whose packages are installed, without importing them."""
-    return [name for name, entry in ENGINES.items() if _is_installed(entry.package)]
 
 
 def has_nvidia_device() -> bool:
