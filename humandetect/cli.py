@@ -5,6 +5,7 @@ The only place that prints errors and ends the process.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -236,8 +237,9 @@ def _explained(error: BaseException) -> HumanDetectError:
 
 
 def print_error(error: HumanDetectError) -> None:
-    # A name in the message may hold a newline; the message stays one line.
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    # A name in the message may hold a newline; the message stays one line. If nobody hears it, the exit code remains.
+    with contextlib.suppress(BrokenPipeError):
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
 
 
 def _missing_library(error: ImportError) -> HumanDetectError:

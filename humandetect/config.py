@@ -17,6 +17,10 @@ Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium
 
 DEFAULT_MODEL = "human_detection"
 SAMPLE = "sample"
+MAX_SECONDS = 10_000_000
+"""Four months: more than any source has, and few enough for every container's clock."""
+MAX_MEGAPIXELS = 2000
+"""What FFmpeg and the image libraries can count in 31 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,14 @@ class SourceConfig:
     """Live sources must send a frame within this time, or they have ended."""
 
     def __post_init__(self) -> None:
-        _require(self.start_seconds >= 0, f"start must not be negative, got {self.start_seconds} s")
-        _require(self.duration_seconds is None or self.duration_seconds > 0, "duration must be longer than 0 s")
+        for name, seconds in (("start", self.start_seconds), ("duration", self.duration_seconds)):
+            _require(
+                seconds is None or 0 <= seconds <= MAX_SECONDS, f"{name} must be 0 to {MAX_SECONDS} s, got {seconds}"
+            )
+        _require(self.duration_seconds != 0, "duration must be longer than 0 s")
         _require(self.limit is None or self.limit > 0, f"limit must be at least 1 frame, got {self.limit}")
-        _require(self.max_megapixels > 0, f"max_megapixels must be above 0, got {self.max_megapixels}")
+        megapixels = self.max_megapixels
+        _require(0 < megapixels <= MAX_MEGAPIXELS, f"max_megapixels must be 0 to {MAX_MEGAPIXELS}, got {megapixels}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,10 +310,14 @@ class _Run:
             complete = True
         finally:
             try:
-                path = sink.close(complete=complete)
+                self._note_output(sink.close(complete=complete))
             except HumanDetectError as error:
                 self.tally.failures.append(error)
-            else:
-                if path is not None and path not in self.tally.outputs:
-                    self.tally.outputs.append(path)
+            except KeyboardInterrupt:
+                self._note_output(sink.close(complete=False))
+                raise
             self.tally.warnings += sink.warnings
+
+    def _note_output(self, path: Path | None) -> None:
+        if path is not None and path not in self.tally.outputs:
+            self.tally.outputs.append(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ class ProgressBar:
     """One bar a source, with rate and time left; silent when quiet or when stderr is not a terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._disable = True if quiet else None  # None: tqdm looks for a terminal itself
+        # None: tqdm looks for a terminal itself, but not whether stderr is there at all.
+        self._disable = True if quiet or sys.stderr is None else None
         self._bar: tqdm[Any] | None = None
 
     def start(self, name: str, total: int | None) -> None:

@@ -114,6 +114,8 @@ def test_any_file_name_works(name: str) -> None:
         ([SAMPLE, "--json", "--results", "-"], 2, "stdout"),
         ([SAMPLE, "--start", "soon"], 2, "H:MM:SS"),
         ([SAMPLE, "--every", "0"], 2, "every"),
+        ([SAMPLE, "--start", "9" * 400], 2, "start"),
+        ([SAMPLE, "--max-megapixels", "inf"], 2, "max_megapixels"),
         ([], 2, "SOURCE"),
     ],
 )
@@ -211,6 +213,23 @@ def test_a_reader_that_stops_reading_ends_the_run_quietly() -> None:
     assert json.loads(run.stdout)["frame"] == 0
     assert b"Traceback" not in run.stderr
     assert b"BrokenPipe" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("detect {sample} --limit 2 --results out.csv 2>&-", 0),
+        ("detect {sample} --limit 2 --results - >&-", 1),
+        ("detect {sample} --limit 2 --results - >/dev/full", 1),
+        ("detect {sample} --limit 2 --results out.csv --json >/dev/full", 1),
+        ("detect missing.mp4 2>&1 >/dev/null | true; exit ${{PIPESTATUS[0]}}", 1),
+    ],
+)
+def test_closed_and_full_standard_streams_are_ordinary_events(command: str, code: int) -> None:
+    shell = f"'{sys.executable}' -m humandetect {command}".format(sample=SAMPLE)
+    run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 
 VIDEO_MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Videos that can be written: FFmpeg's muxer by the output's ending."""
+MAX_STEM_BYTES = 200
+"""File systems take 255; the rest is for what is added."""
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def stem_of(name: str) -> str:
     """Turn a source's name into a file stem: `cam/one.mov` -> `one`, `rtsp://host/live` -> `live`, `0` -> `camera0`."""
+    stem = _plain_stem(name)
+    return stem if len(os.fsencode(stem)) <= MAX_STEM_BYTES else stem[: MAX_STEM_BYTES // 4]  # 4 bytes a character
+
+
+def _plain_stem(name: str) -> str:
     if name == "-":
         return "stdin"
     if name.isascii() and name.isdigit():

@@ -61,6 +61,8 @@ class PendingFile:
             raise SinkError(f"cannot write {str(target)!r}: it is a folder; name a file in it")
         # A link keeps pointing where it does: the file behind it is the one to replace.
         self._target = target.resolve() if target.is_symlink() else target
+        if self._target.exists() and not self._target.is_file():  # replacing a device would break the machine
+            raise SinkError(f"cannot write {str(target)!r}: it is a device or a pipe; name a file")
         self._ending = target.suffix if ending is None else ending
         # Cut, because the hidden name is longer than the target's, which may be as long as the disk allows.
         self.path = self._target.with_name(f".{self._stem[:50]}.{secrets.token_hex(4)}.part{self._ending}").absolute()

@@ -112,6 +112,8 @@ class StdoutSink(ClosingSink):
 
     def __init__(self) -> None:
         super().__init__()
+        if sys.stdout is None:
+            raise SinkError("cannot write to stdout: it is closed; write to a file instead")
         self._format = JsonLines()
 
     def write(self, result: DetectedFrame) -> None:

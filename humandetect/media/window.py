@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -69,3 +70,16 @@ def _check_display() -> None:
             "cannot show a window: there is no display (DISPLAY and WAYLAND_DISPLAY are not set). "
             "Write a video with -o instead, or log in with a display, e.g. by ssh -X."
         )
+    if not _opens_windows():
+        raise UsageError("cannot show a window: the display does not answer. Write a video with -o instead.")
+
+
+def _opens_windows() -> bool:
+    """Try in a process of its own, which Qt may end."""
+    probe = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
+    try:
+        return (
+            subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=20, check=False).returncode == 0
+        )
+    except subprocess.TimeoutExpired:
+        return False

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ("rtsp://host:554/live/main?x=1", "main"),
         ("http://host", "host"),
         ("http://host/a%20b.mp4", "a_20b"),
+        ("x" * 251 + ".mp4", "x" * 50),
     ],
 )
 def test_names_come_from_the_source(name: str, stem: str) -> None:

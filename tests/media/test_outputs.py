@@ -209,3 +209,13 @@ def test_leaving_a_sink_by_an_exception_closes_it_as_incomplete() -> None:
     with pytest.raises(KeyboardInterrupt), Recorder():
         raise KeyboardInterrupt
     assert Recorder.completes == [True, False]
+
+
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.jsonl", tmp_path / "link.jsonl"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for target in (pipe, link):
+        with pytest.raises(SinkError, match="device or a pipe"):
+            PendingFile(target)
+    assert pipe.is_fifo()

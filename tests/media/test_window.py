@@ -26,6 +26,7 @@ class Screen:
         monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr(cv2, "imshow", lambda _, image: self.shown.append(image.shape))
         monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+        monkeypatch.setattr("humandetect.media.window._opens_windows", lambda: True)
         monkeypatch.setattr(cv2, "waitKey", lambda _: self.key)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
         monkeypatch.setattr(cv2, "destroyAllWindows", self._destroy)
@@ -99,3 +100,10 @@ def test_the_window_is_closed_once_and_only_if_it_was_opened(screen: Screen) -> 
 
 def test_importing_the_module_opens_nothing() -> None:
     subprocess.run([sys.executable, "-c", "import humandetect.media.window"], env={}, check=True, timeout=60)
+
+
+def test_a_display_that_does_not_answer_is_said_before_qt_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":4711")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(UsageError, match="does not answer"):
+        WindowSink("title")
