@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from humandetect.media.frames import Frame
 
 BufferPolicy = Literal["wait", "drop-oldest"]
+MAX_BYTES = 64 * 1024 * 1024
+"""Fewer frames than the buffer's number are read ahead when they are large, but always one."""
 JOIN_SECONDS = 2.0
 """How long `close` waits for a source that is blocked; its thread is a daemon and ends with the process."""
 
@@ -80,12 +82,17 @@ class FrameReader:
                 self._ended = True
                 self._changed.notify_all()
 
+    def _is_full(self, frame: Frame) -> bool:
+        waiting_bytes = sum(waiting.image.nbytes for waiting in self._frames)
+        too_large = waiting_bytes + frame.image.nbytes > MAX_BYTES and bool(self._frames)
+        return too_large or len(self._frames) == self._capacity
+
     def _offer(self, frame: Frame) -> bool:
         """Put the frame into the buffer; False when nobody wants frames any more."""
         with self._changed:
             if self._policy == "wait":
-                self._changed.wait_for(lambda: len(self._frames) < self._capacity or self._closed)
-            elif len(self._frames) == self._capacity:
+                self._changed.wait_for(lambda: not self._is_full(frame) or self._closed)
+            elif self._is_full(frame):
                 self._frames.popleft()
                 self.dropped += 1
             if self._closed:

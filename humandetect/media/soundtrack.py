@@ -53,6 +53,7 @@ class Soundtrack:
         self._codec: _Codec = _Copy(out, track.stream) if self._copied else _Encode(out, track.stream)
         self._what = f"audio stream {track.stream.index} ({name})"
         self._damaged = 0
+        self._before = 0
         self._last_dts: int | None = None
 
     def mux(self, until_seconds: float | None) -> None:
@@ -66,6 +67,7 @@ class Soundtrack:
         counts = {
             "damaged packets were skipped": self._damaged,
             "packets came too early and were dropped": self._track.lost_packets,
+            "packets before the first picture were left out": self._before,
         }
         warnings = [f"{self._what}: {count} {what}" for what, count in counts.items() if count]
         if not self._copied:
@@ -92,7 +94,9 @@ class Soundtrack:
             return False
         self._last_dts = dts
         packet.pts, packet.dts = pts - origin, dts - origin
-        return float((packet.pts + (packet.duration or 0)) * packet.time_base) > -_PRIMING_SECONDS
+        belongs = float((packet.pts + (packet.duration or 0)) * packet.time_base) > -_PRIMING_SECONDS
+        self._before += not belongs
+        return belongs
 
 
 class _Copy:

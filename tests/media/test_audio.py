@@ -35,7 +35,7 @@ def read(path: Path, **options: float) -> list[AudioTrack]:
 
 def test_all_sound_arrives_untouched(clip: Path) -> None:
     with av.open(str(clip)) as container:
-        sent = [bytes(packet) for packet in container.demux(audio=0) if packet.size and (packet.pts or 0) >= 0]
+        sent = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
     with open_source(str(clip), audio=True) as source:
         assert list(source)
         (track,) = source.audio

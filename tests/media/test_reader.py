@@ -121,3 +121,18 @@ def test_a_blocked_source_does_not_hold_up_closing(monkeypatch: pytest.MonkeyPat
 def test_a_buffer_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 frame, not 0"):
         FrameReader([], buffer=0)
+
+
+def test_large_frames_are_read_ahead_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("humandetect.media.reader.MAX_BYTES", 1)
+    taken: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for index in range(10):
+            taken.append(index)
+            yield frame(index)
+
+    with FrameReader(frames(), buffer=8) as reader:
+        assert next(reader).index == 0
+        assert len(taken) <= 3  # one given, one waiting, one in the thread's hand
+        assert [one.index for one in reader] == list(range(1, 10))

@@ -212,6 +212,11 @@ def test_a_camera_is_read_by_number(camera: type[FakeCapture]) -> None:
     assert camera.released
 
 
+def test_a_number_no_camera_can_have_is_one_clear_error() -> None:
+    with pytest.raises(SourceError, match="no camera has such a number"):
+        open_source("99999999999")
+
+
 def test_a_camera_that_falls_silent_has_ended(camera: type[FakeCapture]) -> None:
     camera.pictures = 4
     frames: list[Frame] = []

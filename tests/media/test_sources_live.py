@@ -85,6 +85,14 @@ def test_a_file_behind_http_is_read_to_its_end(tmp_path: Path) -> None:
         assert source.audio[0].take()
 
 
+def test_a_file_without_a_known_length_behind_http_is_no_live_source(tmp_path: Path) -> None:
+    """A live source drops frames when they come too fast; a file must not lose any."""
+    make_clip(tmp_path / "a.ts")
+    with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.ts") as source:
+        assert source.info.kind == "video"
+        assert len(list(source)) == 20
+
+
 def test_a_part_of_a_file_behind_http_is_read(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.ts")
     config = SourceConfig(start_seconds=0.7, limit=3)

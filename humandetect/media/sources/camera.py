@@ -50,9 +50,10 @@ class CameraSource(Source):
             except SourceError as error:
                 raise SourceError(f"camera {self.name} ended after {index} frames: {error}") from None
             seconds = time.monotonic() - since
-            if self._closed or seconds >= end:
+            if self._closed or seconds >= config.start_seconds + end:
                 return
-            yield Frame(image, index=index, time_seconds=seconds, source=self.name)
+            if seconds >= config.start_seconds:
+                yield Frame(image, index=index, time_seconds=seconds, source=self.name)
             index += 1
 
     def _release(self) -> None:
@@ -75,6 +76,8 @@ def _open(number: int) -> cv2.VideoCapture:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would fill the terminal with its attempts
     try:
         capture = cv2.VideoCapture(number)
+    except (cv2.error, OverflowError):
+        raise SourceError("no camera has such a number") from None
     finally:
         cv2.utils.logging.setLogLevel(before)
     if not capture.isOpened():

@@ -174,7 +174,8 @@ def open_url(url: str, config: SourceConfig) -> Media:
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
         within = f"no answer within {config.open_timeout_seconds:g} s"
         raise SourceError(within if timed_out else _why_no_answer(error)) from None
-    live = container.format.name.split(",")[0] in LIVE_DEMUXERS or container.duration is None
+    # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
+    live = container.format.name.split(",")[0] in LIVE_DEMUXERS
     return Media(container, None, live=live, seekable=False)
 
 

@@ -56,27 +56,32 @@ class Decoder:
         self._keep: Callable[[av.Packet[av.AudioStream]], None] = self._early.append
         self._read = self._packets()
         self._silence_seconds = silence_seconds
+        self._seen = time.monotonic()
+        """When the last picture came, or reading began."""
         _use_threads(stream.codec_context, live=media.live)
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
-        heard = time.monotonic()
         for packet in self._read:
             pictures = self._decode(packet)
             if pictures:
                 yield from pictures
-                heard = time.monotonic()
-            elif self._silence_seconds is not None and time.monotonic() - heard > self._silence_seconds:
-                raise SourceError(f"no picture for {self._silence_seconds:g} s")
+                self._seen = time.monotonic()
         yield from self._decode(None)
 
-    def keep_sound(self, *, origin_seconds: float, duration_seconds: float | None) -> list[AudioTrack]:
-        """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already."""
+    def keep_sound(
+        self, *, origin_seconds: float, duration_seconds: float | None, from_beginning: bool
+    ) -> list[AudioTrack]:
+        """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already.
+
+        From the beginning, what lies before is kept too: encoders put their run-up there, which players need.
+        """
         tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
+        begin = -math.inf if from_beginning else 0.0
         end = math.inf if duration_seconds is None else duration_seconds
 
         def keep(packet: av.Packet[av.AudioStream]) -> None:
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None and 0 <= float(stamp * packet.time_base) - origin_seconds < end:
+            if stamp is not None and begin <= float(stamp * packet.time_base) - origin_seconds < end:
                 tracks[packet.stream_index].push(packet)
 
         for packet in self._early:
@@ -93,7 +98,10 @@ class Decoder:
                 break
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        self._seen = time.monotonic()
         for packet in self._all_packets(self._stream, *self._sound):
+            if self._silence_seconds is not None and time.monotonic() - self._seen > self._silence_seconds:
+                raise SourceError(f"no picture for {self._silence_seconds:g} s")  # though sound may go on
             video = packet.stream_index == self._stream.index
             self.packets += video and (packet.size > 0 or packet.dts is not None)  # the last one only says "end"
             # Empty packets stand for "as before" in AVI; a decoder would take them for the end.

@@ -60,9 +60,10 @@ def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | No
 
 def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int, end: float) -> int | None:
     """Return the frames of the whole file if only a part of it was read: `packets`, the last one at `end` seconds."""
-    if stream.frames:
+    is_avi = stream.container.format.name == "avi"  # it counts empty chunks too, which nobody gets to see
+    if stream.frames and not is_avi:
         return stream.frames if stream.frames - packets > max(1, stream.frames * _TOLERATED_LOSS) else None
-    seconds = _duration_seconds(stream) if "DURATION" in stream.metadata else 0
+    seconds = _duration_seconds(stream) if is_avi or "DURATION" in stream.metadata else 0
     return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
 
 

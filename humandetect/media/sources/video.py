@@ -48,7 +48,9 @@ class VideoSource(Source):
             if config.start_seconds > 0:
                 self._jump(open_media)
             self.audio = self._decoder.keep_sound(
-                origin_seconds=float(self._origin or 0) + config.start_seconds, duration_seconds=config.duration_seconds
+                origin_seconds=float(self._origin or 0) + config.start_seconds,
+                duration_seconds=config.duration_seconds,
+                from_beginning=config.start_seconds == 0,
             )
         except BaseException:
             self._media.close()
