@@ -1,43 +1,41 @@
-"""The command line: options become a config, a config goes into one library call, the result is printed.
-
-The only place that prints errors and ends the process.
-"""
+"""The command line: options become a config, a config goes into one library call, the result is printed."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
-import logging
-import os
-import re
-import signal
-import sys
-import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import Annotated
 
 import typer
 
 from humandetect import __version__
-from humandetect.config import (
-    SAMPLE,
-    DetectConfig,
-    Device,
-    EngineConfig,
-    EngineName,
-    Precision,
-    Preset,
-    SourceConfig,
+from humandetect.config import SAMPLE, DetectConfig, EngineConfig, Preset, SourceConfig
+from humandetect.ending import SIGNALS, command, exit_code, print_error
+from humandetect.errors import UsageError
+from humandetect.options import (
+    ENVIRONMENT,
+    READ,
+    WRITE,
+    BatchOpt,
+    DebugOpt,
+    DeviceOpt,
+    EngineOpt,
+    EveryOpt,
+    JsonOpt,
+    LimitOpt,
+    ModelOpt,
+    ModelsDirOpt,
+    OutputOpt,
+    PrecisionOpt,
+    QuietOpt,
+    ResultsOpt,
+    ScoreOpt,
+    ShowOpt,
+    VerboseOpt,
+    option,
+    seconds,
 )
-from humandetect.errors import HumanDetectError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
-P = ParamSpec("P")
 
 app = typer.Typer(
     name="humandetect",
@@ -51,213 +49,6 @@ app.add_typer(models_app, name="models")
 
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT = EngineConfig(), SourceConfig(), DetectConfig(sources=())
-
-
-def seconds(text: str | float) -> float:
-    """Read `90`, `1:30` or `1:02:03.5`; a default is a number already."""
-    text = str(text)
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
-        raise typer.BadParameter(f"{text!r} is not a time: use seconds or H:MM:SS")
-    total = 0.0
-    for part in text.split(":"):
-        total = total * 60 + float(part)
-    return total
-
-
-READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
-ENVIRONMENT = (
-    "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
-    "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
-)
-
-
-def option(panel: str, *names: str, help: str, env: str | None = None, **extra: Any) -> Any:  # noqa: A002
-    """Describe an option; `env` is the part of its environment variable after HUMANDETECT_."""
-    envvar = f"HUMANDETECT_{env}" if env else None
-    return typer.Option(*names, help=help, envvar=envvar, show_envvar=False, rich_help_panel=panel, **extra)
-
-
-EngineOpt = Annotated[EngineName, option(DETECTION, "--engine", help="What runs the model.", env="ENGINE")]
-DeviceOpt = Annotated[Device, option(DETECTION, "--device", help="Where it runs.", env="DEVICE")]
-PrecisionOpt = Annotated[
-    Precision,
-    option(
-        DETECTION,
-        "--precision",
-        help="auto: the hardware's best; f32: the same scores on every machine.",
-        env="PRECISION",
-    ),
-]
-ModelOpt = Annotated[
-    str,
-    option(
-        DETECTION, "--model", help="Name in the models folder, or path of a SavedModel or frozen graph.", env="MODEL"
-    ),
-]
-ModelsDirOpt = Annotated[
-    Path | None,
-    option(
-        DETECTION,
-        "--models-dir",
-        help="Where names are looked up. (default: ./models, else the packaged one)",
-        env="MODELS_DIR",
-    ),
-]
-ScoreOpt = Annotated[
-    float | None,
-    option(
-        DETECTION,
-        "--score",
-        min=0.0,
-        max=1.0,
-        help="Report people from this score on. (default: the model's)",
-        env="SCORE",
-    ),
-]
-BatchOpt = Annotated[
-    int | None,
-    option(
-        DETECTION, "--batch", min=1, max=1024, help="Images per engine call. (default: the engine's best)", env="BATCH"
-    ),
-]
-EveryOpt = Annotated[
-    int, option(DETECTION, "--every", min=1, help="Detect each Nth frame, keep the boxes between.", env="EVERY")
-]
-LimitOpt = Annotated[
-    int | None, option(READ, "--limit", min=1, help="Stop after N frames of each source.", env="LIMIT")
-]
-OutputOpt = Annotated[
-    Path | None,
-    option(
-        WRITE,
-        "-o",
-        "--output",
-        help="Annotated video or picture; a folder for several sources. (default: NAME_people.mp4)",
-    ),
-]
-ResultsOpt = Annotated[
-    list[str] | None,
-    option(
-        WRITE,
-        "--results",
-        metavar="FILE",
-        help="Results as .jsonl, .csv, .coco.json or .mot.txt, by ending; - is JSON lines on stdout. Repeatable.",
-    ),
-]
-ShowOpt = Annotated[bool, option(WRITE, "--show", help="Show the annotated pictures in a window; q ends.", env="SHOW")]
-QuietOpt = Annotated[bool, option(TALK, "-q", "--quiet", help="Print errors only.", env="QUIET")]
-VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
-DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
-JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
-
-
-class Signals:
-    """Ctrl-C, SIGTERM and SIGHUP: the first asks for an orderly end, more of them do not disturb it.
-
-    The first raises KeyboardInterrupt where the program stands. Libraries may swallow that, or turn it into an error
-    of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing.
-    """
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.exit_code = 0
-        """128 + the signal's number, as shells count; 0 until one arrives."""
-
-    def listen(self) -> None:
-        # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
-                signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if not self.exit_code:
-            self.exit_code = 128 + number
-            self.stop.set()
-            raise KeyboardInterrupt
-
-
-SIGNALS = Signals()
-
-
-def exit_code(error: BaseException | None) -> int:
-    """0 done, 1 an input, engine or output failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
-    if SIGNALS.exit_code:
-        return SIGNALS.exit_code
-    match error:
-        case None:
-            return 0
-        case UsageError():
-            return 2
-        case KeyboardInterrupt():
-            return 130
-        case _:
-            return 1
-
-
-def command(function: Callable[P, None]) -> Callable[P, None]:
-    """Wrap a command: set up logging and signals, turn errors into one line and an exit code."""
-
-    @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        debug = bool(kwargs.get("debug"))
-        set_up_logging(debug=debug, verbose=bool(kwargs.get("verbose")))
-        SIGNALS.listen()
-        try:
-            function(*args, **kwargs)
-        except typer.Exit:
-            raise
-        except BrokenPipeError:  # whoever read stdout has seen enough
-            _forget_stdout()
-        except BaseException as error:
-            if debug:
-                traceback.print_exception(error)
-            if isinstance(error, KeyboardInterrupt) or SIGNALS.exit_code:
-                raise typer.Exit(exit_code(error)) from None
-            print_error(_explained(error))
-            raise typer.Exit(exit_code(error)) from None
-
-    return wrapped
-
-
-def _forget_stdout() -> None:
-    """Send the rest of stdout nowhere, or Python would complain about the closed pipe while it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _explained(error: BaseException) -> HumanDetectError:
-    """Return what a person can act on; a fault of the program itself stays one, with its traceback."""
-    if isinstance(error, HumanDetectError):
-        return error
-    if isinstance(error, ImportError) and ".so" in str(error):
-        return _missing_library(error)
-    if isinstance(error, OSError):
-        return HumanDetectError(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
-    raise error
-
-
-def print_error(error: HumanDetectError) -> None:
-    # A name in the message may hold a newline; the message stays one line. If nobody hears it, the exit code remains.
-    with contextlib.suppress(BrokenPipeError):
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-
-
-def _missing_library(error: ImportError) -> HumanDetectError:
-    return HumanDetectError(
-        f"a system library is missing ({error}). OpenCV's wheel needs some. On Debian and Ubuntu: "
-        "apt-get install libgl1 libglib2.0-0 libx11-6 libsm6 libice6. On Fedora: "
-        "dnf install mesa-libGL glib2 libX11 libSM libICE"
-    )
-
-
-def set_up_logging(*, debug: bool, verbose: bool) -> None:
-    level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("humandetect").setLevel(level)
-    if debug:
-        import av
-
-        av.logging.set_level(av.logging.WARNING)  # libav's own complaints; silent otherwise
 
 
 def _print_version(wanted: bool) -> None:

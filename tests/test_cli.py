@@ -15,9 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from humandetect import __version__
-from humandetect.cli import app, exit_code, seconds
+from humandetect.cli import app
 from humandetect.doctor import check_everything
+from humandetect.ending import exit_code
 from humandetect.models import bundled
+from humandetect.options import seconds
 from tests.builders import make_clip
 
 SAMPLE = str(bundled("examples/plaza.mp4"))

@@ -24,6 +24,7 @@ from humandetect.engines.signature import (
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError
 from humandetect.models import checksum
+from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +172,8 @@ def _read(core: ov.Core, model: ModelFolder) -> ov.Model:
 
     A fixed size for one image makes the fastest code; where models want full frames, height and width stay open.
     """
-    graph = core.read_model(model.path)
+    with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
+        graph = core.read_model(model.path)
     inputs = _by_name(graph.inputs)
     port = inputs[choose_input(model.path, inputs)]
     shape = [size.get_length() if size.is_static else None for size in port.partial_shape]

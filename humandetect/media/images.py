@@ -1,15 +1,20 @@
-"""Still pictures: encoded bytes to upright BGR pixels and back, never more pixels than allowed."""
+"""Still pictures: encoded bytes to upright BGR pixels and back, never more pixels than allowed.
+
+Pillow decodes, because it refuses what is damaged without a word on the terminal, and is no slower than cv2.
+"""
 
 from __future__ import annotations
 
 import io
+import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from humandetect.errors import SourceError
+from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +28,7 @@ HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
 
 _EXIF_ORIENTATION = 0x0112
-# cv2 decodes these as fast as it gets; the rest (palettes, alpha, CMYK, 16 bit) looks right only through Pillow.
-_PLAIN = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L"), ("WEBP", "RGB"), ("BMP", "RGB")}
+_PILLOWS_LIMIT = threading.Lock()
 
 
 def is_image(head: bytes) -> bool:
@@ -35,17 +39,14 @@ def is_image(head: bytes) -> bool:
 def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
     with _damage_is_refused():
-        header = _read_header(io.BytesIO(data))
-        check_size(header.width, header.height, max_megapixels=max_megapixels)
-        pixels = _decode_plain(data) if _is_plain(header, data) else _decode_any(header)
-        return upright(pixels, _orientation_of(header))
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels)
+        return upright(_decode(header), _orientation_of(header))
 
 
 def read_size(file: BinaryIO, *, max_megapixels: float) -> tuple[int, int]:
     """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does."""
     with _damage_is_refused():
-        header = _read_header(file)
-        check_size(header.width, header.height, max_megapixels=max_megapixels)
+        header = _read_header(file, max_megapixels=max_megapixels)
         lying = _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
 
@@ -118,7 +119,7 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _read_header(file: BinaryIO) -> ImageFile:
+def _read_header(file: BinaryIO, *, max_megapixels: float) -> ImageFile:
     from PIL import Image
 
     head = file.read(HEAD_BYTES)
@@ -127,38 +128,57 @@ def _read_header(file: BinaryIO) -> ImageFile:
     if name is None:
         raise SourceError("not an image that can be read" if head else "empty")
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
-    return Image.OPEN[name][0](file, "")
+    plugin = Image.OPEN[name][0]
+    if name == "WEBP":
+        check_size(*_webp_size(head), max_megapixels=max_megapixels)
+        with _pillow_unlimited():
+            image = plugin(file, "")
+    else:
+        image = plugin(file, "")
+    check_size(image.width, image.height, max_megapixels=max_megapixels)
+    return image
 
 
-def _is_plain(image: ImageFile, data: bytes) -> bool:
-    # A JPEG that was cut off makes libjpeg write to the terminal through cv2; Pillow refuses it quietly.
-    whole = image.format != "JPEG" or data.endswith(b"\xff\xd9")
-    return whole and (image.format, image.mode) in _PLAIN
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Read (width, height), because Pillow allocates both before it tells them."""
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        sizes = int.from_bytes(head[21:25], "little")
+        return 1 + (sizes & 0x3FFF), 1 + (sizes >> 14 & 0x3FFF)
+    width, height = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+    return width & 0x3FFF, height & 0x3FFF
 
 
-def _decode_plain(data: bytes) -> NDArray[np.uint8]:
-    import cv2
-
-    # cv2 applies orientation to some formats only; here one rule serves all.
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:
-        raise ValueError("its pixels cannot be decoded")
-    return pixels  # type: ignore[return-value]
-
-
-def _decode_any(image: ImageFile) -> NDArray[np.uint8]:
+@contextmanager
+def _pillow_unlimited() -> Iterator[None]:
+    """Lift the limit that Pillow's WebP plug-in takes from a global; the size was checked already."""
     from PIL import Image
 
-    image.load()
+    with _PILLOWS_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _decode(image: ImageFile) -> NDArray[np.uint8]:
+    import cv2
+    from PIL import Image
+
+    with quiet("libtiff") if image.format == "TIFF" else nullcontext():
+        image.load()
     if image.mode.startswith(("I", "F")):
         return _gray_from_deep(np.asarray(image))
+    rgb: Image.Image = image
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         rgb = Image.new("RGB", layer.size, "white")
         rgb.paste(layer, mask=layer)
-    else:
+    elif image.mode != "RGB":
         rgb = image.convert("RGB")
-    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
+    return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
 
 
 def _gray_from_deep(samples: NDArray[np.generic]) -> NDArray[np.uint8]:

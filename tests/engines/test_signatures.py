@@ -137,11 +137,15 @@ def test_damaged_models_are_refused(engine_name: str, damage: Any, tmp_path: Pat
         start(engine_name, model)
 
 
-def test_garbage_is_no_frozen_graph(engine_name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("garbage", [b"no graph at all", b"\xd5\x17\xab" * 1000], ids=["text", "bytes"])
+def test_garbage_is_no_frozen_graph(
+    engine_name: str, garbage: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "graph.pb"
-    path.write_bytes(b"no graph at all")
+    path.write_bytes(garbage)
     with pytest.raises(ModelError, match=r"graph\.pb"):
         start(engine_name, ModelFolder("garbage", "", path, ModelMetadata()))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_openvino_names_the_engine_that_can(tmp_path: Path) -> None:

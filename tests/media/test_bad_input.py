@@ -17,8 +17,9 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
-from humandetect.config import SourceConfig
+from humandetect.config import MAX_MEGAPIXELS, SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import open_source
 from tests.builders import make_clip, picture
@@ -79,6 +80,26 @@ def test_what_is_neither_image_nor_video_is_refused(here: Path) -> None:
         archive.writestr("a", b"a" * 1000)
     for name in ("text.mp4", "noise.mp4", "zip.mp4"):
         assert refusal(name) == "not an image or video that can be read"
+
+
+def test_formats_of_images_that_are_not_read_are_no_playlists(here: Path) -> None:
+    vector = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
+    Path("a.png").write_text(vector)
+    Path("b.png").write_text(f'<?xml version="1.0"?>\n{vector}')
+    for name in ("c.ico", "d.tga", "e.jp2"):
+        Image.fromarray(picture()).save(name)
+    for name in ("a.png", "b.png", "c.ico", "d.tga", "e.jp2"):
+        assert refusal(name) == "not an image or video that can be read"
+
+
+def test_the_highest_size_limit_is_no_obstacle(here: Path) -> None:
+    config = SourceConfig(max_megapixels=MAX_MEGAPIXELS)
+    Image.fromarray(picture()).save("a.png")
+    make_clip(here / "a.mp4", frames=3)
+    for name, frames in (("a.png", 1), ("a.mp4", 3)):
+        with open_source(name, config) as source:
+            assert len(list(source)) == frames
+            assert not source.failures
 
 
 def test_devices_and_sockets_are_refused(here: Path) -> None:

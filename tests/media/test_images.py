@@ -114,12 +114,33 @@ def huge_jpeg() -> bytes:
     return data[:at] + struct.pack(">HH", 30000, 30000) + data[at + 4 :]
 
 
+def large_webp(kind: bytes) -> bytes:
+    """Claim 3000 x 2000 pixels, in the words of each kind of WebP."""
+    size = {
+        b"VP8 ": b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 3000, 2000),
+        b"VP8L": b"\x2f" + struct.pack("<I", 2999 | 1999 << 14),
+        b"VP8X": bytes(4) + (2999).to_bytes(3, "little") + (1999).to_bytes(3, "little"),
+    }[kind]
+    return b"RIFF" + struct.pack("<I", 100) + b"WEBP" + kind + struct.pack("<I", 88) + size.ljust(88, b"\0")
+
+
+@pytest.mark.parametrize("kind", [b"VP8 ", b"VP8L", b"VP8X"])
+def test_the_size_limit_of_webp_is_ours_alone(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for most in (0.1, 5.9):
+        with pytest.raises(SourceError, match=rf"image of 3000 x 2000 pixels .*limit {most:g} megapixels"):
+            decode_image(large_webp(kind), max_megapixels=most)
+    with pytest.raises(SourceError, match="a damaged image: (could not create decoder|failed to read next frame)"):
+        decode_image(large_webp(kind), max_megapixels=6)
+    assert decoded(encoded(NOISE, "WEBP")).shape == (200, 200, 3)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
 @pytest.mark.parametrize("data", [huge_png(), huge_jpeg()], ids=["png", "jpeg"])
 def test_image_bomb_is_refused_from_its_header(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*_: object) -> None:
         raise AssertionError("pixels were decoded")
 
-    monkeypatch.setattr("cv2.imdecode", explode)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
     with pytest.raises(SourceError, match=r"image of 30000 x 30000 pixels is too large \(limit 50 megapixels\)"):
         decoded(data)
@@ -152,10 +173,30 @@ def test_nothing_is_said_to_be_empty() -> None:
         decoded(b"")
 
 
-def test_a_truncated_image_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    data = encode_jpeg(np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
-    with pytest.raises(SourceError, match="truncated"):
-        decoded(data[:-500])
+NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
+
+
+def overwritten(data: bytes) -> bytes:
+    """Damage the middle and leave beginning and end."""
+    middle = len(data) // 2
+    return data[:middle] + b"\xff\xc4\0\4" * 50 + data[middle + 200 :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(NOISE, "JPEG")[:-500],
+        overwritten(encoded(NOISE, "JPEG", progressive=True)),
+        encoded(NOISE, "PNG")[:-500],
+        overwritten(encoded(NOISE, "PNG")),
+        overwritten(encoded(NOISE, "TIFF", compression="tiff_lzw")),
+        encoded(NOISE, "WEBP")[:-500],
+    ],
+    ids=["cut jpeg", "damaged jpeg", "cut png", "damaged png", "damaged tiff", "cut webp"],
+)
+def test_a_damaged_image_is_an_error_and_prints_nothing(data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match="damaged"):
+        decoded(data)
     assert capfd.readouterr() == ("", "")
 
 

@@ -151,8 +151,17 @@ def test_a_playlist_behind_http_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.ts\n")
     with serving(partial(Files, directory=str(tmp_path))) as url:
         for name in ("live.m3u8", "list.mp4"):
-            with pytest.raises(SourceError, match="a playlist or another format that is not followed"):
+            with pytest.raises(SourceError, match="an image, a playlist or another format"):
                 open_source(f"{url}/{name}")
+
+
+def test_an_image_behind_http_is_not_read_and_the_message_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(picture()))
+    with (
+        serving(partial(Files, directory=str(tmp_path))) as url,
+        pytest.raises(SourceError, match="an image, a playlist .* not read from an address; save an image as a file"),
+    ):
+        open_source(f"{url}/a.jpg")
 
 
 def test_other_kinds_of_address_are_refused() -> None:

@@ -37,9 +37,10 @@ _PROTOCOLS = {
     "rtsps": "rtsps,rtsp,rtp,tls,tcp",
 }
 _BUFFER_BYTES = 256 * 1024
-_HEAD_BYTES = 16
+_HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
-_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<?xml", b"<MPD", b"[playlist]")
+_MOST_PIXELS = 2**31 - 1
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 _SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
 _USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
 
@@ -181,7 +182,8 @@ def open_url(url: str, config: SourceConfig) -> Media:
 
 def decoder_limits(config: SourceConfig) -> dict[str, str]:
     """Return options that keep decoders from allocating what a damaged or hostile stream asks for."""
-    return {"max_pixels": str(int(config.max_megapixels * 1.1e6) + 1_000_000)}  # decoders round the size up
+    pixels = config.max_megapixels * 1.1e6 + 1e6  # decoders round the size up
+    return {"max_pixels": str(int(min(pixels, _MOST_PIXELS)))}
 
 
 def reason(error: Exception) -> str:
@@ -194,7 +196,7 @@ def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> BinaryIO:
 
 
 def _why_not(error: Exception, data: Input) -> str:
-    if isinstance(error, av.ArgumentError | PermissionError) or data.head.startswith(_PLAYLISTS):
+    if isinstance(error, PermissionError) or data.head.startswith(_PLAYLISTS) or _is_dash(data.head):
         return "it points to other files, as a playlist does, which is not followed; give the video itself"
     if not data.is_mp4:
         return "not an image or video that can be read"
@@ -203,9 +205,16 @@ def _why_not(error: Exception, data: Input) -> str:
     return _INDEX_LAST
 
 
+def _is_dash(head: bytes) -> bool:
+    return head.startswith(b"<?xml") and b"<MPD" in head
+
+
 def _why_no_answer(error: Exception) -> str:
     if isinstance(error, av.ArgumentError):
-        return "this is a playlist or another format that is not followed; give the address of the video itself"
+        return (
+            "this is an image, a playlist or another format that is not read from an address; "
+            "save an image as a file, or give the address of the video itself"
+        )
     if isinstance(error, av.InvalidDataError):
         return "not a video that can be read"
     return reason(error)

@@ -1,0 +1,132 @@
+"""How a command ends: signals, exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, ParamSpec
+
+import typer
+
+from humandetect.errors import HumanDetectError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+P = ParamSpec("P")
+
+
+class Signals:
+    """Ctrl-C, SIGTERM and SIGHUP: the first asks for an orderly end, more of them do not disturb it.
+
+    The first raises KeyboardInterrupt where the program stands. Libraries may swallow that, or turn it into an error
+    of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.exit_code = 0
+        """128 + the signal's number, as shells count; 0 until one arrives."""
+
+    def listen(self) -> None:
+        # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if not self.exit_code:
+            self.exit_code = 128 + number
+            self.stop.set()
+            raise KeyboardInterrupt
+
+
+SIGNALS = Signals()
+
+
+def exit_code(error: BaseException | None) -> int:
+    """0 done, 1 an input, engine or output failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
+    if SIGNALS.exit_code:
+        return SIGNALS.exit_code
+    match error:
+        case None:
+            return 0
+        case UsageError():
+            return 2
+        case KeyboardInterrupt():
+            return 130
+        case _:
+            return 1
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command: set up logging and signals, turn errors into one line and an exit code."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        debug = bool(kwargs.get("debug"))
+        set_up_logging(debug=debug, verbose=bool(kwargs.get("verbose")))
+        SIGNALS.listen()
+        try:
+            function(*args, **kwargs)
+        except typer.Exit:
+            raise
+        except BrokenPipeError:  # whoever read stdout has seen enough
+            _forget_stdout()
+        except BaseException as error:
+            if debug:
+                traceback.print_exception(error)
+            if isinstance(error, KeyboardInterrupt) or SIGNALS.exit_code:
+                raise typer.Exit(exit_code(error)) from None
+            print_error(_explained(error))
+            raise typer.Exit(exit_code(error)) from None
+
+    return wrapped
+
+
+def _forget_stdout() -> None:
+    """Send the rest of stdout nowhere, or Python would complain about the closed pipe while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _explained(error: BaseException) -> HumanDetectError:
+    """Return what a person can act on; a fault of the program itself stays one, with its traceback."""
+    if isinstance(error, HumanDetectError):
+        return error
+    if isinstance(error, ImportError) and ".so" in str(error):
+        return _missing_library(error)
+    if isinstance(error, OSError):
+        return HumanDetectError(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
+    raise error
+
+
+def print_error(error: HumanDetectError) -> None:
+    # A name in the message may hold a newline; the message stays one line. If nobody hears it, the exit code remains.
+    with contextlib.suppress(BrokenPipeError):
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+
+
+def _missing_library(error: ImportError) -> HumanDetectError:
+    return HumanDetectError(
+        f"a system library is missing ({error}). OpenCV's wheel needs some. On Debian and Ubuntu: "
+        "apt-get install libgl1 libglib2.0-0 libx11-6 libsm6 libice6. On Fedora: "
+        "dnf install mesa-libGL glib2 libX11 libSM libICE"
+    )
+
+
+def set_up_logging(*, debug: bool, verbose: bool) -> None:
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("humandetect").setLevel(level)
+    if debug:
+        import av
+
+        av.logging.set_level(av.logging.WARNING)  # libav's own complaints; silent otherwise

@@ -1,0 +1,109 @@
+"""The options of the commands, each described once: same name, meaning and environment variable everywhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from humandetect.config import Device, EngineName, Precision
+
+
+def seconds(text: str | float) -> float:
+    """Read `90`, `1:30` or `1:02:03.5`; a default is a number already."""
+    text = str(text)
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise typer.BadParameter(f"{text!r} is not a time: use seconds or H:MM:SS")
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
+ENVIRONMENT = (
+    "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
+    "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
+)
+
+
+def option(panel: str, *names: str, help: str, env: str | None = None, **extra: Any) -> Any:  # noqa: A002
+    """Describe an option; `env` is the part of its environment variable after HUMANDETECT_."""
+    envvar = f"HUMANDETECT_{env}" if env else None
+    return typer.Option(*names, help=help, envvar=envvar, show_envvar=False, rich_help_panel=panel, **extra)
+
+
+EngineOpt = Annotated[EngineName, option(DETECTION, "--engine", help="What runs the model.", env="ENGINE")]
+DeviceOpt = Annotated[Device, option(DETECTION, "--device", help="Where it runs.", env="DEVICE")]
+PrecisionOpt = Annotated[
+    Precision,
+    option(
+        DETECTION,
+        "--precision",
+        help="auto: the hardware's best; f32: the same scores on every machine.",
+        env="PRECISION",
+    ),
+]
+ModelOpt = Annotated[
+    str,
+    option(
+        DETECTION, "--model", help="Name in the models folder, or path of a SavedModel or frozen graph.", env="MODEL"
+    ),
+]
+ModelsDirOpt = Annotated[
+    Path | None,
+    option(
+        DETECTION,
+        "--models-dir",
+        help="Where names are looked up. (default: ./models, else the packaged one)",
+        env="MODELS_DIR",
+    ),
+]
+ScoreOpt = Annotated[
+    float | None,
+    option(
+        DETECTION,
+        "--score",
+        min=0.0,
+        max=1.0,
+        help="Report people from this score on. (default: the model's)",
+        env="SCORE",
+    ),
+]
+BatchOpt = Annotated[
+    int | None,
+    option(
+        DETECTION, "--batch", min=1, max=1024, help="Images per engine call. (default: the engine's best)", env="BATCH"
+    ),
+]
+EveryOpt = Annotated[
+    int, option(DETECTION, "--every", min=1, help="Detect each Nth frame, keep the boxes between.", env="EVERY")
+]
+LimitOpt = Annotated[
+    int | None, option(READ, "--limit", min=1, help="Stop after N frames of each source.", env="LIMIT")
+]
+OutputOpt = Annotated[
+    Path | None,
+    option(
+        WRITE,
+        "-o",
+        "--output",
+        help="Annotated video or picture; a folder for several sources. (default: NAME_people.mp4)",
+    ),
+]
+ResultsOpt = Annotated[
+    list[str] | None,
+    option(
+        WRITE,
+        "--results",
+        metavar="FILE",
+        help="Results as .jsonl, .csv, .coco.json or .mot.txt, by ending; - is JSON lines on stdout. Repeatable.",
+    ),
+]
+ShowOpt = Annotated[bool, option(WRITE, "--show", help="Show the annotated pictures in a window; q ends.", env="SHOW")]
+QuietOpt = Annotated[bool, option(TALK, "-q", "--quiet", help="Print errors only.", env="QUIET")]
+VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
+DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
+JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
