@@ -159,7 +159,7 @@ def test_an_image_behind_http_is_not_read_and_the_message_says_what_to_do(tmp_pa
     (tmp_path / "a.jpg").write_bytes(encode_jpeg(picture()))
     with (
         serving(partial(Files, directory=str(tmp_path))) as url,
-        pytest.raises(SourceError, match="an image, a playlist .* not read from an address; save an image as a file"),
+        pytest.raises(SourceError, match=r"an image, a playlist .* not read from an address; save an image as a file"),
     ):
         open_source(f"{url}/a.jpg")
 
