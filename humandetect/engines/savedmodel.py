@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from humandetect.engines.signature import (
     warm_up,
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError, UsageError
+from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,13 +180,5 @@ def _quiet_start() -> Iterator[None]:
     Before their own logging is set up they write to file descriptor 2, whatever the level asked for.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with tempfile.TemporaryFile() as chatter:
-        stderr = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            chatter.seek(0)
-            logger.debug("TensorFlow while starting: %s", chatter.read().decode(errors="replace"))
+    with quiet("TensorFlow while starting"):
+        yield
