@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ONE_AT_A_TIME = threading.Lock()  # file descriptor 2 belongs to the whole process
+# File descriptor 2 belongs to the whole process. The same thread may come again: blocks can stand inside one another.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager

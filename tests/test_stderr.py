@@ -52,3 +52,10 @@ def test_a_full_disk_costs_only_the_words(capfd: pytest.CaptureFixture[str], mon
     with quiet("libnoise"):
         os.write(2, b"noise")
     assert capfd.readouterr().err == ""
+
+
+def test_one_block_may_stand_inside_another(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet("outer"), quiet("inner"):
+        os.write(2, b"chatter")
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
