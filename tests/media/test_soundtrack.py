@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import av
 import pytest
 
+from humandetect.config import SourceConfig
 from humandetect.media.audio import AudioTrack
-from humandetect.media.frames import VideoInfo
+from humandetect.media.frames import DetectedFrame, VideoInfo
+from humandetect.media.sources import open_source
 from humandetect.media.video import VideoSink
-from tests.builders import detected, make_clip
+from tests.builders import detected, make_clip, people
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +98,63 @@ def test_sound_is_copied_bit_by_bit(tmp_path: Path, codec: str, source: str, tar
 def _bare(payload: bytes, source: str) -> bytes:
     """Take the ADTS header off, which MP4 keeps in its index instead."""
     return payload[7:] if source.endswith(".ts") else payload
+
+
+def through(source: Path, target: Path, config: SourceConfig | None = None) -> VideoSink:
+    """Take a clip all the way, as a run does."""
+    config = config or SourceConfig()
+    with open_source(str(source), config, audio=True) as opened:
+        sink = VideoSink(target, opened.info, audio=opened.audio, origin_seconds=config.start_seconds)
+        with sink:
+            for frame in opened:
+                sink.write(DetectedFrame(frame, people([])))
+    return sink
+
+
+def test_every_packet_arrives_from_file_to_file(tmp_path: Path) -> None:
+    before = sound_of(make_clip(tmp_path / "in.mp4", audio="aac"))
+    assert before.times[0] < 0  # else this shows nothing of the run-up
+    sink = through(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    assert sound_of(tmp_path / "out.mp4") == before
+    assert sink.warnings == []
+
+
+def late_pictures(path: Path, seconds: float) -> Path:
+    """Write a clip whose pictures begin this long after its sound."""
+    make_clip(path.with_suffix(".in.mkv"), audio="aac")
+    with av.open(str(path.with_suffix(".in.mkv"))) as source, av.open(str(path), "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                late = round(seconds / packet.time_base) if packet.stream.type == "video" else 0
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    return path
+
+
+def test_sound_before_the_first_picture_is_left_out_by_number_and_the_rest_stays_in_step(tmp_path: Path) -> None:
+    before = sound_of(late_pictures(tmp_path / "in.mkv", 0.52))
+    sink = through(tmp_path / "in.mkv", tmp_path / "out.mp4")
+    after = sound_of(tmp_path / "out.mp4")
+    left_out = len(before.payloads) - len(after.payloads)
+    assert left_out > 0
+    assert after.payloads == before.payloads[left_out:]
+    assert sink.warnings == [f"audio stream 1 (aac): {left_out} packets before the first picture were left out"]
+    with av.open(str(tmp_path / "in.mkv")) as clip:
+        first_picture = next(clip.decode(video=0)).time
+    assert first_picture is not None
+    assert after.times[20] == pytest.approx(before.times[left_out + 20] - first_picture, abs=2e-3)
+
+
+def test_a_later_start_keeps_the_run_up_of_its_sound(tmp_path: Path) -> None:
+    before = sound_of(make_clip(tmp_path / "in.mp4", audio="aac"))
+    through(tmp_path / "in.mp4", tmp_path / "out.mp4", SourceConfig(start_seconds=1.0))
+    after = sound_of(tmp_path / "out.mp4")
+    where = before.payloads.index(after.payloads[0])
+    assert after.payloads == before.payloads[where:]
+    assert -0.1 <= after.times[0] < 0
+    assert after.times[9] == pytest.approx(before.times[where + 9] - 1.0, abs=1e-4)
 
 
 def test_sound_keeps_its_place_and_its_run_up(tmp_path: Path) -> None:

@@ -233,6 +233,14 @@ def test_a_camera_is_read_for_the_wanted_time(camera: type[FakeCapture]) -> None
         assert all(frame.time_seconds < 0.02 for frame in source)
 
 
+def test_a_camera_is_read_from_the_wanted_start(camera: type[FakeCapture]) -> None:
+    with open_source("0", SourceConfig(start_seconds=0.02, limit=3)) as source:
+        frames = list(source)
+    assert len(frames) == 3
+    assert frames[0].index > 0
+    assert frames[0].time_seconds >= 0.02
+
+
 def test_a_camera_that_opens_but_sends_nothing_is_an_error(camera: type[FakeCapture]) -> None:
     camera.pictures = 0
     with pytest.raises(SourceError, match=r"cannot read '0': no picture for 0\.01 s"):

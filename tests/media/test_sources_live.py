@@ -8,8 +8,11 @@ import threading
 import traceback
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from humandetect.config import SourceConfig
@@ -17,7 +20,8 @@ from humandetect.errors import SourceError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
-from humandetect.media.sources.container import without_password
+from humandetect.media.sources.container import Media, without_password
+from humandetect.media.sources.video import VideoSource
 from tests.builders import make_clip, picture
 from tests.media.clips import fast_start
 
@@ -123,6 +127,32 @@ def stuck() -> Iterator[str]:
 def test_a_stream_that_falls_silent_has_ended(stuck: str) -> None:
     expected = r"stuck' ended after \d frames: nothing came for 0\.3 s"
     with open_source(stuck, SHORT) as source, pytest.raises(SourceError, match=expected):
+        list(source)
+
+
+@pytest.mark.parametrize("audio", [False, True])
+def test_a_stream_whose_sound_goes_on_without_pictures_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, audio: bool
+) -> None:
+    make_clip(tmp_path / "all.mkv", audio="aac", frames=60)
+    with av.open(str(tmp_path / "all.mkv")) as all_, av.open(str(tmp_path / "cut.mkv"), "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in all_.streams]
+        for packet in all_.demux():
+            if packet.size and not (packet.stream.type == "video" and (packet.pts or 0) * packet.time_base > 1):
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+
+    def live() -> Media:
+        return Media(av.open(str(tmp_path / "cut.mkv")), None, live=True, seekable=False)
+
+    # Each look at the clock takes a hundredth of a second, and there is one for each packet.
+    ticks = count(step=0.01)
+    monkeypatch.setattr("humandetect.media.sources.decoding.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    config = SourceConfig(read_timeout_seconds=1.0)
+    with (
+        VideoSource("cam", live, config, audio=audio) as source,
+        pytest.raises(SourceError, match=r"'cam' ended after \d+ frames: no picture for 1 s"),
+    ):
         list(source)
 
 

@@ -26,7 +26,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class CameraSource(Source):
-    """A camera that OpenCV can open; times are those of arrival, and there is no start to skip to."""
+    """A camera that OpenCV can open; times are those of arrival."""
 
     def __init__(self, name: str, number: int, config: SourceConfig) -> None:
         self._capture = _open(number)
@@ -43,17 +43,18 @@ class CameraSource(Source):
     def _frames(self) -> Iterator[Frame]:
         config, since = self._config, time.monotonic()
         end = math.inf if config.duration_seconds is None else config.duration_seconds
-        index = 0
-        while index != config.limit:
+        index = given = 0
+        while given != config.limit:
             try:
                 image = self._grab(config.read_timeout_seconds)
             except SourceError as error:
-                raise SourceError(f"camera {self.name} ended after {index} frames: {error}") from None
+                raise SourceError(f"camera {self.name} ended after {given} frames: {error}") from None
             seconds = time.monotonic() - since
             if self._closed or seconds >= config.start_seconds + end:
                 return
             if seconds >= config.start_seconds:
                 yield Frame(image, index=index, time_seconds=seconds, source=self.name)
+                given += 1
             index += 1
 
     def _release(self) -> None:

@@ -31,6 +31,8 @@ _INTERLEAVED_SECONDS = 1.0
 """Containers keep sound and pictures of one moment this close together."""
 _EARLY_SOUND_PACKETS = 2000
 """Sound that may come before the first picture: 40 s of AAC."""
+_RUN_UP_SECONDS = 0.1
+"""Sound before a later start that its decoder needs to come in clean; the longest, that of Opus, is 80 ms."""
 
 
 class Decoder:
@@ -52,6 +54,8 @@ class Decoder:
         self._media = media
         self._stream = stream
         self._sound = sound
+        # Sound tells that a live source goes on without its pictures, so it is read there though nobody wants it.
+        self._beside = media.container.streams.audio if silence_seconds is not None else sound
         self._early: deque[av.Packet[av.AudioStream]] = deque(maxlen=_EARLY_SOUND_PACKETS)
         self._keep: Callable[[av.Packet[av.AudioStream]], None] = self._early.append
         self._read = self._packets()
@@ -73,15 +77,17 @@ class Decoder:
     ) -> list[AudioTrack]:
         """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already.
 
-        From the beginning, what lies before is kept too: encoders put their run-up there, which players need.
+        Before it lies the run-up that players need: from the beginning all there is, else the last moments.
         """
         tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
-        begin = -math.inf if from_beginning else 0.0
+        begin = -math.inf if from_beginning else -_RUN_UP_SECONDS
         end = math.inf if duration_seconds is None else duration_seconds
 
         def keep(packet: av.Packet[av.AudioStream]) -> None:
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None and begin <= float(stamp * packet.time_base) - origin_seconds < end:
+            if stamp is None or packet.stream_index not in tracks:
+                return
+            if begin <= float(stamp * packet.time_base) - origin_seconds < end:
                 tracks[packet.stream_index].push(packet)
 
         for packet in self._early:
@@ -99,7 +105,7 @@ class Decoder:
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         self._seen = time.monotonic()
-        for packet in self._all_packets(self._stream, *self._sound):
+        for packet in self._all_packets(self._stream, *self._beside):
             if self._silence_seconds is not None and time.monotonic() - self._seen > self._silence_seconds:
                 raise SourceError(f"no picture for {self._silence_seconds:g} s")  # though sound may go on
             video = packet.stream_index == self._stream.index
