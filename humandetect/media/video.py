@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WAITING_FRAMES = 2
 """Frames between the pipeline and the encoder: enough to overlap, few enough for 4K."""
+_TELL_AGAIN_SECONDS = 0.5
 
 
 def check_video_path(path: Path) -> None:
@@ -96,11 +97,14 @@ class VideoSink(ClosingSink):
         return self._written
 
     def _end(self, *, complete: bool) -> None:
-        """Tell the encoder to finish, if it has not, and wait for it."""
+        """Tell the encoder to finish, if it has not, and wait for it.
+
+        Told again while it lives: a Ctrl-C in the middle of a `put` can cost the queue its next wake-up.
+        """
         while self._thread is not None and self._thread.is_alive():
             with suppress(queue.Full):
                 self._frames.put(complete, timeout=0.1)
-                self._thread.join()
+            self._thread.join(_TELL_AGAIN_SECONDS)
 
     def _start(self, first: Frame) -> None:
         self._pending = PendingFile(self._path)

@@ -220,11 +220,11 @@ class Interrupts:
         self._thread, self._left = sink._thread, count
         self.is_alive = self._thread.is_alive
 
-    def join(self) -> None:
+    def join(self, timeout: float) -> None:
         self._left -= 1
         if self._left >= 0:
             raise KeyboardInterrupt
-        self._thread.join()
+        self._thread.join(timeout)
 
 
 @pytest.mark.parametrize("interrupts", [1, 2])
@@ -240,6 +240,17 @@ def test_ctrl_c_while_the_video_is_finished_costs_no_frame(
     assert sink.close(complete=False) == tmp_path / "out.mp4"
     assert list(tmp_path.iterdir()) == [tmp_path / "out.mp4"]
     assert len(times(tmp_path / "out.mp4")) == 30
+
+
+def test_a_wake_up_lost_to_ctrl_c_does_not_hang_the_end(tmp_path: Path) -> None:
+    """An interrupted `Condition.notify` leaves a waiter behind that swallows the next one."""
+    sink = VideoSink(tmp_path / "out.mp4", INFO)
+    sink.write(detected(0))
+    left_behind = threading.Lock()
+    left_behind.acquire()
+    with sink._frames.not_empty:
+        sink._frames.not_empty._waiters.appendleft(left_behind)  # type: ignore[attr-defined]
+    assert sink.close() == tmp_path / "out.mp4"
 
 
 def test_a_closed_video_takes_no_more_frames(tmp_path: Path) -> None:
