@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -248,8 +249,10 @@ def test_a_wake_up_lost_to_ctrl_c_does_not_hang_the_end(tmp_path: Path) -> None:
     sink.write(detected(0))
     left_behind = threading.Lock()
     left_behind.acquire()
-    with sink._frames.not_empty:
-        sink._frames.not_empty._waiters.appendleft(left_behind)  # type: ignore[attr-defined]
+    waiters = sink._frames.not_empty._waiters  # type: ignore[attr-defined]
+    while not waiters:  # until the encoder waits for the next frame
+        time.sleep(0.01)
+    waiters.appendleft(left_behind)
     assert sink.close() == tmp_path / "out.mp4"
 
 
