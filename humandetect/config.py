@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EngineName = Literal["auto", "openvino", "tensorflow"]
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "f32", "bf16"]
+LogFormat = Literal["text", "json"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
 DEFAULT_MODEL = "human_detection"
@@ -90,6 +91,62 @@ class DetectConfig:
         _require(self.every >= 1, f"every must be at least 1, got {self.every}")
         _require(self.batch is None or self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _require(self.score is None or 0 <= self.score <= 1, f"score must be within 0 and 1, got {self.score}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """One endpoint of `serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """0 takes a free one."""
+    score: float | None = None
+    """People below it are not reported; None: the model's own default."""
+    batch: int | None = None
+    """Images per engine call; None: the engine's best."""
+    max_wait_ms: float = 5.0
+    """While every worker of the engine is busy, a batch waits this long for company."""
+    queue: int = 512
+    """Images that may be under way at once; requests beyond are answered 503."""
+    workers: int = 1
+    """Processes, each with an engine of its own."""
+    max_image_mb: float = 5.0
+    """Images must be under this many million bytes."""
+    max_images: int = 16
+    """Images a request."""
+    max_megapixels: float = 50.0
+    timeout_seconds: float = 30.0
+    """An image not answered by the engine within this time is given up."""
+    api_key: str | None = field(default=None, repr=False)
+    """Asked of every request but those of the page and of health; None: of none."""
+    cors_origins: tuple[str, ...] = ()
+    """Other sites whose pages may use this endpoint."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    log_format: LogFormat = "text"
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.port <= 65535, f"port must be 0 to 65535, got {self.port}")
+        _require(self.score is None or 0 <= self.score <= 1, f"score must be within 0 and 1, got {self.score}")
+        _require(self.batch is None or self.batch >= 1, f"batch must be at least 1, got {self.batch}")
+        _require(0 <= self.max_wait_ms <= 10_000, f"max_wait_ms must be 0 to 10000, got {self.max_wait_ms}")
+        _require(1 <= self.workers <= 256, f"workers must be 1 to 256, got {self.workers}")
+        _require(0 < self.max_image_mb <= 1000, f"max_image_mb must be over 0 and up to 1000, got {self.max_image_mb}")
+        _require(1 <= self.max_images <= 1024, f"max_images must be 1 to 1024, got {self.max_images}")
+        _require(
+            self.queue >= self.max_images, f"queue must hold one request of {self.max_images} images, got {self.queue}"
+        )
+        megapixels = self.max_megapixels
+        _require(0 < megapixels <= MAX_MEGAPIXELS, f"max_megapixels must be 0 to {MAX_MEGAPIXELS}, got {megapixels}")
+        _require(
+            0 < self.timeout_seconds <= 3600, f"timeout must be over 0 and up to 3600 s, got {self.timeout_seconds}"
+        )
+        _require(self.api_key != "", "the API key is empty: leave it out to ask for none")
+        _require(
+            (self.tls_cert is None) == (self.tls_key is None),
+            "TLS needs both: a certificate (tls_cert) and its key (tls_key)",
+        )
 
 
 def _require(met: bool, message: str) -> None:

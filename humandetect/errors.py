@@ -8,12 +8,14 @@ HumanDetectError
 ├── EngineError           an engine cannot start or run
 │   ├── MissingExtra      the engine's package is not installed; the message has the command to run
 │   ├── DeviceError       the wanted device is not there
-│   └── ModelError        the model is damaged, or this engine cannot take it
+│   ├── ModelError        the model is damaged, or this engine cannot take it
+│   ├── EngineTimeout     the engine did not answer in time
+│   └── EngineUnavailable the engine's server is away; try again later
 ├── Overloaded            the queue is full; try again later
 └── Closed                work was offered to something that is shutting down
 
 Messages say what was given, what was expected and the likely fix. How an error ends a command
-is decided in `cli.py`, never here.
+is decided in `ending.py`, what status it has over HTTP in `service/server.py`, never here.
 """
 
 from __future__ import annotations
@@ -53,6 +55,14 @@ class DeviceError(EngineError):
 
 class ModelError(EngineError):
     """The model is damaged or not one this engine can run."""
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within its deadline."""
+
+
+class EngineUnavailable(EngineError):
+    """The server that runs the model cannot be reached."""
 
 
 class Overloaded(HumanDetectError):
