@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 
 from humandetect.media.images import decode_image
 from tests.builders import picture
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def jpeg(width: int = 64, height: int = 48, *, shade: int = 0) -> bytes:
