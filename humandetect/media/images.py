@@ -17,7 +17,7 @@ from humandetect.errors import SourceError
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
@@ -36,17 +36,17 @@ def is_image(head: bytes) -> bool:
     return _format_of(head) is not None
 
 
-def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
+def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> NDArray[np.uint8]:
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
     with _damage_is_refused():
-        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels)
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
         return upright(_decode(header), _orientation_of(header))
 
 
-def read_size(file: BinaryIO, *, max_megapixels: float) -> tuple[int, int]:
+def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> tuple[int, int]:
     """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does."""
     with _damage_is_refused():
-        header = _read_header(file, max_megapixels=max_megapixels)
+        header = _read_header(file, max_megapixels=max_megapixels, formats=formats)
         lying = _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
 
@@ -119,7 +119,7 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _read_header(file: BinaryIO, *, max_megapixels: float) -> ImageFile:
+def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]) -> ImageFile:
     from PIL import Image
 
     head = file.read(HEAD_BYTES)
@@ -127,6 +127,8 @@ def _read_header(file: BinaryIO, *, max_megapixels: float) -> ImageFile:
     name = _format_of(head)
     if name is None:
         raise SourceError("not an image that can be read" if head else "empty")
+    if name not in formats:
+        raise SourceError(f"a {name} image: only {' and '.join(formats)} are taken")
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
     if name == "WEBP":
