@@ -69,10 +69,9 @@ class Access:
 
     def _note(self, exchange: _Exchange) -> None:
         scope, status, seconds = exchange.scope, exchange.final_status, exchange.seconds
-        route = getattr(scope.get("route"), "path", None) or "other"
-        self._metrics.request(route=route, status=status, seconds=seconds)
+        self._metrics.request(route=exchange.route, status=status, seconds=seconds)
         path = scope["path"]
-        level = logging.DEBUG if _path_below_root(scope) in ROUTINE else logging.INFO
+        level = logging.DEBUG if exchange.route in ROUTINE else logging.INFO
         if not access_logger.isEnabledFor(level):
             return
         known = {
@@ -99,10 +98,17 @@ class _Exchange:
         self.bytes_in = self.bytes_out = 0
         self._receive = receive
         self._send = send
+        self._root = scope.get("root_path", "")
         self._status: int | None = None
         self._client_left = self._failed = False
         self._started = time.perf_counter()
         self._answered: float | None = None
+
+    @property
+    def route(self) -> str:
+        """The pattern that the router matched, or the mount's prefix: nothing that a client can make up."""
+        mount = str(self.scope.get("root_path", "")).removeprefix(self._root)  # routers extend it by what they enter
+        return getattr(self.scope.get("route"), "path", None) or mount or "other"
 
     @property
     def final_status(self) -> int:
