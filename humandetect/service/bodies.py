@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import HTTPException
@@ -119,10 +118,9 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
             raise ClientDisconnect
         return working.result()
     finally:
-        for task in (working, watching):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+        working.cancel()
+        watching.cancel()
+        await asyncio.wait({working, watching})
 
 
 async def _client_leaves(request: Request) -> None:

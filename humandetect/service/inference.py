@@ -55,20 +55,11 @@ class ImageAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """An image as the engine takes it."""
-
-    image: NDArray[np.uint8]
-    queued_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Inferred:
-    """An engine's answer to one image, with the seconds it took."""
+    """An engine's answer to one image, with the seconds that its batch took."""
 
     raw: RawDetections
-    queue_seconds: float
-    infer_seconds: float
+    seconds: float
 
 
 class Inference:
@@ -117,25 +108,22 @@ class Inference:
 
         Raises SourceError for a bad image, Overloaded, Closed, EngineTimeout, and EngineError for a failing engine.
         """
+        began = time.perf_counter()
         async with self._slots:
-            began = time.perf_counter()
-            data, (width, height) = await self.in_thread(lambda: self._unpack(image))
-            unpacked = time.perf_counter()
+            data, (width, height), unpack_seconds = await self.in_thread(lambda: self._unpack(image))
             async with self._pixels.of(width * height * 3):
-                allowed = time.perf_counter()
-                picture, prepared = await self.in_thread(lambda: self._decode(data))
-                decoded = time.perf_counter()
+                picture, prepared, decode_seconds = await self.in_thread(lambda: self._decode(data))
                 if not annotate:
                     picture = None
                 inferred = await self._infer(prepared)
-                answered = time.perf_counter()
-                people, annotated = await self.in_thread(
+                people, annotated, encode_seconds = await self.in_thread(
                     lambda: self._answer(inferred.raw, (height, width), picture, score)
                 )
-            timings = Timings(
-                decode=(unpacked - began) + (decoded - allowed), queue=inferred.queue_seconds,
-                infer=inferred.infer_seconds, encode=time.perf_counter() - answered,
-            )  # fmt: skip
+        worked = unpack_seconds + decode_seconds + inferred.seconds + encode_seconds
+        timings = Timings(
+            decode=unpack_seconds + decode_seconds, queue=time.perf_counter() - began - worked, infer=inferred.seconds,
+            encode=encode_seconds,
+        )  # fmt: skip
         self._metrics.image(people=len(people), timings=timings)
         return ImageAnswer(people, width, height, annotated, timings)
 
@@ -149,43 +137,45 @@ class Inference:
         self._threads.shutdown(cancel_futures=True)
         self._detector.close()
 
-    def _unpack(self, image: bytes | str) -> tuple[bytes, tuple[int, int]]:
-        """Return the encoded picture and, from its header, its upright (width, height)."""
+    def _unpack(self, image: bytes | str) -> tuple[bytes, tuple[int, int], float]:
+        """Return the encoded picture and, from its header, its upright (width, height); and the seconds it took."""
+        began = time.perf_counter()
         max_bytes = int(self._config.max_image_mb * 1e6)
         data = decode_base64(image, max_bytes=max_bytes) if isinstance(image, str) else image
-        return data, read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
+        size = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
+        return data, size, time.perf_counter() - began
 
-    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8]]:
+    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8], float]:
+        began = time.perf_counter()
         picture = decode_image(data, max_megapixels=self._config.max_megapixels, formats=FORMATS)
-        return picture, self._detector.prepare(picture)
+        return picture, self._detector.prepare(picture), time.perf_counter() - began
 
     async def _infer(self, prepared: NDArray[np.uint8]) -> _Inferred:
-        future = self._batcher.submit(_Prepared(prepared, time.perf_counter()))
+        future = self._batcher.submit(prepared)
         seconds = self._config.timeout_seconds
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
         except TimeoutError as error:
             raise EngineTimeout(f"the engine gave no answer within {seconds:g} s") from error
 
-    def _infer_batch(self, batch: list[_Prepared]) -> list[_Inferred]:
+    def _infer_batch(self, batch: list[NDArray[np.uint8]]) -> list[_Inferred]:
         began = time.perf_counter()
-        answers = self._detector.infer([item.image for item in batch])
+        answers = self._detector.infer(batch)
         seconds = time.perf_counter() - began
         self._metrics.batch(len(batch))
-        return [
-            _Inferred(raw, queue_seconds=began - item.queued_at, infer_seconds=seconds)
-            for raw, item in zip(answers, batch, strict=True)
-        ]
+        return [_Inferred(raw, seconds) for raw in answers]
 
     def _answer(
         self, raw: RawDetections, image_hw: tuple[int, int], picture: NDArray[np.uint8] | None, score: float | None
-    ) -> tuple[list[Person], bytes | None]:
+    ) -> tuple[list[Person], bytes | None, float]:
+        began = time.perf_counter()
         detections = self._detector.people(raw, image_hw, score=score)
         people = [Person(box=person.box, score=person.score) for person in people_in(detections)]
-        if picture is None:
-            return people, None
-        self._annotator.draw(DetectedFrame(Frame(picture, index=0, time_seconds=0.0, source=""), detections))
-        return people, encode_jpeg(picture)
+        annotated = None
+        if picture is not None:
+            self._annotator.draw(DetectedFrame(Frame(picture, index=0, time_seconds=0.0, source=""), detections))
+            annotated = encode_jpeg(picture)
+        return people, annotated, time.perf_counter() - began
 
 
 class _Allowance:

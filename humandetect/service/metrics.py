@@ -32,6 +32,7 @@ class Timings:
 
     decode: float
     queue: float
+    """All waiting: for a thread, for memory, for the engine."""
     infer: float
     encode: float
 
