@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from humandetect.batching import Batcher
-from humandetect.errors import EngineTimeout, Overloaded
+from humandetect.errors import Closed, EngineTimeout, Overloaded
 from humandetect.media.annotate import Annotator
 from humandetect.media.formats import people_in
 from humandetect.media.frames import DetectedFrame, Frame
@@ -128,8 +128,12 @@ class Inference:
         return ImageAnswer(people, width, height, annotated, timings)
 
     async def in_thread(self, function: Callable[[], Result]) -> Result:
-        """Run `function` on one of the threads that handle pictures."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        """Run `function` on one of the threads that handle pictures. Raises Closed after `close()`."""
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except RuntimeError as error:
+            raise Closed("the service is shutting down") from error
+        return await future
 
     def close(self) -> None:
         """Fail what waits, end the threads, close the detector; may be called twice."""
