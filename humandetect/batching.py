@@ -111,8 +111,8 @@ class Batcher(Generic[Item, Result]):
                 waiting.future.set_exception(Closed("the batcher was closed before this item's turn"))
         for worker in list(self._workers):
             if worker is not threading.current_thread():
-                while worker.is_alive() and (left := self._seconds_left(worker)) != 0:
-                    worker.join(left)
+                while worker.is_alive() and (seconds := self._seconds_left(worker)) != 0:
+                    worker.join(seconds)
         self._give_up_hung()
 
     def __enter__(self) -> Batcher[Item, Result]:
