@@ -19,7 +19,7 @@ from humandetect.media.formats import people_in
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg, read_size
 from humandetect.service.metrics import Timings
-from humandetect.service.payload import decode_base64
+from humandetect.service.payload import check_bytes, decode_base64
 from humandetect.service.wire import Person
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class Inference:
         began = time.perf_counter()
         max_bytes = int(self._config.max_image_mb * 1e6)
         data = decode_base64(image, max_bytes=max_bytes) if isinstance(image, str) else image
+        check_bytes(len(data), max_bytes=max_bytes)
         size = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
         return data, size, time.perf_counter() - began
 

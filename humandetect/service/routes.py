@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from asyncio import TaskGroup
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from humandetect.errors import SourceError
 from humandetect.service.bodies import Body, check_content_type, unless_gone
+from humandetect.service.payload import encode_base64
 from humandetect.service.wire import (
     BatchAnswer,
     BatchErrors,
@@ -222,7 +222,7 @@ def _batch_answer(batch: BatchRequest, outcomes: Sequence[ImageAnswer | SourceEr
         if isinstance(outcome, SourceError):
             reasons.append(Reason(index=index, id=entry.id, reason=str(outcome)))
         else:
-            picture = base64.b64encode(outcome.annotated or b"").decode("ascii")
+            picture = encode_base64(outcome.annotated or b"")
             output.append(ImageOut(annotated_image=picture, id=entry.id, people=outcome.people))
     errors = _errors(reasons, count=len(outcomes), config=config)
     if output:

@@ -90,6 +90,13 @@ def test_an_image_over_the_limit_is_413(client: Client) -> None:
     assert post(client, jpeg() + b"\0" * 5_000_000).status_code == 413
 
 
+def test_an_image_over_the_limit_costs_only_itself_in_a_form(client: Client) -> None:
+    parts = [("image", ("a.jpg", jpeg())), ("image", ("b.jpg", jpeg() + b"\0" * 5_000_000))]
+    results = client.post("/v1/detect", files=parts).json()["results"]
+    assert "error" not in results[0]
+    assert "limit 5 MB" in results[1]["error"]
+
+
 def test_a_broken_form_is_422(client: Client) -> None:
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
         answer = client.post("/v1/detect", content=b"--y\r\nnonsense", headers={"Content-Type": kind})
