@@ -34,6 +34,13 @@ SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 SAFE_WORD = re.compile(r"[!#-~]+")
 """Visible ASCII without the quotation mark: stands in a line of text as it is."""
 LONGEST_PATH = 500
+LEVELS = {
+    "humandetect.access": logging.INFO,
+    "humandetect.service": logging.INFO,
+    "uvicorn.error": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "python_multipart": logging.ERROR,  # it warns of clients' mistakes, which they are answered
+}
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
@@ -229,13 +236,9 @@ async def _send_json(send: Send, status: int, content: dict[str, str], *headers:
 
 
 def set_up_access_log(log_format: LogFormat) -> None:
-    """Write requests, the service's own words and uvicorn's warnings to stderr. The root logger stays as it is."""
+    """Write requests, the service's own words and the warnings of what serves to stderr. The root logger stays."""
     formatter = _JsonLines() if log_format == "json" else _TextLines()
-    for name, level in (
-        ("humandetect.access", logging.INFO),
-        ("humandetect.service", logging.INFO),
-        ("uvicorn.error", logging.WARNING),
-    ):
+    for name, level in LEVELS.items():
         handler = _Stderr()
         handler.setFormatter(formatter)
         target = logging.getLogger(name)
