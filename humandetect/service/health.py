@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from humandetect import __version__
 from humandetect.errors import EngineError, EngineTimeout, HumanDetectError, ModelError, ModelNotFound
 from humandetect.models import find_model
-from humandetect.service.wire import Milliseconds, ModelUsed, Person
+from humandetect.service.wire import Milliseconds, ModelUsed, Person, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,11 @@ async def healthz() -> Alive:
     "/readyz",
     response_model=Readiness,
     response_model_exclude_none=True,
-    responses={503: {"model": Readiness, "description": "Loading, failed, too slow, overloaded, or wrong"}},
+    responses={
+        401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
+        422: {"model": Problem, "description": "Not what this endpoint reads"},
+        503: {"model": Readiness, "description": "Loading, failed, too slow, overloaded, or wrong"},
+    },
 )
 async def readyz(
     request: Request,

@@ -182,8 +182,6 @@ def _place(location: Sequence[int | str]) -> str:
 def _check_count(count: int, config: ServeConfig) -> None:
     if count > config.max_images:
         raise HTTPException(406, f"{count} images in one request: at most {config.max_images} are taken")
-    if count == 0:
-        raise HTTPException(400, "no image was sent: `input` is empty")
 
 
 def _text_of(entry: ImageIn) -> str:
@@ -231,6 +229,8 @@ def _batch_answer(batch: BatchRequest, outcomes: Sequence[ImageAnswer | SourceEr
 
 
 def _errors(reasons: list[Reason], *, count: int, config: ServeConfig) -> BatchErrors:
+    if count == 0:
+        return BatchErrors(message="no image was sent: `input` is empty")
     if not reasons:
         return BatchErrors()
     return BatchErrors(
