@@ -107,7 +107,7 @@ def _read(server: Spawned, urls: queue.Queue[str]) -> None:
     assert server.process.stderr is not None
     for line in server.process.stderr:
         server.lines.append(line)
-        if found := re.search(r"^humandetect serves .* at (https?://\S+)", line):
+        if found := re.search(r"humandetect serves .* at (https?://[^\s\"]+)", line):
             urls.put(found[1])
     urls.put("")
 
