@@ -200,5 +200,5 @@ def test_nobody_is_matched_twice() -> None:
 def test_what_health_answers_is_documented(client: Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths["/healthz"]["get"]["responses"]) == {"200"}
-    assert set(paths["/readyz"]["get"]["responses"]) == {"200", "422", "503"}
+    assert set(paths["/readyz"]["get"]["responses"]) == {"200", "401", "422", "503"}
     assert "Readiness" in paths["/readyz"]["get"]["responses"]["503"]["content"]["application/json"]["schema"]["$ref"]
