@@ -38,6 +38,8 @@ MAX_TEXTS = 20
 """Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
 
 _EXIF_ORIENTATION = 0x0112
+_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
+"""What people send, and is named where it is refused."""
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
@@ -151,10 +153,10 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
     head = file.read(HEAD_BYTES)
     file.seek(0)
     name = _format_of(head)
-    if name is None:
-        raise SourceError("not an image that can be read" if head else "empty")
-    if name not in formats:
-        raise SourceError(f"a {name} image: only {' and '.join(formats)} are taken")
+    if not head:
+        raise SourceError("empty")
+    if name is None or name not in formats:
+        raise SourceError(_why_not(name, head, formats))
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
     if name in ("JPEG", "PNG"):
@@ -169,6 +171,14 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
         image = plugin(file, "")
     check_size(image.width, image.height, max_megapixels=max_megapixels)
     return image
+
+
+def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
+    if name is None and (other := _OTHER_FORMATS.match(head)):
+        name = other.lastgroup
+    if name is None:
+        return "not an image that can be read"
+    return f"a {name} image: only {', '.join(formats[:-1])} and {formats[-1]} are taken"
 
 
 class _BoundedReads:
