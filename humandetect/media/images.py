@@ -36,6 +36,8 @@ ROWS_AT_ONCE = 32
 
 MAX_TEXTS = 20
 """Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
+MAX_EXIF_BYTES = 1 << 16
+"""What one segment of a JPEG holds. Pillow joins the Exif of many, and walks through it in Python."""
 
 _EXIF_ORIENTATION = 0x0112
 _OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
@@ -186,6 +188,7 @@ class _BoundedReads:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._exif_bytes = 0
         self._left = 2000 + file.seek(0, io.SEEK_END) // 500  # encoders write parts of some thousand bytes
         file.seek(0)
 
@@ -193,10 +196,19 @@ class _BoundedReads:
         self._left -= 1
         if self._left < 0:
             raise SourceError("an image of too many small parts")
-        return self._file.read(size)
+        data = self._file.read(size)
+        if data.startswith(b"Exif\0\0"):  # the beginning of a segment in a JPEG
+            self._exif_bytes += len(data)
+            _check_exif(self._exif_bytes)
+        return data
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def _check_exif(count: int) -> None:
+    if count > MAX_EXIF_BYTES:
+        raise SourceError(f"an image with {count:,} bytes of Exif: at most {MAX_EXIF_BYTES:,} are taken")
 
 
 def _check_texts(png: BinaryIO) -> None:
@@ -207,7 +219,9 @@ def _check_texts(png: BinaryIO) -> None:
         texts += head[4:] in _INFLATED
         if texts > MAX_TEXTS:
             raise SourceError(f"a PNG of more than {MAX_TEXTS} compressed texts")
-        png.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
+        length = int.from_bytes(head[:4], "big")
+        _check_exif(length if head[4:] == b"eXIf" else 0)
+        png.seek(length + 4, io.SEEK_CUR)
     png.seek(0)
 
 
