@@ -10,8 +10,9 @@ from humandetect.errors import SourceError
 
 MAX_SCANS = 50
 """Encoders write a progressive JPEG in about 10; each costs a pass over all pixels, and may be 20 bytes long."""
-MAX_TEXTS = 20
-"""Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
+MAX_INFLATED_BYTES = 8_000_000
+"""What the compressed texts and profiles of a PNG may inflate to; Pillow takes a megabyte of each."""
+DEFLATE_AT_BEST, PILLOWS_MOST_BYTES = 1032, 1 << 20
 MAX_EXIF_BYTES = 1 << 16
 """What one segment of a JPEG holds. Pillow joins the Exif of many, and walks through it in Python."""
 
@@ -46,13 +47,14 @@ class BoundedReads:
 
 def check_texts(png: BinaryIO) -> None:
     """Raise SourceError for a PNG whose metadata would take more time and memory than its pixels."""
-    texts = 0
+    inflated = 0
     png.seek(8)
     while len(head := png.read(8)) == 8 and head[4:] != b"IEND":
-        texts += head[4:] in _INFLATED
-        if texts > MAX_TEXTS:
-            raise SourceError(f"a PNG of more than {MAX_TEXTS} compressed texts")
         length = int.from_bytes(head[:4], "big")
+        if head[4:] in _INFLATED:
+            inflated += min(length * DEFLATE_AT_BEST, PILLOWS_MOST_BYTES)
+        if inflated > MAX_INFLATED_BYTES:
+            raise SourceError("a PNG whose compressed texts are larger than those of any picture")
         _check_exif(length if head[4:] == b"eXIf" else 0)
         png.seek(length + 4, io.SEEK_CUR)
     png.seek(0)

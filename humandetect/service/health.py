@@ -64,12 +64,14 @@ class Reference(BaseModel):
     people: list[Person]
 
 
+@router.head("/healthz", include_in_schema=False)  # load balancers ask that way too
 @router.get("/healthz")
 async def healthz() -> Alive:
     """Tell that the process lives."""
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Readiness,

@@ -21,6 +21,7 @@ _PAGE = (
     "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+READ = ["GET", "HEAD"]
 _FRESH = {"Cache-Control": "no-cache"}
 PAGE_HEADERS = _FRESH | {
     "Content-Security-Policy": _PAGE.format(styles="'self'"),
@@ -30,19 +31,19 @@ DOCS_HEADERS = _FRESH | {"Content-Security-Policy": _PAGE.format(styles="'self' 
 """Swagger UI sets styles on its elements."""
 
 
-@router.get("/")
+@router.api_route("/", methods=READ)
 async def page() -> FileResponse:
     """Show the page."""
     return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=READ)
 async def docs() -> FileResponse:
     """Show the documentation of the API."""
     return FileResponse(STATIC / "docs.html", headers=DOCS_HEADERS)
 
 
-@router.get("/static/{name}")
+@router.api_route("/static/{name}", methods=READ)
 async def static(name: str) -> FileResponse:
     """Send a part of the pages."""
     if name not in FILES:

@@ -159,7 +159,12 @@ async def _metrics(request: Request) -> Response:
 async def _answer_error(request: Request, error: Exception) -> Response:
     """Turn whatever a route raised into a status and a JSON message; never a traceback or a path."""
     if isinstance(error, AnyHTTPException):
-        return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.detail == "Not Found":
+            return _problem(404, "nothing is here: POST /request or POST /v1/detect; /docs tells how")
+        if error.status_code == 405:
+            return _problem(405, f"{request.method} is not answered here: use {headers.get('Allow')}", headers)
+        return _problem(error.status_code, str(error.detail), headers)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         return _problem(422, f"{first['loc'][-1]}: {first['msg']}")

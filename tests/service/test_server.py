@@ -125,6 +125,17 @@ def test_a_model_that_does_not_load_is_told_without_its_path(
     assert "/secret" in str(app.state.failure)
 
 
+def test_a_wrong_turn_is_answered_with_the_right_one(client: Client) -> None:
+    assert "/v1/detect" in client.post("/detect").json()["message"]
+    assert "POST" in client.get("/v1/detect").json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js", "/healthz", "/readyz"])
+def test_what_can_be_read_answers_head_too(client: Client, path: str) -> None:
+    answer = client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_no_other_site_may_use_it_unless_asked(ask: Ask) -> None:
     asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     with ask() as client:
