@@ -1,6 +1,19 @@
-"""`python -m humandetect`."""
+"""Where the command begins: `humandetect` and `python -m humandetect`."""
 
-from humandetect.cli import main
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> None:
+    """Run the command line."""
+    # Until ending.Signals listens there is nothing to finish, only a traceback through half an import to be spared.
+    signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
+    from humandetect.cli import app
+
+    app()
+
 
 if __name__ == "__main__":
     main()

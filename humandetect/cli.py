@@ -290,8 +290,3 @@ def doctor(device: DeviceOpt = ENGINE.device, debug: DebugOpt = False) -> None:
 
     if not print_checks(check_everything(device=device)):
         raise typer.Exit(1)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -140,7 +140,9 @@ class ServeConfig:
         _require(
             0 < self.timeout_seconds <= 3600, f"timeout must be over 0 and up to 3600 s, got {self.timeout_seconds}"
         )
-        _require(self.api_key != "", "the API key is empty: leave it out to ask for none")
+        _require(
+            self.api_key is None or bool(self.api_key.strip()), "the API key is empty: leave it out to ask for none"
+        )
         _require(
             (self.tls_cert is None) == (self.tls_key is None),
             "TLS needs both: a certificate (tls_cert) and its key (tls_key)",

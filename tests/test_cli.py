@@ -247,7 +247,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_base_install_works_without_tensorflow() -> None:
     """With TensorFlow's import blocked, detection runs and the engine that needs it says what to install."""
-    block = "import sys; sys.modules['tensorflow'] = None\nfrom humandetect.cli import main\nmain()"
+    block = "import sys; sys.modules['tensorflow'] = None\nfrom humandetect.cli import app\napp()"
     base = [sys.executable, "-c", block, "detect", SAMPLE, "--limit", "2", "--results", "out.csv"]
     assert subprocess.run(base, capture_output=True, timeout=100, check=False).returncode == 0
     run = subprocess.run([*base, "--engine", "tensorflow"], capture_output=True, text=True, timeout=100, check=False)
@@ -259,7 +259,7 @@ def test_a_missing_system_library_names_the_packages() -> None:
     block = (
         "import sys\nclass Block:\n  def find_spec(self, name, path=None, target=None):\n"
         "    if name == 'cv2': raise ImportError('libGL.so.1: cannot open shared object file')\n"
-        "sys.meta_path.insert(0, Block())\nfrom humandetect.cli import main\nmain()"
+        "sys.meta_path.insert(0, Block())\nfrom humandetect.cli import app\napp()"
     )
     run = subprocess.run(
         [sys.executable, "-c", block, "detect", SAMPLE], capture_output=True, text=True, timeout=100, check=False
