@@ -6,10 +6,11 @@ Pillow decodes, because it refuses what is damaged without a word on the termina
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
@@ -27,8 +29,21 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
 
+MAX_SCANS = 50
+"""Encoders write a progressive JPEG in about 10; each costs a pass over all pixels, and may be 20 bytes long."""
+ROWS_AT_ONCE = 32
+"""Pixels are converted in strips of this height: less memory, and what a strip needs stays in the cache."""
+
+MAX_TEXTS = 20
+"""Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
+
 _EXIF_ORIENTATION = 0x0112
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+_INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 _PILLOWS_LIMIT = threading.Lock()
+_PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+_FILTERS = threading.Lock()
 
 
 def is_image(head: bytes) -> bool:
@@ -40,7 +55,12 @@ def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] =
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
-        return upright(_decode(header), _orientation_of(header))
+        if header.format in ("JPEG", "MPO"):
+            _check_scans(data)
+        pixels = _decode(header)
+        orientation = _orientation_of(header)  # after the pixels: a PNG may tell it at its end
+        del header  # and Pillow's pixels with it, before turning makes more
+        return upright(pixels, orientation)
 
 
 def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> tuple[int, int]:
@@ -90,14 +110,20 @@ def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 @contextmanager
 def _damage_is_refused() -> Iterator[None]:
-    # Pillow tells of odd metadata by warnings, which are no news to anybody here.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    _ignore_pillows_warnings()
     try:
         yield
     except SourceError:
         raise
     except Exception as error:  # decoders raise almost anything at hostile bytes
         raise SourceError(f"a damaged image: {error}") from error
+
+
+def _ignore_pillows_warnings() -> None:
+    """Say once for the process that odd metadata is no news: `warnings.catch_warnings` is not for threads."""
+    if _PILLOWS_WORDS not in warnings.filters:
+        with _FILTERS:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def _orientation_of(image: ImageFile) -> int:
@@ -131,6 +157,10 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
         raise SourceError(f"a {name} image: only {' and '.join(formats)} are taken")
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
+    if name in ("JPEG", "PNG"):
+        file = cast("BinaryIO", _BoundedReads(file))
+    if name == "PNG":
+        _check_texts(file)
     if name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
         with _pillow_unlimited():
@@ -139,6 +169,51 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
         image = plugin(file, "")
     check_size(image.width, image.height, max_megapixels=max_megapixels)
     return image
+
+
+class _BoundedReads:
+    """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = 2000 + file.seek(0, io.SEEK_END) // 500  # encoders write parts of some thousand bytes
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError("an image of too many small parts")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _check_texts(png: BinaryIO) -> None:
+    """Raise SourceError for a PNG whose metadata would take more time and memory than its pixels."""
+    texts = 0
+    png.seek(8)
+    while len(head := png.read(8)) == 8 and head[4:] != b"IEND":
+        texts += head[4:] in _INFLATED
+        if texts > MAX_TEXTS:
+            raise SourceError(f"a PNG of more than {MAX_TEXTS} compressed texts")
+        png.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
+    png.seek(0)
+
+
+def _check_scans(jpeg: bytes) -> None:
+    """Raise SourceError for a JPEG that asks for passes over its pixels without end."""
+    if jpeg.count(b"\xff\xda") > MAX_SCANS and (scans := _count_scans(jpeg)) > MAX_SCANS:
+        raise SourceError(f"a JPEG of {scans} scans: at most {MAX_SCANS} are taken")
+
+
+def _count_scans(jpeg: bytes) -> int:
+    """Count from marker to marker, as a decoder does: metadata and what follows the picture may hold anything."""
+    scans, at = 0, 2
+    while (marker := _JPEG_MARKER.search(jpeg, at)) and marker[1] != _END_OF_IMAGE:
+        scans += marker[1] == _START_OF_SCAN
+        at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
+    return scans
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -166,21 +241,28 @@ def _pillow_unlimited() -> Iterator[None]:
 
 
 def _decode(image: ImageFile) -> NDArray[np.uint8]:
-    import cv2
-    from PIL import Image
-
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
     if image.mode.startswith(("I", "F")):
         return _gray_from_deep(np.asarray(image))
-    rgb: Image.Image = image
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, image.height)
+        _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom])
+    return pixels
+
+
+def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
+    import cv2
+    from PIL import Image
+
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        rgb = Image.new("RGB", layer.size, "white")
-        rgb.paste(layer, mask=layer)
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer)
     elif image.mode != "RGB":
-        rgb = image.convert("RGB")
-    return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+        image = image.convert("RGB")
+    cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR, dst=pixels)
 
 
 def _gray_from_deep(samples: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -148,14 +148,19 @@ def work(
     config: ServeConfig, listener: socket.socket, line: Connection, folder: str, set_up_logs: Callable[[], None]
 ) -> None:
     """Be a worker."""
+
+    def tell(message: ModelInfo | HumanDetectError) -> None:
+        with suppress(OSError):  # the parent may have hung up meanwhile
+            line.send(message)
+
     os.environ[METRICS_FOLDER] = folder
     set_up_logs()
     try:
-        server = Server(config, on_loaded=line.send)
+        server = Server(config, on_loaded=tell)
         threading.Thread(target=_end_with_parent, args=(line, server), daemon=True).start()
         server.run_on(listener)
     except HumanDetectError as error:
-        line.send(error)
+        tell(error)
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         shutil.rmtree(folder, ignore_errors=True)

@@ -89,7 +89,10 @@ def spawned(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[S
     """Run `humandetect serve --port 0 ARGUMENTS` and yield it when it says its URL; end it by SIGTERM afterwards."""
     command = [sys.executable, "-m", "humandetect", "serve", "--port", "0", *arguments]
     environment = {**os.environ, **(env or {})}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    # A group of its own, so that a test can press Ctrl-C there as a terminal does: for all of its processes.
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
         server = Spawned(process)
         urls: queue.Queue[str] = queue.Queue()
         reader = threading.Thread(target=_read, args=(server, urls), daemon=True)

@@ -13,8 +13,9 @@ import humandetect
 from humandetect.detector import Detector, open_detector
 from humandetect.engines.base import RawDetections
 from humandetect.errors import EngineError
+from humandetect.media.images import decode_image
 from humandetect.service import health
-from humandetect.service.health import compare
+from humandetect.service.health import Reference, compare
 from humandetect.service.wire import Person
 from tests.fakes import INFO, FakeEngine
 
@@ -116,6 +117,15 @@ def test_the_default_model_finds_the_people_it_should(ask: Ask, default_detector
         assert body["latency_ms"] > 0
 
 
+def test_the_stored_answer_is_what_the_default_model_finds_in_float32() -> None:
+    stored = Reference.model_validate_json(health.REFERENCE.read_bytes()).people
+    assert min(one.score for one in stored) > 0.25 + 2 * health.SCORE_DRIFT  # far from doubt
+    with open_detector(engine="openvino", precision="f32") as detector:
+        found = detector.detect(decode_image(health.PICTURE.read_bytes(), max_megapixels=50))
+    assert found.xyxy == pytest.approx(np.array([one.box for one in stored]), abs=0.5)
+    assert found.confidence == pytest.approx(np.array([one.score for one in stored]), abs=0.005)
+
+
 def test_the_default_model_finding_nobody_is_wrong_from_the_first_check(ask: Ask, default_detector: Detector) -> None:
     engine = Dimmed(Shared(default_detector.engine))
     engine.dim = True
@@ -200,5 +210,5 @@ def test_nobody_is_matched_twice() -> None:
 def test_what_health_answers_is_documented(client: Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths["/healthz"]["get"]["responses"]) == {"200"}
-    assert set(paths["/readyz"]["get"]["responses"]) == {"200", "422", "503"}
+    assert set(paths["/readyz"]["get"]["responses"]) == {"200", "401", "422", "503"}
     assert "Readiness" in paths["/readyz"]["get"]["responses"]["503"]["content"]["application/json"]["schema"]["$ref"]
