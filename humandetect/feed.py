@@ -119,35 +119,33 @@ class Sender:
 
     def __init__(self, ask: Ask, *, jpeg_quality: int) -> None:
         self._ask = ask
-        self._qualities = (jpeg_quality, *(quality for quality in LOWER_QUALITIES if quality < jpeg_quality))
+        self._quality = jpeg_quality
         self._most: int | None = None
         """Images that the server takes at once, as far as it has said so."""
 
     def send(self, images: Sequence[NDArray[np.uint8]]) -> list[ImageOutcome]:
         """Return an outcome for each image. Raises ServiceError when the server cannot be used any more."""
-        encoded = [self._encoded(image) for image in images]
-        size = min(self._most or len(encoded), len(encoded))
-        parts = [encoded[start : start + size] for start in range(0, len(encoded), size)]
-        return [outcome for part in parts for outcome in self._outcomes(part)]
+        return self._outcomes([self._encoded(image) for image in images])
 
     def _outcomes(self, images: Sequence[bytes]) -> list[ImageOutcome]:
         """Ask for all; where that fails ask for each half, so that one bad image costs only itself."""
-        try:
-            return self._ask(images)
-        except RequestFailed as error:
-            if len(images) == 1:
-                return [ImageOutcome([], reason=str(error))]
-            half = len(images) // 2
-            if error.status == 406:
-                self._most = min(self._most or half, half)
-            return self._outcomes(images[:half]) + self._outcomes(images[half:])
+        half = len(images) // 2
+        if self._most is None or len(images) <= self._most:
+            try:
+                return self._ask(images)
+            except RequestFailed as error:
+                if not half:
+                    return [ImageOutcome([], reason=str(error))]
+                if error.status == 406:
+                    self._most = half
+        return self._outcomes(images[:half]) + self._outcomes(images[half:])
 
     def _encoded(self, image: NDArray[np.uint8]) -> bytes:
-        data = b""
-        for quality in self._qualities:
-            data = encode_jpeg(image, quality=quality, full_colour=True)
+        data = encode_jpeg(image, quality=self._quality, full_colour=True)
+        for quality in LOWER_QUALITIES:
             if len(data) < LARGEST_IMAGE_BYTES:
                 break
+            data = encode_jpeg(image, quality=quality)
         return data
 
 
