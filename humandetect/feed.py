@@ -141,7 +141,7 @@ class Sender:
         return self._outcomes(images[:half]) + self._outcomes(images[half:])
 
     def _encoded(self, image: NDArray[np.uint8]) -> bytes:
-        data = encode_jpeg(image, quality=self._quality, full_colour=True)
+        data = encode_jpeg(image, quality=self._quality)
         for quality in LOWER_QUALITIES:
             if len(data) < LARGEST_IMAGE_BYTES:
                 break

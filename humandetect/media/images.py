@@ -71,14 +71,11 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
         return (header.height, header.width) if lying else (header.width, header.height)
 
 
-def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90, full_colour: bool = False) -> bytes:
-    """Encode (H, W, 3) BGR; with `full_colour` colours keep all their pixels, else every fourth."""
+def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
+    """Encode (H, W, 3) BGR."""
     import cv2
 
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    if full_colour:
-        settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, data = cv2.imencode(".jpg", image, settings)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be a JPEG")
     return data.tobytes()

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from humandetect.errors import RequestFailed
 from humandetect.service.exchange import Exchange, Reply, message_of, nonsense
-from humandetect.service.payload import encode_base64
-from humandetect.service.wire import BatchAnswer, BatchRequest, DetectAnswer, Found, ImageIn, NoValidImage, Person
+from humandetect.service.wire import BatchAnswer, DetectAnswer, Found, NoValidImage, Person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,8 +108,12 @@ class DetectClient:
 
 def batch_body(images: Sequence[bytes]) -> bytes:
     """Return the body of a `POST /request`; the images' ids are their places."""
-    entries = [ImageIn(image=encode_base64(image), id=str(index)) for index, image in enumerate(images)]
-    return BatchRequest(input=entries).model_dump_json().encode()
+    # The JSON of a wire.BatchRequest, in half the time: nothing in it needs escaping.
+    entries = [
+        b'{"image":"%s","id":"%d"}' % (binascii.b2a_base64(image, newline=False), index)
+        for index, image in enumerate(images)
+    ]
+    return b'{"input":[%s]}' % b",".join(entries)
 
 
 def _read_batch(reply: Reply, *, count: int) -> list[ImageOutcome]:

@@ -23,7 +23,7 @@ from humandetect.errors import Closed, RequestFailed, ServiceAway, ServiceError,
 from humandetect.service.wire import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -137,13 +137,7 @@ class Exchange:
         deadline = time.monotonic() + self._timeout_seconds
         try:
             with self._http.stream(method, path, extensions={"trace": self._sockets.note}, **content) as response:
-                body = bytearray()
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if time.monotonic() > deadline:
-                        raise httpx.ReadTimeout("the answer comes too slowly")
-                    if len(body) > LARGEST_ANSWER_BYTES:
-                        raise nonsense(f"it is longer than {LARGEST_ANSWER_BYTES:,} bytes")
+                body = b"".join(_bounded(response, deadline))
         except (httpx.HTTPError, RuntimeError, OSError) as error:
             if self._closed.is_set():  # RuntimeError, OSError: how a closed client and a closed socket say so
                 raise Closed("the client was closed") from error
@@ -151,7 +145,7 @@ class Exchange:
                 raise
             raise self._explained(error) from error
         self._reached = True
-        return Reply(response.status_code, response.headers, bytes(body))
+        return Reply(response.status_code, response.headers, body)
 
     def _usable(self, reply: Reply, path: str) -> Reply:
         """Return a reply whose body is worth reading; raise what any other means."""
@@ -234,6 +228,18 @@ class _Sockets:
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+
+def _bounded(response: httpx.Response, deadline: float) -> Iterator[bytes]:
+    """Yield what comes, as long as it comes in time and is not endless."""
+    size = 0
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the answer comes too slowly")
+        if size > LARGEST_ANSWER_BYTES:
+            raise nonsense(f"it is longer than {LARGEST_ANSWER_BYTES:,} bytes")
+        yield chunk
 
 
 def _checked_url(text: str) -> httpx.URL:

@@ -23,6 +23,7 @@ from humandetect.errors import Closed, RequestFailed, ServiceAway, ServiceError,
 from humandetect.media.images import decode_image
 from humandetect.service import exchange
 from humandetect.service.client import DetectClient, batch_body
+from humandetect.service.wire import BatchRequest
 from tests.fakes import FakeEngine
 from tests.service.faults import Call, Faulty, answers, good, out, problem
 from tests.service.images import jpeg, png
@@ -454,6 +455,14 @@ def test_a_body_can_be_made_once_and_sent_often(url: str) -> None:
         body = batch_body([jpeg(), jpeg()])
         for _ in range(3):
             assert len(client.request_body(body, count=2)) == 2
+
+
+def test_a_body_is_what_the_endpoint_describes() -> None:
+    images = [jpeg(), b"", b"\x00\xff" * 7]
+    entries = BatchRequest.model_validate_json(batch_body(images)).input
+    assert [base64.b64decode(entry.image) for entry in entries] == images
+    assert [entry.id for entry in entries] == ["0", "1", "2"]
+    assert BatchRequest.model_validate_json(batch_body([])).input == []
 
 
 def test_a_key_that_no_header_can_hold_is_an_error_of_ours(url: str) -> None:
