@@ -46,6 +46,8 @@ class Answers:
     wall_seconds: float = 0.0
     client_seconds: float = 0.0
     """CPU of this process."""
+    idle: float = 0.0
+    """Share of all cores that had nothing to do."""
     images: int = 0
     """Answered with 200."""
     latencies: list[float] = field(default_factory=list)
@@ -84,9 +86,11 @@ def ask(url: str, questions: Sequence[Question], *, requests: int, concurrency: 
                     if number % keep_every == 0:
                         answers.kept.append((question, body))
 
+    psutil.cpu_times_percent()
     began, began_cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(concurrency) as threads:
         list(threads.map(converse, range(concurrency)))
+    answers.idle = psutil.cpu_times_percent().idle / 100
     answers.wall_seconds, answers.client_seconds = time.perf_counter() - began, time.process_time() - began_cpu
     return answers
 

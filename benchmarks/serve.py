@@ -95,6 +95,11 @@ class Round:
         """Share of all cores that server and client kept at work."""
         return (self.server_ms + self.client_ms) / 1000 * self.answers.rate / (os.cpu_count() or 1)
 
+    @property
+    def elsewhere(self) -> float:
+        """Share of all cores that worked for others: a rate counts only where it is small."""
+        return max(0.0, 1 - self.busy - self.answers.idle)
+
 
 def _round(server: Server, known: Known, questions: Sequence[Question], *, requests: int, concurrency: int) -> Round:
     before = server.cpu_seconds()
@@ -142,11 +147,16 @@ def _rate(rounds: Sequence[Round]) -> float:
 
 
 def _print_rounds(name: str, rounds: Sequence[Round]) -> None:
-    server_ms = statistics.median(one.server_ms for one in rounds)
-    client_ms = statistics.median(one.client_ms for one in rounds)
-    busy = statistics.median(one.busy for one in rounds)
-    print(f"  {name}: {_rate(rounds):.1f} images/s, cores {busy:.0%} busy, ", end="")
-    print(f"CPU ms an image: server {server_ms:.1f}, client {client_ms:.1f}")
+    medians = {
+        what: statistics.median(getattr(one, what) for one in rounds)
+        for what in ("server_ms", "client_ms", "busy", "elsewhere")
+    }
+    print(
+        "  {name}: {rate:.1f} images/s; cores {busy:.0%} busy with it and {elsewhere:.0%} with other things; "
+        "CPU ms an image: server {server_ms:.1f}, client {client_ms:.1f}".format(
+            name=name, rate=_rate(rounds), **medians
+        )
+    )
 
 
 def _memory(server: Server) -> str:

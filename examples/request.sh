@@ -6,7 +6,7 @@
 # The server's key is read from HUMANDETECT_API_KEY, if it asks for one. It may be busy: curl comes again when told to.
 set -eu
 image=${1:?"usage: sh examples/request.sh IMAGE [URL]"}
-url=${2:-http://127.0.0.1:8000}
+url=${2:-${HUMANDETECT_URL:-http://127.0.0.1:8000}}
 
 ask() {
     curl --silent --show-error --fail-with-body --retry 5 \

@@ -10,11 +10,12 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
 from humandetect.errors import SourceError
+from humandetect.media.bombs import BoundedReads, check_scans, check_texts
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -28,19 +29,12 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """GIF is not among them: it is read as the video it mostly is."""
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
-
-MAX_SCANS = 50
-"""Encoders write a progressive JPEG in about 10; each costs a pass over all pixels, and may be 20 bytes long."""
 ROWS_AT_ONCE = 32
 """Pixels are converted in strips of this height: less memory, and what a strip needs stays in the cache."""
 
-MAX_TEXTS = 20
-"""Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
-
 _EXIF_ORIENTATION = 0x0112
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
-_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
-_INFLATED = (b"zTXt", b"iTXt", b"iCCP")
+_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
+"""What people send, and is named where it is refused."""
 _PILLOWS_LIMIT = threading.Lock()
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
@@ -56,7 +50,7 @@ def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] =
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
         if header.format in ("JPEG", "MPO"):
-            _check_scans(data)
+            check_scans(data)
         pixels = _decode(header)
         orientation = _orientation_of(header)  # after the pixels: a PNG may tell it at its end
         del header  # and Pillow's pixels with it, before turning makes more
@@ -151,16 +145,16 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
     head = file.read(HEAD_BYTES)
     file.seek(0)
     name = _format_of(head)
-    if name is None:
-        raise SourceError("not an image that can be read" if head else "empty")
-    if name not in formats:
-        raise SourceError(f"a {name} image: only {' and '.join(formats)} are taken")
+    if not head:
+        raise SourceError("empty")
+    if name is None or name not in formats:
+        raise SourceError(_why_not(name, head, formats))
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
     if name in ("JPEG", "PNG"):
-        file = cast("BinaryIO", _BoundedReads(file))
+        file = cast("BinaryIO", BoundedReads(file))
     if name == "PNG":
-        _check_texts(file)
+        check_texts(file)
     if name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
         with _pillow_unlimited():
@@ -171,49 +165,12 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
     return image
 
 
-class _BoundedReads:
-    """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._left = 2000 + file.seek(0, io.SEEK_END) // 500  # encoders write parts of some thousand bytes
-        file.seek(0)
-
-    def read(self, size: int = -1) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise SourceError("an image of too many small parts")
-        return self._file.read(size)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _check_texts(png: BinaryIO) -> None:
-    """Raise SourceError for a PNG whose metadata would take more time and memory than its pixels."""
-    texts = 0
-    png.seek(8)
-    while len(head := png.read(8)) == 8 and head[4:] != b"IEND":
-        texts += head[4:] in _INFLATED
-        if texts > MAX_TEXTS:
-            raise SourceError(f"a PNG of more than {MAX_TEXTS} compressed texts")
-        png.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
-    png.seek(0)
-
-
-def _check_scans(jpeg: bytes) -> None:
-    """Raise SourceError for a JPEG that asks for passes over its pixels without end."""
-    if jpeg.count(b"\xff\xda") > MAX_SCANS and (scans := _count_scans(jpeg)) > MAX_SCANS:
-        raise SourceError(f"a JPEG of {scans} scans: at most {MAX_SCANS} are taken")
-
-
-def _count_scans(jpeg: bytes) -> int:
-    """Count from marker to marker, as a decoder does: metadata and what follows the picture may hold anything."""
-    scans, at = 0, 2
-    while (marker := _JPEG_MARKER.search(jpeg, at)) and marker[1] != _END_OF_IMAGE:
-        scans += marker[1] == _START_OF_SCAN
-        at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
-    return scans
+def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
+    if name is None and (other := _OTHER_FORMATS.match(head)):
+        name = other.lastgroup
+    if name is None:
+        return "not an image that can be read"
+    return f"a {name} image: only {', '.join(formats[:-1])} and {formats[-1]} are taken"
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from humandetect.config import ServeConfig
     from humandetect.service.inference import ImageAnswer, Inference
 
-router = APIRouter()
+router = APIRouter(tags=["detect"])
 
 JSON_TYPES = ("application/json",)
 IMAGE_TYPES = ("image/jpeg", "image/png", "application/octet-stream")
@@ -77,6 +77,7 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 @router.post(
     "/request",
+    summary="Find people in a batch of images and draw them",
     response_model=BatchAnswer,
     responses=_PROBLEMS | {400: {"model": NoValidImage, "description": "No image could be used"}},
     openapi_extra=_body({"application/json": _BATCH_BODY}),
@@ -98,6 +99,7 @@ async def request(request: Request) -> Response:
 
 @router.post(
     "/v1/detect",
+    summary="Find people in an image, or in several",
     response_model=DetectAnswer,
     responses=_PROBLEMS
     | {200: {"content": {"image/jpeg": _BINARY}, "description": "People, or the annotated picture"}},

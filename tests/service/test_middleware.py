@@ -242,7 +242,7 @@ def test_health_checks_are_logged_for_debugging_only(watched: Watched, caplog: p
     call(watched.app, "/healthz")
     assert not watched.lines
     assert watched.counted("/healthz", 200)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="humandetect.access")
     call(watched.app, "/healthz")
     assert watched.lines[0]["path"] == "/healthz"
 

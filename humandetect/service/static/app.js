@@ -62,10 +62,9 @@ async function detect(file, name) {
   at("stage").classList.add("busy");
   try {
     const [picture, blob, converted] = await prepared(file);
-    const began = performance.now();
     const answer = await ask(blob);
     if (mine !== newest) return;
-    shown = { picture, blob, name, answer, milliseconds: performance.now() - began };
+    shown = { picture, blob, name, answer };
     say(converted ? `${converted} was sent as JPEG: the server takes JPEG and PNG.` : "", { plain: true });
     show();
   } catch (error) {
@@ -137,6 +136,7 @@ function drawBoxes(people) {
 }
 
 function list(people) {
+  at("counted").classList.remove("none");
   at("count").textContent = people.length;
   at("count-word").textContent = people.length === 1 ? "person" : "people";
   at("people").replaceChildren(
