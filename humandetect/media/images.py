@@ -29,8 +29,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """GIF is not among them: it is read as the video it mostly is."""
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
-ROWS_AT_ONCE = 32
-"""Pixels are converted in strips of this height: less memory, and what a strip needs stays in the cache."""
+STRIP_PIXELS = 1 << 16
+"""Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
 
 _EXIF_ORIENTATION = 0x0112
 _OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
@@ -203,8 +203,9 @@ def _decode(image: ImageFile) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
         return _gray_from_deep(np.asarray(image))
     pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, ROWS_AT_ONCE):
-        bottom = min(top + ROWS_AT_ONCE, image.height)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
         _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom])
     return pixels
 

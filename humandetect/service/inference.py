@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from humandetect.batching import Batcher
-from humandetect.errors import Closed, EngineTimeout, Overloaded
+from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.formats import people_in
 from humandetect.media.frames import DetectedFrame, Frame
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 FORMATS = ("JPEG", "PNG")
+MAX_SIDE = 65_500
+"""No JPEG is longer, so none with the people drawn could be answered."""
 PIXEL_BYTES = 96_000_000
 """What decoded pictures may hold: dozens of usual ones. A larger one is decoded alone."""
 IMAGES_IN_WORK = 32
@@ -147,8 +149,10 @@ class Inference:
         max_bytes = int(self._config.max_image_mb * 1e6)
         data = decode_base64(image, max_bytes=max_bytes) if isinstance(image, str) else image
         check_bytes(len(data), max_bytes=max_bytes)
-        size = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
-        return data, size, time.perf_counter() - began
+        width, height = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
+        if max(width, height) > MAX_SIDE:
+            raise SourceError(f"image of {width} x {height} pixels is too long (limit {MAX_SIDE} a side)")
+        return data, (width, height), time.perf_counter() - began
 
     def _decode(self, data: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8], float]:
         began = time.perf_counter()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import ServerError
 from humandetect.models import find_model
+from humandetect.service.process import BACKLOG, Server
 
 if TYPE_CHECKING:
     import threading
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from humandetect.config import LogFormat, ServeConfig
     from humandetect.engines.base import ModelInfo
 
-BACKLOG = 2048
 OPEN_FILES = 4096
 """Connections are files; many systems allow 1024 until one asks for more."""
 REASONS = {
@@ -75,8 +75,6 @@ def serve(
 
             Workers(config, listener, set_up_logs=set_up_logs, on_ready=ready, stop=stop).run()
         else:
-            from humandetect.service.process import Server
-
             Server(config, on_loaded=ready, stop=stop).run_on(listener)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from humandetect.engines.base import ModelInfo
 
 BACKLOG = 2048
+"""Connections that may wait for the server; the system may allow fewer."""
 KEEP_ALIVE_SECONDS = 10
 ANSWER_SECONDS = 25
 """Once it is told to end: for the answers under way."""

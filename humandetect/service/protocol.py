@@ -25,7 +25,7 @@ HEAD_BYTES = 64_000
 """Of a request's line and headers, and of what surrounds the pieces of its body; the parser has no bound of its own."""
 BODY_SECONDS, BODY_BYTES = 10.0, 10_000
 """A body must bring this much within this time: slower than any link of today, it is meant to keep a place taken."""
-ANSWER_SECONDS, ANSWER_BYTES = 14.0, 14_000
+ANSWER_SECONDS, ANSWER_BYTES = 13.0, 13_000
 """As much of its answer must a client take."""
 DISCARD_SECONDS, DISCARD_BYTES = 10.0, 300_000_000
 """How long and how much of a body nobody wants is read, so that its sender gets to see the answer and not a reset."""

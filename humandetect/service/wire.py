@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 Box = Annotated[
     tuple[float, float, float, float], Field(description="x1, y1, x2, y2 in pixels of the upright original image")
@@ -31,7 +31,7 @@ class ImageIn(BaseModel):
 class BatchRequest(BaseModel):
     """The body of `POST /request`."""
 
-    input: list[ImageIn]
+    input: Annotated[list[ImageIn], FailFast()]
 
 
 class ImageOut(BaseModel):

@@ -47,8 +47,10 @@ class Worker:
 
     @property
     def resident_bytes(self) -> int:
-        resident: int = psutil.Process(self.process.pid).memory_info().rss
-        return resident
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:  # it died just now
+            return 0
 
 
 class Workers:

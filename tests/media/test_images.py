@@ -306,3 +306,9 @@ def test_decoding_takes_less_than_three_times_the_pixels(mode: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.3 * image.nbytes
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1), (300, 1000)])
+def test_pictures_of_any_shape_are_converted_whole(size: tuple[int, int]) -> None:
+    shades = np.arange(300_000, dtype=np.uint32).astype(np.uint8).reshape(size[::-1])
+    assert np.array_equal(decoded(encoded(Image.fromarray(shades)))[..., 1], shades)

@@ -86,6 +86,13 @@ def test_a_bad_image_is_400_with_the_reason(client: Client, image: bytes) -> Non
     assert answer.json()["message"]
 
 
+def test_an_image_longer_than_any_jpeg_is_refused_for_it(client: Client) -> None:
+    for size in ((70_000, 10), (10, 70_000)):
+        answer = post(client, png(*size), Accept="image/jpeg")
+        assert answer.status_code == 400
+        assert "65500" in answer.json()["message"]
+
+
 def test_an_image_over_the_limit_is_413(client: Client) -> None:
     assert post(client, jpeg() + b"\0" * 5_000_000).status_code == 413
 

@@ -148,6 +148,20 @@ def test_what_is_not_this_json_is_422_with_a_short_reason(client: Client, body: 
     assert 0 < len(message(answer)) < 500
 
 
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'""'])
+def test_millions_of_values_are_422_before_they_take_a_hundred_times_the_memory(client: Client, value: bytes) -> None:
+    body = b'{"input": [' + b",".join([value] * 2_000_000) + b"]}"
+    answer = client.post("/request", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "values" in message(answer)
+
+
+def test_the_first_mistake_of_many_is_told(client: Client) -> None:
+    answer = client.post("/request", json={"input": [{}] * 10_000})
+    assert answer.status_code == 422
+    assert message(answer).count("required") <= 2
+
+
 def test_fields_that_nobody_knows_do_no_harm(client: Client) -> None:
     body = {"input": [entry(jpeg()) | {"camera": 7}], "comment": "hi"}
     assert client.post("/request", json=body).status_code == 200
