@@ -10,7 +10,7 @@ import pybase64
 from pydantic import BaseModel, ValidationError
 
 from humandetect.errors import RequestFailed, SourceError
-from humandetect.service.exchange import LARGEST_ANSWER_BYTES, Exchange, Reply, message_of, nonsense
+from humandetect.service.exchange import LARGEST_ANSWER_BYTES, MOST_LETTERS, Exchange, Reply, message_of, nonsense
 from humandetect.service.payload import decode_base64
 from humandetect.service.wire import BatchAnswer, DetectAnswer, Found, NoValidImage, Person
 
@@ -136,7 +136,8 @@ def _refused_batch(reply: Reply) -> NoValidImage:
 
 def _reasons(errors: BatchErrors) -> dict[str, str]:
     """Return why images have no answer, by id; older servers give the ids alone."""
-    return dict.fromkeys(errors.error_ids, errors.message) | {reason.id: reason.reason for reason in errors.reasons}
+    reasons = dict.fromkeys(errors.error_ids, errors.message) | {reason.id: reason.reason for reason in errors.reasons}
+    return {name: reason[:MOST_LETTERS] for name, reason in reasons.items()}
 
 
 def _outcome(image: ImageOut) -> ImageOutcome:

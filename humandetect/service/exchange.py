@@ -36,8 +36,10 @@ SICK_ATTEMPTS = 2
 LARGEST_ANSWER_BYTES = 256_000_000
 COME_BACK = {408, 429, 502, 503, 504}
 """Try again later: too slow, too many, or what stands between is, or was, alone."""
-ONE_REQUEST = {400, 406, 413}
-"""Refusals that say nothing about the next request."""
+TOO_MUCH = {406, 413}
+"""Refusals that say nothing about a smaller request."""
+MOST_LETTERS = 300
+"""How much of what a server says is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Exchange:
             raise Unsettled(ServiceAway(said, status=status), after_seconds=_retry_after(reply))
         if status >= 500:
             raise Unsettled(RequestFailed(said, status=status), attempts=SICK_ATTEMPTS)
-        if status in ONE_REQUEST:
+        if status in TOO_MUCH:
             raise RequestFailed(said, status=status)
         if status in (401, 403):
             raise ServiceError(f"{said} (--api-key, or HUMANDETECT_API_KEY)", status=status)
@@ -201,8 +203,8 @@ class Exchange:
 def message_of(reply: Reply) -> str:
     """Return what a reply that is no answer says: the `message` of its JSON, else its beginning."""
     with suppress(ValidationError):
-        return Problem.model_validate_json(reply.body).message
-    return " ".join(reply.body[:200].decode(errors="replace").split()) or "nothing more"
+        return Problem.model_validate_json(reply.body).message[:MOST_LETTERS]
+    return " ".join(reply.body[:MOST_LETTERS].decode(errors="replace").split()) or "nothing more"
 
 
 class _Sockets:
