@@ -40,7 +40,8 @@ class Batcher(Generic[Item, Result]):
     """Collect submitted items and hand them to `run` in batches, on worker threads of its own.
 
     A batch leaves at once while a worker is idle. Only items that arrived while every worker was busy wait for
-    company, and no longer than `max_wait_seconds` from their arrival.
+    company, and no longer than `max_wait_seconds` from their arrival. Not `eager`, all items wait for company so long:
+    for workers whom a small batch costs as much as a full one.
 
     A batch that runs for more than `hung_after_seconds` is given up when the next item is submitted: its futures fail
     with EngineTimeout and another thread takes the place of the one that hangs.
@@ -55,6 +56,7 @@ class Batcher(Generic[Item, Result]):
         workers: int = 1,
         max_wait_seconds: float = 0.0,
         hung_after_seconds: float | None = None,
+        eager: bool = True,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
@@ -63,6 +65,7 @@ class Batcher(Generic[Item, Result]):
         """Items that can be waiting or worked on at once."""
         self._max_wait_seconds = max_wait_seconds
         self._hung_after_seconds = hung_after_seconds
+        self._eager = eager
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._running: dict[threading.Thread, _Running[Item, Result]] = {}
         """Who takes a batch out of it, its worker or the one who gives it up, answers its futures."""
@@ -92,7 +95,7 @@ class Batcher(Generic[Item, Result]):
             if not has_room:
                 raise Overloaded(f"{self._queue_size} items are waiting already; try again later")
             now = time.monotonic()
-            free_worker = self._idle > len(self._queue)
+            free_worker = self._eager and self._idle > len(self._queue)
             waiting = _Waiting(item, Future[Result](), leave_at=now if free_worker else now + self._max_wait_seconds)
             self._queue.append(waiting)
             self._filled.notify()

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from humandetect import __version__
-from humandetect.config import SAMPLE, DetectConfig, EngineConfig, Preset, ServeConfig, SourceConfig
+from humandetect.config import SAMPLE, DetectConfig, EngineConfig, FeedConfig, Preset, ServeConfig, SourceConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
 from humandetect.options import (
     ENVIRONMENT,
+    FEED_ENVIRONMENT,
     READ,
     SERVE_ENVIRONMENT,
     WRITE,
+    AnswerTimeoutOpt,
     ApiKeyOpt,
+    AsyncOpt,
     BatchOpt,
     CorsOriginOpt,
     DebugOpt,
     DeviceOpt,
+    EndpointOpt,
     EngineOpt,
     EveryOpt,
     HostOpt,
@@ -43,10 +47,15 @@ from humandetect.options import (
     QuietOpt,
     ResultsOpt,
     ScoreOpt,
+    SendersOpt,
+    SentBatchOpt,
+    SentKeyOpt,
     ShowOpt,
+    SpawnOpt,
     TimeoutOpt,
     TlsCertOpt,
     TlsKeyOpt,
+    UrlOpt,
     VerboseOpt,
     WorkersOpt,
     option,
@@ -54,7 +63,11 @@ from humandetect.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from humandetect.service.launch import Ready
+    from humandetect.summary import RunSummary
+    from humandetect.terminal import ProgressBar
 
 app = typer.Typer(
     name="humandetect",
@@ -68,6 +81,7 @@ app.add_typer(models_app, name="models")
 
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT, SERVE = EngineConfig(), SourceConfig(), DetectConfig(sources=()), ServeConfig()
+FEED = FeedConfig()
 
 
 def _print_version(wanted: bool) -> None:
@@ -145,16 +159,90 @@ def detect(
         engine=EngineConfig(engine, device, precision, model, models_dir),
         source=SourceConfig(start, duration, limit, max_megapixels),
     )
-    if json_summary and "-" in config.results:
-        raise UsageError("--json and --results - both want stdout: write one of them to a file")
-
     from humandetect.pipeline import run
+
+    _go(
+        lambda progress: run(config, progress=progress, stop=SIGNALS.stop),
+        results=config.results,
+        json_summary=json_summary,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command(epilog=FEED_ENVIRONMENT)
+@command
+def feed(
+    video: Annotated[
+        str, typer.Argument(metavar="VIDEO", help="Whatever `detect` takes; without it the bundled clip.")
+    ] = SAMPLE,
+    url: UrlOpt = FEED.url,
+    spawn: SpawnOpt = FEED.spawn,
+    concurrent: AsyncOpt = FEED.concurrent,
+    batch: SentBatchOpt = FEED.batch,
+    workers: SendersOpt = FEED.workers,
+    endpoint: EndpointOpt = FEED.endpoint,
+    api_key: SentKeyOpt = FEED.api_key,
+    timeout: AnswerTimeoutOpt = FEED.timeout_seconds,
+    output: OutputOpt = FEED.output,
+    results: ResultsOpt = None,
+    show: ShowOpt = FEED.show,
+    every: EveryOpt = FEED.every,
+    limit: LimitOpt = SOURCE.limit,
+    json_summary: JsonOpt = False,
+    quiet: QuietOpt = False,
+    verbose: VerboseOpt = False,
+    debug: DebugOpt = False,
+) -> None:
+    """Send VIDEO to a server, frame by frame or in batches, and bring back the annotated video or results.
+
+    Without -o and --results it writes NAME_people.mp4 into the current folder. A frame that the server fails at stays
+    as it is, and is counted; a server that goes away is waited for.
+    """
+    config = FeedConfig(
+        sources=(_sample_or(video),),
+        output=output,
+        results=tuple(results or ()),
+        show=show,
+        every=every,
+        source=SourceConfig(limit=limit),
+        url=url,
+        endpoint=endpoint,
+        concurrent=concurrent,
+        batch=batch,
+        workers=workers,
+        api_key=api_key,
+        timeout_seconds=timeout,
+        spawn=spawn,
+    )
+    from humandetect.feed import run
+
+    _go(
+        lambda progress: run(config, progress=progress, stop=SIGNALS.stop),
+        results=config.results,
+        json_summary=json_summary,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+def _go(
+    run: Callable[[ProgressBar], RunSummary],
+    *,
+    results: tuple[str, ...],
+    json_summary: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Do a run, say what came of it, and exit."""
+    if json_summary and "-" in results:
+        raise UsageError("--json and --results - both want stdout: write one of them to a file")
     from humandetect.summary import RunInterrupted
     from humandetect.terminal import ProgressBar, print_summary
 
     interrupted: RunInterrupted | None = None
     try:
-        summary = run(config, progress=ProgressBar(quiet=quiet), stop=SIGNALS.stop)
+        summary = run(ProgressBar(quiet=quiet))
     except RunInterrupted as error:
         interrupted, summary = error, error.summary
     if json_summary:

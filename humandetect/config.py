@@ -12,6 +12,7 @@ EngineName = Literal["auto", "openvino", "tensorflow"]
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "f32", "bf16"]
 LogFormat = Literal["text", "json"]
+Endpoint = Literal["request", "v1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
 DEFAULT_MODEL = "human_detection"
@@ -63,8 +64,8 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectConfig:
-    """One run of `detect`."""
+class RunConfig:
+    """What a run reads and where its results go: the part that `detect` and `feed` share."""
 
     sources: tuple[str, ...]
     output: Path | None = None
@@ -73,22 +74,67 @@ class DetectConfig:
     """Paths of result files, format by ending; `-` is JSON lines on stdout."""
     crops: Path | None = None
     show: bool = False
-    score: float | None = None
-    """People below it are not reported; None: the model's own default."""
     every: int = 1
     """Detect each Nth frame and keep the boxes between."""
-    batch: int | None = None
-    """Images per engine call; None: the engine's best."""
     preset: Preset = "veryfast"
     """x264's trade of speed against size."""
-    engine: EngineConfig = field(default_factory=EngineConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:
         _require(not isinstance(self.results, str), "results is a tuple of paths, even if there is one")
         _require(self.every >= 1, f"every must be at least 1, got {self.every}")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig(RunConfig):
+    """One run of `detect`."""
+
+    score: float | None = None
+    """People below it are not reported; None: the model's own default."""
+    batch: int | None = None
+    """Images per engine call; None: the engine's best."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)  # not by super(): a dataclass with slots is not the class that was defined here
         _require(self.batch is None or self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _require(self.score is None or 0 <= self.score <= 1, f"score must be within 0 and 1, got {self.score}")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConfig(RunConfig):
+    """One run of `feed`."""
+
+    sources: tuple[str, ...] = (SAMPLE,)
+    url: str = "http://127.0.0.1:8000"
+    endpoint: Endpoint = "request"
+    """`request`: the server's annotated pictures; `v1`: pictures drawn here."""
+    concurrent: bool = False
+    """Many requests of many images at once; else one image after the other."""
+    batch: int = 16
+    """Images a request, where they are `concurrent`."""
+    workers: int = 4
+    """Requests at once, where they are `concurrent`."""
+    api_key: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 30.0
+    """A request not answered within this time is sent again."""
+    patience_seconds: float = 60.0
+    """How long a server may be away, overloaded or too slow before the run ends."""
+    jpeg_quality: int = 97
+    """Of the frames that are sent: moves 3 scores in 1000 by more than 0.1; 95 moves 8, and 90 loses people."""
+    spawn: bool = False
+    """Start a server of one's own for the length of the run; `url` is ignored."""
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        _require(1 <= self.batch <= 1024, f"batch must be 1 to 1024, got {self.batch}")
+        _require(1 <= self.workers <= 256, f"workers must be 1 to 256, got {self.workers}")
+        _require(
+            0 < self.timeout_seconds <= 3600, f"timeout must be over 0 and up to 3600 s, got {self.timeout_seconds}"
+        )
+        _require(self.patience_seconds >= 0, f"patience must be at least 0 s, got {self.patience_seconds}")
+        _require(1 <= self.jpeg_quality <= 100, f"the JPEG quality must be 1 to 100, got {self.jpeg_quality}")
+        _require(self.api_key != "", "the API key is empty: leave it out to send none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ HumanDetectError
 │   ├── EngineTimeout     the engine did not answer in time
 │   └── EngineUnavailable the engine's server is away; try again later
 ├── ServerError           a server could not start
+├── ServiceError          a server that was asked cannot be used
+│   ├── RequestFailed     it did not answer this request, and may answer others
+│   └── ServiceAway       it cannot be reached, or stayed away, overloaded or silent for too long
 ├── Overloaded            the queue is full; try again later
 └── Closed                work was offered to something that is shutting down
 
@@ -68,6 +71,22 @@ class EngineUnavailable(EngineError):
 
 class ServerError(HumanDetectError):
     """A server could not start."""
+
+
+class ServiceError(HumanDetectError):
+    """A server that was asked over HTTP cannot be used; `status` is that of its answer, if there was one."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RequestFailed(ServiceError):
+    """A server refused one request, failed at it, or gave an answer that makes no sense."""
+
+
+class ServiceAway(ServiceError):
+    """A server was not there for longer than one has patience."""
 
 
 class Overloaded(HumanDetectError):

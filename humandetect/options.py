@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from humandetect.config import Device, EngineName, LogFormat, Precision
+from humandetect.config import Device, Endpoint, EngineName, LogFormat, Precision
 
 
 def seconds(text: str | float) -> float:
@@ -24,6 +24,7 @@ def seconds(text: str | float) -> float:
 
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
 SERVING, ACCEPTED = "How it is served", "What is accepted"
+ASKING = "How the server is asked"
 ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
     "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
@@ -31,6 +32,10 @@ ENVIRONMENT = (
 SERVE_ENVIRONMENT = (
     "Every option can be set in the environment, as HUMANDETECT_PORT and so on; the API key is safest there, because "
     "all users of a machine can read its command lines."
+)
+FEED_ENVIRONMENT = (
+    "These can be set in the environment, as HUMANDETECT_URL and so on: url, api-key, every, limit, show, quiet, "
+    "verbose, debug. --batch, --workers and --timeout mean other things in `serve`, whose variables do not count here."
 )
 
 
@@ -195,3 +200,21 @@ CorsOriginOpt = Annotated[
 LogFormatOpt = Annotated[
     LogFormat, option(TALK, "--log-format", help="How requests are logged on stderr.", env="LOG_FORMAT")
 ]
+
+UrlOpt = Annotated[str, option(ASKING, "--url", metavar="URL", help="Where the server is.", env="URL")]
+AsyncOpt = Annotated[
+    bool, option(ASKING, "--async", help="Send batches, several at once; else one frame after the other.")
+]
+SentBatchOpt = Annotated[int, option(ASKING, "--batch", min=1, max=1024, help="Images a request, with --async.")]
+SendersOpt = Annotated[int, option(ASKING, "--workers", min=1, max=256, help="Requests at once, with --async.")]
+EndpointOpt = Annotated[
+    Endpoint,
+    option(ASKING, "--endpoint", help="request: the server draws, POST /request; v1: drawn here, POST /v1/detect."),
+]
+SentKeyOpt = Annotated[
+    str | None, option(ASKING, "--api-key", metavar="KEY", help="Key that the server asks for.", env="API_KEY")
+]
+AnswerTimeoutOpt = Annotated[
+    float, option(ASKING, "--timeout", metavar="SECONDS", help="Send a request again that is not answered by then.")
+]
+SpawnOpt = Annotated[bool, option(ASKING, "--spawn", help="Start a server for this run, and end it.")]

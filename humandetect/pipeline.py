@@ -1,24 +1,21 @@
-"""The one loop behind `detect`: sources -> batches -> detections -> sinks, in order and within bounds."""
+"""The one run behind `detect` and `feed`: sources -> finder -> sinks, complete files or partial ones, no lost error."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from humandetect.batching import Batcher
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError, SourceError, UsageError
-from humandetect.media.annotate import Annotator
+from humandetect.finders import EngineFinder, found_in, open_batcher
 from humandetect.media.destinations import Destinations, refuse_input
-from humandetect.media.frames import DetectedFrame
 from humandetect.media.reader import FrameReader
 from humandetect.media.results import CropsSink, open_results
 from humandetect.media.sources import expand, open_source
@@ -26,27 +23,20 @@ from humandetect.media.video import ImageSink, VideoSink
 from humandetect.summary import RunInterrupted, RunSummary, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from humandetect.engines.base import RawDetections
-    from humandetect.media.frames import Frame
+    from humandetect.config import RunConfig
+    from humandetect.finders import Finder
+    from humandetect.media.frames import DetectedFrame
     from humandetect.media.reader import BufferPolicy
     from humandetect.media.results import Sink
     from humandetect.media.sources import Source
     from humandetect.media.window import WindowSink
 
-    Batches = Batcher[NDArray[np.uint8], RawDetections]
-
 logger = logging.getLogger(__name__)
 
-WAITING_BYTES = 128 * 1024 * 1024
-"""What the frames between reader and sinks may hold; fewer frames wait when they are large."""
 READ_AHEAD_FRAMES = 4
-MAX_WAIT_SECONDS = 0.005
 
 
 class _Enough(Exception):
@@ -78,7 +68,18 @@ def run(
     until then is kept. Raises UsageError, SinkError or EngineError when the run cannot start, RunInterrupted on Ctrl-C
     and when `stop` is set.
     """
-    return _Run(config, detector, progress, stop or threading.Event()).run()
+    return run_with(lambda: _engine_finder(config, detector), config, progress=progress, stop=stop)
+
+
+def run_with(
+    open_finder: Callable[[], AbstractContextManager[Finder[Any]]],
+    config: RunConfig,
+    *,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> RunSummary:
+    """Do what `run` does with another finder, opened once there is a source to read."""
+    return _Run(open_finder, config, progress, stop or threading.Event()).run()
 
 
 def detect_video(source: str | Path, *, output: str | Path | None = None, **options: Any) -> RunSummary:
@@ -100,70 +101,39 @@ def detect_frames(
             open_batcher(detector) as batcher,
             FrameReader(opened, buffer=READ_AHEAD_FRAMES, policy=_policy(opened)) as frames,
         ):
-            yield from _detected(frames, detector, batcher, every=every)
-
-
-def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
-    """Return a batcher that keeps the detector's engine busy."""
-    info = detector.engine.info
-    size = batch or info.best_batch
-    return Batcher(
-        detector.infer,
-        max_batch=size,
-        queue_size=2 * size * info.parallel,
-        workers=info.parallel,
-        max_wait_seconds=MAX_WAIT_SECONDS,
-    )
+            yield from found_in(frames, EngineFinder(detector, batcher), every=every)
 
 
 def _policy(source: Source) -> BufferPolicy:
     return "drop-oldest" if source.info.kind == "live" else "wait"
 
 
-def _detected(frames: Iterable[Frame], detector: Detector, batcher: Batches, *, every: int) -> Iterator[DetectedFrame]:
-    """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first."""
-    pending: deque[tuple[Frame, Future[RawDetections], bool]] = deque()
-    period = 0
-    future: Future[RawDetections] | None = None
-    failure: SourceError | None = None
-
-    def answer() -> DetectedFrame:
-        frame, future, detected = pending.popleft()
-        height, width = frame.image.shape[:2]
-        return DetectedFrame(frame, detector.people(future.result(), (height, width)), detected=detected)
-
-    try:
-        for frame in frames:
-            # By periods too, because the very frame whose turn it is may have been dropped by a live source.
-            detect = future is None or frame.index % every == 0 or frame.index // every != period
-            period = frame.index // every
-            if detect or future is None:
-                future = batcher.submit(detector.prepare(frame.image), timeout_seconds=None)
-            pending.append((frame, future, detect))
-            room = max(2, WAITING_BYTES // frame.image.nbytes)
-            while pending and (pending[0][1].done() or len(pending) >= min(room, batcher.capacity)):
-                yield answer()
-    except SourceError as error:
-        failure = error
-    while pending:
-        yield answer()
-    if failure is not None:
-        raise failure
+@contextmanager
+def _engine_finder(config: DetectConfig, detector: Detector | None) -> Iterator[EngineFinder]:
+    with ExitStack() as stack:
+        if detector is None:
+            detector = stack.enter_context(Detector(load_engine(config.engine), score=config.score))
+        batcher = stack.enter_context(open_batcher(detector, batch=config.batch))
+        logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
+        yield EngineFinder(detector, batcher)
 
 
 class _Run:
     """One run: what it was asked for, what it has counted, how its parts are opened and closed."""
 
     def __init__(
-        self, config: DetectConfig, detector: Detector | None, progress: Progress | None, stop: threading.Event
+        self,
+        open_finder: Callable[[], AbstractContextManager[Finder[Any]]],
+        config: RunConfig,
+        progress: Progress | None,
+        stop: threading.Event,
     ) -> None:
+        self.open_finder = open_finder
         self.config = config
-        self.detector = detector
         self.progress = progress
         self.stop = stop
         self.refs = expand(config.sources)
         self.inputs = [path for ref in self.refs for path in ref.paths]
-        self.annotator = Annotator()
         self.window: WindowSink | None = None
         self.tally = Tally()
 
@@ -191,12 +161,8 @@ class _Run:
         if first is None:
             raise _Nothing
         stack.enter_context(first)
-        detector = self.detector or stack.enter_context(
-            Detector(load_engine(self.config.engine), score=self.config.score)
-        )
-        batcher = stack.enter_context(open_batcher(detector, batch=self.config.batch))
-        self.tally.engine = detector.info.engine
-        logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
+        finder = stack.enter_context(self.open_finder())
+        self.tally.engine = finder.name
         self.tally.began = time.perf_counter()
         for source in chain([first], sources):
             try:
@@ -204,13 +170,13 @@ class _Run:
                     pictures = [
                         own.enter_context(self._closing(sink)) for sink in self._picture_sinks(source, destinations)
                     ]
-                    self._read(source, detector, batcher, [*for_all, *pictures])
+                    self._read(source, finder, [*for_all, *pictures])
             except SourceError as error:
                 self.tally.failures.append(error)
         if not self.tally.frames:
             raise _Nothing
 
-    def _read(self, source: Source, detector: Detector, batcher: Batches, sinks: Sequence[Sink]) -> None:
+    def _read(self, source: Source, finder: Finder[Any], sinks: Sequence[Sink]) -> None:
         info = source.info
         logger.info(
             "reading %r: %s of %d x %d, %s frames", source.name, info.kind, info.width, info.height, info.frame_count
@@ -220,9 +186,9 @@ class _Run:
         before = self.tally.frames
         with FrameReader(source, buffer=READ_AHEAD_FRAMES, policy=_policy(source)) as frames:
             try:
-                for result in _detected(frames, detector, batcher, every=self.config.every):
+                for result in found_in(frames, finder, every=self.config.every):
                     self._check_stop()
-                    self._write(result, sinks)
+                    self._write(result, sinks, draw=finder.draw)
             except SourceError as error:
                 if info.kind != "live":
                     raise
@@ -240,12 +206,12 @@ class _Run:
         if self.window is not None and self.window.stopped:
             raise _Enough
 
-    def _write(self, result: DetectedFrame, sinks: Sequence[Sink]) -> None:
+    def _write(self, result: DetectedFrame, sinks: Sequence[Sink], *, draw: Callable[[DetectedFrame], None]) -> None:
         """Hand a result to every sink: first those that want clean pictures, then, drawn once, the others."""
-        drawn = False
+        drawn = result.failure is not None
         for sink in sorted(sinks, key=lambda sink: sink.wants_drawing):
             if sink.wants_drawing and not drawn:
-                self.annotator.draw(result)
+                draw(result)
                 drawn = True
             sink.write(result)
         self.tally.add(result)

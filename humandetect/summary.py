@@ -23,6 +23,8 @@ class RunSummary:
     detected_frames: int = 0
     dropped_frames: int = 0
     """Frames of live sources that came faster than they could be handled."""
+    failed_frames: int = 0
+    """Frames that a server did not answer; they are in the output as they were."""
     people_most: int = 0
     people_mean: float = 0.0
     seconds: float = 0.0
@@ -61,6 +63,8 @@ class Tally:
     frames: int = 0
     detected_frames: int = 0
     dropped_frames: int = 0
+    failed_frames: int = 0
+    first_failure: str = ""
     people: int = 0
     people_most: int = 0
     began: float | None = None
@@ -74,6 +78,9 @@ class Tally:
         self.detected_frames += result.detected
         self.people += count
         self.people_most = max(self.people_most, count)
+        if result.failure is not None:
+            self.failed_frames += 1
+            self.first_failure = self.first_failure or f"frame {result.frame.index}: {result.failure}"
 
     def end_source(self, source: Source, *, dropped: int) -> None:
         """Take over what a source says at its end."""
@@ -91,11 +98,18 @@ class Tally:
             frames=self.frames,
             detected_frames=self.detected_frames,
             dropped_frames=self.dropped_frames,
+            failed_frames=self.failed_frames,
             people_most=self.people_most,
             people_mean=self.people / self.frames if self.frames else 0.0,
             seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
             outputs=tuple(self.outputs),
-            warnings=tuple(self.warnings),
+            warnings=(*self.warnings, *self._lost()),
             failures=tuple(self.failures),
             interrupted=interrupted,
         )
+
+    def _lost(self) -> list[str]:
+        if not self.failed_frames:
+            return []
+        what = "1 frame was" if self.failed_frames == 1 else f"{self.failed_frames:,} frames were"
+        return [f"{what} not answered and stand in the output as they were, first {self.first_failure}"]

@@ -27,6 +27,7 @@ class ProgressBar:
         # None: tqdm looks for a terminal itself, but not whether stderr is there at all.
         self._disable = True if quiet or sys.stderr is None else None
         self._bar: tqdm[Any] | None = None
+        self._queue: int | None = None
 
     def start(self, name: str, total: int | None) -> None:
         self.stop()
@@ -41,8 +42,14 @@ class ProgressBar:
 
     def advance(self, result: DetectedFrame) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(people_count(len(result.detections)), refresh=False)
+            people = people_count(len(result.detections))
+            waiting = "" if self._queue is None else f", {self._queue} under way"
+            self._bar.set_postfix_str(f"{people}{waiting}", refresh=False)
             self._bar.update()
+
+    def queue(self, frames: int) -> None:
+        """Show how many frames a server has yet to answer."""
+        self._queue = frames
 
     def stop(self) -> None:
         if self._bar is not None:

@@ -298,3 +298,15 @@ def test_a_caller_that_leaves_while_its_batch_runs_disturbs_nobody(gate: Gate) -
         for _ in range(2):
             gate.let.release()
         assert batcher.submit(2).result(timeout=10) == 20
+
+
+def test_without_eagerness_items_wait_for_company_though_a_worker_is_idle() -> None:
+    batches: list[list[int]] = []
+
+    def note(items: list[int]) -> list[int]:
+        batches.append(items)
+        return items
+
+    with Batcher(note, max_batch=3, queue_size=10, workers=2, max_wait_seconds=0.3, eager=False) as batcher:
+        wait([batcher.submit(item) for item in range(7)], timeout=10)
+    assert sorted(batches) == [[0, 1, 2], [3, 4, 5], [6]]

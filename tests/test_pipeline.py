@@ -14,8 +14,9 @@ import pytest
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
+from humandetect.finders import EngineFinder, found_in, open_batcher
 from humandetect.media.sources import open_source
-from humandetect.pipeline import _detected, detect_frames, detect_video, open_batcher, run
+from humandetect.pipeline import detect_frames, detect_video, run
 from humandetect.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.fakes import FakeEngine
@@ -325,7 +326,7 @@ def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path
 def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
     indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
     with open_batcher(detector) as batcher:
-        results = list(_detected([frame(index) for index in indices], detector, batcher, every=10))
+        results = list(found_in([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
     assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
 
 

@@ -65,6 +65,8 @@ class JsonLines:
         line = {"source": _readable(frame.source), "frame": frame.index, "time_seconds": round(frame.time_seconds, 6)}
         if not result.detected:
             line["detected"] = False
+        if result.failure is not None:
+            line["error"] = _readable(result.failure)
         line["people"] = [
             {"box": person.box, "score": person.score, "track_id": person.track_id}
             for person in people_in(result.detections)

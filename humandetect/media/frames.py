@@ -58,5 +58,7 @@ class DetectedFrame:
     """Pixels of the original image."""
     detected: bool = True
     """False where the boxes were kept from an earlier frame (`--every`)."""
+    failure: str | None = None
+    """Why there is no answer for this frame, which then goes on as it is."""
     counts: dict[str, int] = field(default_factory=dict)
     """What counters found so far, by name."""

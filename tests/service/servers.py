@@ -34,6 +34,7 @@ def running(
     *,
     detector: Detector | None = None,
     wait_loaded: bool = True,
+    port: int = 0,
     **options: Any,
 ) -> Iterator[str]:
     """Serve an ASGI app, or the endpoint that a config describes, in a thread; yield its URL.
@@ -47,7 +48,7 @@ def running(
     settings: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False, "ws": "none"}
     settings |= {"timeout_keep_alive": 10, "timeout_graceful_shutdown": 5, "http": DeadlineProtocol}
     server = uvicorn.Server(uvicorn.Config(app, **(settings | options)))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"{'https' if server.config.is_ssl else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

@@ -1,0 +1,222 @@
+"""Send a video to a server and bring back what it found: reader -> requests under way -> sinks, in order."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from humandetect.batching import Batcher
+from humandetect.errors import RequestFailed, ServiceError, SourceError
+from humandetect.media.annotate import Annotator
+from humandetect.media.frames import DetectedFrame
+from humandetect.media.images import decode_image, encode_jpeg
+from humandetect.pipeline import Progress, run_with
+from humandetect.service.client import DetectClient, ImageOutcome
+from humandetect.service.spawn import spawned
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    import supervision as sv
+    from numpy.typing import NDArray
+
+    from humandetect.config import FeedConfig
+    from humandetect.media.frames import Frame
+    from humandetect.summary import RunSummary
+
+    Requests = Batcher[NDArray[np.uint8], ImageOutcome]
+    Ask = Callable[[Sequence[bytes]], list[ImageOutcome]]
+
+LARGEST_IMAGE_BYTES = 5_000_000
+"""Servers take images under this."""
+LOWER_QUALITIES = (90, 80, 60, 40)
+"""For frames that would be too large."""
+COMPANY_SECONDS = 0.1
+"""How long a batch that is not full waits for more frames."""
+FAILURES_IN_A_ROW = 100
+"""A server that fails at so many frames will not do better at the rest of the film."""
+
+
+class FeedProgress(Progress, Protocol):
+    """Whoever wants to be told how far a feed is."""
+
+    def queue(self, frames: int, /) -> None:
+        """Take the number of frames that are sent, or wait to be."""
+        ...
+
+
+def run(config: FeedConfig, *, progress: FeedProgress | None = None, stop: threading.Event | None = None) -> RunSummary:
+    """Find people in a video by a server and write what `config` asks for.
+
+    A frame that the server does not answer is in the output as it was, and counted. Failures and interruptions are told
+    as `humandetect.run` tells them.
+    """
+    summary = run_with(lambda: _server_finder(config, progress), config, progress=progress, stop=stop)
+    if summary.failed_frames and summary.failed_frames == summary.frames:
+        nothing = ServiceError(f"{summary.engine} did not answer for any frame")
+        return replace(summary, failures=(*summary.failures, nothing))
+    return summary
+
+
+@contextmanager
+def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterator[ServerFinder]:
+    """Open all that it takes to ask; closing drops what is under way, so that Ctrl-C need not wait for a server."""
+    with ExitStack() as stack:
+        url = stack.enter_context(_own_server(config)) if config.spawn else config.url
+        client = DetectClient(
+            url,
+            api_key=config.api_key,
+            timeout_seconds=config.timeout_seconds,
+            patience_seconds=config.patience_seconds,
+        )
+        client.reach()
+        ask = client.request if config.endpoint == "request" else lambda images: _ask_v1(client, images)
+        sender = Sender(ask, jpeg_quality=config.jpeg_quality)
+        requests = Batcher(
+            sender.send,
+            max_batch=config.batch if config.concurrent else 1,
+            queue_size=config.batch if config.concurrent else 1,
+            workers=config.workers if config.concurrent else 1,
+            max_wait_seconds=COMPANY_SECONDS,
+            eager=False,
+        )
+        stack.enter_context(requests)
+        stack.enter_context(client)  # closed first: requests under way end, and with them the batcher's threads
+        yield ServerFinder(requests, name=client.where, progress=progress)
+
+
+@contextmanager
+def _own_server(config: FeedConfig) -> Iterator[str]:
+    """Start a server as the environment describes it (HUMANDETECT_ENGINE and so on), for this machine alone."""
+    from humandetect.service.server import config_from
+
+    serve = config_from(os.environ)
+    serve = replace(
+        serve,
+        api_key=config.api_key,
+        tls_cert=None,
+        tls_key=None,
+        max_images=max(serve.max_images, config.batch),
+        queue=max(serve.queue, config.batch * config.workers),
+    )
+    with spawned(serve) as server:
+        yield server.url
+
+
+def _ask_v1(client: DetectClient, images: Sequence[bytes]) -> list[ImageOutcome]:
+    found = [client.detect(images[0])] if len(images) == 1 else client.detect_several(images)
+    return [ImageOutcome(one.people, reason=one.error) for one in found]
+
+
+class Sender:
+    """Sends frames as JPEGs, and smaller batches where the server does not take large ones. Thread-safe."""
+
+    def __init__(self, ask: Ask, *, jpeg_quality: int) -> None:
+        self._ask = ask
+        self._quality = jpeg_quality
+        self._most: int | None = None
+        """Images that the server takes at once, as far as it has said so."""
+
+    def send(self, images: Sequence[NDArray[np.uint8]]) -> list[ImageOutcome]:
+        """Return an outcome for each image. Raises ServiceError when the server cannot be used any more."""
+        return self._outcomes([self._encoded(image) for image in images])
+
+    def _outcomes(self, images: Sequence[bytes]) -> list[ImageOutcome]:
+        """Ask for all; where that fails ask for each half, so that one bad image costs only itself."""
+        half = len(images) // 2
+        if self._most is None or len(images) <= self._most:
+            try:
+                return self._ask(images)
+            except RequestFailed as error:
+                if not half:
+                    return [ImageOutcome([], reason=str(error))]
+                if error.status == 406:
+                    self._most = half
+        return self._outcomes(images[:half]) + self._outcomes(images[half:])
+
+    def _encoded(self, image: NDArray[np.uint8]) -> bytes:
+        data = encode_jpeg(image, quality=self._quality)
+        for quality in LOWER_QUALITIES:
+            if len(data) < LARGEST_IMAGE_BYTES:
+                break
+            data = encode_jpeg(image, quality=quality)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredFrame(DetectedFrame):
+    """A frame, the people in it, and the server's picture of them."""
+
+    annotated: bytes = b""
+
+
+class ServerFinder:
+    """Finds people by requests that are under way; draws by the pictures that come back."""
+
+    def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
+        self.name = name
+        self.capacity = requests.capacity
+        self._requests = requests
+        self._progress = progress
+        self._annotator = Annotator()
+        self._under_way = 0
+        self._failures_in_a_row = 0
+
+    def submit(self, frame: Frame) -> Future[ImageOutcome]:
+        future = self._requests.submit(frame.image, timeout_seconds=None)
+        self._count(+1)
+        return future
+
+    def result(self, frame: Frame, answer: ImageOutcome, *, detected: bool) -> AnsweredFrame:
+        """Raises ServiceError when the server has failed at too many frames in a row."""
+        if detected:
+            self._count(-1)
+            self._failures_in_a_row = 0 if answer.reason is None else self._failures_in_a_row + 1
+        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise ServiceError(f"{self.name} fails at every frame, {FAILURES_IN_A_ROW} in a row: {answer.reason}")
+        detections = _detections(answer, frame.image.shape[:2])
+        if answer.reason is not None:
+            return AnsweredFrame(frame, detections, detected=False, failure=answer.reason)
+        # A server's picture shows its own frame; on frames that keep its boxes they are drawn here.
+        return AnsweredFrame(frame, detections, detected=detected, annotated=answer.annotated if detected else b"")
+
+    def draw(self, result: DetectedFrame) -> None:
+        """Take the server's picture; draw the boxes here where there is none, or none of this size."""
+        image = result.frame.image
+        picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
+        if picture is None or picture.shape != image.shape:
+            self._annotator.draw(result)
+        else:
+            np.copyto(image, picture)
+
+    def _count(self, by: int) -> None:
+        self._under_way += by
+        if self._progress is not None:
+            self._progress.queue(self._under_way)
+
+
+def _decoded(picture: bytes) -> NDArray[np.uint8] | None:
+    try:
+        return decode_image(picture, max_megapixels=200, formats=("JPEG",))
+    except SourceError:
+        return None
+
+
+def _detections(answer: ImageOutcome, image_hw: tuple[int, ...]) -> sv.Detections:
+    import supervision as sv
+
+    if not answer.people:
+        return sv.Detections.empty()
+    height, width = image_hw
+    xyxy = np.array([person.box for person in answer.people], np.float32)
+    return sv.Detections(
+        xyxy=xyxy.clip(0, np.array([width, height, width, height], np.float32)),
+        confidence=np.array([person.score for person in answer.people], np.float32),
+        class_id=np.ones(len(answer.people), dtype=int),
+    )
