@@ -58,10 +58,14 @@ def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] =
 
 
 def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> tuple[int, int]:
-    """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does."""
+    """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does.
+
+    A PNG that lies on its side and says so only behind its pixels is taken for upright.
+    """
     with _damage_is_refused():
         header = _read_header(file, max_megapixels=max_megapixels, formats=formats)
-        lying = _orientation_of(header) in (5, 6, 7, 8)
+        told = header.format != "PNG" or "exif" in header.info  # else Pillow decodes all of it to find out
+        lying = told and _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
 
 

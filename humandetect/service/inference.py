@@ -38,10 +38,10 @@ Result = TypeVar("Result")
 FORMATS = ("JPEG", "PNG")
 MAX_SIDE = 65_500
 """No JPEG is longer, so none with the people drawn could be answered."""
-PIXEL_BYTES = 96_000_000
-"""What decoded pictures may hold: dozens of usual ones. A larger one is decoded alone."""
-IMAGES_IN_WORK = 32
-"""Images that are between base64 and their answer; enough to keep every engine busy, the others wait encoded."""
+USUAL_BYTES, USUAL_TOGETHER = 24_000_000, 96_000_000
+"""Decoded pictures of up to 8 megapixels, and what those in work may hold together: dozens, as engines like company."""
+LARGE_TOGETHER = 150_000_000
+"""What larger ones may hold; apart, so that a request full of them is in nobody's way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,7 @@ class Inference:
         self._under_way = 0
         info = detector.engine.info
         batch = config.batch or info.best_batch
-        self._slots = asyncio.Semaphore(max(IMAGES_IN_WORK, 2 * batch * info.parallel))
-        self._pixels = _Allowance(PIXEL_BYTES)
+        self._usual, self._large = _Allowance(USUAL_TOGETHER), _Allowance(LARGE_TOGETHER)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="picture")
         self._batcher = Batcher(
             self._infer_batch,
@@ -111,16 +110,17 @@ class Inference:
         Raises SourceError for a bad image, Overloaded, Closed, EngineTimeout, and EngineError for a failing engine.
         """
         began = time.perf_counter()
-        async with self._slots:
-            data, (width, height), unpack_seconds = await self.in_thread(lambda: self._unpack(image))
-            async with self._pixels.of(width * height * 3):
-                picture, prepared, decode_seconds = await self.in_thread(lambda: self._decode(data))
-                if not annotate:
-                    picture = None
-                inferred = await self._infer(prepared)
-                people, annotated, encode_seconds = await self.in_thread(
-                    lambda: self._answer(inferred.raw, (height, width), picture, score)
-                )
+        data, size, unpack_seconds = await self.in_thread(lambda: self._unpack(image))
+        lane = self._usual if size <= USUAL_BYTES else self._large
+        async with lane.of(size):
+            picture, prepared, decode_seconds = await self.in_thread(lambda: self._decode(data))
+            height, width = picture.shape[:2]
+            canvas = picture if annotate else None
+            del picture
+            inferred = await self._infer(prepared)
+            people, annotated, encode_seconds = await self.in_thread(
+                lambda: self._answer(inferred.raw, (height, width), canvas, score)
+            )
         worked = unpack_seconds + decode_seconds + inferred.seconds + encode_seconds
         timings = Timings(
             decode=unpack_seconds + decode_seconds, queue=time.perf_counter() - began - worked, infer=inferred.seconds,
@@ -143,8 +143,8 @@ class Inference:
         self._threads.shutdown(cancel_futures=True)
         self._detector.close()
 
-    def _unpack(self, image: bytes | str) -> tuple[bytes, tuple[int, int], float]:
-        """Return the encoded picture and, from its header, its upright (width, height); and the seconds it took."""
+    def _unpack(self, image: bytes | str) -> tuple[bytes, int, float]:
+        """Return the encoded picture, how many bytes its header says it has decoded, and the seconds this took."""
         began = time.perf_counter()
         max_bytes = int(self._config.max_image_mb * 1e6)
         data = decode_base64(image, max_bytes=max_bytes) if isinstance(image, str) else image
@@ -152,9 +152,9 @@ class Inference:
         width, height = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
         if max(width, height) > MAX_SIDE:
             raise SourceError(f"image of {width} x {height} pixels is too long (limit {MAX_SIDE} a side)")
-        return data, (width, height), time.perf_counter() - began
+        return data, width * height * 3, time.perf_counter() - began
 
-    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8], float]:
+    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
         began = time.perf_counter()
         picture = decode_image(data, max_megapixels=self._config.max_megapixels, formats=FORMATS)
         return picture, self._detector.prepare(picture), time.perf_counter() - began
@@ -175,15 +175,15 @@ class Inference:
         return [_Inferred(raw, seconds) for raw in answers]
 
     def _answer(
-        self, raw: RawDetections, image_hw: tuple[int, int], picture: NDArray[np.uint8] | None, score: float | None
+        self, raw: RawDetections, image_hw: tuple[int, int], canvas: NDArray[np.uint8] | None, score: float | None
     ) -> tuple[list[Person], bytes | None, float]:
         began = time.perf_counter()
         detections = self._detector.people(raw, image_hw, score=score)
         people = [Person(box=person.box, score=person.score) for person in people_in(detections)]
         annotated = None
-        if picture is not None:
-            self._annotator.draw(DetectedFrame(Frame(picture, index=0, time_seconds=0.0, source=""), detections))
-            annotated = encode_jpeg(picture)
+        if canvas is not None:
+            self._annotator.draw(DetectedFrame(Frame(canvas, index=0, time_seconds=0.0, source=""), detections))
+            annotated = encode_jpeg(canvas)
         return people, annotated, time.perf_counter() - began
 
 

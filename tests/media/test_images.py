@@ -312,3 +312,9 @@ def test_decoding_takes_less_than_three_times_the_pixels(mode: str) -> None:
 def test_pictures_of_any_shape_are_converted_whole(size: tuple[int, int]) -> None:
     shades = np.arange(300_000, dtype=np.uint32).astype(np.uint8).reshape(size[::-1])
     assert np.array_equal(decoded(encoded(Image.fromarray(shades)))[..., 1], shades)
+
+
+def test_the_size_of_a_png_is_read_without_its_pixels() -> None:
+    whole = encoded(Image.new("RGB", (700, 300)))
+    pixels = whole.index(b"IDAT")
+    assert read_size(io.BytesIO(whole[: pixels + 8] + b"damage"), max_megapixels=50) == (700, 300)

@@ -145,7 +145,8 @@ def test_gray_pictures_are_read(client: Client) -> None:
 def test_pictures_larger_than_the_allowance_are_handled_one_after_the_other(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("humandetect.service.inference.PIXEL_BYTES", 64 * 48 * 3 * 2)
+    monkeypatch.setattr("humandetect.service.inference.USUAL_BYTES", 64 * 48 * 3)
+    monkeypatch.setattr("humandetect.service.inference.LARGE_TOGETHER", 64 * 48 * 3 * 2)
     sizes = [(64, 48), (640, 480), (64, 48), (640, 480), (64, 48)]
     with ask() as client:
         parts = [("image", (f"{index}.jpg", jpeg(*size))) for index, size in enumerate(sizes)]

@@ -55,7 +55,8 @@ def test_a_bad_image_and_a_good_one_leave_nothing_behind() -> None:
 
     with finding() as inference:
         asyncio.run(both(inference))
-        assert inference._pixels._free == inference._pixels._limit
+        for lane in (inference._usual, inference._large):
+            assert lane._free == lane._limit
 
 
 def test_no_more_are_admitted_than_the_queue_holds() -> None:
@@ -81,6 +82,30 @@ def test_a_closed_service_refuses_work() -> None:
         pass
     with pytest.raises(Closed):
         asyncio.run(inference.detect(jpeg(), annotate=False))
+
+
+def test_large_pictures_are_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("humandetect.service.inference.USUAL_BYTES", 64 * 48 * 3)
+    monkeypatch.setattr("humandetect.service.inference.LARGE_TOGETHER", 1)
+    gate = threading.Event()
+
+    class HoldsTheFirst(FakeEngine):
+        def infer(self, images: Any) -> Any:
+            if not self.calls:
+                self.calls.append(0)
+                assert gate.wait(30)
+            return super().infer(images)
+
+    async def small_after_large(inference: Inference) -> None:
+        large = [asyncio.ensure_future(inference.detect(jpeg(640, 480), annotate=True)) for _ in range(50)]
+        await asyncio.sleep(0.2)
+        await asyncio.wait_for(inference.detect(jpeg(), annotate=True), 10)
+        assert not any(task.done() for task in large)
+        gate.set()
+        await asyncio.gather(*large)
+
+    with finding(HoldsTheFirst(), batch=1) as inference:
+        asyncio.run(small_after_large(inference))
 
 
 def test_an_allowance_is_given_in_order_and_whole_to_who_wants_more() -> None:
