@@ -13,6 +13,7 @@ Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "f32", "bf16"]
 LogFormat = Literal["text", "json"]
 Endpoint = Literal["request", "v1"]
+BenchTarget = Literal["server", "engine"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
 DEFAULT_MODEL = "human_detection"
@@ -193,6 +194,56 @@ class ServeConfig:
             (self.tls_cert is None) == (self.tls_key is None),
             "TLS needs both: a certificate (tls_cert) and its key (tls_key)",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """One run of `bench`."""
+
+    urls: tuple[str, ...] = ()
+    """Servers that are there; none: one server of one's own for each of `engines`."""
+    engines: tuple[EngineName, ...] = ()
+    """None: every engine that is installed."""
+    target: BenchTarget = "server"
+    """`engine` leaves HTTP out."""
+    images: str = SAMPLE
+    """A folder, a video or whatever else `detect` takes."""
+    concurrency: int = 20
+    """Requests under way at once."""
+    batch: int = 16
+    """Images a request in batch mode; stream mode sends one."""
+    rate: float | None = None
+    """Requests a second, sent whether or not the earlier ones are answered; None: as fast as answers come."""
+    sweep: bool = False
+    """Go through several concurrencies instead of one."""
+    requests: int | None = None
+    """Requests a window; None: as many as `window_seconds` has time for."""
+    window_seconds: float = 5.0
+    windows: int = 5
+    """A load has at most so many windows, and ends earlier when the last three agree."""
+    score: float | None = None
+    """People below it are not reported; None: the model's own default."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """Model, device and precision of all `engines`; its own `engine` is not read."""
+    api_key: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 60.0
+    """A request not answered within this time counts as an error."""
+
+    def __post_init__(self) -> None:
+        _require(not (self.urls and self.engines), "--url measures the server there; --engine starts one: choose")
+        _require(not (self.urls and self.target == "engine"), "the engine alone has no --url")
+        _require(1 <= self.concurrency <= 1000, f"concurrency must be 1 to 1000, got {self.concurrency}")
+        _require(1 <= self.batch <= 1024, f"batch must be 1 to 1024, got {self.batch}")
+        _require(self.rate is None or 0 < self.rate <= 100_000, f"rate must be over 0 to 100000, got {self.rate}")
+        _require(not (self.sweep and self.rate), "a sweep goes through concurrencies, --rate does not depend on them")
+        _require(self.requests is None or self.requests >= 1, f"requests must be at least 1, got {self.requests}")
+        _require(0.1 <= self.window_seconds <= 3600, f"a window must last 0.1 to 3600 s, got {self.window_seconds}")
+        _require(1 <= self.windows <= 1000, f"windows must be 1 to 1000, got {self.windows}")
+        _require(self.score is None or 0 <= self.score <= 1, f"score must be within 0 and 1, got {self.score}")
+        _require(
+            0 < self.timeout_seconds <= 3600, f"timeout must be over 0 and up to 3600 s, got {self.timeout_seconds}"
+        )
+        _require(self.api_key != "", "the API key is empty: leave it out to send none")
 
 
 def _require(met: bool, message: str) -> None:

@@ -1,0 +1,49 @@
+"""What a worker brings home from a window: one sample a request, and the people it was told of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Sample(NamedTuple):
+    """What came of one request. Times are those of the worker's clock."""
+
+    due: float
+    ended: float
+    images: int
+    """How many it held."""
+    error: str = ""
+    """What kind of error came instead of an answer."""
+    claims: tuple[int, ...] = ()
+    """For each image the number of the claim that its answer makes."""
+
+
+@dataclass
+class Claims:
+    """Who is in which image, as answers say it: each different claim once, to be judged when the clock has stopped."""
+
+    known: list[tuple[int, list[dict[str, Any]]]] = field(default_factory=list)
+    """The image's number, and its people."""
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def number(self, image: int, people: list[dict[str, Any]]) -> int:
+        key = f"{image} {people}"
+        number = self._numbers.setdefault(key, len(self.known))
+        if number == len(self.known):
+            self.known.append((image, people))
+        return number
+
+
+@dataclass
+class Haul:
+    """All that a window gave."""
+
+    samples: list[Sample]
+    """Of every request that was sent."""
+    counted: list[Sample]
+    """Those of the time that counts."""
+    seconds: float
+    """How long that was."""
+    claims: list[tuple[int, list[dict[str, Any]]]]
+    client_cpu_seconds: float

@@ -1,0 +1,79 @@
+"""Which loads there are, and which answers count."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from humandetect.bench.plan import Load, Order, Steady, loads
+from humandetect.config import BenchConfig
+from humandetect.errors import UsageError
+
+
+def test_a_run_has_batches_and_single_images() -> None:
+    assert loads(BenchConfig()) == [Load("batch", 16, 20), Load("stream", 1, 20)]
+
+
+def test_batches_of_one_are_single_images() -> None:
+    assert loads(BenchConfig(batch=1, concurrency=3)) == [Load("stream", 1, 3)]
+
+
+def test_a_sweep_goes_through_the_classic_concurrencies() -> None:
+    swept = [(load.mode, load.concurrency) for load in loads(BenchConfig(sweep=True))]
+    assert swept == [("batch", n) for n in (1, 5, 10, 20)] + [("stream", n) for n in (1, 20, 40, 160)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"urls": ("http://127.0.0.1:1",), "engines": ("openvino",)},
+        {"urls": ("http://127.0.0.1:1",), "target": "engine"},
+        {"concurrency": 0},
+        {"batch": 0},
+        {"rate": 0.0},
+        {"rate": 5.0, "sweep": True},
+        {"requests": 0},
+        {"window_seconds": 0.0},
+        {"windows": 0},
+        {"score": 2.0},
+        {"timeout_seconds": 0.0},
+        {"api_key": ""},
+    ],
+)
+def test_a_run_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        BenchConfig(**options)
+
+
+def test_an_open_loop_is_due_by_the_clock_whatever_the_answers_do() -> None:
+    pace = Order(Load("stream", 1, 2, rate=100.0), seconds=0.05).pace
+    due = [pace.due() for _ in range(6)]
+    assert due[5] is None
+    assert [round((moment or 0) - pace.began, 6) for moment in due[:5]] == [0.0, 0.01, 0.02, 0.03, 0.04]
+
+
+def test_so_many_requests_are_so_many_requests() -> None:
+    pace = Order(Load("stream", 1, 2), seconds=9.0, requests=3).pace
+    due = [pace.due() for _ in range(4)]
+    assert due.pop() is None
+    assert None not in due
+    assert pace.counts(time.perf_counter())
+
+
+def test_a_steady_window_begins_and_ends_while_all_connections_are_busy() -> None:
+    pace = Steady(concurrency=2, seconds=0.05)
+    before = time.perf_counter()
+    pace.answered()
+    assert not pace.counts(time.perf_counter()), "the first answers came before all were busy"
+    pace.answered()
+    pace.answered()
+    time.sleep(0.05)
+    inside = time.perf_counter()
+    assert pace.due() is not None
+    pace.answered()
+    assert pace.due() is None
+    assert pace.counts(inside)
+    assert not pace.counts(before)
+    assert not pace.counts(time.perf_counter()), "the last answers came when fewer were busy"
