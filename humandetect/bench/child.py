@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from humandetect.errors import HumanDetectError
 
@@ -58,12 +58,27 @@ def child(module: str) -> Iterator[Child]:
             yield Child(process)
         finally:
             process.kill()
+            with suppress(BrokenPipeError):  # what was still to be sent
+                cast("IO[bytes]", process.stdin).close()
 
 
-def obey(open_worker: Callable[[Any], Callable[[Any], object]]) -> None:
+class Worker(Protocol):
+    """Takes orders in a child."""
+
+    @property
+    def greeting(self) -> object:
+        """Return the answer to the value that the worker was made of."""
+        ...
+
+    def __call__(self, order: Any, /) -> object:
+        """Answer an order."""
+        ...
+
+
+def obey(open_worker: Callable[[Any], Worker]) -> None:
     """Be the child: make a worker of the first value that comes, and let it answer the others."""
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    worker: Callable[[Any], object] | None = None
+    worker: Worker | None = None
     while True:
         try:
             value = pickle.load(stdin)  # noqa: S301  our own parent's
@@ -73,6 +88,7 @@ def obey(open_worker: Callable[[Any], Callable[[Any], object]]) -> None:
         try:
             if worker is None:
                 worker = open_worker(value)
+                answer = worker.greeting
             else:
                 answer = worker(value)
         except HumanDetectError as error:

@@ -43,6 +43,8 @@ class Question:
 class Client:
     """Sends windows of load to one server."""
 
+    greeting = None
+
     def __init__(self, server: Server) -> None:
         self._server = server
         self._address = Address.of(server.url, path="/request", api_key=server.api_key)

@@ -1,0 +1,225 @@
+"""One run of `bench`: loads, one after the other, on all targets in turn, until the figures agree."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import psutil
+
+from humandetect.bench.pictures import Pictures, Reference, find_reference, read_pictures
+from humandetect.bench.plan import Load, Order, loads
+from humandetect.bench.report import BenchInterrupted, BenchReport, Setting, Tally, now, target_figures
+from humandetect.bench.targets import STAGES, Target, open_targets
+from humandetect.bench.usage import gpu_memory_mb, watched
+from humandetect.bench.windows import AGREEING, WRONG, agree, judged
+from humandetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from humandetect.config import BenchConfig
+
+LOAD_SECONDS = 150.0
+"""Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable."""
+
+
+class Progress(Protocol):
+    """Whoever wants to be told how far a run is."""
+
+    def say(self, what: str, /) -> None:
+        """Take what is being done now."""
+        ...
+
+    def plan(self, windows: int, /) -> None:
+        """Take the least number of windows that there will be."""
+        ...
+
+    def window(self, what: str, images_per_second: float, /, *, more: int) -> None:
+        """Take the outcome of a window; `more` are needed beyond what was planned."""
+        ...
+
+    def stop(self) -> None:
+        """The run is over, whichever way."""
+        ...
+
+
+def run(config: BenchConfig, *, progress: Progress | None = None, stop: threading.Event | None = None) -> BenchReport:
+    """Measure and return the figures. Raises BenchInterrupted, with those there are, on Ctrl-C or `stop`."""
+    bench = _Bench(config, progress or _Silent(), stop or threading.Event())
+    try:
+        bench.run()
+    except KeyboardInterrupt:
+        raise BenchInterrupted(bench.report(interrupted=True)) from None
+    finally:
+        bench.progress.stop()
+    return bench.report(interrupted=False)
+
+
+@dataclass
+class _Bench:
+    config: BenchConfig
+    progress: Progress
+    stop: threading.Event
+    pictures: Pictures | None = None
+    reference: Reference | None = None
+    targets: list[Target] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+    began_at: str = field(default_factory=now)
+
+    def run(self) -> None:
+        self.progress.say("reading pictures")
+        self.pictures = read_pictures(self.config.images)
+        self.progress.say("starting")
+        with open_targets(self.config, self.pictures) as targets:
+            self.targets = targets
+            self.progress.say("finding the people that must be found")
+            score = _common_score(targets, self.config)
+            self.reference = find_reference(self.pictures, self.config.engine, score=score)
+            _check_models(targets, self.reference)
+            plan = loads(self.config)
+            self.progress.plan(len(plan) * len(targets) * min(AGREEING, self.config.windows))
+            for load in plan:
+                self._measure(load, self.reference)
+            for target in targets:
+                if target.pid is not None:
+                    target.gpu_memory_mb = gpu_memory_mb(target.pid)
+
+    def report(self, *, interrupted: bool) -> BenchReport:
+        pictures = self.pictures or Pictures(self.config.images, ())
+        known = self.reference
+        figures = [tally.figures() for tally in self.tallies if tally.windows]
+        return BenchReport(
+            setting=Setting(
+                pictures=pictures.digest,
+                model=known.model if known else "",
+                model_version=known.version if known else "",
+                score=round(known.score, 4) if known else 0.0,
+            ),
+            images=pictures.name,
+            image_count=len(pictures.data),
+            image_mean_kb=round(pictures.mean_kb, 1),
+            target=self.config.target,
+            targets=[target_figures(target) for target in self.targets],
+            figures=figures,
+            warnings=list(self._warnings()),
+            interrupted=interrupted,
+            seconds=round(time.perf_counter() - self.began, 1),
+            began=self.began_at,
+        )
+
+    def _measure(self, load: Load, reference: Reference) -> None:
+        """Take windows of all targets in turn, so that a machine that drifts hurts all alike."""
+        tallies = [Tally(load, target) for target in self.targets]
+        self.tallies += tallies
+        began = time.perf_counter()
+        for number in range(self.config.windows):
+            if number >= AGREEING and (all(agree(tally.windows) for tally in tallies) or _is_late(began, number)):
+                return
+            for tally in tallies if number % 2 == 0 else reversed(tallies):
+                if self.stop.is_set():
+                    raise KeyboardInterrupt
+                self._take_window(tally, reference)
+                self.progress.window(
+                    f"{tally.target.name}: {load.name}",
+                    tally.windows[-1].images_per_second,
+                    more=int(number >= AGREEING),
+                )
+
+    def _take_window(self, tally: Tally, reference: Reference) -> None:
+        order = Order(tally.load, self.config.window_seconds, self.config.requests)
+        target = tally.target
+        before = target.stages()
+        began = time.perf_counter()
+        if target.pid is None:
+            haul = target.send(order)
+        else:
+            try:
+                with watched(target.pid) as usage:
+                    haul = target.send(order)
+            except psutil.NoSuchProcess:
+                raise UsageError(f"the server of {target.name} ended during the benchmark") from None
+            tally.cpu_seconds += usage.cpu_seconds
+            tally.peak_memory_mb = round(max(tally.peak_memory_mb or 0.0, usage.peak_memory_mb), 1)
+            target.peak_memory_mb = max(target.peak_memory_mb or 0.0, usage.peak_memory_mb)
+        tally.busy_seconds += time.perf_counter() - began
+        after = target.stages()
+        tally.stages = _added(tally.stages, before, after)
+        window = judged(haul, reference)
+        tally.windows.append(window)
+        tally.all_images += window.all_images
+        tally.client_cpu_seconds += haul.client_cpu_seconds
+
+    def _warnings(self) -> list[str]:
+        said = []
+        for tally in self.tallies:
+            figures = tally.figures()
+            where = f"{figures.target}, {tally.load.name}"
+            if figures.spread is not None and not figures.stable:
+                said.append(f"{where}: unstable, the last {AGREEING} windows lie {figures.spread:.0%} apart")
+            if figures.errors:
+                kinds = ", ".join(f"{count} x {kind}" for kind, count in figures.errors.items())
+                said.append(f"{where}: {kinds}")
+            if WRONG in figures.errors:
+                said.append(f"{where}: answers with wrong people do not count")
+        said += [f"{target.name} does not say which model it runs" for target in self.targets if target.model is None]
+        return said
+
+
+class _Silent:
+    """Tells nobody."""
+
+    def say(self, what: str, /) -> None: ...
+
+    def plan(self, windows: int, /) -> None: ...
+
+    def window(self, what: str, images_per_second: float, /, *, more: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def _is_late(began: float, rounds: int) -> bool:
+    spent = time.perf_counter() - began
+    return spent + spent / rounds > LOAD_SECONDS
+
+
+def _common_score(targets: list[Target], config: BenchConfig) -> float | None:
+    """Return the threshold of all targets. Raises UsageError where they have different ones."""
+    scores = {target.name: target.model.score for target in targets if target.model is not None}
+    if len({round(score, 4) for score in scores.values()}) > 1:
+        each = ", ".join(f"{name} {score:g}" for name, score in scores.items())
+        raise UsageError(f"the servers have different scores ({each}): their people cannot be compared")
+    score = next(iter(scores.values()), None)
+    if None not in (config.score, score) and abs((config.score or 0) - (score or 0)) > 1e-4:
+        raise UsageError(f"the server reports people from a score of {score:g}, --score says {config.score:g}")
+    return config.score if score is None else score
+
+
+def _check_models(targets: list[Target], reference: Reference) -> None:
+    for target in targets:
+        if target.model is None:
+            continue
+        name, version = target.model.name, target.model.version
+        if (name, version) != (reference.model, reference.version):
+            raise UsageError(
+                f"{target.name} runs another model: {name} {version}, where {reference.model} {reference.version} was "
+                "expected: choose it here by --model, or there"
+            )
+
+
+def _added(
+    total: dict[str, tuple[float, float]],
+    before: dict[str, tuple[float, float]],
+    after: dict[str, tuple[float, float]],
+) -> dict[str, tuple[float, float]]:
+    """Add what each stage spent between two looks."""
+    nothing = (0.0, 0.0)
+    return {
+        stage: (
+            total.get(stage, nothing)[0] + after[stage][0] - before.get(stage, nothing)[0],
+            total.get(stage, nothing)[1] + after[stage][1] - before.get(stage, nothing)[1],
+        )
+        for stage in STAGES
+        if stage in after
+    }

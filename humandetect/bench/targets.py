@@ -1,0 +1,170 @@
+"""Who is measured: servers that are there, servers of one's own, engines without HTTP."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
+
+from humandetect.bench.child import Child, child
+from humandetect.bench.engine import EngineSetup
+from humandetect.bench.load import Server
+from humandetect.bench.plan import Load, Order
+from humandetect.config import EngineName, ServeConfig
+from humandetect.engines import ENGINES
+from humandetect.errors import ServiceError
+from humandetect.service.client import DetectClient
+from humandetect.service.health import Readiness
+from humandetect.service.spawn import spawned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.bench.pictures import Pictures
+    from humandetect.bench.samples import Haul
+    from humandetect.config import BenchConfig
+    from humandetect.service.wire import ModelUsed
+
+STAGES = ("decode", "queue", "infer", "encode")
+ASIDE_SECONDS = 10.0
+"""Questions beside the load are answered by then, or do not matter."""
+
+
+@dataclass
+class Target:
+    """One column of the report."""
+
+    name: str
+    engine: str
+    """Who runs the model, as it says itself."""
+    worker: Child
+    """Takes the orders."""
+    pid: int | None = None
+    """Of the process that answers, where it is known."""
+    url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    model: ModelUsed | None = None
+    start_seconds: float | None = None
+    """From nothing to a loaded model."""
+    first_answer_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    gpu_memory_mb: float | None = None
+
+    def send(self, order: Order) -> Haul:
+        haul: Haul = self.worker.ask(order)
+        return haul
+
+    def stages(self) -> dict[str, tuple[float, float]]:
+        """Return seconds and images that its stages have counted so far; nothing where it does not tell."""
+        if self.url is None:
+            return {}
+        try:
+            said = _get(self.url, "/metrics", self.api_key)
+            return _stages(said.text) if said.status_code == 200 else {}
+        except (httpx.HTTPError, ValueError):
+            return {}
+
+
+@contextmanager
+def open_targets(config: BenchConfig, pictures: Pictures) -> Iterator[list[Target]]:
+    """Start what is to be measured; it ends with the block, however that ends."""
+    with ExitStack() as stack:
+        if config.urls:
+            targets = [stack.enter_context(_there(url, config, pictures)) for url in config.urls]
+        elif config.target == "engine":
+            targets = [stack.enter_context(_alone(name, config, pictures)) for name in _engines(config)]
+        else:
+            targets = [stack.enter_context(_own(name, config, pictures)) for name in _engines(config)]
+        yield targets
+
+
+def _engines(config: BenchConfig) -> list[EngineName]:
+    if config.engines:
+        return list(dict.fromkeys(config.engines))
+    return [cast("EngineName", name) for name, entry in ENGINES.items() if find_spec(entry.package) is not None]
+
+
+@contextmanager
+def _there(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+    with DetectClient(url, api_key=config.api_key, timeout_seconds=config.timeout_seconds) as client:
+        client.reach()
+        where = client.where
+    with _client(url, config, pictures) as worker:
+        model = _model(url, config.api_key)
+        yield _met(Target(where, model.engine if model else "", worker, url=url, api_key=config.api_key, model=model))
+
+
+@contextmanager
+def _own(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+    """Start a server that takes whatever the run sends."""
+    from humandetect.bench.plan import loads
+
+    most = max(load.batch * load.concurrency for load in loads(config))
+    serve = ServeConfig(
+        engine=replace(config.engine, engine=name),
+        score=config.score,
+        max_images=max(ServeConfig().max_images, config.batch),
+        queue=max(ServeConfig().queue, most),
+        timeout_seconds=config.timeout_seconds,
+    )
+    began = time.perf_counter()
+    with spawned(serve) as server:
+        started = time.perf_counter() - began
+        with _client(server.url, config, pictures) as worker:
+            model = _model(server.url, None)
+            engine = model.engine if model else ""
+            yield _met(Target(name, engine, worker, pid=server.pid, url=server.url, model=model, start_seconds=started))
+
+
+@contextmanager
+def _alone(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+    began = time.perf_counter()
+    with child("humandetect.bench.engine") as worker:
+        model: ModelUsed = worker.ask(EngineSetup(replace(config.engine, engine=name), config.score, pictures.data))
+        started = time.perf_counter() - began
+        yield _met(Target(name, model.engine, worker, pid=worker.pid, model=model, start_seconds=started))
+
+
+@contextmanager
+def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Child]:
+    with child("humandetect.bench.load") as worker:
+        worker.ask(Server(url, pictures.data, config.api_key, config.timeout_seconds))
+        yield worker
+
+
+def _met(target: Target) -> Target:
+    """Ask once: the first answer is slower than those that follow."""
+    haul = target.send(Order(Load("stream", 1, 1), seconds=1.0, requests=1))
+    sample = haul.samples[0]
+    if sample.error and target.url is not None:
+        raise ServiceError(f"{target.name} does not answer as a humandetect server does: {sample.error}")
+    target.first_answer_seconds = sample.ended - sample.due
+    return target
+
+
+def _model(url: str, api_key: str | None) -> ModelUsed | None:
+    """Return what a server says of its model; older servers say nothing."""
+    try:
+        return Readiness.model_validate_json(_get(url, "/readyz", api_key).content).model
+    except (httpx.HTTPError, ValidationError):
+        return None
+
+
+def _get(url: str, path: str, api_key: str | None) -> httpx.Response:
+    headers = {} if api_key is None else {"X-API-Key": api_key}
+    return httpx.get(f"{url.rstrip('/')}{path}", headers=headers, timeout=ASIDE_SECONDS, trust_env=False)
+
+
+def _stages(text: str) -> dict[str, tuple[float, float]]:
+    counted: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        if family.name == "humandetect_stage_seconds":
+            for sample in family.samples:
+                counted.setdefault(sample.labels["stage"], {})[sample.name.rpartition("_")[2]] = sample.value
+    return {stage: (counted[stage]["sum"], counted[stage]["count"]) for stage in STAGES if stage in counted}
