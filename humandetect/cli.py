@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from humandetect import __version__
+from humandetect.cli_bench import BENCH_ENVIRONMENT, bench
 from humandetect.config import SAMPLE, DetectConfig, EngineConfig, FeedConfig, Preset, ServeConfig, SourceConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
@@ -341,6 +342,9 @@ def _announce(ready: Ready) -> None:
             logging.getLogger("humandetect.service").info(line)
         else:
             typer.echo(line, err=True)
+
+
+app.command(epilog=BENCH_ENVIRONMENT)(bench)
 
 
 @models_app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
-from typing import Literal
+from typing import Literal, get_args
 
 from humandetect.errors import UsageError
 
@@ -230,6 +230,9 @@ class BenchConfig:
     """A request not answered within this time counts as an error."""
 
     def __post_init__(self) -> None:
+        names = get_args(EngineName)
+        for name in self.engines:
+            _require(name in names, f"no engine is called {name!r}; there are {', '.join(names)}")
         _require(not (self.urls and self.engines), "--url measures the server there; --engine starts one: choose")
         _require(not (self.urls and self.target == "engine"), "the engine alone has no --url")
         _require(1 <= self.concurrency <= 1000, f"concurrency must be 1 to 1000, got {self.concurrency}")

@@ -6,9 +6,10 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httptools
+import pybase64
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,9 @@ class Address:
         where = urlsplit(url)
         is_tls = where.scheme == "https"
         key = "" if api_key is None else f"X-API-Key: {api_key}\r\n"
+        if where.username is not None:
+            secret = pybase64.b64encode(f"{unquote(where.username)}:{unquote(where.password or '')}".encode())
+            key += f"Authorization: Basic {secret.decode()}\r\n"
         host = where.hostname or ""
         return cls(
             host=host,

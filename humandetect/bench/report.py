@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from humandetect.bench.windows import AGREEING, AGREEMENT, PERCENTS, percentile, spread
-from humandetect.errors import SourceError, UsageError
+from humandetect.errors import HumanDetectError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,12 +113,21 @@ class BenchReport:
     seconds: float = 0.0
     machine: dict[str, str | int | float] = field(default_factory=lambda: _machine())
     versions: dict[str, str] = field(default_factory=lambda: _versions())
-    command: str = field(default_factory=lambda: shlex.join(["humandetect", *sys.argv[1:]]))
+    command: str = field(default_factory=lambda: _command(sys.argv[1:]))
     began: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
+
+    @property
+    def failures(self) -> list[HumanDetectError]:
+        """Loads without a single good answer: that was no measurement."""
+        return [
+            HumanDetectError(f"{one.target}, {one.mode} {one.load_name}: no good answer ({_kinds(one)})")
+            for one in self.figures
+            if one.good_images == 0
+        ]
 
     @property
     def modes(self) -> list[str]:
@@ -181,11 +191,15 @@ class Tally:
         )
 
 
+def _kinds(one: Figures) -> str:
+    return ", ".join(f"{count} x {kind}" for kind, count in one.errors.items()) or "none at all"
+
+
 def target_figures(target: Target) -> TargetFigures:
     return TargetFigures(
         name=target.name,
         engine=target.engine,
-        url=target.url if target.pid is None else None,  # a port of our own is nobody's business
+        url=target.name if target.pid is None else None,
         start_seconds=_or_none(target.start_seconds),
         first_answer_seconds=_or_none(target.first_answer_seconds),
         peak_memory_mb=_or_none(target.peak_memory_mb),
@@ -220,6 +234,16 @@ def check_comparable(old: BenchReport, new: BenchReport) -> None:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """Return the command line without its secrets: reports are handed on."""
+    shown = [
+        re.sub(r"//[^@/]*@|(?<=^--api-key=).*", lambda found: "//" if "@" in found[0] else "...", one)
+        for one in arguments
+    ]
+    hidden = ["..." if before == "--api-key" else one for before, one in zip(["", *shown], shown, strict=False)]
+    return shlex.join(["humandetect", *hidden])
 
 
 def _machine() -> dict[str, str | int | float]:

@@ -11,7 +11,15 @@ import psutil
 
 from humandetect.bench.pictures import Pictures, Reference, find_reference, read_pictures
 from humandetect.bench.plan import Load, Order, loads
-from humandetect.bench.report import BenchInterrupted, BenchReport, Setting, Tally, now, target_figures
+from humandetect.bench.report import (
+    BenchInterrupted,
+    BenchReport,
+    Setting,
+    Tally,
+    check_comparable,
+    now,
+    target_figures,
+)
 from humandetect.bench.targets import STAGES, Target, open_targets
 from humandetect.bench.usage import gpu_memory_mb, watched
 from humandetect.bench.windows import AGREEING, WRONG, agree, judged
@@ -44,9 +52,18 @@ class Progress(Protocol):
         ...
 
 
-def run(config: BenchConfig, *, progress: Progress | None = None, stop: threading.Event | None = None) -> BenchReport:
-    """Measure and return the figures. Raises BenchInterrupted, with those there are, on Ctrl-C or `stop`."""
-    bench = _Bench(config, progress or _Silent(), stop or threading.Event())
+def run(
+    config: BenchConfig,
+    *,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    old: BenchReport | None = None,
+) -> BenchReport:
+    """Measure and return the figures. Raises BenchInterrupted, with those there are, on Ctrl-C or `stop`.
+
+    With `old`, a report to compare with, a run that cannot be compared ends before it has measured: UsageError.
+    """
+    bench = _Bench(config, progress or _Silent(), stop or threading.Event(), old)
     try:
         bench.run()
     except KeyboardInterrupt:
@@ -61,6 +78,7 @@ class _Bench:
     config: BenchConfig
     progress: Progress
     stop: threading.Event
+    old: BenchReport | None
     pictures: Pictures | None = None
     reference: Reference | None = None
     targets: list[Target] = field(default_factory=list)
@@ -78,6 +96,8 @@ class _Bench:
             score = _common_score(targets, self.config)
             self.reference = find_reference(self.pictures, self.config.engine, score=score)
             _check_models(targets, self.reference)
+            if self.old is not None:
+                check_comparable(self.old, self.report(interrupted=False))
             plan = loads(self.config)
             self.progress.plan(len(plan) * len(targets) * min(AGREEING, self.config.windows))
             for load in plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from humandetect.bench.child import Child, child
 from humandetect.bench.engine import EngineSetup
 from humandetect.bench.load import Server
-from humandetect.bench.plan import Load, Order
+from humandetect.bench.plan import Load, Order, loads
 from humandetect.config import EngineName, ServeConfig
 from humandetect.engines import ENGINES
 from humandetect.errors import ServiceError
@@ -103,8 +104,6 @@ def _there(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Target
 @contextmanager
 def _own(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     """Start a server that takes whatever the run sends."""
-    from humandetect.bench.plan import loads
-
     most = max(load.batch * load.concurrency for load in loads(config))
     serve = ServeConfig(
         engine=replace(config.engine, engine=name),
@@ -158,7 +157,9 @@ def _model(url: str, api_key: str | None) -> ModelUsed | None:
 
 def _get(url: str, path: str, api_key: str | None) -> httpx.Response:
     headers = {} if api_key is None else {"X-API-Key": api_key}
-    return httpx.get(f"{url.rstrip('/')}{path}", headers=headers, timeout=ASIDE_SECONDS, trust_env=False)
+    trusted = ssl.create_default_context() if url.startswith("https") else True  # as the client under load trusts
+    where = f"{url.rstrip('/')}{path}"
+    return httpx.get(where, headers=headers, timeout=ASIDE_SECONDS, verify=trusted, trust_env=False)
 
 
 def _stages(text: str) -> dict[str, tuple[float, float]]:

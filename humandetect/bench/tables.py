@@ -1,0 +1,185 @@
+"""The classic two tables, batch and stream, with targets side by side: for a terminal and as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from humandetect.bench.report import check_comparable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from humandetect.bench.report import BenchReport, Figures, TargetFigures
+
+TITLES = {"batch": "Batch: {batch} images a request", "stream": "Stream: 1 image a request"}
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return "-"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}{unit}"
+
+
+def _errors(one: Figures) -> str:
+    return ", ".join(f"{count} x {kind}" for kind, count in one.errors.items()) or "none"
+
+
+def _spread(one: Figures) -> str:
+    if one.spread is None:
+        return f"only {len(one.windows_images_per_second)} windows"
+    return f"{one.spread:.0%}" if one.stable else f"UNSTABLE, {one.spread:.0%}"
+
+
+def _stage(name: str) -> Callable[[Figures], str]:
+    return lambda one: _number(one.stages_ms_per_image.get(name), " ms")
+
+
+MEASURES: dict[str, Callable[[Figures], str]] = {
+    "images/s": lambda one: _number(one.images_per_second),
+    "requests/s": lambda one: _number(one.requests_per_second),
+    "p50": lambda one: _number(one.p50_ms, " ms"),
+    "p90": lambda one: _number(one.p90_ms, " ms"),
+    "p95": lambda one: _number(one.p95_ms, " ms"),
+    "p99": lambda one: _number(one.p99_ms, " ms"),
+    "  decode": _stage("decode"),
+    "  queue": _stage("queue"),
+    "  infer": _stage("infer"),
+    "  encode": _stage("encode"),
+    "CPU an image": lambda one: _number(one.cpu_ms_per_image, " ms"),
+    "peak memory": lambda one: _number(one.peak_memory_mb, " MB"),
+    "errors": _errors,
+    "spread of windows": _spread,
+}
+TARGET_MEASURES: dict[str, Callable[[TargetFigures], str]] = {
+    "runs": lambda one: one.engine or "-",
+    "start": lambda one: _number(one.start_seconds, " s"),
+    "first answer": lambda one: _number(one.first_answer_seconds, " s"),
+    "peak memory": lambda one: _number(one.peak_memory_mb, " MB"),
+    "GPU memory": lambda one: _number(one.gpu_memory_mb, " MB"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table before it is drawn: a title, a head, and rows of as many cells."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def grids(report: BenchReport) -> Iterator[Grid]:
+    """Yield the targets as a whole, then a table for each mode."""
+    names = [target.name for target in report.targets]
+    rows = [[what, *map(cell, report.targets)] for what, cell in TARGET_MEASURES.items()]
+    yield Grid("Targets", ["", *names], [row for row in rows if set(row[1:]) != {"-"}])
+    for mode in report.modes:
+        some = [one for one in report.figures if one.mode == mode]
+        title = TITLES[mode].format(batch=some[0].batch)
+        yield Grid(title, ["at once", "", *names], list(_mode_rows(some, names)))
+
+
+def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
+    for load in dict.fromkeys(one.load_name for one in figures):
+        by_target = {one.target: one for one in figures if one.load_name == load}
+        label = load
+        for what, cell in MEASURES.items():
+            cells = [cell(by_target[name]) if name in by_target else "-" for name in names]
+            if set(cells) != {"-"}:
+                yield [label, what, *cells]
+                label = ""
+
+
+def change_grid(old: BenchReport, new: BenchReport) -> Grid:
+    """Compare two runs; a change is noise where it is no larger than the windows' spread. Raises UsageError."""
+    check_comparable(old, new)
+    before = {_key(one): one for one in old.figures}
+    rows = [_change_row(before[_key(one)], one) for one in new.figures if _key(one) in before]
+    return Grid("Change", ["", "images/s", "", "p95", "", "noise"], rows)
+
+
+def _change_row(old: Figures, new: Figures) -> list[str]:
+    spreads = [one.spread for one in (old, new) if one.spread is not None]
+    noise = max(spreads) if len(spreads) == 2 else None
+    return [
+        f"{new.target}, {new.mode} {new.load_name}",
+        f"{_number(old.images_per_second)} to {_number(new.images_per_second)}",
+        _change(old.images_per_second, new.images_per_second, noise),
+        f"{_number(old.p95_ms)} to {_number(new.p95_ms)} ms",
+        _change(old.p95_ms, new.p95_ms, noise),
+        "not known" if noise is None else f"{noise:.0%}",
+    ]
+
+
+def _change(old: float | None, new: float | None, noise: float | None) -> str:
+    if not old or new is None:
+        return "-"
+    change = new / old - 1
+    return f"{change:+.0%}{' (noise)' if noise is not None and abs(change) <= noise else ''}"
+
+
+def _key(one: Figures) -> tuple[str, str, int, int, float | None]:
+    return one.target, one.mode, one.batch, one.concurrency, one.rate
+
+
+def about(report: BenchReport) -> list[str]:
+    """Return what every figure depends on, a line each."""
+    machine, setting = report.machine, report.setting
+    lines = [
+        f"machine: {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
+        f"versions: Python {machine['python']}, " + ", ".join(f"{k} {v}" for k, v in report.versions.items()),
+        f"images: {report.image_count} of {report.images!r}, {report.image_mean_kb:g} kB on average",
+        f"model: {setting.model} {setting.model_version}, score {setting.score:g}",
+        f"command: {report.command}",
+        f"began {report.began}, took {report.seconds:.0f} s",
+    ]
+    if report.interrupted:
+        lines.append("INTERRUPTED: this report is partial")
+    return lines
+
+
+def print_report(report: BenchReport, *, compared_with: BenchReport | None = None) -> None:
+    """Print all tables on stdout."""
+    console = Console(highlight=False)
+    shown = [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]
+    for grid in shown:
+        console.print(_drawn(grid))
+    for line in about(report):
+        console.print(Text(line, "bold red" if line.startswith("INTERRUPTED") else "dim"), soft_wrap=True)
+    for warning in report.warnings:
+        console.print(Text.assemble(("warning ", "yellow"), warning), soft_wrap=True)
+
+
+def _drawn(grid: Grid) -> Table:
+    table = Table(title=grid.title, title_justify="left", title_style="bold", pad_edge=False, box=None)
+    for index, heading in enumerate(grid.head):
+        is_label = index == 0 or not heading
+        table.add_column(heading, justify="left" if is_label else "right", style="dim" if is_label else None)
+    for row in grid.rows:
+        is_main = "images/s" in row[:2]
+        table.add_row(
+            *(Text(cell, "red" if cell.startswith("UNSTABLE") else "") for cell in row),
+            style="bold" if is_main else None,
+        )
+    return table
+
+
+def markdown(report: BenchReport, *, compared_with: BenchReport | None = None) -> str:
+    """Return the report as Markdown."""
+    lines = ["# humandetect bench", ""]
+    for grid in [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]:
+        lines += [f"## {grid.title}", "", _row(grid.head), _row(["---"] * len(grid.head)), *map(_row, grid.rows), ""]
+    lines += [f"* {line}" for line in about(report)]
+    lines += [f"* warning: {warning}" for warning in report.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return "| " + " | ".join(escaped) + " |"
