@@ -51,6 +51,7 @@ def _lines(axes: Axes, report: BenchReport, measure: str) -> None:
                 [at for at, _ in known], [value for _, value in known],
                 linestyle=line, marker=marker, color=colour, label=f"{target.name}, {mode}",
             )  # fmt: skip
+    axes.set_xticks(sorted({one.concurrency for one in report.figures}))
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)
 

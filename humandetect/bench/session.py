@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,10 +24,12 @@ from humandetect.bench.report import (
 from humandetect.bench.targets import STAGES, Target, open_targets
 from humandetect.bench.usage import gpu_memory_mb, watched
 from humandetect.bench.windows import AGREEING, WRONG, agree, judged
-from humandetect.errors import UsageError
+from humandetect.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     from humandetect.config import BenchConfig
+
+logger = logging.getLogger(__name__)
 
 LOAD_SECONDS = 150.0
 """Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable."""
@@ -141,11 +144,9 @@ class _Bench:
                 if self.stop.is_set():
                     raise KeyboardInterrupt
                 self._take_window(tally, reference)
-                self.progress.window(
-                    f"{tally.target.name}: {load.name}",
-                    tally.windows[-1].images_per_second,
-                    more=int(number >= AGREEING),
-                )
+                what, rate = f"{tally.target.name}: {load.name}", tally.windows[-1].images_per_second
+                logger.info("%s: %.1f images/s", what, rate)
+                self.progress.window(what, rate, more=int(number >= AGREEING))
 
     def _take_window(self, tally: Tally, reference: Reference) -> None:
         order = Order(tally.load, self.config.window_seconds, self.config.requests)
@@ -159,7 +160,7 @@ class _Bench:
                 with watched(target.pid) as usage:
                     haul = target.send(order)
             except psutil.NoSuchProcess:
-                raise UsageError(f"the server of {target.name} ended during the benchmark") from None
+                raise ServiceError(f"the server of {target.name} ended during the benchmark") from None
             tally.cpu_seconds += usage.cpu_seconds
             tally.peak_memory_mb = round(max(tally.peak_memory_mb or 0.0, usage.peak_memory_mb), 1)
             target.peak_memory_mb = max(target.peak_memory_mb or 0.0, usage.peak_memory_mb)

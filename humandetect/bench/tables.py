@@ -147,6 +147,9 @@ def about(report: BenchReport) -> list[str]:
 def print_report(report: BenchReport, *, compared_with: BenchReport | None = None) -> None:
     """Print all tables on stdout."""
     console = Console(highlight=False)
+    if report.interrupted and not report.figures:
+        console.print(Text("interrupted before the first figure", "yellow"))
+        return
     shown = [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]
     for grid in shown:
         console.print(_drawn(grid))
