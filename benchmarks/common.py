@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-import psutil
 
+from humandetect.bench.machine import machine, versions
 from humandetect.models import bundled
 
 if TYPE_CHECKING:
@@ -25,20 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLIP_SIZE = (1280, 720)
-PACKAGES = ("openvino", "tensorflow", "av", "opencv-python", "numpy")
 
 
 def print_machine() -> None:
     """Print what every figure depends on."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
-    memory = psutil.virtual_memory().total / 2**30
-    print(f"machine: {cpu}, {os.cpu_count()} CPUs, {memory:.0f} GiB, {platform.platform()}")
-    print(
-        f"versions: Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
-    )
+    here = machine()
+    print(f"machine: {here['cpu']}, {here['cpus']} CPUs, {here['memory_gb']} GB, {here['system']}")
+    print(f"versions: Python {here['python']}, " + ", ".join(f"{name} {one}" for name, one in versions().items()))
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -129,17 +120,3 @@ class PublishedModel:
         boxes, scores, _ = self._call(self._constant(rgb[None]))
         found = [(box, float(value)) for box, value in zip(boxes[0].numpy(), scores[0].numpy(), strict=True)]
         return [(box[[1, 0, 3, 2]], value) for box, value in found if value >= score]
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "-"

@@ -21,8 +21,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import psutil
 
+from humandetect.bench.usage import cpu_seconds, resident_mb
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 START_SECONDS, END_SECONDS = 120, 30
 ANSWER_SECONDS = 120
@@ -117,17 +119,10 @@ class Server:
 
     def resident_mb(self) -> float:
         """Return the resident memory of it and its children now, in 10^6 bytes."""
-        return self._sum(lambda process: process.memory_info().rss) / 1e6
+        return resident_mb(self.process)
 
     def cpu_seconds(self) -> float:
-        return self._sum(lambda process: sum(process.cpu_times()[:2]))
-
-    def _sum(self, value: Callable[[psutil.Process], float]) -> float:
-        total = 0.0
-        for process in (self.process, *self.process.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                total += value(process)
-        return total
+        return cpu_seconds(self.process)
 
 
 def humandetect_server(*options: str) -> Any:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-import shlex
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from humandetect.bench.machine import command_line, machine, versions
 from humandetect.bench.windows import AGREEING, AGREEMENT, PERCENTS, percentile, spread
 from humandetect.errors import HumanDetectError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from humandetect.bench.plan import Load
     from humandetect.bench.targets import Target
     from humandetect.bench.windows import Window
-
-PACKAGES = ("humandetect", "openvino", "tensorflow", "numpy", "opencv-python", "uvicorn", "fastapi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +104,9 @@ class BenchReport:
     interrupted: bool = False
     """Figures are missing, or come from fewer windows."""
     seconds: float = 0.0
-    machine: dict[str, str | int | float] = field(default_factory=lambda: _machine())
-    versions: dict[str, str] = field(default_factory=lambda: _versions())
-    command: str = field(default_factory=lambda: _command(sys.argv[1:]))
+    machine: dict[str, str | int | float] = field(default_factory=machine)
+    versions: dict[str, str] = field(default_factory=versions)
+    command: str = field(default_factory=lambda: command_line(sys.argv[1:]))
     began: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -234,44 +227,6 @@ def check_comparable(old: BenchReport, new: BenchReport) -> None:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """Return the command line without its secrets: reports are handed on."""
-    shown = [
-        re.sub(r"//[^@/]*@|(?<=^--api-key=).*", lambda found: "//" if "@" in found[0] else "...", one)
-        for one in arguments
-    ]
-    hidden = ["..." if before == "--api-key" else one for before, one in zip(["", *shown], shown, strict=False)]
-    return shlex.join(["humandetect", *hidden])
-
-
-def _machine() -> dict[str, str | int | float]:
-    return {
-        "cpu": _cpu_name(),
-        "cpus": os.cpu_count() or 1,
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _apart(windows: Sequence[Window]) -> float | None:

@@ -32,7 +32,7 @@ def watched(pid: int) -> Iterator[Usage]:
     """Watch a process and its children during the block."""
     usage = Usage()
     process = psutil.Process(pid)
-    before = _cpu_seconds(process)
+    before = cpu_seconds(process)
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(process, usage, ended), daemon=True)
     watcher.start()
@@ -41,7 +41,17 @@ def watched(pid: int) -> Iterator[Usage]:
     finally:
         ended.set()
         watcher.join()
-        usage.cpu_seconds = max(0.0, _cpu_seconds(process) - before)
+        usage.cpu_seconds = max(0.0, cpu_seconds(process) - before)
+
+
+def resident_mb(process: psutil.Process) -> float:
+    """Return the resident memory of a process and its children now, in 10^6 bytes."""
+    return _sum(process, lambda one: one.memory_info().rss) / 1e6
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time that a process and its living children have used."""
+    return _sum(process, lambda one: sum(one.cpu_times()[:2]))
 
 
 def gpu_memory_mb(pid: int) -> float | None:
@@ -60,14 +70,9 @@ def gpu_memory_mb(pid: int) -> float | None:
 
 def _watch(process: psutil.Process, usage: Usage, ended: threading.Event) -> None:
     while True:
-        memory = _sum(process, lambda one: one.memory_info().rss) / 1e6
-        usage.peak_memory_mb = max(usage.peak_memory_mb, memory)
+        usage.peak_memory_mb = max(usage.peak_memory_mb, resident_mb(process))
         if ended.wait(LOOK_SECONDS):
             return
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    return _sum(process, lambda one: sum(one.cpu_times()[:2]))
 
 
 def _sum(process: psutil.Process, value: Callable[[psutil.Process], float]) -> float:

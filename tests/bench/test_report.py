@@ -11,7 +11,8 @@ import cv2
 import pytest
 
 from humandetect.bench.files import Files
-from humandetect.bench.report import _command, check_comparable, read_report
+from humandetect.bench.machine import command_line
+from humandetect.bench.report import check_comparable, read_report
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
 from tests.bench.figures import SETTING, figures, report
@@ -128,6 +129,6 @@ def test_a_load_without_a_good_answer_is_a_failure() -> None:
 
 
 def test_the_command_line_is_told_without_its_secrets() -> None:
-    told = _command(["bench", "--api-key", "secret", "--api-key=secret", "--url", "http://me:secret@host"])
+    told = command_line(["bench", "--api-key", "secret", "--api-key=secret", "--url", "http://me:secret@host"])
     assert "secret" not in told
     assert "http://host" in told

@@ -211,38 +211,26 @@ def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_the_command_starts_servers_writes_files_and_keeps_gates(images: str, tmp_path: Path) -> None:
-    old = tmp_path / "old.json"
-    short = (
-        "--engine",
-        "openvino",
-        "--images",
-        images,
-        "--concurrency",
-        "2",
-        "--batch",
-        "2",
-        "--requests",
-        "4",
-        "--windows",
-        "3",
-    )
-    with command(
-        *short, "--json", str(old), "--markdown", str(tmp_path / "a.md"), "--fail-if", "images/s<0.01"
-    ) as process:
+def test_the_command_starts_servers_writes_files_and_keeps_limits(url: str, images: str, tmp_path: Path) -> None:
+    old, text = tmp_path / "old.json", tmp_path / "a.md"
+    short = f"--images {images} --concurrency 2 --batch 2 --requests 4 --windows 3".split()
+    written = f"--json {old} --markdown {text} --fail-if images/s<0.01".split()
+    with command("--engine", "openvino", *short, *written) as process:
         out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     assert "Batch: 2 images a request" in out
+    assert "## Batch: 2 images a request" in text.read_text()
     made = read_report(old)
     assert (made.targets[0].name, made.targets[0].url) == ("openvino", None)
     assert (made.targets[0].start_seconds or 0) > 0
     assert (made.figures[0].peak_memory_mb or 0) > 50
     assert (made.figures[0].cpu_ms_per_image or 0) > 0
-    with command(*short, "--compare", str(old), "--fail-if", "p50>0.001ms", "--quiet") as process:
+    limit = ("--fail-if", "p50>0.001ms", "--quiet")
+    with command("--url", url, *short, "--compare", str(old), *limit) as process:
         out, err = process.communicate(timeout=100)
     assert process.returncode == 1
     assert out == ""
-    assert "error: openvino, batch 2 x 2: p50 is" in err
+    assert f"error: {url}, batch 2 x 2: p50 is" in err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

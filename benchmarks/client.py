@@ -1,0 +1,93 @@
+"""Is the client of `humandetect bench` ever what limits a figure? It asks a server that answers from memory.
+
+python benchmarks/client.py [--seconds 3]
+
+Each answer holds as many pictures and people as a real one. The rate must be at least five times that of the fastest
+engine behind the real endpoint, which `humandetect bench` shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import multiprocessing
+from typing import TYPE_CHECKING
+
+from common import print_machine
+
+from humandetect.bench.child import child
+from humandetect.bench.load import Server
+from humandetect.bench.pictures import read_pictures
+from humandetect.bench.plan import Load, Order
+from humandetect.config import SAMPLE
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from humandetect.bench.samples import Haul
+
+LOADS = (Load("batch", 16, 20), Load("stream", 1, 20), Load("stream", 1, 160))
+PEOPLE = [{"box": [100.12, 200.34, 150.56, 300.78], "score": 0.9123}] * 8
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=3.0)
+    seconds = options.parse_args().seconds
+    print_machine()
+    pictures = read_pictures(SAMPLE).data
+    for load in LOADS:
+        ours, theirs = multiprocessing.Pipe()
+        server = multiprocessing.Process(target=_serve, args=(theirs, pictures[: load.batch]), daemon=True)
+        server.start()
+        with child("humandetect.bench.load") as client:
+            client.ask(Server(f"http://127.0.0.1:{ours.recv()}", pictures))
+            haul: Haul = client.ask(Order(load, seconds))
+        server.terminate()
+        server.join()
+        images = sum(sample.images for sample in haul.counted if not sample.error)
+        cpu_ms = haul.client_cpu_seconds / sum(sample.images for sample in haul.samples) * 1000
+        print(f"{load.name}: {images / haul.seconds:.0f} images/s, {cpu_ms:.2f} ms CPU of the client an image")
+
+
+def _serve(where: Connection, pictures: tuple[bytes, ...]) -> None:
+    output = [
+        {"annotated_image": base64.b64encode(picture).decode(), "id": str(index), "people": PEOPLE}
+        for index, picture in enumerate(pictures)
+    ]
+    body = json.dumps({"output": output, "errors": {}}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    asyncio.run(_answer_all(where, head.encode() + body))
+
+
+async def _answer_all(where: Connection, answer: bytes) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: _FromMemory(answer), "127.0.0.1", 0)
+    where.send(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+class _FromMemory(asyncio.Protocol):
+    """Waits for the whole of a request and sends the same answer to each."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._missing = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._missing:
+            head = data.partition(b"\r\n\r\n")[0]
+            length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+            self._missing = len(head) + 4 + int(length.partition(b":")[2])
+        self._missing -= len(data)
+        if not self._missing:
+            self._transport.write(self._answer)
+
+
+if __name__ == "__main__":
+    main()
