@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -340,7 +341,8 @@ def _announce(ready: Ready) -> None:
         if ready.log_format == "json":
             logging.getLogger("humandetect.service").info(line)
         else:
-            typer.echo(line, err=True)
+            with suppress(OSError):  # a full disk behind stderr is no reason not to serve
+                typer.echo(line, err=True)
 
 
 @models_app.command("list")

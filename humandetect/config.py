@@ -160,7 +160,7 @@ class ServeConfig:
     """Images a request."""
     max_megapixels: float = 50.0
     timeout_seconds: float = 30.0
-    """An image not answered by the engine within this time is given up."""
+    """An image not answered within this time, all waiting included, is given up."""
     api_key: str | None = field(default=None, repr=False)
     """Asked of every request but those of the page and of health; None: of none."""
     cors_origins: tuple[str, ...] = ()

@@ -168,7 +168,7 @@ TimeoutOpt = Annotated[
         DETECTION,
         "--timeout",
         metavar="SECONDS",
-        help="Give up an image that the engine has not answered by then.",
+        help="Give up an image that is not answered by then.",
         env="TIMEOUT",
     ),
 ]
