@@ -5,37 +5,49 @@ from __future__ import annotations
 import json
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from humandetect import __version__
-from humandetect.config import SAMPLE, DetectConfig, EngineConfig, Preset, SourceConfig
+from humandetect.config import SAMPLE, DetectConfig, EngineConfig, ModelServerConfig, Preset, SourceConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
 from humandetect.options import (
     ENVIRONMENT,
     READ,
     WRITE,
+    BatchingParametersOpt,
     BatchOpt,
     DebugOpt,
     DeviceOpt,
+    EnableBatchingOpt,
     EngineOpt,
     EveryOpt,
     JsonOpt,
     LimitOpt,
     ModelOpt,
+    ModelsConfigOpt,
     ModelsDirOpt,
     OutputOpt,
+    PollSecondsOpt,
     PrecisionOpt,
     QuietOpt,
+    RestPortOpt,
     ResultsOpt,
     ScoreOpt,
+    ServerHostOpt,
+    ServerPortOpt,
     ShowOpt,
+    TensorContentOpt,
+    ThreadsOpt,
     VerboseOpt,
     option,
     seconds,
 )
+
+if TYPE_CHECKING:
+    from humandetect.service.model_server.launch import Ready as ModelServerReady
 
 app = typer.Typer(
     name="humandetect",
@@ -49,6 +61,7 @@ app.add_typer(models_app, name="models")
 
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT = EngineConfig(), SourceConfig(), DetectConfig(sources=())
+MODEL_SERVER = ModelServerConfig(models_config=Path("models.config"))
 
 
 def _print_version(wanted: bool) -> None:
@@ -156,6 +169,52 @@ def _sample_or(source: str) -> str:
     from humandetect.models import bundled
 
     return str(bundled("examples/plaza.mp4"))
+
+
+@app.command("model-server")
+@command
+def model_server(
+    models_config: ModelsConfigOpt = MODEL_SERVER.models_config,
+    models_dir: ModelsDirOpt = MODEL_SERVER.models_dir,
+    host: ServerHostOpt = MODEL_SERVER.host,
+    port: ServerPortOpt = MODEL_SERVER.port,
+    rest_port: RestPortOpt = MODEL_SERVER.rest_port,
+    enable_batching: EnableBatchingOpt = MODEL_SERVER.enable_batching,
+    batching_parameters: BatchingParametersOpt = MODEL_SERVER.batching_parameters,
+    tensor_content: TensorContentOpt = MODEL_SERVER.tensor_content,
+    threads: ThreadsOpt = MODEL_SERVER.threads,
+    poll_seconds: PollSecondsOpt = MODEL_SERVER.poll_seconds,
+    verbose: VerboseOpt = False,
+    debug: DebugOpt = False,
+) -> None:
+    """Serve models over TensorFlow Serving's own gRPC and REST protocols, for tests, laptops and ARM.
+
+    Version folders are loaded and unloaded while requests go on. In production use TensorFlow Serving itself.
+    """
+    config = ModelServerConfig(
+        models_config=models_config,
+        models_dir=models_dir,
+        host=host,
+        port=port,
+        rest_port=rest_port,
+        enable_batching=enable_batching,
+        batching_parameters=batching_parameters,
+        tensor_content=tensor_content,
+        threads=threads,
+        poll_seconds=poll_seconds,
+    )
+    from humandetect.service.model_server import launch
+
+    try:
+        launch.serve(config, on_ready=_announce_model_server, stop=SIGNALS.stop)
+    except KeyboardInterrupt:  # while models were loading; a server that is told to end has not failed
+        raise typer.Exit from None
+
+
+def _announce_model_server(ready: ModelServerReady) -> None:
+    models = ", ".join(f"{name} {'/'.join(map(str, versions))}" for name, versions in ready.models.items())
+    rest = f", REST at {ready.rest_address}" if ready.rest_address else ""
+    typer.echo(f"humandetect model-server serves {models}: gRPC at {ready.address}{rest}. Ctrl-C ends it.", err=True)
 
 
 @models_app.command("list")

@@ -149,6 +149,38 @@ class ServeConfig:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelServerConfig:
+    """One server of `model-server`."""
+
+    models_config: Path
+    """In TensorFlow Serving's own format."""
+    models_dir: Path | None = None
+    """Where a model lies whose base_path does not exist; None: as for engines."""
+    host: str = "127.0.0.1"
+    port: int = 8500
+    """Of gRPC; 0 takes a free one."""
+    rest_port: int | None = None
+    """0 takes a free one; None: no REST."""
+    enable_batching: bool = False
+    batching_parameters: Path | None = None
+    """A BatchingParameters file; None: the defaults."""
+    tensor_content: bool = False
+    """Answer with raw bytes in `tensor_content` instead of the typed fields."""
+    threads: int = 64
+    """Requests that may be worked on at once."""
+    poll_seconds: float = 1.0
+    """Between looks at the folders of versions."""
+
+    def __post_init__(self) -> None:
+        for name, port in (("port", self.port), ("rest_port", self.rest_port or 0)):
+            _require(0 <= port <= 65535, f"{name} must be 0 to 65535, got {port}")
+        _require(self.port == 0 or self.port != self.rest_port, f"port and rest_port must differ, both are {self.port}")
+        _require(self.enable_batching or self.batching_parameters is None, "batching parameters need --enable-batching")
+        _require(1 <= self.threads <= 4096, f"threads must be 1 to 4096, got {self.threads}")
+        _require(0 < self.poll_seconds <= 3600, f"poll_seconds must be over 0 and up to 3600, got {self.poll_seconds}")
+
+
 def _require(met: bool, message: str) -> None:
     if not met:
         raise UsageError(message)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
-from humandetect.errors import HumanDetectError, UsageError
+from humandetect.errors import HumanDetectError, ServerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ SIGNALS = Signals()
 
 
 def exit_code(error: BaseException | None) -> int:
-    """0 done, 1 an input, engine or output failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
+    """0 done, 1 an input, engine or output failed, 2 wrong usage, 3 no server, 130 Ctrl-C, 143 SIGTERM."""
     if SIGNALS.exit_code:
         return SIGNALS.exit_code
     match error:
@@ -61,6 +61,8 @@ def exit_code(error: BaseException | None) -> int:
             return 0
         case UsageError():
             return 2
+        case ServerError():
+            return 3
         case KeyboardInterrupt():
             return 130
         case _:

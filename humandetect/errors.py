@@ -11,6 +11,7 @@ HumanDetectError
 │   ├── ModelError        the model is damaged, or this engine cannot take it
 │   ├── EngineTimeout     the engine did not answer in time
 │   └── EngineUnavailable the engine's server is away; try again later
+├── ServerError           a server could not start
 ├── Overloaded            the queue is full; try again later
 └── Closed                work was offered to something that is shutting down
 
@@ -63,6 +64,10 @@ class EngineTimeout(EngineError):
 
 class EngineUnavailable(EngineError):
     """The server that runs the model cannot be reached."""
+
+
+class ServerError(HumanDetectError):
+    """A server could not start."""
 
 
 class Overloaded(HumanDetectError):

@@ -22,6 +22,7 @@ def seconds(text: str | float) -> float:
     return total
 
 
+SERVER = "What is served"
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
 ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
@@ -107,3 +108,62 @@ QuietOpt = Annotated[bool, option(TALK, "-q", "--quiet", help="Print errors only
 VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
 DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
 JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
+ModelsConfigOpt = Annotated[
+    Path,
+    option(SERVER, "--models-config", metavar="FILE", help="TensorFlow Serving's list of models.", env="MODELS_CONFIG"),
+]
+ServerHostOpt = Annotated[
+    str, option(SERVER, "--host", help="Address to listen on; 0.0.0.0 is every one of this machine.", env="HOST")
+]
+ServerPortOpt = Annotated[
+    int, option(SERVER, "--port", min=0, max=65535, help="Port of gRPC; 0 takes a free one.", env="GRPC_PORT")
+]
+RestPortOpt = Annotated[
+    int | None,
+    option(
+        SERVER,
+        "--rest-port",
+        min=0,
+        max=65535,
+        help="Port of REST and Prometheus; 0 takes a free one. (default: none)",
+        env="REST_PORT",
+    ),
+]
+EnableBatchingOpt = Annotated[
+    bool,
+    option(SERVER, "--enable-batching", help="Run requests of several clients together.", env="ENABLE_BATCHING"),
+]
+BatchingParametersOpt = Annotated[
+    Path | None,
+    option(
+        SERVER,
+        "--batching-parameters",
+        metavar="FILE",
+        help="TensorFlow Serving's BatchingParameters in text form.",
+        env="BATCHING_PARAMETERS",
+    ),
+]
+TensorContentOpt = Annotated[
+    bool,
+    option(
+        SERVER,
+        "--enable-serialization-as-tensor-content",
+        help="Answer with raw bytes, which clients read faster, instead of typed fields.",
+        env="TENSOR_CONTENT",
+    ),
+]
+ThreadsOpt = Annotated[
+    int,
+    option(SERVER, "--grpc-max-threads", min=1, max=4096, help="Requests worked on at once.", env="GRPC_MAX_THREADS"),
+]
+PollSecondsOpt = Annotated[
+    float,
+    option(
+        SERVER,
+        "--poll-seconds",
+        min=0.01,
+        max=3600,
+        help="Time between looks at the folders of versions.",
+        env="POLL_SECONDS",
+    ),
+]

@@ -1,0 +1,153 @@
+"""What `humandetect model-server` does around the services: checks, ports, the watch over folders, an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from humandetect.errors import MissingExtra, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from humandetect.config import ModelServerConfig
+    from humandetect.service.model_server.registry import Registry
+    from humandetect.service.model_server.session import Servable
+    from humandetect.service.model_server.settings import ModelSettings
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 25
+"""Once it is told to end: for the answers under way."""
+END_SECONDS = 28
+"""For everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A server that answers."""
+
+    address: str
+    """Of gRPC."""
+    rest_address: str | None
+    models: dict[str, list[int]]
+    """Versions that answer, by model."""
+
+
+def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop: threading.Event) -> None:
+    """Serve until Ctrl-C, SIGTERM or `stop`, then answer what is under way.
+
+    Raises MissingExtra without TensorFlow, and ServerError for a server that cannot start.
+    """
+    if find_spec("tensorflow") is None or find_spec("tensorflow_serving") is None:
+        raise MissingExtra("the model server needs more: pip install 'humandetect[tensorflow]'")
+    from humandetect.service.model_server.settings import read_settings
+
+    settings = read_settings(config.models_config, config.models_dir)
+    with ExitStack() as stack:
+        grpc_port = _reserve(config.host, config.port, "--port", stack)
+        registry = _load_models(config, settings)
+        stack.callback(registry.close)
+        address = _start_grpc(config, registry, grpc_port, stack)
+        _watch(registry, config.poll_seconds, stack)
+        on_ready(Ready(address, None, registry.available()))
+        try:
+            stop.wait()
+        except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
+            logger.debug("told to end")
+        watchdog = _limit_the_end()
+    if not registry.is_busy():
+        watchdog.cancel()
+
+
+def _load_models(config: ModelServerConfig, settings: list[ModelSettings]) -> Registry:
+    from humandetect.service.model_server.session import import_tensorflow
+
+    import_tensorflow()  # first: what follows would import it too, with all its words
+    from humandetect.service.model_server.registry import Registry
+    from humandetect.service.model_server.status import ServingError
+
+    registry = Registry(_load)
+    try:
+        registry.apply(settings)
+    except ServingError as error:
+        raise ServerError(f"{config.models_config}: {error}") from error
+    return registry
+
+
+def _start_grpc(config: ModelServerConfig, registry: Registry, port: socket.socket, stack: ExitStack) -> str:
+    from humandetect.service.model_server.core import Core
+    from humandetect.service.model_server.grpc_service import make_server
+
+    server = make_server(Core(registry), threads=config.threads, as_content=config.tensor_content)
+    address = _open(server, port)
+    stack.callback(lambda: server.stop(ANSWER_SECONDS).wait())
+    return address
+
+
+def _limit_the_end() -> threading.Timer:
+    """End the process even if a request never ends: Python would wait for its thread."""
+    watchdog = threading.Timer(END_SECONDS, os._exit, [1])
+    watchdog.daemon = True
+    watchdog.start()
+    return watchdog
+
+
+def _load(_name: str, path: Path) -> Servable:
+    from humandetect.service.model_server.session import Servable, load_session
+
+    session, signatures = load_session(path)
+    return Servable(signatures, session)
+
+
+def _reserve(host: str, port: int, option: str, stack: ExitStack) -> socket.socket:
+    """Take a port before anything heavy is loaded. Nobody can connect yet: it does not listen."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        reserved = stack.enter_context(socket.socket(family, kind, protocol))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ServerError(
+            f"cannot serve at {host}:{port}: {reason}; choose another {option} (0 takes a free one)"
+        ) from error
+    return reserved
+
+
+def _open(server: Any, reserved: socket.socket) -> str:
+    """Start gRPC on the reserved port."""
+    host, port = reserved.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    reserved.close()
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ServerError(f"cannot serve at {address}: {error}") from error
+    server.start()
+    return address
+
+
+def _watch(registry: Registry, seconds: float, stack: ExitStack) -> None:
+    """Look at the models' folders every so often, until the server ends."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(seconds):
+            try:
+                registry.poll()
+            except Exception:
+                logger.exception("the models' folders could not be looked at")
+
+    thread = threading.Thread(target=watch, name="versions", daemon=True)
+    thread.start()
+    stack.callback(thread.join, ANSWER_SECONDS)
+    stack.callback(ended.set)
