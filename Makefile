@@ -2,13 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint browser clean
 
 demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
 
-test: lint
+test: lint browser
 	$(BIN)/pytest
+
+# The tests of the page drive a real browser: Debian's is installed where that asks for no password, elsewhere they skip.
+browser:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

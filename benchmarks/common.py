@@ -1,24 +1,28 @@
-"""What the benchmark scripts share: the machine line, the 720p clip, CPU accounting."""
+"""What the benchmark scripts share: the machine line, the 720p clip, CPU accounting, the published model."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 import psutil
 
 from humandetect.models import bundled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 CLIP_SIZE = (1280, 720)
 PACKAGES = ("openvino", "tensorflow", "av", "opencv-python", "numpy")
@@ -99,6 +103,32 @@ def measured() -> Iterator[Cost]:
     wall, cpu = time.perf_counter(), time.process_time()
     yield cost
     cost.wall_seconds, cost.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+
+
+class PublishedModel:
+    """The default model's original graph, called in TensorFlow image by image: what people begin with."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+        from export_model import original_graph
+
+        graph = tf.compat.v1.GraphDef.FromString(original_graph())
+        names = [f"{name}:0" for name in ("detection_boxes", "detection_scores", "num_detections")]
+
+        def imported(image: Any) -> list[Any]:
+            return list(tf.graph_util.import_graph_def(graph, {"image_tensor": image}, names, name=""))
+
+        self._constant = tf.constant
+        self._call = tf.compat.v1.wrap_function(imported, [tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        self(np.zeros((300, 300, 3), np.uint8), score=1.0)
+
+    def __call__(self, rgb: NDArray[Any], *, score: float) -> list[tuple[NDArray[np.float32], float]]:
+        """Return (x1, y1, x2, y2 in 0..1, score) of each person."""
+        boxes, scores, _ = self._call(self._constant(rgb[None]))
+        found = [(box, float(value)) for box, value in zip(boxes[0].numpy(), scores[0].numpy(), strict=True)]
+        return [(box[[1, 0, 3, 2]], value) for box, value in found if value >= score]
 
 
 def _lines(path: str) -> list[str]:

@@ -6,15 +6,13 @@ python benchmarks/pipeline.py [--engine openvino|tensorflow] [--precision auto|f
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
-from common import Cost, clip_720p, measured, parser, print_machine
+from common import Cost, PublishedModel, clip_720p, measured, parser, print_machine
 
 from humandetect.config import DetectConfig, EngineConfig, SourceConfig
 from humandetect.detector import Detector
@@ -179,23 +177,9 @@ class NaiveLoop:
     """What people write first: one thread, OpenCV in and out, the original graph called frame by frame."""
 
     def __init__(self) -> None:
-        import tensorflow as tf
-
-        sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
-        from export_model import original_graph
-
-        graph = tf.compat.v1.GraphDef.FromString(original_graph())
-        names = [f"{name}:0" for name in ("detection_boxes", "detection_scores", "num_detections")]
-
-        def imported(image: Any) -> list[Any]:
-            return list(tf.graph_util.import_graph_def(graph, {"image_tensor": image}, names, name=""))
-
-        self._call = tf.compat.v1.wrap_function(imported, [tf.TensorSpec([None, None, None, 3], tf.uint8)])
-        self._call(tf.zeros([1, 300, 300, 3], tf.uint8))
+        self._model = PublishedModel()
 
     def run(self, clip: Path, output: Path) -> Cost:
-        import tensorflow as tf
-
         video = cv2.VideoCapture(str(clip))
         size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
         writer = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*"mp4v"), video.get(cv2.CAP_PROP_FPS), size)
@@ -205,10 +189,8 @@ class NaiveLoop:
                 if not good:
                     break
                 rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-                boxes, scores, _ = self._call(tf.constant(rgb[None]))
-                for ymin, xmin, ymax, xmax in boxes[0].numpy()[scores[0].numpy() >= 0.5]:
-                    corners = np.array([xmin, ymin, xmax, ymax]) * [*size, *size]
-                    x1, y1, x2, y2 = corners.astype(int).tolist()
+                for box, _ in self._model(rgb, score=0.5):
+                    x1, y1, x2, y2 = (box * [*size, *size]).astype(int).tolist()
                     cv2.rectangle(image, (x1, y1), (x2, y2), (0, 255, 0), 2)
                 writer.write(image)
                 cost.frames += 1

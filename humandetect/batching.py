@@ -9,13 +9,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from humandetect.errors import Closed, HumanDetectError, Overloaded
+from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MAX_ABANDONED = 8
+"""Threads that may hang at once beside the workers; each holds memory that nothing can free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,21 @@ class _Waiting(Generic[Item, Result]):
     """Monotonic time after which the batch must not wait for company."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Running(Generic[Item, Result]):
+    batch: list[_Waiting[Item, Result]]
+    since: float
+    """Monotonic time."""
+
+
 class Batcher(Generic[Item, Result]):
     """Collect submitted items and hand them to `run` in batches, on worker threads of its own.
 
     A batch leaves at once while a worker is idle. Only items that arrived while every worker was busy wait for
     company, and no longer than `max_wait_seconds` from their arrival.
+
+    A batch that runs for more than `hung_after_seconds` is given up when the next item is submitted: its futures fail
+    with EngineTimeout and another thread takes the place of the one that hangs.
     """
 
     def __init__(
@@ -41,6 +54,7 @@ class Batcher(Generic[Item, Result]):
         queue_size: int,
         workers: int = 1,
         max_wait_seconds: float = 0.0,
+        hung_after_seconds: float | None = None,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
@@ -48,23 +62,27 @@ class Batcher(Generic[Item, Result]):
         self.capacity = queue_size + max_batch * workers
         """Items that can be waiting or worked on at once."""
         self._max_wait_seconds = max_wait_seconds
+        self._hung_after_seconds = hung_after_seconds
         self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._running: dict[threading.Thread, _Running[Item, Result]] = {}
+        """Who takes a batch out of it, its worker or the one who gives it up, answers its futures."""
         self._idle = 0
+        self._abandoned = 0
         self._closed = False
-        lock = threading.Lock()
-        self._filled = threading.Condition(lock)
-        self._freed = threading.Condition(lock)
-        self._workers = [
-            threading.Thread(target=self._work, name=f"batcher-{number}", daemon=True) for number in range(workers)
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._lock = threading.Lock()
+        self._filled = threading.Condition(self._lock)
+        self._freed = threading.Condition(self._lock)
+        self._workers: set[threading.Thread] = set()
+        for _ in range(workers):
+            self._start_worker()
 
     def submit(self, item: Item, *, timeout_seconds: float | None = 0.0) -> Future[Result]:
         """Queue an item. A full queue is waited for up to `timeout_seconds` (None: as long as it takes).
 
-        Raises Overloaded when the queue stays full, Closed after `close()`.
+        Raises Overloaded when the queue stays full or too many threads hang, Closed after `close()`.
         """
+        if self._give_up_hung():
+            raise Overloaded(f"the engine hangs: {MAX_ABANDONED} batches were given up and have not come back")
         with self._freed:
             has_room = self._freed.wait_for(
                 lambda: self._closed or len(self._queue) < self._queue_size, timeout_seconds
@@ -81,7 +99,7 @@ class Batcher(Generic[Item, Result]):
         return waiting.future
 
     def close(self) -> None:
-        """Fail what is still queued, let running batches end, stop the workers. May be called twice."""
+        """Fail what is still queued, let running batches end, given up only where they hang. May be called twice."""
         with self._filled:
             self._closed = True
             left = list(self._queue)
@@ -91,9 +109,11 @@ class Batcher(Generic[Item, Result]):
         for waiting in left:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_exception(Closed("the batcher was closed before this item's turn"))
-        for worker in self._workers:
+        for worker in list(self._workers):
             if worker is not threading.current_thread():
-                worker.join()
+                while worker.is_alive() and (seconds := self._seconds_left(worker)) != 0:
+                    worker.join(seconds)
+        self._give_up_hung()
 
     def __enter__(self) -> Batcher[Item, Result]:
         return self
@@ -101,11 +121,38 @@ class Batcher(Generic[Item, Result]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _start_worker(self) -> None:
+        worker = threading.Thread(target=self._work, name="batcher", daemon=True)
+        self._workers.add(worker)
+        worker.start()
+
+    def _seconds_left(self, worker: threading.Thread) -> float | None:
+        """Return how long a worker may still run before it hangs; None: as long as it likes."""
+        if self._hung_after_seconds is None:
+            return None
+        now = time.monotonic()
+        running = self._running.get(worker)
+        return max(0.0, (running.since if running else now) + self._hung_after_seconds - now)
+
+    def _give_up_hung(self) -> bool:
+        """Fail the batches that hang and replace their workers; tell whether one hangs that may not be replaced."""
+        with self._lock:
+            hung = [worker for worker in self._running if self._seconds_left(worker) == 0]
+            given_up = hung if self._closed else hung[: MAX_ABANDONED - self._abandoned]
+            batches = [self._running.pop(worker).batch for worker in given_up]
+            self._abandoned += len(given_up)
+            self._workers -= set(given_up)
+            for _ in () if self._closed else given_up:
+                self._start_worker()
+        for waiting in (waiting for batch in batches for waiting in batch):
+            waiting.future.set_exception(EngineTimeout(f"the batch was given up after {self._hung_after_seconds:g} s"))
+        return len(hung) > len(given_up)
+
     def _work(self) -> None:
         while batch := self._take():
             wanted = [waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()]
-            if wanted:
-                self._answer(wanted)
+            if wanted and not self._answer(wanted):
+                return
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         """Wait for a batch; empty once the batcher is closed."""
@@ -124,14 +171,27 @@ class Batcher(Generic[Item, Result]):
                 self._filled.wait(remaining)
         return []
 
-    def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:
+    def _answer(self, batch: list[_Waiting[Item, Result]]) -> bool:
+        """Run a batch and answer its futures; False if it was given up meanwhile."""
+        worker = threading.current_thread()
+        with self._lock:
+            self._running[worker] = _Running(batch, since=time.monotonic())
+        results: Sequence[Result] = ()
+        failure: BaseException | None = None
         try:
             results = self._run([waiting.item for waiting in batch])
             if len(results) != len(batch):
                 raise HumanDetectError(f"{len(batch)} items went in, {len(results)} results came out")
         except BaseException as error:  # whatever happened belongs to the callers; the worker goes on
+            failure = error
+        with self._lock:
+            if self._running.pop(worker, None) is None:
+                self._abandoned -= 1
+                return False
+        if failure is not None:
             for waiting in batch:
-                waiting.future.set_exception(error)
-            return
+                waiting.future.set_exception(failure)
+            return True
         for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(result)
+        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,28 +11,47 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from humandetect import __version__
-from humandetect.config import SAMPLE, DetectConfig, EngineConfig, ModelServerConfig, Preset, SourceConfig
+from humandetect.config import (
+    SAMPLE,
+    DetectConfig,
+    EngineConfig,
+    ModelServerConfig,
+    Preset,
+    ServeConfig,
+    SourceConfig,
+)
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
 from humandetect.options import (
     ENVIRONMENT,
     READ,
+    SERVE_ENVIRONMENT,
     WRITE,
+    ApiKeyOpt,
     BatchingParametersOpt,
     BatchOpt,
+    CorsOriginOpt,
     DebugOpt,
     DeviceOpt,
     EnableBatchingOpt,
     EngineOpt,
     EveryOpt,
+    HostOpt,
     JsonOpt,
     LimitOpt,
+    LogFormatOpt,
+    MaxImageOpt,
+    MaxImagesOpt,
+    MaxMegapixelsOpt,
+    MaxWaitOpt,
     ModelOpt,
     ModelsConfigOpt,
     ModelsDirOpt,
     OutputOpt,
     PollSecondsOpt,
+    PortOpt,
     PrecisionOpt,
+    QueueOpt,
     QuietOpt,
     RestPortOpt,
     ResultsOpt,
@@ -41,12 +61,17 @@ from humandetect.options import (
     ShowOpt,
     TensorContentOpt,
     ThreadsOpt,
+    TimeoutOpt,
+    TlsCertOpt,
+    TlsKeyOpt,
     VerboseOpt,
+    WorkersOpt,
     option,
     seconds,
 )
 
 if TYPE_CHECKING:
+    from humandetect.service.launch import Ready
     from humandetect.service.model_server.launch import Ready as ModelServerReady
 
 app = typer.Typer(
@@ -60,7 +85,7 @@ models_app = typer.Typer(help="List and check models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 # The defaults shown and used are those of config.py.
-ENGINE, SOURCE, DETECT = EngineConfig(), SourceConfig(), DetectConfig(sources=())
+ENGINE, SOURCE, DETECT, SERVE = EngineConfig(), SourceConfig(), DetectConfig(sources=()), ServeConfig()
 MODEL_SERVER = ModelServerConfig(models_config=Path("models.config"))
 
 
@@ -215,6 +240,84 @@ def _announce_model_server(ready: ModelServerReady) -> None:
     models = ", ".join(f"{name} {'/'.join(map(str, versions))}" for name, versions in ready.models.items())
     rest = f", REST at {ready.rest_address}" if ready.rest_address else ""
     typer.echo(f"humandetect model-server serves {models}: gRPC at {ready.address}{rest}. Ctrl-C ends it.", err=True)
+
+
+@app.command(epilog=SERVE_ENVIRONMENT)
+@command
+def serve(
+    host: HostOpt = SERVE.host,
+    port: PortOpt = SERVE.port,
+    workers: WorkersOpt = SERVE.workers,
+    tls_cert: TlsCertOpt = SERVE.tls_cert,
+    tls_key: TlsKeyOpt = SERVE.tls_key,
+    engine: EngineOpt = ENGINE.engine,
+    device: DeviceOpt = ENGINE.device,
+    precision: PrecisionOpt = ENGINE.precision,
+    model: ModelOpt = ENGINE.model,
+    models_dir: ModelsDirOpt = ENGINE.models_dir,
+    score: ScoreOpt = SERVE.score,
+    batch: BatchOpt = SERVE.batch,
+    max_wait_ms: MaxWaitOpt = SERVE.max_wait_ms,
+    queue: QueueOpt = SERVE.queue,
+    timeout: TimeoutOpt = SERVE.timeout_seconds,
+    max_image_mb: MaxImageOpt = SERVE.max_image_mb,
+    max_images: MaxImagesOpt = SERVE.max_images,
+    max_megapixels: MaxMegapixelsOpt = SERVE.max_megapixels,
+    api_key: ApiKeyOpt = SERVE.api_key,
+    cors_origins: CorsOriginOpt = None,
+    log_format: LogFormatOpt = SERVE.log_format,
+    quiet: QuietOpt = False,
+    verbose: VerboseOpt = False,
+    debug: DebugOpt = False,
+) -> None:
+    """Find people in images sent over HTTP: POST /request and /v1/detect, a page to try it at /, docs at /docs.
+
+    Ctrl-C or SIGTERM closes the port, answers what is under way and ends within 30 seconds.
+    """
+    config = ServeConfig(
+        host=host,
+        port=port,
+        score=score,
+        batch=batch,
+        max_wait_ms=max_wait_ms,
+        queue=queue,
+        workers=workers,
+        max_image_mb=max_image_mb,
+        max_images=max_images,
+        max_megapixels=max_megapixels,
+        timeout_seconds=timeout,
+        api_key=api_key,
+        cors_origins=tuple(cors_origins or ()),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        log_format=log_format,
+        engine=EngineConfig(engine, device, precision, model, models_dir),
+    )
+    from humandetect.service import launch
+
+    try:
+        launch.serve(config, on_ready=None if quiet else _announce, stop=SIGNALS.stop, quiet=quiet)
+    except KeyboardInterrupt:  # before it could serve; a server that is told to end has not failed
+        raise typer.Exit from None
+
+
+def _announce(ready: Ready) -> None:
+    """Say what serves where, as the log is written."""
+    model, sizes = ready.model, [f"{size / 1e6:.0f} MB" for size in ready.workers_bytes]
+    lines = [
+        f"humandetect serves {model.name} {model.version} ({model.engine}) at {ready.url}",
+        f"Try it at {ready.url}/, read on at {ready.url}/docs. Ctrl-C ends it.",
+    ]
+    if sizes:
+        total = sum(ready.workers_bytes) / 1e6
+        lines.append(f"{len(sizes)} workers with a model each hold {' + '.join(sizes)} = {total:.0f} MB of memory.")
+    if ready.is_open:
+        lines.append("warning: whoever reaches this machine can use it. --api-key asks for a key; --tls-cert encrypts.")
+    for line in lines:
+        if ready.log_format == "json":
+            logging.getLogger("humandetect.service").info(line)
+        else:
+            typer.echo(line, err=True)
 
 
 @models_app.command("list")

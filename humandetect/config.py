@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
+from typing import Literal
 
 from humandetect.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EngineName = Literal["auto", "openvino", "tensorflow"]
 Device = Literal["auto", "cpu", "gpu"]

@@ -52,14 +52,18 @@ class Detector:
                 answers[index] = RawDetections(raw.xyxy[one], raw.scores[one], raw.class_ids[one])
         return [answers[index] for index in range(len(prepared))]
 
-    def people(self, row: RawDetections, image_hw: tuple[int, int]) -> sv.Detections:
-        """Pick the people out of one image's answer: best first, in pixels of the original image."""
+    def people(self, row: RawDetections, image_hw: tuple[int, int], *, score: float | None = None) -> sv.Detections:
+        """Pick the people out of one image's answer: best first, in pixels of the original image.
+
+        `score` takes the place of the detector's own threshold.
+        """
         import supervision as sv  # takes as long to import as the model to load: only once there is something to show
 
         height, width = image_hw
         xyxy, scores, class_ids = row.xyxy[0], row.scores[0], row.class_ids[0]
         xyxy = xyxy.clip(0, 1) * np.array([width, height, width, height], np.float32)
-        wanted = (scores >= self.score) & (scores > 0) & np.isin(class_ids, self._person_classes)
+        threshold = self.score if score is None else score
+        wanted = (scores >= threshold) & (scores > 0) & np.isin(class_ids, self._person_classes)
         wanted &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
         order = np.argsort(-scores, kind="stable")
         order = order[wanted[order]]

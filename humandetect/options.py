@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from humandetect.config import Device, EngineName, Precision
+from humandetect.config import Device, EngineName, LogFormat, Precision
 
 
 def seconds(text: str | float) -> float:
@@ -24,9 +24,14 @@ def seconds(text: str | float) -> float:
 
 SERVER = "What is served"
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
+SERVING, ACCEPTED = "How it is served", "What is accepted"
 ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
     "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
+)
+SERVE_ENVIRONMENT = (
+    "Every option can be set in the environment, as HUMANDETECT_PORT and so on; the API key is safest there, because "
+    "all users of a machine can read its command lines."
 )
 
 
@@ -166,4 +171,87 @@ PollSecondsOpt = Annotated[
         help="Time between looks at the folders of versions.",
         env="POLL_SECONDS",
     ),
+]
+
+HostOpt = Annotated[
+    str, option(SERVING, "--host", help="Address to listen at; 0.0.0.0 lets the network in.", env="HOST")
+]
+PortOpt = Annotated[
+    int, option(SERVING, "--port", min=0, max=65535, help="Port to listen at; 0 takes a free one.", env="PORT")
+]
+WorkersOpt = Annotated[
+    int,
+    option(
+        SERVING,
+        "--workers",
+        min=1,
+        max=256,
+        help="Processes. Each loads the model itself: N workers cost N times the memory, which is said at the start.",
+        env="WORKERS",
+    ),
+]
+TlsCertOpt = Annotated[
+    Path | None, option(SERVING, "--tls-cert", metavar="FILE", help="Serve HTTPS: certificate, PEM.", env="TLS_CERT")
+]
+TlsKeyOpt = Annotated[
+    Path | None, option(SERVING, "--tls-key", metavar="FILE", help="Its key, PEM, not encrypted.", env="TLS_KEY")
+]
+MaxWaitOpt = Annotated[
+    float,
+    option(
+        DETECTION,
+        "--max-wait-ms",
+        min=0,
+        max=10_000,
+        help="A batch waits this long for company while the engine is busy.",
+        env="MAX_WAIT_MS",
+    ),
+]
+QueueOpt = Annotated[
+    int,
+    option(
+        DETECTION,
+        "--queue",
+        min=1,
+        help="Images under way at once; requests beyond are answered 503.",
+        env="QUEUE",
+    ),
+]
+TimeoutOpt = Annotated[
+    float,
+    option(
+        DETECTION,
+        "--timeout",
+        metavar="SECONDS",
+        help="Give up an image that the engine has not answered by then.",
+        env="TIMEOUT",
+    ),
+]
+MaxImageOpt = Annotated[
+    float, option(ACCEPTED, "--max-image-mb", help="Images must be under this many million bytes.", env="MAX_IMAGE_MB")
+]
+MaxImagesOpt = Annotated[
+    int, option(ACCEPTED, "--max-images", min=1, max=1024, help="Images a request.", env="MAX_IMAGES")
+]
+MaxMegapixelsOpt = Annotated[
+    float, option(ACCEPTED, "--max-megapixels", min=0.01, help="Refuse larger pictures.", env="MAX_MEGAPIXELS")
+]
+ApiKeyOpt = Annotated[
+    str | None,
+    option(
+        ACCEPTED, "--api-key", metavar="KEY", help="Ask every request but the page's and health for it.", env="API_KEY"
+    ),
+]
+CorsOriginOpt = Annotated[
+    list[str] | None,
+    option(
+        ACCEPTED,
+        "--cors-origin",
+        metavar="URL",
+        help="Let this site's pages use the endpoint. Repeatable.",
+        env="CORS_ORIGIN",
+    ),
+]
+LogFormatOpt = Annotated[
+    LogFormat, option(TALK, "--log-format", help="How requests are logged on stderr.", env="LOG_FORMAT")
 ]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 import pytest
 
-from humandetect.batching import Batcher
-from humandetect.errors import Closed, HumanDetectError, Overloaded
+from humandetect.batching import MAX_ABANDONED, Batcher
+from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
 
 class Gate:
@@ -192,3 +194,107 @@ def test_close_wakes_a_caller_that_waits_for_room(gate: Gate) -> None:
     batcher.close()
     caller.join(timeout=10)
     assert not caller.is_alive()
+
+
+def hang(gate: Gate, *, hung_after_seconds: float = 0.01, workers: int = 1) -> Batcher[int, int]:
+    return Batcher(gate, max_batch=1, queue_size=20, workers=workers, hung_after_seconds=hung_after_seconds)
+
+
+def enter(batcher: Batcher[int, int], gate: Gate, item: int) -> Future[int]:
+    """Submit an item and wait until its batch has run for too long."""
+    future = batcher.submit(item)
+    assert gate.entered.acquire(timeout=10)
+    time.sleep(0.02)
+    return future
+
+
+def test_the_next_submit_fails_a_hung_batch_and_another_worker_takes_its_place(gate: Gate) -> None:
+    with hang(gate) as batcher:
+        hung = enter(batcher, gate, 1)
+        after = batcher.submit(2)
+        with pytest.raises(EngineTimeout, match=r"given up after 0\.01 s"):
+            hung.result(timeout=10)
+        for _ in range(2):
+            gate.let.release()
+        assert after.result(timeout=10) == 20
+
+
+def test_a_worker_given_up_ends_quietly_when_its_batch_returns_at_last(gate: Gate) -> None:
+    with hang(gate) as batcher:
+        (worker,) = batcher._workers
+        hung = enter(batcher, gate, 1)
+        batcher.submit(2)
+        assert gate.entered.acquire(timeout=10)
+        for _ in range(2):
+            gate.let.release()
+        worker.join(timeout=10)
+        assert not worker.is_alive()
+        assert isinstance(hung.exception(timeout=10), EngineTimeout)
+        gate.let.release()
+        assert batcher.submit(3).result(timeout=10) == 30
+
+
+def test_a_slow_batch_is_left_alone(gate: Gate) -> None:
+    with hang(gate, hung_after_seconds=3600) as batcher:
+        slow = enter(batcher, gate, 1)
+        after = batcher.submit(2)
+        for _ in range(2):
+            gate.let.release()
+        assert (slow.result(timeout=10), after.result(timeout=10)) == (10, 20)
+        assert gate.batches == [[1], [2]]
+
+
+def test_idle_and_good_workers_never_count_as_hung(gate: Gate) -> None:
+    with hang(gate, workers=2) as batcher:
+        for item in range(3):
+            gate.let.release()
+            assert batcher.submit(item).result(timeout=10) == item * 10
+            time.sleep(0.02)
+        assert len(batcher._workers) == 2
+        assert batcher._abandoned == 0
+
+
+def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(gate: Gate) -> None:
+    with hang(gate) as batcher:
+        hung = [enter(batcher, gate, item) for item in range(MAX_ABANDONED + 1)]
+        with pytest.raises(Overloaded, match="hangs"):
+            batcher.submit(100)
+        assert [future.done() for future in hung] == [True] * MAX_ABANDONED + [False]
+        for _ in range(MAX_ABANDONED + 2):
+            gate.let.release()
+        wait([hung[-1]], timeout=10)
+        while batcher._abandoned:
+            time.sleep(0.001)
+        assert batcher.submit(101).result(timeout=10) == 1010
+
+
+def test_close_fails_a_hung_batch_without_waiting_for_it(gate: Gate) -> None:
+    batcher = hang(gate)
+    hung = enter(batcher, gate, 1)
+    batcher.close()
+    with pytest.raises(EngineTimeout):
+        hung.result(timeout=0)
+    gate.let.release()
+
+
+def test_close_gives_a_running_batch_the_rest_of_its_time(gate: Gate) -> None:
+    batcher = hang(gate, hung_after_seconds=3600)
+    running = enter(batcher, gate, 1)
+    closer = threading.Thread(target=batcher.close)
+    closer.start()
+    closer.join(0.02)
+    assert closer.is_alive()
+    gate.let.release()
+    assert running.result(timeout=10) == 10
+    closer.join(timeout=10)
+    assert not closer.is_alive()
+
+
+def test_a_caller_that_leaves_while_its_batch_runs_disturbs_nobody(gate: Gate) -> None:
+    with hang(gate, hung_after_seconds=3600) as batcher:
+        left = batcher.submit(1)
+        assert gate.entered.acquire(timeout=10)
+        assert not left.cancel()
+        for _ in range(2):
+            gate.let.release()
+        assert batcher.submit(2).result(timeout=10) == 20

@@ -21,7 +21,12 @@ SHELL_LINES = [
     for line in block.splitlines()
     if line.startswith("humandetect ")
 ]
+SERVERS = [line for line in SHELL_LINES if line.startswith("humandetect serve")]
+COMMANDS = [line for line in SHELL_LINES if line not in SERVERS]
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.fixture
@@ -42,18 +47,33 @@ def test_the_help_texts_are_up_to_date() -> None:
     assert updated(README) == README
 
 
-@pytest.mark.parametrize("line", SHELL_LINES)
+@pytest.mark.parametrize("line", COMMANDS)
 def test_command(line: str, newcomer: Path) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     run = subprocess.run(
         ["bash", "-c", line.split("  #")[0]],
         cwd=newcomer,
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         timeout=100,
         check=False,
     )
     assert run.returncode == 0, run.stderr.decode()
+
+
+@pytest.mark.parametrize("line", SERVERS)
+def test_server(line: str, newcomer: Path) -> None:
+    """It serves, and ends well when it is told to."""
+    environment = {**ENVIRONMENT, "HUMANDETECT_PORT": "0"}
+    command = ["bash", "-c", f"exec {line.split('  #')[0]}"]
+    with subprocess.Popen(command, cwd=newcomer, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        said = ""
+        for text in server.stderr:
+            said += text
+            if " serves " in text:
+                server.terminate()
+        assert server.wait(30) == 0, said
+        assert " serves " in said
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)

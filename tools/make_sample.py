@@ -1,11 +1,26 @@
-"""Cut `examples/plaza.mp4` from OpenCV's sample clip `vtest.avi`, which Debian's package `opencv-doc` holds."""
+"""Make the samples: `examples/plaza.mp4`, cut from OpenCV's clip `vtest.avi` of Debian's package `opencv-doc`, and of
+that the picture of `humandetect serve`, with the people that the default model finds in it.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
+
+from humandetect.config import DEFAULT_MODEL
+from humandetect.detector import open_detector
+from humandetect.media.formats import people_in
+from humandetect.media.images import decode_image, encode_jpeg
+from humandetect.models import find_model
+
+SERVICE = Path("humandetect/service")
+PICTURE_FRAME = 99
+"""Six people, all at 0.5 or above, and nothing else above 0.05."""
 
 START_SECONDS = 57
 """From here on the clip shows most people: 6.8 in the average frame, 10 different ones."""
@@ -30,13 +45,35 @@ def cut(source: Path, target: Path) -> None:
         sample.mux(encoded.encode(None))
 
 
+def picture(clip: Path, target: Path) -> None:
+    """Save the frame in which the default model is surest of who is there and who is not."""
+    with av.open(str(clip)) as sample:
+        frame = next(islice(sample.decode(video=0), PICTURE_FRAME, None))
+        target.write_bytes(encode_jpeg(frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)))
+
+
+def answer(picture: Path, target: Path) -> None:
+    """Write down who is in the picture, in float32, and of which graph that is the answer."""
+    model = find_model(DEFAULT_MODEL)
+    with open_detector(engine="openvino", precision="f32") as detector:
+        found = people_in(detector.detect(decode_image(picture.read_bytes(), max_megapixels=1)))
+        people = [{"box": person.box, "score": person.score} for person in found]
+    target.write_text(
+        json.dumps({"sha256": model.metadata.sha256, "people": people}, indent=1) + "\n", encoding="utf-8"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, help="usr/share/doc/opencv-doc/examples/data/vtest.avi")
+    parser.add_argument("source", type=Path, nargs="?", help="usr/share/doc/opencv-doc/examples/data/vtest.avi")
     parser.add_argument("--output", type=Path, default=Path("examples/plaza.mp4"))
     args = parser.parse_args()
-    cut(args.source, args.output)
-    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
+    if args.source is not None:
+        cut(args.source, args.output)
+    picture(args.output, SERVICE / "static" / "sample.jpg")
+    answer(SERVICE / "static" / "sample.jpg", SERVICE / "sample.json")
+    for made in (args.output, SERVICE / "static" / "sample.jpg", SERVICE / "sample.json"):
+        print(f"{made}: {made.stat().st_size / 1e6:.3f} MB")
 
 
 if __name__ == "__main__":

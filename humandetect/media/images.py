@@ -6,29 +6,38 @@ Pillow decodes, because it refuses what is damaged without a word on the termina
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
 from humandetect.errors import SourceError
+from humandetect.media.bombs import BoundedReads, check_scans, check_texts
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """GIF is not among them: it is read as the video it mostly is."""
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
+ROWS_AT_ONCE = 32
+"""Pixels are converted in strips of this height: less memory, and what a strip needs stays in the cache."""
 
 _EXIF_ORIENTATION = 0x0112
+_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
+"""What people send, and is named where it is refused."""
 _PILLOWS_LIMIT = threading.Lock()
+_PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+_FILTERS = threading.Lock()
 
 
 def is_image(head: bytes) -> bool:
@@ -36,17 +45,22 @@ def is_image(head: bytes) -> bool:
     return _format_of(head) is not None
 
 
-def decode_image(data: bytes, *, max_megapixels: float) -> NDArray[np.uint8]:
+def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> NDArray[np.uint8]:
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
     with _damage_is_refused():
-        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels)
-        return upright(_decode(header), _orientation_of(header))
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
+        if header.format in ("JPEG", "MPO"):
+            check_scans(data)
+        pixels = _decode(header)
+        orientation = _orientation_of(header)  # after the pixels: a PNG may tell it at its end
+        del header  # and Pillow's pixels with it, before turning makes more
+        return upright(pixels, orientation)
 
 
-def read_size(file: BinaryIO, *, max_megapixels: float) -> tuple[int, int]:
+def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> tuple[int, int]:
     """Return the upright (width, height) from the header alone. Raises SourceError as `decode_image` does."""
     with _damage_is_refused():
-        header = _read_header(file, max_megapixels=max_megapixels)
+        header = _read_header(file, max_megapixels=max_megapixels, formats=formats)
         lying = _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
 
@@ -90,14 +104,20 @@ def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 @contextmanager
 def _damage_is_refused() -> Iterator[None]:
-    # Pillow tells of odd metadata by warnings, which are no news to anybody here.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    _ignore_pillows_warnings()
     try:
         yield
     except SourceError:
         raise
     except Exception as error:  # decoders raise almost anything at hostile bytes
         raise SourceError(f"a damaged image: {error}") from error
+
+
+def _ignore_pillows_warnings() -> None:
+    """Say once for the process that odd metadata is no news: `warnings.catch_warnings` is not for threads."""
+    if _PILLOWS_WORDS not in warnings.filters:
+        with _FILTERS:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def _orientation_of(image: ImageFile) -> int:
@@ -119,16 +139,22 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
-def _read_header(file: BinaryIO, *, max_megapixels: float) -> ImageFile:
+def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]) -> ImageFile:
     from PIL import Image
 
     head = file.read(HEAD_BYTES)
     file.seek(0)
     name = _format_of(head)
-    if name is None:
-        raise SourceError("not an image that can be read" if head else "empty")
+    if not head:
+        raise SourceError("empty")
+    if name is None or name not in formats:
+        raise SourceError(_why_not(name, head, formats))
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
+    if name in ("JPEG", "PNG"):
+        file = cast("BinaryIO", BoundedReads(file))
+    if name == "PNG":
+        check_texts(file)
     if name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
         with _pillow_unlimited():
@@ -137,6 +163,14 @@ def _read_header(file: BinaryIO, *, max_megapixels: float) -> ImageFile:
         image = plugin(file, "")
     check_size(image.width, image.height, max_megapixels=max_megapixels)
     return image
+
+
+def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
+    if name is None and (other := _OTHER_FORMATS.match(head)):
+        name = other.lastgroup
+    if name is None:
+        return "not an image that can be read"
+    return f"a {name} image: only {', '.join(formats[:-1])} and {formats[-1]} are taken"
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -164,21 +198,28 @@ def _pillow_unlimited() -> Iterator[None]:
 
 
 def _decode(image: ImageFile) -> NDArray[np.uint8]:
-    import cv2
-    from PIL import Image
-
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
     if image.mode.startswith(("I", "F")):
         return _gray_from_deep(np.asarray(image))
-    rgb: Image.Image = image
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, image.height)
+        _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom])
+    return pixels
+
+
+def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
+    import cv2
+    from PIL import Image
+
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        rgb = Image.new("RGB", layer.size, "white")
-        rgb.paste(layer, mask=layer)
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer)
     elif image.mode != "RGB":
-        rgb = image.convert("RGB")
-    return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+        image = image.convert("RGB")
+    cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR, dst=pixels)
 
 
 def _gray_from_deep(samples: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import threading
+import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from humandetect.errors import SourceError
@@ -126,14 +131,14 @@ def large_webp(kind: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", [b"VP8 ", b"VP8L", b"VP8X"])
 def test_the_size_limit_of_webp_is_ours_alone(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     for most in (0.1, 5.9):
         with pytest.raises(SourceError, match=rf"image of 3000 x 2000 pixels .*limit {most:g} megapixels"):
             decode_image(large_webp(kind), max_megapixels=most)
     with pytest.raises(SourceError, match=r"a damaged image: (could not create decoder|failed to read next frame)"):
         decode_image(large_webp(kind), max_megapixels=6)
     assert decoded(encoded(NOISE, "WEBP")).shape == (200, 200, 3)
-    assert Image.MAX_IMAGE_PIXELS == 1000
+    assert Image.MAX_IMAGE_PIXELS == 10_000
 
 
 @pytest.mark.parametrize("data", [huge_png(), huge_jpeg()], ids=["png", "jpeg"])
@@ -227,3 +232,77 @@ def test_damaged_header_is_an_error_not_a_crash() -> None:
             decoded(data)
         with pytest.raises(SourceError, match=r"damaged|not an image"):
             read_size(io.BytesIO(data), max_megapixels=50)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF"])
+def test_a_caller_says_which_formats_it_takes(kind: str) -> None:
+    data = encoded(four_corners(), kind)
+    assert decode_image(data, max_megapixels=1, formats=(kind, "OTHER")).shape == (16, 32, 3)
+    for refuse in (decode_image, lambda data, **options: read_size(io.BytesIO(data), **options)):
+        with pytest.raises(SourceError, match=rf"^a {kind} image: only X and Y are taken$"):
+            refuse(data, max_megapixels=1, formats=("X", "Y"))
+
+
+WHOLE = {kind: encoded(NOISE.crop((0, 0, 40, 30)), kind) for kind in ("JPEG", "PNG")}
+WHOLE["progressive"] = encoded(NOISE.crop((0, 0, 40, 30)), "JPEG", progressive=True)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A good picture with bytes changed, cut out, put in, or cut off."""
+    data = bytearray(WHOLE[draw(st.sampled_from(sorted(WHOLE)))])
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(data)))
+        end = at + draw(st.integers(0, 8))
+        data[at:end] = draw(st.binary(max_size=8) | st.sampled_from([b"\xff\xda", b"\xff\xc2", b"IDAT", b"\xff" * 4]))
+    return bytes(data[: draw(st.integers(len(data) // 2, len(data)))] if draw(st.booleans()) else data)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(mutated())
+def test_mutated_bytes_give_a_picture_within_limits_or_a_reason(data: bytes) -> None:
+    try:
+        image = decode_image(data, max_megapixels=0.01, formats=("JPEG", "PNG"))
+    except SourceError:
+        return
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    assert image.shape[0] * image.shape[1] <= 10_000
+    assert read_size(io.BytesIO(data), max_megapixels=0.01) == (image.shape[1], image.shape[0])
+
+
+def test_decoding_leaves_the_warning_filters_as_they_are() -> None:
+    data = encode_jpeg(picture())
+    decoded(data)
+    filters = list(warnings.filters)
+    for _ in range(2000):
+        decoded(data)
+    assert warnings.filters == filters
+
+
+def test_odd_metadata_is_no_warning_in_any_thread() -> None:
+    data = encode_jpeg(picture())
+    odd = data[:2] + b"\xff\xe2\0\x10MPF\0" + bytes(10) + data[2:]  # Pillow warns of a malformed MPO
+    shapes = []
+    threads = [threading.Thread(target=lambda: shapes.append(decoded(odd).shape)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shapes == [(48, 64, 3)] * 8
+
+
+@pytest.mark.parametrize("height", [1, 31, 32, 33, 100])
+def test_strips_join_without_a_seam(height: int) -> None:
+    bgr = picture(50, height)
+    np.testing.assert_array_equal(decoded(encoded(Image.fromarray(bgr[..., ::-1]))), bgr)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK"])
+def test_decoding_takes_less_than_three_times_the_pixels(mode: str) -> None:
+    data = encoded(Image.new(mode, (4000, 3000)), "TIFF" if mode == "CMYK" else "PNG")
+    tracemalloc.start()  # NumPy's share; Pillow's own is 1 to 4 bytes a pixel
+    image = decoded(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.3 * image.nbytes

@@ -1,0 +1,85 @@
+"""What makes a small picture file cost seconds or gigabytes to read, refused before a decoder begins."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, BinaryIO
+
+from humandetect.errors import SourceError
+
+MAX_SCANS = 50
+"""Encoders write a progressive JPEG in about 10; each costs a pass over all pixels, and may be 20 bytes long."""
+MAX_TEXTS = 20
+"""Compressed texts and profiles in a PNG; each may inflate to a megabyte in Pillow."""
+MAX_EXIF_BYTES = 1 << 16
+"""What one segment of a JPEG holds. Pillow joins the Exif of many, and walks through it in Python."""
+
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+_CRUMBS = "an image of too many small parts"
+_INFLATED = (b"zTXt", b"iTXt", b"iCCP")
+
+
+class BoundedReads:
+    """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._exif_bytes = 0
+        self._left = _most_parts(file.seek(0, io.SEEK_END))
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError(_CRUMBS)
+        data = self._file.read(size)
+        if data.startswith(b"Exif\0\0"):  # the beginning of a segment in a JPEG
+            self._exif_bytes += len(data)
+            _check_exif(self._exif_bytes)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def check_texts(png: BinaryIO) -> None:
+    """Raise SourceError for a PNG whose metadata would take more time and memory than its pixels."""
+    texts = 0
+    png.seek(8)
+    while len(head := png.read(8)) == 8 and head[4:] != b"IEND":
+        texts += head[4:] in _INFLATED
+        if texts > MAX_TEXTS:
+            raise SourceError(f"a PNG of more than {MAX_TEXTS} compressed texts")
+        length = int.from_bytes(head[:4], "big")
+        _check_exif(length if head[4:] == b"eXIf" else 0)
+        png.seek(length + 4, io.SEEK_CUR)
+    png.seek(0)
+
+
+def check_scans(jpeg: bytes) -> None:
+    """Raise SourceError for a JPEG that asks for passes over its pixels without end."""
+    if jpeg.count(b"\xff\xda") <= MAX_SCANS:
+        return
+    # From marker to marker, as a decoder goes: metadata, and what follows the picture, may hold anything.
+    scans, at = 0, 2
+    for _ in range(_most_parts(len(jpeg))):
+        marker = _JPEG_MARKER.search(jpeg, at)
+        if marker is None or marker[1] == _END_OF_IMAGE:
+            return
+        scans += marker[1] == _START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise SourceError(f"a JPEG of more than {MAX_SCANS} scans")
+        at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
+    raise SourceError(_CRUMBS)
+
+
+def _most_parts(count: int) -> int:
+    """Encoders write parts of some thousand bytes."""
+    return 2000 + count // 500
+
+
+def _check_exif(count: int) -> None:
+    if count > MAX_EXIF_BYTES:
+        raise SourceError(f"an image with {count:,} bytes of Exif: at most {MAX_EXIF_BYTES:,} are taken")

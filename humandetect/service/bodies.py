@@ -1,0 +1,128 @@
+"""Request bodies, read within bounds, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from fastapi import HTTPException
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from humandetect.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Coroutine
+    from types import TracebackType
+    from typing import Any, Self
+
+    from starlette.requests import Request
+
+Result = TypeVar("Result")
+
+
+class ByteBudget:
+    """Bytes that the bodies of all requests together may hold."""
+
+    def __init__(self, limit: int) -> None:
+        self.free = limit
+
+    def take(self, size: int) -> None:
+        if size > self.free:
+            raise Overloaded("too many large requests at once; try again later")
+        self.free -= size
+
+
+class Body:
+    """A request's body on its way in: never more than `limit` bytes, all of them on the account of `budget`.
+
+    A context manager: what the body took of the budget is given back when the request has its answer.
+    """
+
+    def __init__(self, request: Request, *, limit: int, budget: ByteBudget) -> None:
+        self._request = request
+        self._limit = limit
+        self._budget = budget
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        length = self._request.headers.get("content-length", "")
+        if length.isdecimal():
+            self._check(int(length))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._budget.free += self._size
+
+    async def read(self) -> bytearray:
+        """Read it whole. Raises HTTPException (413), Overloaded, ClientDisconnect."""
+        body = bytearray()
+        async for chunk in self._chunks():
+            body += chunk
+        return body
+
+    async def read_files(self, *, max_files: int) -> list[tuple[str | None, bytes]]:
+        """Read a form and return the names and contents of its files."""
+        parser = _InMemoryParser(self._request.headers, self._chunks(), max_files=max_files, max_fields=100)
+        try:
+            form = await parser.parse()
+        except MultiPartException as error:
+            if "files" in error.message:
+                raise HTTPException(406, f"too many images: at most {max_files} a request") from error
+            raise HTTPException(422, f"the form cannot be read: {error.message}") from error
+        try:
+            files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+            return [(file.filename or None, await file.read()) for file in files]
+        finally:
+            await form.close()
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._request.stream():
+            self._check(self._size + len(chunk))
+            self._budget.take(len(chunk))
+            self._size += len(chunk)
+            yield chunk
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise HTTPException(413, f"the request is too large: at most {self._limit:,} bytes are taken")
+
+
+class _InMemoryParser(MultiPartParser):
+    """Keeps files in memory, which the budget bounds, rather than on a disk that may be full or not be there."""
+
+    spool_max_size = 2**62
+
+
+def check_content_type(request: Request, accepted: Collection[str]) -> str:
+    """Return the body's media type, empty when the client names none; raise HTTPException (415) for others."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        raise HTTPException(415, f"the body is encoded as {encoding[:40]!r}: send it as it is")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind not in accepted:
+        raise HTTPException(415, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}")
+    return kind
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Await `work`, but drop it and raise ClientDisconnect when the client leaves. The body has been read before."""
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_client_leaves(request))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.wait({working, watching})
+
+
+async def _client_leaves(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

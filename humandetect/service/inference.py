@@ -1,0 +1,225 @@
+"""The way of one image through the service: bytes -> pixels -> engine -> people, and a picture of them if wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from humandetect.batching import Batcher
+from humandetect.errors import Closed, EngineTimeout, Overloaded
+from humandetect.media.annotate import Annotator
+from humandetect.media.formats import people_in
+from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.images import decode_image, encode_jpeg, read_size
+from humandetect.service.metrics import Timings
+from humandetect.service.payload import check_bytes, decode_base64
+from humandetect.service.wire import Person
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from humandetect.config import ServeConfig
+    from humandetect.detector import Detector
+    from humandetect.engines.base import RawDetections
+    from humandetect.service.metrics import Metrics
+
+Result = TypeVar("Result")
+
+FORMATS = ("JPEG", "PNG")
+PIXEL_BYTES = 96_000_000
+"""What decoded pictures may hold: dozens of usual ones. A larger one is decoded alone."""
+IMAGES_IN_WORK = 32
+"""Images that are between base64 and their answer; enough to keep every engine busy, the others wait encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAnswer:
+    """What was found in one image."""
+
+    people: list[Person]
+    width: int
+    height: int
+    annotated: bytes | None
+    """JPEG with the people drawn, where asked for."""
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class _Inferred:
+    """An engine's answer to one image, with the seconds that its batch took."""
+
+    raw: RawDetections
+    seconds: float
+
+
+class Inference:
+    """Finds people in encoded images for many callers at once. Owns and closes the detector."""
+
+    def __init__(self, detector: Detector, config: ServeConfig, metrics: Metrics) -> None:
+        self.info = detector.info
+        self.score = detector.score
+        self._detector = detector
+        self._config = config
+        self._metrics = metrics
+        self._annotator = Annotator()
+        self._under_way = 0
+        info = detector.engine.info
+        batch = config.batch or info.best_batch
+        self._slots = asyncio.Semaphore(max(IMAGES_IN_WORK, 2 * batch * info.parallel))
+        self._pixels = _Allowance(PIXEL_BYTES)
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="picture")
+        self._batcher = Batcher(
+            self._infer_batch,
+            max_batch=batch,
+            queue_size=config.queue,
+            workers=info.parallel,
+            max_wait_seconds=config.max_wait_ms / 1000,
+            hung_after_seconds=config.timeout_seconds,
+        )
+        metrics.model(name=self.info.name, version=self.info.version, engine=self.info.engine)
+
+    @contextmanager
+    def admitted(self, count: int) -> Iterator[None]:
+        """Let `count` images in for the length of the block. Raises Overloaded where too many are inside."""
+        if self._under_way + count > self._config.queue:
+            raise Overloaded(f"{self._under_way} images are under way already; try again later")
+        self._count(count)
+        try:
+            yield
+        finally:
+            self._count(-count)
+
+    def _count(self, by: int) -> None:
+        self._under_way += by
+        self._metrics.queue_changed(by)
+
+    async def detect(self, image: bytes | str, *, annotate: bool, score: float | None = None) -> ImageAnswer:
+        """Find the people in a JPEG or PNG; a str is one in base64.
+
+        Raises SourceError for a bad image, Overloaded, Closed, EngineTimeout, and EngineError for a failing engine.
+        """
+        began = time.perf_counter()
+        async with self._slots:
+            data, (width, height), unpack_seconds = await self.in_thread(lambda: self._unpack(image))
+            async with self._pixels.of(width * height * 3):
+                picture, prepared, decode_seconds = await self.in_thread(lambda: self._decode(data))
+                if not annotate:
+                    picture = None
+                inferred = await self._infer(prepared)
+                people, annotated, encode_seconds = await self.in_thread(
+                    lambda: self._answer(inferred.raw, (height, width), picture, score)
+                )
+        worked = unpack_seconds + decode_seconds + inferred.seconds + encode_seconds
+        timings = Timings(
+            decode=unpack_seconds + decode_seconds, queue=time.perf_counter() - began - worked, infer=inferred.seconds,
+            encode=encode_seconds,
+        )  # fmt: skip
+        self._metrics.image(people=len(people), timings=timings)
+        return ImageAnswer(people, width, height, annotated, timings)
+
+    async def in_thread(self, function: Callable[[], Result]) -> Result:
+        """Run `function` on one of the threads that handle pictures. Raises Closed after `close()`."""
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except RuntimeError as error:
+            raise Closed("the service is shutting down") from error
+        return await future
+
+    def close(self) -> None:
+        """Fail what waits, end the threads, close the detector; may be called twice."""
+        self._batcher.close()
+        self._threads.shutdown(cancel_futures=True)
+        self._detector.close()
+
+    def _unpack(self, image: bytes | str) -> tuple[bytes, tuple[int, int], float]:
+        """Return the encoded picture and, from its header, its upright (width, height); and the seconds it took."""
+        began = time.perf_counter()
+        max_bytes = int(self._config.max_image_mb * 1e6)
+        data = decode_base64(image, max_bytes=max_bytes) if isinstance(image, str) else image
+        check_bytes(len(data), max_bytes=max_bytes)
+        size = read_size(io.BytesIO(data), max_megapixels=self._config.max_megapixels, formats=FORMATS)
+        return data, size, time.perf_counter() - began
+
+    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8], float]:
+        began = time.perf_counter()
+        picture = decode_image(data, max_megapixels=self._config.max_megapixels, formats=FORMATS)
+        return picture, self._detector.prepare(picture), time.perf_counter() - began
+
+    async def _infer(self, prepared: NDArray[np.uint8]) -> _Inferred:
+        future = self._batcher.submit(prepared)
+        seconds = self._config.timeout_seconds
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
+        except TimeoutError as error:
+            raise EngineTimeout(f"the engine gave no answer within {seconds:g} s") from error
+
+    def _infer_batch(self, batch: list[NDArray[np.uint8]]) -> list[_Inferred]:
+        began = time.perf_counter()
+        answers = self._detector.infer(batch)
+        seconds = time.perf_counter() - began
+        self._metrics.batch(len(batch))
+        return [_Inferred(raw, seconds) for raw in answers]
+
+    def _answer(
+        self, raw: RawDetections, image_hw: tuple[int, int], picture: NDArray[np.uint8] | None, score: float | None
+    ) -> tuple[list[Person], bytes | None, float]:
+        began = time.perf_counter()
+        detections = self._detector.people(raw, image_hw, score=score)
+        people = [Person(box=person.box, score=person.score) for person in people_in(detections)]
+        annotated = None
+        if picture is not None:
+            self._annotator.draw(DetectedFrame(Frame(picture, index=0, time_seconds=0.0, source=""), detections))
+            annotated = encode_jpeg(picture)
+        return people, annotated, time.perf_counter() - began
+
+
+class _Allowance:
+    """An amount that tasks share; who asks first gets first, and who asks for more than all of it gets all."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def of(self, amount: int) -> AsyncIterator[None]:
+        amount = min(amount, self._limit)
+        await self._take(amount)
+        try:
+            yield
+        finally:
+            self._give_back(amount)
+
+    async def _take(self, amount: int) -> None:
+        if amount <= self._free and not self._waiting:
+            self._free -= amount
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            had_its_turn = turn.done() and not turn.cancelled()
+            self._give_back(amount if had_its_turn else 0)
+            raise
+
+    def _give_back(self, amount: int) -> None:
+        self._free += amount
+        while self._waiting:
+            wanted, turn = self._waiting[0]
+            if not turn.cancelled():
+                if wanted > self._free:
+                    return
+                self._free -= wanted
+                turn.set_result(None)
+            self._waiting.popleft()

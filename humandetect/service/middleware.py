@@ -1,0 +1,301 @@
+"""What surrounds every request: id, line in the log, count, headers that keep browsers strict, and the API key.
+
+Plain ASGI, so that answers stream through untouched. What is not HTTP (lifespan) passes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import re
+import sys
+import time
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import parse_qsl
+
+from humandetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from humandetect.config import LogFormat
+    from humandetect.service.metrics import Metrics
+
+logger = logging.getLogger("humandetect.service")
+access_logger = logging.getLogger("humandetect.access")
+
+CLIENT_GONE = 499
+"""nginx's number for the log: nobody is there to read an answer."""
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+SAFE_WORD = re.compile(r"[!#-~]+")
+"""Visible ASCII without the quotation mark: stands in a line of text as it is."""
+LONGEST_PATH = 500
+LEVELS = {
+    "humandetect.access": logging.INFO,
+    "humandetect.service": logging.INFO,
+    "uvicorn.error": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "python_multipart": logging.ERROR,  # it warns of clients' mistakes, which they are answered
+}
+ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines; logged for debugging only."""
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
+"""Answered without the API key, as is everything under /static/."""
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),  # says nothing about fetches that CORS allows
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+class Access:
+    """Give each request an id, an answer whatever happens, a count and a line in the log. The outermost layer."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            await exchange.fail()
+        finally:
+            self._note(exchange)
+
+    def _note(self, exchange: _Exchange) -> None:
+        scope, status, seconds = exchange.scope, exchange.final_status, exchange.seconds
+        self._metrics.request(route=exchange.route, status=status, seconds=seconds)
+        path = scope["path"]
+        level = logging.DEBUG if exchange.route in ROUTINE else logging.INFO
+        if not access_logger.isEnabledFor(level):
+            return
+        known = {
+            "id": exchange.request_id,
+            "client": (scope.get("client") or ("-",))[0],
+            "method": scope["method"],
+            "path": path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}...",
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+            "bytes_in": exchange.bytes_in,
+            "bytes_out": exchange.bytes_out,
+        }
+        fields = {**known, **scope["state"].get("log", {}), **known}  # a route's field never hides one of these
+        access_logger.log(level, "%s %s %d", known["method"], known["path"], status, extra={"access": fields})
+
+
+class _Exchange:
+    """One request and its answer, as they pass by."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = self.request_id
+        self.bytes_in = self.bytes_out = 0
+        self._receive = receive
+        self._send = send
+        self._root = scope.get("root_path", "")
+        self._status: int | None = None
+        self._client_left = self._failed = False
+        self._started = time.perf_counter()
+        self._answered: float | None = None
+
+    @property
+    def route(self) -> str:
+        """The pattern that the router matched, or the mount's prefix: nothing that a client can make up."""
+        mount = str(self.scope.get("root_path", "")).removeprefix(self._root)  # routers extend it by what they enter
+        return getattr(self.scope.get("route"), "path", None) or mount or "other"
+
+    @property
+    def final_status(self) -> int:
+        if self._failed:
+            return 500
+        if self._client_left or self._answered is None:  # cut short without a failure: the server is stopping
+            return CLIENT_GONE
+        return self._status or 500
+
+    @property
+    def seconds(self) -> float:
+        """Time until the answer's last byte was handed over; what ran after it does not count."""
+        return (self._answered or time.perf_counter()) - self._started
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.bytes_in += len(message.get("body", b""))
+        elif self._answered is None:  # servers say so after each complete answer too
+            self._client_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = {**message, "headers": self._headers(message.get("headers", ()))}
+        try:
+            await self._send(message)
+        except OSError:  # how servers may say that nobody listens any more
+            self._client_left = True
+            raise
+        if message["type"] == "http.response.body":
+            self.bytes_out += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._answered = time.perf_counter()
+
+    async def fail(self) -> None:
+        """Log the exception being handled, and answer if nothing was sent yet."""
+        if self._client_left:  # what fails then fails because of it
+            return
+        self._failed = True
+        logger.exception("request %s failed", self.request_id)
+        if self._status is None:  # else: returning makes the server cut the connection, half an answer shows as one
+            text = f"internal error; the server's log has it under request id {self.request_id}"
+            with suppress(OSError):
+                await _send_json(self.send, 500, {"message": text})
+
+    def _headers(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        kept = [(name, value) for name, value in headers if name.lower() != b"x-request-id"]
+        names = {name.lower() for name, _ in kept}
+        added = [(name, value) for name, value in SECURITY_HEADERS if name not in names]
+        return [*kept, *added, (b"x-request-id", self.request_id.encode())]
+
+
+class ApiKey:
+    """Ask for the key before anything of the body is read. The page, the docs and health stay open."""
+
+    def __init__(self, app: ASGIApp, *, key: str) -> None:
+        self._app = app
+        self._key = key.strip().encode("utf-8", "surrogateescape")  # files and variables end in a line break easily
+        if not self._key:
+            raise UsageError("the API key is empty: leave it out to ask for none")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_open(scope) or self._is_known(scope):
+            await self._app(scope, receive, send)
+            return
+        text = "this needs the API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
+        await _send_json(send, 401, {"message": text}, (b"www-authenticate", b"Bearer"))
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Compare every key given, in a time that says nothing of the right one."""
+        matches = [hmac.compare_digest(given, self._key) for given in _keys_given(scope)]
+        return any(matches)
+
+
+def _keys_given(scope: Scope) -> list[bytes]:
+    keys = []
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            keys.append(value.strip())
+        elif name == b"authorization":
+            scheme, _, token = value.strip().partition(b" ")
+            if scheme.lower() == b"bearer":
+                keys.append(token.strip())
+    return keys
+
+
+def _is_open(scope: Scope) -> bool:
+    """Tell whether a request needs no key. CORS asks by OPTIONS what it may send, before it sends the key."""
+    path = _path_below_root(scope)
+    if scope["method"] == "OPTIONS":
+        return True
+    if path == "/readyz":  # deep is a real detection
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return all(name != "deep" for name, _ in query)
+    return path in OPEN or path.startswith("/static/")
+
+
+def _path_below_root(scope: Scope) -> str:
+    """Return the path that the router sees: what is open must not depend on where the app is mounted."""
+    root, path = scope.get("root_path", ""), str(scope["path"])
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and SANE_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex
+
+
+async def _send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
+    body = json.dumps(content).encode()
+    described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": described})
+    await send({"type": "http.response.body", "body": body})
+
+
+def set_up_access_log(log_format: LogFormat) -> None:
+    """Write requests, the service's own words and the warnings of what serves to stderr. The root logger stays."""
+    formatter = _JsonLines() if log_format == "json" else _TextLines()
+    for name, level in LEVELS.items():
+        handler = _Stderr()
+        handler.setFormatter(formatter)
+        target = logging.getLogger(name)
+        target.handlers = [one for one in target.handlers if not isinstance(one, _Stderr)] + [handler]
+        target.setLevel(level)
+        target.propagate = False
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that time."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
+class _TextLines(logging.Formatter):
+    """One line an event; nothing that came over the network can begin another."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] | None = getattr(record, "access", None)
+        if fields is None:
+            head = f"{_moment(record)} {record.levelname} {record.name}: {_on_one_line(record.getMessage())}"
+        else:
+            head = " ".join([_moment(record), *(f"{_word(name)}={_word(value)}" for name, value in fields.items())])
+        if not record.exc_info:
+            return head
+        trace = self.formatException(record.exc_info).split("\n")
+        return "\n".join([head, *(f"    {_on_one_line(line)}" for line in trace)])
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object an event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = {
+            "time": _moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            event["traceback"] = self.formatException(record.exc_info)
+        return json.dumps({**event, **getattr(record, "access", {}), **event}, default=str)
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return text if SAFE_WORD.fullmatch(text) else json.dumps(text)
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -1,0 +1,180 @@
+"""The application: routes, the engine that is loaded while they answer already, and which error has which status.
+
+`humandetect serve` runs it with deadlines for slow clients (protocol.py). Plain uvicorn runs it too, without those,
+configured by the environment: `uvicorn --factory humandetect.service.server:create_app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+
+from humandetect import __version__
+from humandetect.config import EngineConfig, ServeConfig
+from humandetect.detector import Detector
+from humandetect.engines import load_engine
+from humandetect.errors import (
+    Closed,
+    EngineError,
+    EngineTimeout,
+    EngineUnavailable,
+    HumanDetectError,
+    Overloaded,
+    SourceError,
+    UsageError,
+)
+from humandetect.service import health, pages, routes
+from humandetect.service.bodies import ByteBudget
+from humandetect.service.inference import Inference
+from humandetect.service.metrics import Metrics
+from humandetect.service.middleware import Access, ApiKey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+logger = logging.getLogger("humandetect.service")
+
+BODIES_BYTES = 256_000_000
+"""What all request bodies together may hold; at least two of the largest that are allowed."""
+STATUSES: dict[type[HumanDetectError], int] = {
+    SourceError: 400,
+    Overloaded: 503,
+    Closed: 503,
+    EngineUnavailable: 503,
+    EngineTimeout: 504,
+    EngineError: 500,
+    HumanDetectError: 500,
+}
+"""By the nearest class; a new error has the status of its parent."""
+CLIENT_GONE = 499
+"""nginx's number, for the log: nobody is there to read an answer."""
+
+
+def create_app(config: ServeConfig | None = None, *, detector: Detector | None = None) -> FastAPI:
+    """Make the application; without a config the environment (HUMANDETECT_ENGINE and so on) makes one.
+
+    The engine is loaded while the application answers health checks already. A `detector` is used as it is, and closed.
+    """
+    config = config or config_from(os.environ)
+    app = FastAPI(
+        title="humandetect", version=__version__, summary="Finds people in images.", lifespan=_lifespan,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.state.config = config
+    app.state.metrics = Metrics()
+    app.state.budget = ByteBudget(max(BODIES_BYTES, 2 * routes.largest_body(config)))
+    app.state.failure = None
+    app.state.loaded = asyncio.Event()
+    app.state.inference = None if detector is None else Inference(detector, config, app.state.metrics)
+    for part in (routes, health, pages):
+        app.include_router(part.router)
+    app.add_api_route("/metrics", _metrics, include_in_schema=False)
+    for kind in (HumanDetectError, AnyHTTPException, RequestValidationError, ClientDisconnect):
+        app.add_exception_handler(kind, _answer_error)
+    if config.api_key is not None:
+        app.add_middleware(ApiKey, key=config.api_key)
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=config.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(Access, metrics=app.state.metrics)
+    return app
+
+
+def config_from(environment: Mapping[str, str]) -> ServeConfig:
+    """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
+    names = {"timeout_seconds": "TIMEOUT", "cors_origins": "CORS_ORIGIN"}
+    values: dict[str, Any] = {}
+    engine: dict[str, Any] = {}
+    for kind, found in ((ServeConfig, values), (EngineConfig, engine)):
+        for field in fields(kind):
+            text = environment.get(f"HUMANDETECT_{names.get(field.name, field.name.upper())}")
+            if text and not (kind is ServeConfig and field.name == "engine"):
+                found[field.name] = text.split() if field.name == "cors_origins" else text
+    try:
+        return TypeAdapter(ServeConfig).validate_python({**values, "engine": engine})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"HUMANDETECT_{str(first['loc'][-1]).upper()}: {first['msg']}, got {first['input']!r}"
+        ) from None
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    loading = asyncio.create_task(_load(app))
+    try:
+        yield
+    finally:
+        loading.cancel()
+        inference: Inference | None = app.state.inference
+        if inference is not None:
+            await asyncio.to_thread(inference.close)
+
+
+async def _load(app: FastAPI) -> None:
+    """Load and warm the engine, unless there is one; note in `app.state` what came of it."""
+    config: ServeConfig = app.state.config
+    try:
+        if app.state.inference is None:
+            detector = await asyncio.to_thread(_warm_detector, config)
+            app.state.inference = Inference(detector, config, app.state.metrics)
+    except HumanDetectError as error:
+        logger.error("the model could not be loaded: %s", error)  # noqa: TRY400  the message says it all
+        app.state.failure = error
+    except Exception as error:
+        logger.exception("the model could not be loaded")
+        app.state.failure = EngineError(f"the model could not be loaded: {error}")
+    finally:
+        app.state.loaded.set()
+
+
+def _warm_detector(config: ServeConfig) -> Detector:
+    """Load the engine, which runs it once, and what the first answer would otherwise wait for."""
+    import numpy as np
+
+    detector = Detector(load_engine(config.engine), score=config.score)
+    detector.detect(np.zeros((300, 300, 3), np.uint8))
+    return detector
+
+
+async def _metrics(request: Request) -> Response:
+    body, kind = request.app.state.metrics.exposition()
+    return Response(body, media_type=kind)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    """Turn whatever a route raised into a status and a JSON message; never a traceback or a path."""
+    if isinstance(error, AnyHTTPException):
+        return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return _problem(422, f"{first['loc'][-1]}: {first['msg']}")
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=CLIENT_GONE)
+    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
+        logger.error("request %s: the engine failed: %s", request.state.request_id, error)
+        what = "the engine's server is away" if isinstance(error, EngineUnavailable) else "the engine failed"
+        return _problem(status, f"{what}; the server's log says why, under request id {request.state.request_id}")
+    return _problem(status, str(error))
+
+
+def _problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    headers = headers or {}
+    if status == 503:
+        headers.setdefault("Retry-After", "1")
+    return JSONResponse({"message": message}, status_code=status, headers=headers)

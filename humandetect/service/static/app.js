@@ -1,0 +1,393 @@
+// The page: takes a picture from a file, the clipboard or the camera, asks the server, draws what it answers.
+
+const LOWEST_SCORE = 0.1; // asked for, so that the slider can show more without asking again
+const PASSED_ON = ["image/jpeg", "image/png"]; // anything else that the browser can show is sent as JPEG
+const TRIES = 5;
+const BOX = "#82e646";
+
+const at = (id) => document.getElementById(id);
+const canvas = at("canvas");
+const pen = canvas.getContext("2d");
+
+let shown = null; // { picture, blob, name, answer }
+let key = "";
+let retry = null; // what was asked when the key was missing
+let newest = 0; // number of the latest picture: answers to older ones come too late
+
+// Asking
+
+class Refusal extends Error {}
+
+async function ask(blob, { accept = "application/json", score = LOWEST_SCORE, patient = true } = {}) {
+  const headers = { "Content-Type": blob.type, Accept: accept };
+  if (key) headers.Authorization = `Bearer ${key}`;
+  for (let attempt = 1; ; attempt += 1) {
+    let response;
+    try {
+      response = await fetch(`v1/detect?score=${score}`, { method: "POST", body: blob, headers });
+    } catch {
+      throw new Refusal("The server does not answer. Is humandetect serve still running?");
+    }
+    if (response.ok) return accept === "image/jpeg" ? response.blob() : response.json();
+    if (response.status === 503 && patient && attempt < TRIES) {
+      say("The server is busy. Trying again …", { plain: true });
+      await pause(1000 * (Number(response.headers.get("Retry-After")) || 1));
+      continue;
+    }
+    throw await refusal(response);
+  }
+}
+
+async function refusal(response) {
+  const told = await response.json().then((body) => body.message, () => "");
+  if (response.status === 401) {
+    at("key").hidden = false;
+    at("key-text").focus();
+    return new Refusal(key ? "That key is not the right one." : "This server asks for an API key.");
+  }
+  if (response.status === 413) return new Refusal(`That image is too large for this server. ${sentence(told)}`);
+  return new Refusal(told ? sentence(told) : `The server answered ${response.status}.`);
+}
+
+const sentence = (text) => text && `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+// One picture
+
+async function detect(file, name) {
+  camera.stop();
+  const mine = (newest += 1);
+  retry = () => detect(file, name);
+  say("");
+  at("stage").classList.add("busy");
+  try {
+    const [picture, blob, converted] = await prepared(file);
+    const answer = await ask(blob);
+    if (mine !== newest) return;
+    shown = { picture, blob, name, answer };
+    say(converted ? `${converted} was sent as JPEG: the server takes JPEG and PNG.` : "", { plain: true });
+    show();
+  } catch (error) {
+    if (mine === newest) say(problem(error));
+  } finally {
+    if (mine === newest) at("stage").classList.remove("busy");
+  }
+}
+
+async function prepared(file) {
+  let picture;
+  try {
+    picture = await createImageBitmap(file);
+  } catch {
+    throw new Refusal("That is not an image this browser can show. JPEG and PNG always work.");
+  }
+  if (PASSED_ON.includes(file.type)) return [picture, file, ""];
+  const copy = document.createElement("canvas");
+  [copy.width, copy.height] = [picture.width, picture.height];
+  copy.getContext("2d").drawImage(picture, 0, 0);
+  return [picture, await jpegOf(copy), (file.type || "The file").replace("image/", "").toUpperCase()];
+}
+
+const jpegOf = (source) => new Promise((done) => source.toBlob(done, "image/jpeg", 0.92));
+
+function problem(error) {
+  if (error instanceof Refusal) return error.message;
+  throw error;
+}
+
+// Showing
+
+function show() {
+  const { picture, answer } = shown;
+  const [result] = answer.results;
+  at("invitation").hidden = true;
+  canvas.hidden = false;
+  if (canvas.width !== result.width) canvas.width = result.width;
+  if (canvas.height !== result.height) canvas.height = result.height;
+  pen.drawImage(picture, 0, 0, result.width, result.height);
+  const people = result.people.filter((person) => person.score >= lowest());
+  drawBoxes(people);
+  list(people);
+  times(answer.timings_ms);
+  at("download").hidden = camera.on;
+  code();
+}
+
+function drawBoxes(people) {
+  const unit = Math.max(canvas.width, canvas.height) / 100;
+  pen.lineWidth = Math.max(2, unit / 4);
+  pen.font = `600 ${Math.max(11, unit * 1.5)}px system-ui, sans-serif`;
+  pen.textBaseline = "bottom";
+  for (const { box: [x1, y1, x2, y2] } of people) {
+    pen.strokeStyle = "rgb(0 0 0 / 45%)";
+    pen.strokeRect(x1 - 1, y1 - 1, x2 - x1 + 2, y2 - y1 + 2);
+    pen.strokeStyle = BOX;
+    pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  }
+  people.forEach(({ box: [x1, y1] }, index) => {
+    const text = `${index + 1}`;
+    const height = Math.max(15, unit * 2.1);
+    const top = Math.max(0, y1 - height);
+    pen.fillStyle = BOX;
+    pen.fillRect(x1 - pen.lineWidth / 2, top, pen.measureText(text).width + height * 0.6, height);
+    pen.fillStyle = "#10200a";
+    pen.fillText(text, x1 - pen.lineWidth / 2 + height * 0.3, top + height * 0.9);
+  });
+}
+
+function list(people) {
+  at("counted").classList.remove("none");
+  at("count").textContent = people.length;
+  at("count-word").textContent = people.length === 1 ? "person" : "people";
+  at("people").replaceChildren(
+    ...people.map(({ score }, index) => {
+      const row = document.createElement("li");
+      const meter = element("span", "meter");
+      meter.append(element("i", ""));
+      meter.firstChild.style.width = `${score * 100}%`;
+      row.append(element("span", "number", index + 1), meter, element("span", "value", percent(score)));
+      return row;
+    }),
+  );
+}
+
+function times(spent) {
+  const stages = ["decode", "queue", "infer", "encode"];
+  at("times").hidden = false;
+  at("total").textContent = `${spent.total.toFixed(0)} ms in the server`;
+  at("bar").replaceChildren(
+    ...stages.map((stage) => {
+      const part = element("i", stage);
+      part.style.flexGrow = spent[stage];
+      return part;
+    }),
+  );
+  at("stages").replaceChildren(
+    ...stages.flatMap((stage) => {
+      const term = document.createElement("dt");
+      term.append(element("i", stage), element("span", "", stage));
+      return [term, element("dd", "", `${spent[stage].toFixed(1)} ms`)];
+    }),
+  );
+}
+
+function element(tag, className, text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+const percent = (score) => `${Math.round(score * 100)} %`;
+const lowest = () => at("score").value / 100;
+
+function say(text, { plain = false } = {}) {
+  at("message").textContent = text;
+  at("message").hidden = !text;
+  at("message").classList.toggle("plain", plain);
+}
+
+// The camera
+
+const camera = {
+  on: false,
+
+  async start() {
+    if (!navigator.mediaDevices) {
+      say("Browsers give the camera only to pages over https or from this machine (localhost).");
+      return;
+    }
+    let stream;
+    try {
+      const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "environment" };
+      stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    } catch (error) {
+      const denied = error.name === "NotAllowedError";
+      say(denied ? "The browser was not allowed to use the camera." : "There is no camera that can be used.");
+      return;
+    }
+    const video = at("video");
+    video.srcObject = stream;
+    await video.play();
+    this.set(true);
+    newest += 1;
+    say("");
+    this.run(video, stream);
+  },
+
+  async run(video, stream) {
+    const frame = document.createElement("canvas");
+    [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
+    const brush = frame.getContext("2d");
+    const moments = [];
+    while (this.on) {
+      brush.drawImage(video, 0, 0);
+      try {
+        const blob = await jpegOf(frame);
+        const answer = await ask(blob); // one at a time: a slow server shows fewer frames, not older ones
+        if (!this.on) break;
+        shown = { picture: frame, blob, name: "frame.jpg", answer };
+        show();
+        say("");
+        this.rate(moments);
+      } catch (error) {
+        this.set(false);
+        retry = () => this.start();
+        say(problem(error));
+      }
+      await pause(0);
+    }
+    for (const track of stream.getTracks()) track.stop();
+  },
+
+  rate(moments) {
+    const now = performance.now();
+    moments.push(now);
+    while (now - moments[0] > 2000) moments.shift();
+    const fps = moments.length > 1 ? ((moments.length - 1) * 1000) / (now - moments[0]) : 0;
+    at("rate").hidden = false;
+    at("rate").textContent = `${fps.toFixed(1)} frames a second`;
+  },
+
+  set(on) {
+    this.on = on;
+    at("camera").textContent = on ? "Stop the camera" : "Use the camera";
+    at("camera").setAttribute("aria-pressed", on);
+    at("rate").hidden = true;
+    at("download").hidden = on || !shown;
+  },
+
+  stop() {
+    if (this.on) this.set(false);
+  },
+};
+
+// The same request in other words
+
+const words = {
+  curl(url, name, kind) {
+    const header = key ? ` \\\n  -H "Authorization: Bearer $HUMANDETECT_API_KEY"` : "";
+    return `curl --data-binary @${quoted(name)} -H "Content-Type: ${kind}" ${url}${header}`;
+  },
+  python(url, name, kind) {
+    const header = key ? `, "Authorization": f"Bearer {os.environ['HUMANDETECT_API_KEY']}"` : "";
+    return [
+      ...(key ? ["import os", ""] : []),
+      "import httpx",
+      "",
+      `with open(${JSON.stringify(name)}, "rb") as image:`,
+      `    headers = {"Content-Type": "${kind}"${header}}`,
+      `    answer = httpx.post("${url}", content=image.read(), headers=headers).raise_for_status()`,
+      `for person in answer.json()["results"][0]["people"]:`,
+      `    print(person["box"], person["score"])`,
+    ].join("\n");
+  },
+};
+
+const quoted = (name) => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`);
+
+function code() {
+  const selected = document.querySelector("[role=tab][aria-selected=true]").id.replace("tab-", "");
+  const [name, kind] = shown ? [shown.name, shown.blob.type] : ["photo.jpg", "image/jpeg"];
+  at("code").textContent = words[selected](new URL("v1/detect", location.href).href, name, kind);
+  at("code").setAttribute("aria-labelledby", `tab-${selected}`);
+}
+
+// What people do
+
+function choose(files) {
+  const file = [...files].find((one) => one.type.startsWith("image/")) ?? files[0];
+  if (file) detect(file, file.name || "photo.jpg");
+}
+
+at("choose").onclick = () => at("file").click();
+at("file").onchange = (event) => {
+  choose(event.target.files);
+  event.target.value = "";
+};
+at("sample").onclick = async () => {
+  try {
+    const response = await fetch("static/sample.jpg");
+    detect(await response.blob(), "sample.jpg");
+  } catch {
+    say("The server does not answer. Is humandetect serve still running?");
+  }
+};
+at("camera").onclick = () => (camera.on ? camera.stop() : camera.start());
+at("score").oninput = () => {
+  at("score-text").textContent = percent(lowest());
+  if (shown) show();
+};
+at("download").onclick = async () => {
+  try {
+    const picture = await ask(shown.blob, { accept: "image/jpeg", score: lowest() });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(picture);
+    link.download = `${shown.name.replace(/\.\w+$/, "")}_people.jpg`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } catch (error) {
+    say(problem(error));
+  }
+};
+at("key").onsubmit = (event) => {
+  event.preventDefault();
+  key = at("key-text").value;
+  at("key").hidden = true;
+  code();
+  retry?.();
+};
+at("copy").onclick = async () => {
+  await navigator.clipboard.writeText(at("code").textContent);
+  at("copy").textContent = "Copied";
+  setTimeout(() => (at("copy").textContent = "Copy"), 1500);
+};
+const tabs = [...document.querySelectorAll("[role=tab]")];
+for (const tab of tabs) {
+  tab.onclick = () => {
+    for (const one of tabs) {
+      one.setAttribute("aria-selected", one === tab);
+      one.tabIndex = one === tab ? 0 : -1;
+    }
+    code();
+  };
+  tab.onkeydown = (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
+    other.click();
+    other.focus();
+  };
+}
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length) choose(event.clipboardData.files);
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("stage").classList.add("over");
+});
+document.addEventListener("dragleave", () => at("stage").classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  at("stage").classList.remove("over");
+  choose(event.dataTransfer.files);
+});
+
+// The server's state, until it is ready
+
+async function introduce() {
+  for (;;) {
+    const state = await fetch("readyz").then((response) => response.json(), () => null);
+    if (state?.status === "ready") {
+      const { name, version, engine, score } = state.model;
+      at("model").textContent = `${name} ${version} · ${engine}`;
+      at("score").value = Math.round(score * 100);
+      at("score-text").textContent = percent(lowest());
+      return;
+    }
+    at("model").textContent = state ? `Not ready yet: ${state.message}` : "The server does not answer.";
+    await pause(1000);
+  }
+}
+
+code();
+introduce();

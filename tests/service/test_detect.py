@@ -1,0 +1,146 @@
+"""`POST /v1/detect`: one image as it is, or several as a form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from humandetect.media.images import decode_image
+from tests.service.images import encoded, jpeg, png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from tests.service.conftest import Client
+
+    Ask = Callable[..., AbstractContextManager[Client]]
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def post(client: Client, image: bytes, *, query: str = "", **headers: str) -> Any:
+    return client.post(f"/v1/detect{query}", content=image, headers=JPEG | headers)
+
+
+def test_a_raw_image_is_answered_with_its_people_the_model_and_where_the_time_went(client: Client) -> None:
+    answer = post(client, jpeg(80, 40, shade=100)).json()
+    (result,) = answer["results"]
+    assert (result["name"], result["width"], result["height"]) == (None, 80, 40)
+    assert result["people"] == [{"box": [0, 10, 40, 30], "score": pytest.approx(0.8, abs=0.01)}]
+    assert answer["model"] == {"name": "fake", "version": "1", "engine": "fake 1, CPU", "score": 0.5}
+    timings = answer["timings_ms"]
+    assert set(timings) == {"decode", "queue", "infer", "encode", "total"}
+    assert 0 < timings["decode"] < timings["total"]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream", None])
+def test_the_content_decides_the_type(client: Client, kind: str | None) -> None:
+    for image in (jpeg(), png()):
+        request = client.build_request("POST", "/v1/detect", content=image)
+        request.headers.pop("Content-Type", None)
+        if kind:
+            request.headers["Content-Type"] = kind
+        assert client.send(request).status_code == 200
+
+
+def test_accept_image_jpeg_gives_the_annotated_picture(client: Client) -> None:
+    answer = post(client, png(320, 240), Accept="image/jpeg")
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert decode_image(answer.content, max_megapixels=1).shape == (240, 320, 3)
+
+
+def test_a_form_carries_several_images_and_a_bad_one_costs_only_itself(client: Client) -> None:
+    parts = [("image", ("a.jpg", jpeg(80, 40))), ("image", ("b.txt", b"hello")), ("other", ("c.png", png(20, 60)))]
+    answer = client.post("/v1/detect", files=parts)
+    results = answer.json()["results"]
+    assert [(result["name"], result["width"]) for result in results] == [("a.jpg", 80), ("b.txt", None), ("c.png", 20)]
+    assert "error" not in results[0]
+    assert results[1]["error"]
+    assert results[1]["people"] == []
+
+
+def test_a_form_without_a_good_image_is_400(client: Client) -> None:
+    assert client.post("/v1/detect", files=[("image", ("a.jpg", b"?"))]).status_code == 400
+    assert client.post("/v1/detect", files=[("image", (None, b"?"))]).status_code == 400
+
+
+def test_a_form_of_too_many_images_is_406(client: Client) -> None:
+    answer = client.post("/v1/detect", files=[("image", (f"{index}.jpg", jpeg())) for index in range(17)])
+    assert answer.status_code == 406
+    assert "16" in answer.json()["message"]
+
+
+def test_several_images_have_no_annotated_picture(client: Client) -> None:
+    parts = [("image", ("a.jpg", jpeg())), ("image", ("b.jpg", jpeg()))]
+    assert client.post("/v1/detect", files=parts, headers={"Accept": "image/jpeg"}).status_code == 406
+
+
+@pytest.mark.parametrize("image", [b"", b"GIF89a" + b"\0" * 50, jpeg()[:60]])
+def test_a_bad_image_is_400_with_the_reason(client: Client, image: bytes) -> None:
+    answer = post(client, image)
+    assert answer.status_code == 400
+    assert answer.json()["message"]
+
+
+def test_an_image_over_the_limit_is_413(client: Client) -> None:
+    assert post(client, jpeg() + b"\0" * 5_000_000).status_code == 413
+
+
+def test_an_image_over_the_limit_costs_only_itself_in_a_form(client: Client) -> None:
+    parts = [("image", ("a.jpg", jpeg())), ("image", ("b.jpg", jpeg() + b"\0" * 5_000_000))]
+    results = client.post("/v1/detect", files=parts).json()["results"]
+    assert "error" not in results[0]
+    assert "limit 5 MB" in results[1]["error"]
+
+
+def test_a_broken_form_is_422(client: Client) -> None:
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        answer = client.post("/v1/detect", content=b"--y\r\nnonsense", headers={"Content-Type": kind})
+        assert answer.status_code == 422
+        assert answer.json()["message"]
+
+
+def test_the_threshold_can_be_asked_for(client: Client) -> None:
+    assert len(post(client, jpeg(), query="?score=0.9").json()["results"][0]["people"]) == 0
+    assert len(post(client, jpeg(), query="?score=0.2").json()["results"][0]["people"]) == 1
+    for wrong in ("2", "-1", "x", "nan", "inf"):
+        answer = post(client, jpeg(), query=f"?score={wrong}")
+        assert answer.status_code == 422
+        assert "score" in answer.json()["message"]
+
+
+def test_boxes_are_in_upright_pixels(client: Client) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = BytesIO()
+    Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(lying, "JPEG", exif=exif)
+    result = post(client, lying.getvalue()).json()["results"][0]
+    assert (result["width"], result["height"]) == (40, 80)
+    assert result["people"][0]["box"] == [0, 20, 20, 60]
+
+
+def test_gray_pictures_are_read(client: Client) -> None:
+    gray = encoded(np.full((48, 64), 90, np.uint8), ".jpg")
+    assert post(client, gray).status_code == 200
+    decoded = cv2.imdecode(np.frombuffer(gray, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    assert decoded.ndim == 2
+
+
+def test_pictures_larger_than_the_allowance_are_handled_one_after_the_other(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humandetect.service.inference.PIXEL_BYTES", 64 * 48 * 3 * 2)
+    sizes = [(64, 48), (640, 480), (64, 48), (640, 480), (64, 48)]
+    with ask() as client:
+        parts = [("image", (f"{index}.jpg", jpeg(*size))) for index, size in enumerate(sizes)]
+        results = client.post("/v1/detect", files=parts).json()["results"]
+    assert [(result["width"], result["height"]) for result in results] == sizes

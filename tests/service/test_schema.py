@@ -1,0 +1,76 @@
+"""The OpenAPI document against the application: requests made up from it, valid and not, get answers it describes."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+
+from humandetect.config import ServeConfig
+from humandetect.detector import Detector
+from humandetect.service.server import create_app
+from tests.fakes import FakeEngine
+from tests.service.images import jpeg, png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+    from starlette.types import Receive, Scope, Send
+
+IMAGES = (jpeg(), png(), jpeg()[:200], b"no picture", b"")
+EXPECTED = [200, 400, 406, 503]
+"""Answers to what is as the schema says: it cannot say what a picture is (400), nor who must be in it (503), and does
+not say how many may come (406)."""
+BODIES = st.sampled_from(IMAGES)
+for kind in ("image/jpeg", "image/png", "application/octet-stream"):
+    schemathesis.openapi.media_type(kind, BODIES)
+
+
+async def fresh_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Begin anew with each lifespan: schemathesis starts and ends one with each test, and what ended stays so."""
+    if scope["type"] == "lifespan":
+        running[:] = [create_app(ServeConfig(), detector=Detector(FakeEngine()))]
+    await running[0](scope, receive, send)
+
+
+running: list[FastAPI] = []
+schema = schemathesis.openapi.from_asgi(
+    "/openapi.json",
+    fresh_app,
+    config=schemathesis.Config.from_dict({"checks": {"positive_data_acceptance": {"expected-statuses": EXPECTED}}}),
+)
+
+
+@schema.hook
+def map_body(_: schemathesis.HookContext, body: Any) -> Any:
+    """Let texts that stand for pictures be pictures, or nearly."""
+    if isinstance(body, dict) and isinstance(body.get("input"), list):
+        for entry in body["input"]:
+            if isinstance(entry, dict) and isinstance(text := entry.get("image"), str):
+                entry["image"] = base64.b64encode(IMAGES[len(text) % len(IMAGES)]).decode()
+    return body
+
+
+@schema.parametrize()
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_schema_describes(case: schemathesis.Case[Any]) -> None:
+    # the fake engine does not see what the deep health check expects, and 503 is how that is told
+    may_fail: list[schemathesis.CheckFunction] = [not_a_server_error] if case.path == "/readyz" else []
+    case.call_and_validate(excluded_checks=may_fail)
+
+
+def test_whatever_asks_for_the_key_says_so_in_the_schema(
+    ask: Callable[..., AbstractContextManager[TestClient]],
+) -> None:
+    with ask(api_key="secret") as client:
+        for path, methods in client.get("/openapi.json").json()["paths"].items():
+            for method, operation in methods.items():
+                status = client.request(method, path, params={"deep": "1"}).status_code
+                assert ("401" in operation["responses"]) == (status == 401), (method, path, status)
