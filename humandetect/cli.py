@@ -18,6 +18,7 @@ from humandetect.config import (
     ModelServerConfig,
     Preset,
     ServeConfig,
+    ServingConfig,
     SourceConfig,
 )
 from humandetect.ending import SIGNALS, command, exit_code, print_error
@@ -58,6 +59,20 @@ from humandetect.options import (
     ScoreOpt,
     ServerHostOpt,
     ServerPortOpt,
+    ServingCaOpt,
+    ServingCertOpt,
+    ServingKeyOpt,
+    ServingLabelOpt,
+    ServingModelOpt,
+    ServingOpt,
+    ServingParallelOpt,
+    ServingPatienceOpt,
+    ServingServerNameOpt,
+    ServingSignatureOpt,
+    ServingTimeoutOpt,
+    ServingTlsOpt,
+    ServingTokenOpt,
+    ServingVersionOpt,
     ShowOpt,
     TensorContentOpt,
     ThreadsOpt,
@@ -86,6 +101,7 @@ app.add_typer(models_app, name="models")
 
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT, SERVE = EngineConfig(), SourceConfig(), DetectConfig(sources=()), ServeConfig()
+SERVING = ServingConfig()
 MODEL_SERVER = ModelServerConfig(models_config=Path("models.config"))
 
 
@@ -126,6 +142,20 @@ def detect(
     precision: PrecisionOpt = ENGINE.precision,
     model: ModelOpt = ENGINE.model,
     models_dir: ModelsDirOpt = ENGINE.models_dir,
+    serving: ServingOpt = None,
+    serving_model: ServingModelOpt = SERVING.model,
+    serving_version: ServingVersionOpt = SERVING.version,
+    serving_label: ServingLabelOpt = SERVING.label,
+    serving_signature: ServingSignatureOpt = SERVING.signature,
+    serving_timeout: ServingTimeoutOpt = SERVING.timeout_seconds,
+    serving_patience: ServingPatienceOpt = SERVING.patience_seconds,
+    serving_parallel: ServingParallelOpt = SERVING.parallel,
+    serving_tls: ServingTlsOpt = SERVING.tls,
+    serving_ca: ServingCaOpt = SERVING.ca,
+    serving_cert: ServingCertOpt = SERVING.cert,
+    serving_key: ServingKeyOpt = SERVING.key,
+    serving_server_name: ServingServerNameOpt = SERVING.server_name,
+    serving_token: ServingTokenOpt = SERVING.token,
     score: ScoreOpt = DETECT.score,
     batch: BatchOpt = DETECT.batch,
     every: EveryOpt = DETECT.every,
@@ -151,6 +181,22 @@ def detect(
 
     Without -o and --results it writes NAME_people.mp4 (or .jpg) into the current folder.
     """
+    servers = ServingConfig(
+        targets=tuple(serving or ()),
+        model=serving_model,
+        version=serving_version,
+        label=serving_label,
+        signature=serving_signature,
+        timeout_seconds=serving_timeout,
+        patience_seconds=serving_patience,
+        parallel=serving_parallel,
+        tls=serving_tls,
+        ca=serving_ca,
+        cert=serving_cert,
+        key=serving_key,
+        server_name=serving_server_name,
+        token=serving_token,
+    )
     config = DetectConfig(
         sources=tuple(map(_sample_or, sources)),
         output=output,
@@ -161,7 +207,7 @@ def detect(
         every=every,
         batch=batch,
         preset=preset,
-        engine=EngineConfig(engine, device, precision, model, models_dir),
+        engine=EngineConfig(engine, device, precision, model, models_dir, servers),
         source=SourceConfig(start, duration, limit, max_megapixels),
     )
     if json_summary and "-" in config.results:
@@ -255,6 +301,20 @@ def serve(
     precision: PrecisionOpt = ENGINE.precision,
     model: ModelOpt = ENGINE.model,
     models_dir: ModelsDirOpt = ENGINE.models_dir,
+    serving: ServingOpt = None,
+    serving_model: ServingModelOpt = SERVING.model,
+    serving_version: ServingVersionOpt = SERVING.version,
+    serving_label: ServingLabelOpt = SERVING.label,
+    serving_signature: ServingSignatureOpt = SERVING.signature,
+    serving_timeout: ServingTimeoutOpt = SERVING.timeout_seconds,
+    serving_patience: ServingPatienceOpt = SERVING.patience_seconds,
+    serving_parallel: ServingParallelOpt = SERVING.parallel,
+    serving_tls: ServingTlsOpt = SERVING.tls,
+    serving_ca: ServingCaOpt = SERVING.ca,
+    serving_cert: ServingCertOpt = SERVING.cert,
+    serving_key: ServingKeyOpt = SERVING.key,
+    serving_server_name: ServingServerNameOpt = SERVING.server_name,
+    serving_token: ServingTokenOpt = SERVING.token,
     score: ScoreOpt = SERVE.score,
     batch: BatchOpt = SERVE.batch,
     max_wait_ms: MaxWaitOpt = SERVE.max_wait_ms,
@@ -274,6 +334,22 @@ def serve(
 
     Ctrl-C or SIGTERM closes the port, answers what is under way and ends within 30 seconds.
     """
+    servers = ServingConfig(
+        targets=tuple(serving or ()),
+        model=serving_model,
+        version=serving_version,
+        label=serving_label,
+        signature=serving_signature,
+        timeout_seconds=serving_timeout,
+        patience_seconds=serving_patience,
+        parallel=serving_parallel,
+        tls=serving_tls,
+        ca=serving_ca,
+        cert=serving_cert,
+        key=serving_key,
+        server_name=serving_server_name,
+        token=serving_token,
+    )
     config = ServeConfig(
         host=host,
         port=port,
@@ -291,7 +367,7 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         log_format=log_format,
-        engine=EngineConfig(engine, device, precision, model, models_dir),
+        engine=EngineConfig(engine, device, precision, model, models_dir, servers),
     )
     from humandetect.service import launch
 

@@ -24,10 +24,12 @@ def seconds(text: str | float) -> float:
 
 SERVER = "What is served"
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
+REMOTE = "Which TensorFlow Serving finds them"
 SERVING, ACCEPTED = "How it is served", "What is accepted"
 ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
-    "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
+    "models-dir, serving and all that begin with it, score, batch, every, limit, max-megapixels, preset, show, quiet, "
+    "verbose, debug."
 )
 SERVE_ENVIRONMENT = (
     "Every option can be set in the environment, as HUMANDETECT_PORT and so on; the API key is safest there, because "
@@ -65,6 +67,99 @@ ModelsDirOpt = Annotated[
         "--models-dir",
         help="Where names are looked up. (default: ./models, else the packaged one)",
         env="MODELS_DIR",
+    ),
+]
+ServingOpt = Annotated[
+    list[str] | None,
+    option(
+        REMOTE,
+        "--serving",
+        metavar="HOST:PORT",
+        help="gRPC address of a server for --engine tf-serving; also dns:///NAME:PORT and unix:PATH. Repeatable.",
+        env="SERVING",
+    ),
+]
+ServingModelOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-model", help="The model's name on the servers. (default: --model)", env="SERVING_MODEL"),
+]
+ServingVersionOpt = Annotated[
+    int | None,
+    option(
+        REMOTE,
+        "--serving-version",
+        min=0,
+        help="Version to ask for. (default: the newest that is served)",
+        env="SERVING_VERSION",
+    ),
+]
+ServingLabelOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-label", help="Version label to ask for, such as stable.", env="SERVING_LABEL"),
+]
+ServingSignatureOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-signature", help="Signature to use. (default: serving_default)", env="SERVING_SIGNATURE"),
+]
+ServingTimeoutOpt = Annotated[
+    float,
+    option(
+        REMOTE,
+        "--serving-timeout",
+        parser=seconds,
+        metavar="TIME",
+        help="Longest time for a call, and for a server to be ready at the start.",
+        env="SERVING_TIMEOUT",
+    ),
+]
+ServingPatienceOpt = Annotated[
+    float,
+    option(
+        REMOTE,
+        "--serving-patience",
+        parser=seconds,
+        metavar="TIME",
+        help="Longest wait for servers that went away or are overloaded.",
+        env="SERVING_PATIENCE",
+    ),
+]
+ServingParallelOpt = Annotated[
+    int,
+    option(
+        REMOTE,
+        "--serving-parallel",
+        min=1,
+        max=1024,
+        help="Requests under way at once, for each --serving.",
+        env="SERVING_PARALLEL",
+    ),
+]
+ServingTlsOpt = Annotated[
+    bool, option(REMOTE, "--serving-tls", help="Encrypt; implied by the next four.", env="SERVING_TLS")
+]
+ServingCaOpt = Annotated[
+    Path | None,
+    option(REMOTE, "--serving-ca", metavar="FILE", help="PEM certificates to trust.", env="SERVING_CA"),
+]
+ServingCertOpt = Annotated[
+    Path | None,
+    option(REMOTE, "--serving-cert", metavar="FILE", help="This client's own certificate.", env="SERVING_CERT"),
+]
+ServingKeyOpt = Annotated[
+    Path | None, option(REMOTE, "--serving-key", metavar="FILE", help="Its private key.", env="SERVING_KEY")
+]
+ServingServerNameOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-server-name", help="Name to expect in the certificate.", env="SERVING_SERVER_NAME"),
+]
+ServingTokenOpt = Annotated[
+    str | None,
+    option(
+        REMOTE,
+        "--serving-token",
+        help="Bearer token for a proxy before the servers; better by HUMANDETECT_SERVING_TOKEN.",
+        env="SERVING_TOKEN",
+        show_default=False,
     ),
 ]
 ScoreOpt = Annotated[
