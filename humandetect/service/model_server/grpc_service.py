@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from humandetect.service.model_server.health import health_service
 from humandetect.service.model_server.predict import Deadline
 from humandetect.service.model_server.status import ServingError, cut
 
@@ -44,13 +45,15 @@ def make_server(core: Core, *, threads: int, as_content: bool) -> Any:
             ("grpc.so_reuseport", 0),  # or a second server on the same port would take half of the calls
         ],
     )
-    server.add_generic_rpc_handlers((_prediction_service(core, as_content=as_content), _model_service(core)))
+    services = (_prediction_service(core, as_content=as_content), _model_service(core), health_service())
+    server.add_generic_rpc_handlers(services)
     return server
 
 
 def _prediction_service(core: Core, *, as_content: bool) -> Any:
     def predict(request: Any, context: Any) -> Any:
-        return core.predict(request, Deadline.after(context.time_remaining()), as_content=as_content)
+        deadline = Deadline.after(context.time_remaining())
+        return core.predict(request, deadline, as_content=as_content, entrypoint="GRPC")
 
     return grpc.method_handlers_generic_handler(
         PREDICTION,

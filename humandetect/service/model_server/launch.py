@@ -12,20 +12,21 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from humandetect.errors import MissingExtra, ServerError
+from humandetect.service.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from humandetect.config import ModelServerConfig
+    from humandetect.service.model_server.core import Core
     from humandetect.service.model_server.registry import Registry
-    from humandetect.service.model_server.session import Servable
     from humandetect.service.model_server.settings import ModelSettings
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 25
 """Once it is told to end: for the answers under way."""
+BACKLOG = 2048
 END_SECONDS = 28
 """For everything."""
 
@@ -51,44 +52,72 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
     from humandetect.service.model_server.settings import read_settings
 
     settings = read_settings(config.models_config, config.models_dir)
+    batching = _batching_parameters(config)
     with ExitStack() as stack:
         grpc_port = _reserve(config.host, config.port, "--port", stack)
-        registry = _load_models(config, settings)
-        stack.callback(registry.close)
-        address = _start_grpc(config, registry, grpc_port, stack)
-        _watch(registry, config.poll_seconds, stack)
-        on_ready(Ready(address, None, registry.available()))
+        rest_port = None if config.rest_port is None else _reserve(config.host, config.rest_port, "--rest-port", stack)
+        core = _load_models(config, settings, batching, stack)
+        address = _start_grpc(config, core, grpc_port, stack)
+        rest_address = None if rest_port is None else _start_rest(core, rest_port, stack)
+        _watch(core.registry, config.poll_seconds, stack)
+        on_ready(Ready(address, rest_address, core.registry.available()))
         try:
             stop.wait()
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
             logger.debug("told to end")
         watchdog = _limit_the_end()
-    if not registry.is_busy():
+    if not core.registry.is_busy():
         watchdog.cancel()
 
 
-def _load_models(config: ModelServerConfig, settings: list[ModelSettings]) -> Registry:
+def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None:
+    if not config.enable_batching:
+        return None
+    path = config.batching_parameters
+    return read_batching_parameters(path) if path is not None else BatchingParameters()
+
+
+def _load_models(
+    config: ModelServerConfig, settings: list[ModelSettings], batching: BatchingParameters | None, stack: ExitStack
+) -> Core:
     from humandetect.service.model_server.session import import_tensorflow
 
     import_tensorflow()  # first: what follows would import it too, with all its words
+    from humandetect.service.model_server.batching import BatchScheduler
+    from humandetect.service.model_server.core import Core
+    from humandetect.service.model_server.loader import Loader
+    from humandetect.service.model_server.metrics import Metrics
     from humandetect.service.model_server.registry import Registry
     from humandetect.service.model_server.status import ServingError
 
-    registry = Registry(_load)
+    metrics = Metrics()
+    scheduler = BatchScheduler(batching, metrics) if batching is not None else None
+    if scheduler is not None:
+        stack.callback(scheduler.close)
+    registry = Registry(Loader(metrics, scheduler))
+    stack.callback(registry.close)
     try:
         registry.apply(settings)
     except ServingError as error:
         raise ServerError(f"{config.models_config}: {error}") from error
-    return registry
+    return Core(registry, metrics)
 
 
-def _start_grpc(config: ModelServerConfig, registry: Registry, port: socket.socket, stack: ExitStack) -> str:
-    from humandetect.service.model_server.core import Core
+def _start_grpc(config: ModelServerConfig, core: Core, port: socket.socket, stack: ExitStack) -> str:
     from humandetect.service.model_server.grpc_service import make_server
 
-    server = make_server(Core(registry), threads=config.threads, as_content=config.tensor_content)
+    server = make_server(core, threads=config.threads, as_content=config.tensor_content)
     address = _open(server, port)
     stack.callback(lambda: server.stop(ANSWER_SECONDS).wait())
+    return address
+
+
+def _start_rest(core: Core, port: socket.socket, stack: ExitStack) -> str:
+    from humandetect.service.model_server.rest import RestServer
+
+    address = _address(port)
+    _listen(port, address)
+    stack.callback(RestServer(core, port).close)
     return address
 
 
@@ -98,13 +127,6 @@ def _limit_the_end() -> threading.Timer:
     watchdog.daemon = True
     watchdog.start()
     return watchdog
-
-
-def _load(_name: str, path: Path) -> Servable:
-    from humandetect.service.model_server.session import Servable, load_session
-
-    session, signatures = load_session(path)
-    return Servable(signatures, session)
 
 
 def _reserve(host: str, port: int, option: str, stack: ExitStack) -> socket.socket:
@@ -125,8 +147,7 @@ def _reserve(host: str, port: int, option: str, stack: ExitStack) -> socket.sock
 
 def _open(server: Any, reserved: socket.socket) -> str:
     """Start gRPC on the reserved port."""
-    host, port = reserved.getsockname()[:2]
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = _address(reserved)
     reserved.close()
     try:
         server.add_insecure_port(address)
@@ -134,6 +155,18 @@ def _open(server: Any, reserved: socket.socket) -> str:
         raise ServerError(f"cannot serve at {address}: {error}") from error
     server.start()
     return address
+
+
+def _listen(reserved: socket.socket, address: str) -> None:
+    try:
+        reserved.listen(BACKLOG)
+    except OSError as error:  # somebody else was given it meanwhile
+        raise ServerError(f"cannot serve at {address}: {error.strerror}") from error
+
+
+def _address(reserved: socket.socket) -> str:
+    host, port = reserved.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _watch(registry: Registry, seconds: float, stack: ExitStack) -> None:

@@ -138,6 +138,11 @@ class Registry:
         with self._lock:
             return {model.name: sorted(model.available()) for model in self._models.values() if model.settings}
 
+    def knows(self, name: str) -> bool:
+        """Say whether a model of that name was ever served."""
+        with self._lock:
+            return name in self._models
+
     def is_busy(self) -> bool:
         """Say whether a request uses any version."""
         with self._lock:
@@ -212,9 +217,11 @@ class Registry:
         logger.info("loading version %d of model %s", number, model.name)
         try:
             servable = self._load(model.name, path)
-        except ServingError as error:
+        except Exception as error:  # whatever a model does to its loader, the others must not suffer
             logger.error("version %d of model %s cannot be served: %s", number, model.name, error)  # noqa: TRY400
-            version.failure, version.files, version.state = error, files, State.END
+            logger.debug("because of", exc_info=error)
+            failure = error if isinstance(error, ServingError) else ServingError(grpc.StatusCode.UNKNOWN, repr(error))
+            version.failure, version.files, version.state = failure, files, State.END
             return False
         with self._lock:
             version.servable, version.state = servable, State.AVAILABLE

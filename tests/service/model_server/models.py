@@ -42,7 +42,8 @@ def echo(path: Path) -> Path:
 
     def build() -> dict[str, Signature]:
         inputs = {kind.name: tf1.placeholder(kind, None) for kind in KINDS}
-        return {name: ({"x": tensor}, {"y": tf.identity(tensor)}) for name, tensor in inputs.items()}
+        signatures = {name: ({"x": tensor}, {"y": tf.identity(tensor)}) for name, tensor in inputs.items()}
+        return {**signatures, "bytes": ({"x": inputs["string"]}, {"y_bytes": tf.identity(inputs["string"])})}
 
     return save(path, build)
 
