@@ -37,6 +37,7 @@ from humandetect.options import (
     EnableBatchingOpt,
     EngineOpt,
     EveryOpt,
+    ExitWithStdinOpt,
     HostOpt,
     JsonOpt,
     LimitOpt,
@@ -102,7 +103,7 @@ app.add_typer(models_app, name="models")
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT, SERVE = EngineConfig(), SourceConfig(), DetectConfig(sources=()), ServeConfig()
 SERVING = ServingConfig()
-MODEL_SERVER = ModelServerConfig(models_config=Path("models.config"))
+MODEL_SERVER = ModelServerConfig()
 
 
 def _print_version(wanted: bool) -> None:
@@ -255,6 +256,7 @@ def model_server(
     tensor_content: TensorContentOpt = MODEL_SERVER.tensor_content,
     threads: ThreadsOpt = MODEL_SERVER.threads,
     poll_seconds: PollSecondsOpt = MODEL_SERVER.poll_seconds,
+    exit_with_stdin: ExitWithStdinOpt = MODEL_SERVER.exit_with_stdin,
     verbose: VerboseOpt = False,
     debug: DebugOpt = False,
 ) -> None:
@@ -273,6 +275,7 @@ def model_server(
         tensor_content=tensor_content,
         threads=threads,
         poll_seconds=poll_seconds,
+        exit_with_stdin=exit_with_stdin,
     )
     from humandetect.service.model_server import launch
 

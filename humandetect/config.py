@@ -222,8 +222,8 @@ class ServeConfig:
 class ModelServerConfig:
     """One server of `model-server`."""
 
-    models_config: Path
-    """In TensorFlow Serving's own format."""
+    models_config: Path | None = None
+    """In TensorFlow Serving's own format; None: ./models.config, else the packaged one."""
     models_dir: Path | None = None
     """Where a model lies whose base_path does not exist; None: as for engines."""
     host: str = "127.0.0.1"
@@ -240,6 +240,8 @@ class ModelServerConfig:
     """Requests that may be worked on at once."""
     poll_seconds: float = 1.0
     """Between looks at the folders of versions."""
+    exit_with_stdin: bool = False
+    """End when stdin does: a parent that holds the other end takes the server along, however it ends."""
 
     def __post_init__(self) -> None:
         for name, port in (("port", self.port), ("rest_port", self.rest_port or 0)):

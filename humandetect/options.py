@@ -209,8 +209,14 @@ VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happ
 DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
 JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
 ModelsConfigOpt = Annotated[
-    Path,
-    option(SERVER, "--models-config", metavar="FILE", help="TensorFlow Serving's list of models.", env="MODELS_CONFIG"),
+    Path | None,
+    option(
+        SERVER,
+        "--models-config",
+        metavar="FILE",
+        help="TensorFlow Serving's list of models. (default: ./models.config, else the packaged one)",
+        env="MODELS_CONFIG",
+    ),
 ]
 ServerHostOpt = Annotated[
     str, option(SERVER, "--host", help="Address to listen on; 0.0.0.0 is every one of this machine.", env="HOST")
@@ -266,6 +272,10 @@ PollSecondsOpt = Annotated[
         help="Time between looks at the folders of versions.",
         env="POLL_SECONDS",
     ),
+]
+ExitWithStdinOpt = Annotated[
+    bool,
+    option(SERVER, "--exit-with-stdin", help="End when stdin does; for programs that start this one.", hidden=True),
 ]
 
 HostOpt = Annotated[

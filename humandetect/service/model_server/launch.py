@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humandetect.errors import MissingExtra, ServerError
+from humandetect.models import CONFIG_NAME, bundled
 from humandetect.service.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 
 if TYPE_CHECKING:
@@ -51,12 +54,15 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
         raise MissingExtra("the model server needs more: pip install 'humandetect[tensorflow]'")
     from humandetect.service.model_server.settings import read_settings
 
-    settings = read_settings(config.models_config, config.models_dir)
+    path = config.models_config or _default_config()
+    settings = read_settings(path, config.models_dir)
     batching = _batching_parameters(config)
     with ExitStack() as stack:
         grpc_port = _reserve(config.host, config.port, "--port", stack)
         rest_port = None if config.rest_port is None else _reserve(config.host, config.rest_port, "--rest-port", stack)
-        core = _load_models(config, settings, batching, stack)
+        if config.exit_with_stdin:
+            _stop_with_stdin(stop)
+        core = _load_models(settings, batching, stack)
         address = _start_grpc(config, core, grpc_port, stack)
         rest_address = None if rest_port is None else _start_rest(core, rest_port, stack)
         _watch(core.registry, config.poll_seconds, stack)
@@ -77,9 +83,21 @@ def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None
     return read_batching_parameters(path) if path is not None else BatchingParameters()
 
 
-def _load_models(
-    config: ModelServerConfig, settings: list[ModelSettings], batching: BatchingParameters | None, stack: ExitStack
-) -> Core:
+def _default_config() -> Path:
+    here = Path(CONFIG_NAME)
+    return here if here.exists() else bundled(CONFIG_NAME)
+
+
+def _stop_with_stdin(stop: threading.Event) -> None:
+    def wait_for_the_end() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        stop.set()
+
+    threading.Thread(target=wait_for_the_end, name="stdin", daemon=True).start()
+
+
+def _load_models(settings: list[ModelSettings], batching: BatchingParameters | None, stack: ExitStack) -> Core:
     from humandetect.service.model_server.session import import_tensorflow
 
     import_tensorflow()  # first: what follows would import it too, with all its words
@@ -99,7 +117,7 @@ def _load_models(
     try:
         registry.apply(settings)
     except ServingError as error:
-        raise ServerError(f"{config.models_config}: {error}") from error
+        raise ServerError(str(error)) from error
     return Core(registry, metrics)
 
 

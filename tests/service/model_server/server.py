@@ -23,7 +23,7 @@ from humandetect.config import ModelServerConfig
 from humandetect.service.model_server import launch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -36,6 +36,8 @@ class Client:
     address: str
     rest: str | None
     channel: Any
+    stop: Callable[[], None] = lambda: None
+    """Tells the server to end."""
 
     def __post_init__(self) -> None:
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
@@ -103,7 +105,7 @@ def serving(config: Path, **options: Any) -> Iterator[Client]:
         if isinstance(answer, BaseException):
             raise answer
         with grpc.insecure_channel(answer.address, options=OPTIONS) as channel:
-            yield Client(answer.address, answer.rest_address, channel)
+            yield Client(answer.address, answer.rest_address, channel, stop.set)
     finally:
         stop.set()
         thread.join(30)

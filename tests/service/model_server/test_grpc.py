@@ -322,3 +322,23 @@ def test_64_clients_at_once_get_their_own_answers(client: Client) -> None:
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda n: client.predict("half", x=[float(n)])["y"][0], range(256)))
     assert answers == [n / 2 + 2 for n in range(256)]
+
+
+def test_a_request_under_way_is_answered_before_the_server_ends(tmp_path: Path) -> None:
+    models.slow(tmp_path / "slow" / "1", rounds=300_000)
+    (tmp_path / "models.config").write_text(config_text({"slow": tmp_path / "slow"}))
+    with ThreadPoolExecutor(1) as pool, serving(tmp_path / "models.config") as client:
+        answer = pool.submit(client.predict, "slow", x=[1.0])
+        while not any(_runs(thread) for thread in threading.enumerate()):
+            time.sleep(0.01)
+        client.stop()
+        assert answer.result() == {"y": [1.0]}
+
+
+def test_more_calls_than_can_wait_are_refused(tmp_path: Path) -> None:
+    models.slow(tmp_path / "slow" / "1")
+    (tmp_path / "models.config").write_text(config_text({"slow": tmp_path / "slow"}))
+    with serving(tmp_path / "models.config", threads=1) as client:
+        calls = [client.prediction.Predict.future(predict_request("slow", x=[1.0]), timeout=1.5) for _ in range(10)]
+        codes = [call.code() for call in calls]
+    assert set(codes) == {CODE.DEADLINE_EXCEEDED, CODE.RESOURCE_EXHAUSTED}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import httpx
 import pytest
 
 from tests.service.model_server.server import Client, config_text
@@ -25,11 +26,11 @@ MODEL = ROOT / "models" / "human_detection"
 READY = re.compile(r"humandetect model-server serves (.+): gRPC at (\S+?:\d+)(?:, REST at (\S+?:\d+))?\.")
 
 
-def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, cwd: Path = ROOT, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HUMANDETECT_")}
     return subprocess.Popen(
         [sys.executable, "-m", "humandetect", "model-server", "--port", "0", *map(str, arguments)],
-        cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -72,15 +73,36 @@ def test_a_second_server_cannot_have_the_same_port(served: Any) -> None:
     assert re.match(r"error: cannot serve at 127.0.0.1:\d+: Address already in use; choose another --port", line)
 
 
-def test_sigterm_ends_it_in_order_after_what_is_under_way(served: Any) -> None:
+def test_the_rest_port_must_be_free_too(served: Any) -> None:
+    _, found, _ = served
+    code, line = failure("--rest-port", found[3].rpartition(":")[2])
+    assert code == 3
+    assert "choose another --rest-port (0 takes a free one)" in line
+
+
+def test_sigterm_ends_it(served: Any) -> None:
     process, found, _ = served
     with grpc.insecure_channel(found[2]) as channel:
-        assert Client(found[2], None, channel).states("human_detection") == {1: "AVAILABLE"}
+        assert Client(found[2], found[3], channel).states("human_detection") == {1: "AVAILABLE"}
+    assert httpx.get(f"http://{found[3]}/v1/models/human_detection").status_code == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(found[2].rpartition(":")[2]))) != 0
+    for address in found.groups()[1:]:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
+
+
+def test_it_needs_no_files_around_and_can_end_with_who_started_it(tmp_path: Path) -> None:
+    process = start("--exit-with-stdin", cwd=tmp_path, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    assert READY.search(process.stderr.readline())
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stderr.close()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +156,7 @@ def test_a_broken_model_ends_it_with_one_line(tmp_path: Path) -> None:
     process = start("--models-config", tmp_path / "models.config")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert re.search(r"error: .*models.config: model human: no version can be served \(version 1: ", stderr)
+    assert re.search(r"error: model human: no version can be served \(version 1: ", stderr)
     assert "Traceback" not in stderr
 
 
