@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.config import Device, EngineName, Precision
-    from humandetect.engines.base import Engine
+    from humandetect.engines.base import Engine, ModelInfo
 
 
 class Detector:
@@ -31,9 +31,13 @@ class Detector:
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
-        self.info = engine.info
-        self.score = self.info.default_score if score is None else score
-        self._person_classes = sorted(self.info.person_classes)
+        self.score = engine.info.default_score if score is None else score
+        self._person_classes = sorted(engine.info.person_classes)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the engine says of its model; a served model's version may change."""
+        return self.engine.info
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Shrink a BGR image to what the model wants, as RGB; models without a fixed size get it as large as it is."""

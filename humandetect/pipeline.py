@@ -195,6 +195,8 @@ class _Run:
             Detector(load_engine(self.config.engine), score=self.config.score)
         )
         batcher = stack.enter_context(open_batcher(detector, batch=self.config.batch))
+        if self.detector is None:  # before the batcher, which would wait for an engine that waits for its server
+            stack.callback(detector.close)
         self.tally.engine = detector.info.engine
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
         self.tally.began = time.perf_counter()
