@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from humandetect.engines.base import RawDetections
@@ -27,7 +26,7 @@ INIT_SIGNATURE = "__saved_model_init_op"
 """Every TF2 model lists it; it takes no image."""
 MAX_IMAGES, MAX_BYTES = 16, 32_000_000
 """Of one request: larger ones gain nothing and hold memory here and there."""
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 97, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+JPEG_QUALITY = 97
 """For models that take encoded pictures: small losses here cost people there."""
 
 
@@ -162,7 +161,13 @@ def _takes_files(name: str, info: TensorInfo) -> bool:
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), JPEG)
+    import cv2  # as slow to import as all the rest here, and most models take pixels
+
+    settings = [
+        cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]  # fmt: skip
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     if not done:
         raise EngineError(f"a picture of {image.shape[1]} x {image.shape[0]} pixels cannot be sent as JPEG")
     return encoded.tobytes()
