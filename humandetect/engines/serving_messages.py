@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from humandetect.engines.serving_tensors import DATA_TYPES, decode_tensor, read_shape
 from humandetect.engines.serving_wire import (
-    DATA_TYPES,
     Parts,
-    decode_tensor,
     fields,
     message_field,
     number_field,
-    read_shape,
     signed,
     submessage,
     text,

@@ -9,7 +9,8 @@ import numpy as np
 
 from humandetect.engines.base import RawDetections
 from humandetect.engines.serving_messages import predict_request, read_prediction
-from humandetect.engines.serving_wire import WireError, encode_strings, encode_tensor
+from humandetect.engines.serving_tensors import encode_strings, encode_tensor
+from humandetect.engines.serving_wire import WireError
 from humandetect.engines.signature import BOXES, CLASSES, COUNT, INPUT_KEYS, OUTPUT_KEYS, SCORES, raw_detections
 from humandetect.errors import EngineError, ModelError
 

@@ -11,16 +11,8 @@ import grpc
 import numpy as np
 
 from humandetect.config import EngineConfig, ServingConfig
-from humandetect.engines.serving_wire import (
-    decode_tensor,
-    encode_tensor,
-    fields,
-    message_field,
-    number_field,
-    submessage,
-    text,
-    text_field,
-)
+from humandetect.engines.serving_tensors import decode_tensor, encode_tensor
+from humandetect.engines.serving_wire import fields, message_field, number_field, submessage, text, text_field
 from humandetect.engines.tfserving import TFServingEngine
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import pytest
 
 from humandetect.engines.serving_messages import ModelSpec, Signature, TensorInfo
 from humandetect.engines.serving_plan import make_plan
-from humandetect.engines.serving_wire import decode_tensor, fields, message_field, number_field, text_field
-from humandetect.engines.serving_wire import encode_tensor as tensor
+from humandetect.engines.serving_tensors import decode_tensor
+from humandetect.engines.serving_tensors import encode_tensor as tensor
+from humandetect.engines.serving_wire import fields, message_field, number_field, text_field
 from humandetect.errors import EngineError, ModelError
 
 if TYPE_CHECKING:

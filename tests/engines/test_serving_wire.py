@@ -26,16 +26,8 @@ from humandetect.engines.serving_messages import (
     read_statuses,
     status_request,
 )
-from humandetect.engines.serving_wire import (
-    DATA_TYPES,
-    STRING,
-    WireError,
-    decode_tensor,
-    encode_strings,
-    encode_tensor,
-    read_varints,
-    varint,
-)
+from humandetect.engines.serving_tensors import DATA_TYPES, STRING, decode_tensor, encode_strings, encode_tensor
+from humandetect.engines.serving_wire import WireError, read_varints, varint
 
 NUMBERS = [entry.dtype for number, entry in DATA_TYPES.items() if number != STRING]
 SHAPES = [(), (0,), (1,), (5,), (2, 3), (1, 2, 0), (2, 1, 3, 2)]
@@ -140,6 +132,28 @@ def test_values_that_come_one_by_one_are_read() -> None:
     assert decode_tensor(memoryview(floats)).tolist() == [1.5, -2, 3]
     integers = header(3, 3) + single(7, varint(1), varint(-2), varint(300), wire=0)
     assert decode_tensor(memoryview(integers)).tolist() == [1, -2, 300]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5000])
+@pytest.mark.parametrize("number", [number for number in DATA_TYPES if number not in (8, 18, STRING)])
+def test_any_number_of_values_may_come_one_by_one(number: int, count: int) -> None:
+    kind = DATA_TYPES[number]
+    values = sample(kind.dtype, (count,))
+    bits = values.view(kind.bits) if kind.bits else values
+    if kind.wire == 0:
+        message = single(kind.field, *(varint(int(value)) for value in bits), wire=0)
+    else:
+        message = single(kind.field, *(value.tobytes() for value in values), wire=kind.wire)
+    again = decode_tensor(memoryview(message + header(number, count)))  # something may follow the values
+    np.testing.assert_array_equal(again, values)
+
+
+def test_a_value_of_another_field_between_does_not_disturb() -> None:
+    message = header(1, 4)
+    for value in (1, 2, 3, 4):
+        message += single(5, np.float32(value).tobytes(), wire=5) + single(7, varint(300), wire=0)
+    assert decode_tensor(memoryview(message)).tolist() == [1, 2, 3, 4]
+    assert decode_tensor(memoryview(header(3, 4) + message[len(header(1, 4)) :])).tolist() == [300] * 4
 
 
 def test_several_runs_of_values_are_joined() -> None:
