@@ -24,6 +24,8 @@ _CAUSES = (
 )  # fmt: skip
 _HOPELESS = tuple(text for text, _ in _CAUSES[:5])
 _LOST_QUEUE = "batch scheduling queue"
+_BROKEN = ("RST_STREAM", "Stream removed")
+"""What a connection leaves that breaks in the middle of an answer."""
 _BUSY = ("Threadpool Exhausted", "Concurrent RPC limit")
 
 
@@ -46,6 +48,10 @@ class CallFailed(Exception):
         match self.code:
             case "UNAVAILABLE":
                 return "busy" if _LOST_QUEUE in self.details else "away"
+            case "CANCELLED":  # not by us: a server that is ended cancels what it works on
+                return "away"
+            case "INTERNAL" | "UNKNOWN" if any(text in self.details for text in _BROKEN):
+                return "away"
             case "RESOURCE_EXHAUSTED" if not self.details or any(text in self.details for text in _BUSY):
                 return "busy"
             case "DEADLINE_EXCEEDED" | "NOT_FOUND":
@@ -73,6 +79,8 @@ class CallFailed(Exception):
                 return f"it refuses this client ({self.details}); give --serving-token, or another one"
             case "DEADLINE_EXCEEDED":
                 return "it did not answer in time"
+            case "CANCELLED":
+                return "it cancelled the call, as servers do that are told to end"
             case _:
                 return f"{self.code} {self.details}".strip()
 
