@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from humandetect.engines.base import ModelInfo
 from humandetect.engines.serving_channel import Servers
+from humandetect.engines.serving_embedded import EmbeddedServer
 from humandetect.engines.serving_errors import CallFailed, explained
 from humandetect.engines.serving_messages import (
     AVAILABLE,
@@ -30,7 +31,7 @@ from humandetect.engines.serving_plan import make_plan
 from humandetect.engines.serving_wire import WireError
 from humandetect.engines.signature import check_images, warm_up
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
-from humandetect.models import ModelMetadata, find_model, list_models
+from humandetect.models import ModelMetadata, find_model, list_models, verify
 from humandetect.models_config import is_model_name
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from humandetect.config import EngineConfig
+    from humandetect.config import EngineConfig, ServingConfig
     from humandetect.engines.base import RawDetections
     from humandetect.engines.serving_messages import VersionStatus
     from humandetect.engines.serving_plan import Plan
@@ -61,16 +62,19 @@ class TFServingEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         _check(config)
-        self._serving = config.serving
         self._models_dir = config.models_dir
         name, self._metadata = _known(config)
-        self._spec = ModelSpec(name, version=config.serving.version, label=config.serving.label)
-        self._model = f"{name} at {', '.join(config.serving.targets)}"
-        self._at_once = config.serving.parallel * len(config.serving.targets)
+        self._embedded: EmbeddedServer | None = None
+        self._serving = config.serving if config.serving.targets else self._embed(config)
+        targets = self._serving.targets
+        self._spec = ModelSpec(name, version=self._serving.version, label=self._serving.label)
+        self._where = "embedded server" if self._embedded else ", ".join(targets)
+        self._model = f"{name} at {', '.join(targets)}"
+        self._at_once = self._serving.parallel * len(targets)
         self._lock = threading.Lock()
         self._most: int | None = None
         """Images that the servers' batching takes from one request, once they said so."""
-        self._servers = Servers(config.serving, (STATUS, status_request(self._spec), self._not_ready))
+        self._servers = Servers(self._serving, (STATUS, status_request(self._spec), self._not_ready))
         self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="serving")
         try:
             self._start()
@@ -85,9 +89,9 @@ class TFServingEngine:
         except CallFailed as failure:
             raise self._explain_start(failure) from failure
         self._plans = {version: self._plan}
-        targets, metadata = self._serving.targets, self._metadata
+        metadata = self._metadata
         self.info = ModelInfo(
-            name=self._spec.name, version=_text(version), engine=f"tf-serving, {', '.join(targets)}",
+            name=self._spec.name, version=_text(version), engine=f"tf-serving, {self._where}",
             input_hw=self._input_hw(self._plan), max_batch=None, parallel=self._at_once,
             best_batch=self._plan.batch or BEST_BATCH, labels=metadata.labels, person_classes=metadata.person_classes,
             default_score=metadata.default_score, resize=metadata.resize,
@@ -108,6 +112,18 @@ class TFServingEngine:
         """Close the connections once running calls have ended; may be called twice."""
         self._servers.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._embedded is not None:
+            self._embedded.close()
+
+    def _embed(self, config: EngineConfig) -> ServingConfig:
+        """Start a server for this engine alone; it ends with the engine."""
+        model = find_model(config.model, config.models_dir)
+        verify(model)
+        self._embedded = EmbeddedServer(model)
+        return replace(
+            config.serving, targets=(self._embedded.target,), tls=False, ca=None, cert=None, key=None,
+            server_name=None, token=None,
+        )  # fmt: skip
 
     def _infer(self, images: NDArray[np.uint8]) -> RawDetections:
         plan = self._plan
@@ -242,10 +258,9 @@ class TFServingEngine:
 
 def _check(config: EngineConfig) -> None:
     """Raise UsageError for options that only an engine in this process could follow."""
-    if not config.serving.targets:
-        raise UsageError(
-            "--engine tf-serving needs a server: --serving HOST:PORT; `humandetect model-server` starts one"
-        )
+    serving = config.serving
+    if not serving.targets and any(one is not None for one in (serving.model, serving.version, serving.label)):
+        raise UsageError("a model, version or label is chosen on servers that you name: add --serving HOST:PORT")
     if config.device == "gpu":
         raise UsageError("the server decides where the model runs: leave out --device gpu with --engine tf-serving")
     if config.precision == "bf16":
