@@ -86,7 +86,7 @@ def _check_target(target: str) -> None:
     if path:
         _require(bool(path[1]) and "\0" not in target, f"{target!r} names no socket; {expected}")
         return
-    found = re.fullmatch(r"(?:dns:///)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):(\d{1,5})", target)
+    found = re.fullmatch(r"(?:dns:///)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):([0-9]{1,5})", target)
     port = int(found[2]) if found else 0
     _require(1 <= port <= 65535, f"{target!r} is no server's address; {expected}")
 
