@@ -262,7 +262,8 @@ def model_server(
 ) -> None:
     """Serve models over TensorFlow Serving's own gRPC and REST protocols, for tests, laptops and ARM.
 
-    Version folders are loaded and unloaded while requests go on. In production use TensorFlow Serving itself.
+    Version folders are loaded and unloaded while requests go on. Classify, Regress and MultiInference are not offered.
+    In production use TensorFlow Serving itself.
     """
     config = ModelServerConfig(
         models_config=models_config,

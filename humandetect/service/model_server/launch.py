@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -71,9 +72,7 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
             stop.wait()
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
             logger.debug("told to end")
-        watchdog = _limit_the_end()
-    if not core.registry.is_busy():
-        watchdog.cancel()
+        _limit_the_end(core.registry)
 
 
 def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None:
@@ -101,6 +100,7 @@ def _load_models(settings: list[ModelSettings], batching: BatchingParameters | N
     from humandetect.service.model_server.session import import_tensorflow
 
     import_tensorflow()  # first: what follows would import it too, with all its words
+    gc.freeze()  # TensorFlow's modules stay; without them, collecting an unloaded version holds requests up less
     from humandetect.service.model_server.batching import BatchScheduler
     from humandetect.service.model_server.core import Core
     from humandetect.service.model_server.loader import Loader
@@ -139,12 +139,16 @@ def _start_rest(core: Core, port: socket.socket, stack: ExitStack) -> str:
     return address
 
 
-def _limit_the_end() -> threading.Timer:
+def _limit_the_end(registry: Registry) -> None:
     """End the process even if a request never ends: Python would wait for its thread."""
-    watchdog = threading.Timer(END_SECONDS, os._exit, [1])
+
+    def end() -> None:
+        if registry.is_busy():
+            os._exit(1)
+
+    watchdog = threading.Timer(END_SECONDS, end)
     watchdog.daemon = True
     watchdog.start()
-    return watchdog
 
 
 def _reserve(host: str, port: int, option: str, stack: ExitStack) -> socket.socket:

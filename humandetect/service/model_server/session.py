@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import logging
 import math
 import os
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 
-from humandetect.service.model_server.status import ServingError, deadline_exceeded, tensorflow_errors
+from humandetect.service.model_server.status import ServingError, deadline_exceeded, invalid, tensorflow_errors
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -59,24 +61,31 @@ class Session:
     ) -> list[NDArray[Any]]:
         """Return the wanted tensors; raises ServingError, DEADLINE_EXCEEDED once the time is over."""
         import tensorflow as tf
-        from tensorflow.python.client import pywrap_tf_session
 
-        session = self.session
+        session = self.session  # close() may forget it meanwhile; what runs here still ends well
         if session is None:
             raise ServingError(grpc.StatusCode.UNAVAILABLE, "this version is being unloaded")
         if timeout_seconds is not None and timeout_seconds <= 0:
             raise deadline_exceeded()
         milliseconds = 0 if timeout_seconds is None else math.ceil(min(timeout_seconds, 1e6) * 1000)
-        options = tf.compat.v1.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
-        buffer = pywrap_tf_session.TF_NewBufferFromString(options)
+        options = tf.compat.v1.RunOptions(timeout_in_ms=milliseconds)
+        with tensorflow_errors():
+            if has_direct_run():
+                return self._run_directly(session, feeds, fetches, options)
+            return _run_publicly(session, feeds, fetches, options)
+
+    def _run_directly(
+        self, session: Any, feeds: Mapping[str, NDArray[Any]], fetches: Sequence[str], options: Any
+    ) -> list[NDArray[Any]]:
+        from tensorflow.python.client import pywrap_tf_session
+
+        wanted = [self._output(session, name) for name in fetches]
+        given = {self._output(session, name): array for name, array in feeds.items()}
+        buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
         try:
-            with tensorflow_errors():
-                wanted = [self._output(session, name) for name in fetches]
-                given = {self._output(session, name): array for name, array in feeds.items()}
-                answer = pywrap_tf_session.TF_SessionRun_wrapper(session._session, buffer, given, wanted, [], None)
+            return list(pywrap_tf_session.TF_SessionRun_wrapper(session._session, buffer, given, wanted, [], None))
         finally:
             pywrap_tf_session.TF_DeleteBuffer(buffer)
-        return list(answer)
 
     def close(self) -> None:
         """Free the model; nothing may be running any more."""
@@ -84,12 +93,37 @@ class Session:
         self._outputs.clear()
         if session is not None:
             session.close()
+            del session
+            gc.collect()  # a graph refers to itself: without this, memory grows by 15 MB with every version
 
     def _output(self, session: Any, name: str) -> Any:
         with self._lock:
             if name not in self._outputs:
                 self._outputs[name] = session.graph.get_tensor_by_name(name)._as_tf_output()
             return self._outputs[name]
+
+
+@functools.cache
+def has_direct_run() -> bool:
+    """Say whether this TensorFlow still has what its own Session.run calls; it is not part of the public API."""
+    try:
+        from tensorflow.python.client import pywrap_tf_session
+    except ImportError:
+        return False
+    return all(
+        hasattr(pywrap_tf_session, name)
+        for name in ("TF_SessionRun_wrapper", "TF_NewBufferFromString", "TF_DeleteBuffer")
+    )
+
+
+def _run_publicly(
+    session: Any, feeds: Mapping[str, NDArray[Any]], fetches: Sequence[str], options: Any
+) -> list[NDArray[Any]]:
+    for index, (name, array) in enumerate(feeds.items()):
+        expected = session.graph.get_tensor_by_name(name).dtype
+        if array.dtype != expected.as_numpy_dtype:
+            raise invalid(f"Expects arg[{index}] to be {expected.name} but {array.dtype.name} is provided")
+    return list(session.run(list(fetches), dict(feeds), options=options))
 
 
 def import_tensorflow() -> Any:
@@ -115,7 +149,8 @@ def load_session(path: Path) -> tuple[Session, dict[str, Any]]:
             meta_graph = tf.compat.v1.saved_model.load(session, TAGS, str(path))
             # A first run hands the graph to the runtime; later ones go there directly.
             session.graph.finalize()
-            session._extend_graph()
+            if has_direct_run():
+                session._extend_graph()
     except ServingError:
         session.close()
         raise

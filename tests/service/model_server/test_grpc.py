@@ -23,6 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from humandetect.service.model_server import session
 from tests.service.model_server import models
 from tests.service.model_server.server import Client, config_text, metadata_request, predict_request, serving
 
@@ -342,3 +343,11 @@ def test_more_calls_than_can_wait_are_refused(tmp_path: Path) -> None:
         calls = [client.prediction.Predict.future(predict_request("slow", x=[1.0]), timeout=1.5) for _ in range(10)]
         codes = [call.code() for call in calls]
     assert set(codes) == {CODE.DEADLINE_EXCEEDED, CODE.RESOURCE_EXHAUSTED}
+
+
+def test_it_also_works_by_tensorflow_s_public_api(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "has_direct_run", lambda: False)
+    assert client.predict("half", x=[1.0])["y"] == [2.5]
+    code, text = refusal(client.prediction.Predict, predict_request("half", x=np.array([1], np.int32)))
+    assert (code, text) == (CODE.INVALID_ARGUMENT, "Expects arg[0] to be float32 but int32 is provided")
+    assert refusal(client.prediction.Predict, predict_request("slow", x=[1.0]), 0.2)[0] == CODE.DEADLINE_EXCEEDED
