@@ -290,6 +290,8 @@ def _announce_model_server(ready: ModelServerReady) -> None:
     models = ", ".join(f"{name} {'/'.join(map(str, versions))}" for name, versions in ready.models.items())
     rest = f", REST at {ready.rest_address}" if ready.rest_address else ""
     typer.echo(f"humandetect model-server serves {models}: gRPC at {ready.address}{rest}. Ctrl-C ends it.", err=True)
+    if ready.is_open:
+        typer.echo("warning: whoever reaches this machine can use it, and make it load any model folder.", err=True)
 
 
 @app.command(epilog=SERVE_ENVIRONMENT)

@@ -77,7 +77,7 @@ class Core:
         return response
 
     def reload(self, request: Any) -> Any:
-        """Replace the list of models; failures stand in the response's status too, as with TensorFlow Serving."""
+        """Replace the list of models; returns when the new ones answer."""
         self.registry.apply(settings_of(request.config))
         logger.info("the list of models was replaced")
         response = model_management_pb2.ReloadConfigResponse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ipaddress
 import logging
 import os
 import socket
@@ -44,6 +45,8 @@ class Ready:
     rest_address: str | None
     models: dict[str, list[int]]
     """Versions that answer, by model."""
+    is_open: bool
+    """Whether others than this machine can use it."""
 
 
 def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop: threading.Event) -> None:
@@ -51,7 +54,7 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
 
     Raises MissingExtra without TensorFlow, and ServerError for a server that cannot start.
     """
-    if find_spec("tensorflow") is None or find_spec("tensorflow_serving") is None:
+    if not (_is_installed("tensorflow") and _is_installed("tensorflow_serving")):
         raise MissingExtra("the model server needs more: pip install 'humandetect[tensorflow]'")
     from humandetect.service.model_server.settings import read_settings
 
@@ -64,15 +67,23 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
         if config.exit_with_stdin:
             _stop_with_stdin(stop)
         core = _load_models(settings, batching, stack)
+        is_open = not ipaddress.ip_address(grpc_port.getsockname()[0]).is_loopback
         address = _start_grpc(config, core, grpc_port, stack)
         rest_address = None if rest_port is None else _start_rest(core, rest_port, stack)
         _watch(core.registry, config.poll_seconds, stack)
-        on_ready(Ready(address, rest_address, core.registry.available()))
+        on_ready(Ready(address, rest_address, core.registry.available(), is_open))
         try:
             stop.wait()
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
             logger.debug("told to end")
         _limit_the_end(core.registry)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # something blocks the package on purpose
+        return False
 
 
 def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None:

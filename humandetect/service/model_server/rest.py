@@ -12,6 +12,7 @@ import grpc
 import uvicorn
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 from humandetect.service.model_server.predict import METADATA_FIELD, Deadline
@@ -60,7 +61,10 @@ class RestApp:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
         response = await run_in_threadpool(self._respond, request.method, request.url.path, body)
         await response(scope, receive, send)
 

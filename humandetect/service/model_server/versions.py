@@ -21,7 +21,7 @@ def find_versions(base_path: Path) -> dict[int, Path] | None:
         children = sorted(base_path.iterdir())
     except OSError:
         return None
-    return {int(child.name): child for child in children if re.fullmatch(r"[0-9]{1,18}", child.name)}
+    return {int(child.name): child for child in children if re.fullmatch(r"[0-9]{1,18}", child.name) and child.is_dir()}
 
 
 def wanted_versions(settings: ModelSettings, usable: Iterable[int]) -> set[int]:

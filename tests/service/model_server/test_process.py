@@ -95,10 +95,11 @@ def test_sigterm_ends_it(served: Any) -> None:
 
 
 def test_it_needs_no_files_around_and_can_end_with_who_started_it(tmp_path: Path) -> None:
-    process = start("--exit-with-stdin", cwd=tmp_path, stdin=subprocess.PIPE)
+    process = start("--exit-with-stdin", "--host", "0.0.0.0", cwd=tmp_path, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stderr is not None
     assert READY.search(process.stderr.readline())
+    assert process.stderr.readline().startswith("warning: whoever reaches this machine can use it")
     process.stdin.close()
     assert process.wait(20) == 0
     process.stderr.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -147,6 +148,13 @@ def test_metadata_holds_the_signatures(rest: httpx.Client) -> None:
 def test_a_get_of_what_is_posted_is_malformed(rest: httpx.Client) -> None:
     assert rest.get("/v1/models/half:predict").json() == {"error": "Malformed request: GET /v1/models/half:predict"}
     assert rest.delete("/v1/models/half").status_code == 400
+
+
+def test_a_client_that_leaves_in_the_middle_harms_nobody(rest: httpx.Client, server: Client) -> None:
+    host, _, port = (server.rest or "").rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"POST /v1/models/half:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert predict(rest, instances=[1.0]) == {"predictions": [2.5]}
 
 
 def test_prometheus_finds_counters_and_histograms_under_the_usual_names(rest: httpx.Client, server: Client) -> None:

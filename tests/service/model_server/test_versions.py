@@ -37,7 +37,7 @@ def until(met: Callable[[], bool], seconds: float = 20) -> None:
 def half(tmp_path: Path, versions: dict[str, float], policy: str = "") -> Iterator[tuple[Client, Path]]:
     """Serve x / 2 + the version's addend, under the name "half"."""
     base = tmp_path / "half"
-    base.mkdir()
+    base.mkdir(exist_ok=True)
     for name, addend in versions.items():
         add(base, name, addend)
     config = tmp_path / "models.config"
@@ -67,6 +67,8 @@ def answer(client: Client) -> tuple[int, float]:
     ids=["default", "latest", "all", "specific"],
 )
 def test_the_policy_decides_which_versions_answer(tmp_path: Path, policy: str, expected: set[int]) -> None:
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "5").write_text("no folder")
     with half(tmp_path, {"1": 1, "2": 2, "0003": 3, "other": 9, "4b": 9}, policy) as (client, _):
         assert {number for number, state in client.states("half").items() if state == "AVAILABLE"} == expected
         assert answer(client) == (max(expected), max(expected))
