@@ -27,7 +27,7 @@ from humandetect.engines.serving_messages import (
     read_statuses,
     status_request,
 )
-from humandetect.engines.serving_plan import make_plan
+from humandetect.engines.serving_plan import keep_request_memory, make_plan
 from humandetect.engines.serving_wire import WireError
 from humandetect.engines.signature import check_images, warm_up
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
@@ -83,6 +83,7 @@ class TFServingEngine:
             raise
 
     def _start(self) -> None:
+        keep_request_memory()
         self._servers.wait_until_ready()
         try:
             self._plan, version = self._discover()

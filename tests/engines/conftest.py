@@ -29,8 +29,8 @@ def serving_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     folder = tmp_path_factory.mktemp("serving")
     models = {"human_detection": bundled("models/human_detection"), **write_models(folder)}
-    with model_server(folder, models) as address:
-        yield address
+    with model_server(folder, models) as served:
+        yield served.address
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server that answers."""
+
+    address: str
+    """HOST:PORT."""
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
-def model_server(folder: Path, models: dict[str, Path], *options: str) -> Iterator[str]:
-    """Serve `models`, folders of versions by name, on a free port until the block ends; yield HOST:PORT.
+def model_server(folder: Path, models: dict[str, Path], *options: str) -> Iterator[Served]:
+    """Serve `models`, folders of versions by name, on a free port until the block ends.
 
     `folder` takes the configuration and what the server says.
     """
@@ -31,7 +41,7 @@ def model_server(folder: Path, models: dict[str, Path], *options: str) -> Iterat
     with log.open("w") as stderr:
         process = subprocess.Popen([*command, *options], stdin=subprocess.DEVNULL, stderr=stderr)
     try:
-        yield _address(process, log)
+        yield Served(_address(process, log), process)
     finally:
         process.terminate()
         process.wait(40)
