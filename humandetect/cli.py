@@ -58,7 +58,6 @@ from humandetect.options import (
     RestPortOpt,
     ResultsOpt,
     ScoreOpt,
-    ServerHostOpt,
     ServerPortOpt,
     ServingCaOpt,
     ServingCertOpt,
@@ -248,7 +247,7 @@ def _sample_or(source: str) -> str:
 def model_server(
     models_config: ModelsConfigOpt = MODEL_SERVER.models_config,
     models_dir: ModelsDirOpt = MODEL_SERVER.models_dir,
-    host: ServerHostOpt = MODEL_SERVER.host,
+    host: HostOpt = MODEL_SERVER.host,
     port: ServerPortOpt = MODEL_SERVER.port,
     rest_port: RestPortOpt = MODEL_SERVER.rest_port,
     enable_batching: EnableBatchingOpt = MODEL_SERVER.enable_batching,

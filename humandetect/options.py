@@ -22,7 +22,6 @@ def seconds(text: str | float) -> float:
     return total
 
 
-SERVER = "What is served"
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
 REMOTE = "Which TensorFlow Serving finds them"
 SERVING, ACCEPTED = "How it is served", "What is accepted"
@@ -211,23 +210,20 @@ JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON
 ModelsConfigOpt = Annotated[
     Path | None,
     option(
-        SERVER,
+        SERVING,
         "--models-config",
         metavar="FILE",
         help="TensorFlow Serving's list of models. (default: ./models.config, else the packaged one)",
         env="MODELS_CONFIG",
     ),
 ]
-ServerHostOpt = Annotated[
-    str, option(SERVER, "--host", help="Address to listen on; 0.0.0.0 is every one of this machine.", env="HOST")
-]
 ServerPortOpt = Annotated[
-    int, option(SERVER, "--port", min=0, max=65535, help="Port of gRPC; 0 takes a free one.", env="GRPC_PORT")
+    int, option(SERVING, "--port", min=0, max=65535, help="Port of gRPC; 0 takes a free one.", env="GRPC_PORT")
 ]
 RestPortOpt = Annotated[
     int | None,
     option(
-        SERVER,
+        SERVING,
         "--rest-port",
         min=0,
         max=65535,
@@ -237,12 +233,12 @@ RestPortOpt = Annotated[
 ]
 EnableBatchingOpt = Annotated[
     bool,
-    option(SERVER, "--enable-batching", help="Run requests of several clients together.", env="ENABLE_BATCHING"),
+    option(SERVING, "--enable-batching", help="Run requests of several clients together.", env="ENABLE_BATCHING"),
 ]
 BatchingParametersOpt = Annotated[
     Path | None,
     option(
-        SERVER,
+        SERVING,
         "--batching-parameters",
         metavar="FILE",
         help="TensorFlow Serving's BatchingParameters in text form.",
@@ -252,7 +248,7 @@ BatchingParametersOpt = Annotated[
 TensorContentOpt = Annotated[
     bool,
     option(
-        SERVER,
+        SERVING,
         "--enable-serialization-as-tensor-content",
         help="Answer with raw bytes, which clients read faster, instead of typed fields.",
         env="TENSOR_CONTENT",
@@ -260,12 +256,12 @@ TensorContentOpt = Annotated[
 ]
 ThreadsOpt = Annotated[
     int,
-    option(SERVER, "--grpc-max-threads", min=1, max=4096, help="Requests worked on at once.", env="GRPC_MAX_THREADS"),
+    option(SERVING, "--grpc-max-threads", min=1, max=4096, help="Requests worked on at once.", env="GRPC_MAX_THREADS"),
 ]
 PollSecondsOpt = Annotated[
     float,
     option(
-        SERVER,
+        SERVING,
         "--poll-seconds",
         min=0.01,
         max=3600,
@@ -275,7 +271,7 @@ PollSecondsOpt = Annotated[
 ]
 ExitWithStdinOpt = Annotated[
     bool,
-    option(SERVER, "--exit-with-stdin", help="End when stdin does; for programs that start this one.", hidden=True),
+    option(SERVING, "--exit-with-stdin", help="End when stdin does; for programs that start this one.", hidden=True),
 ]
 
 HostOpt = Annotated[
