@@ -40,7 +40,7 @@ class ServingConfig:
     """Every call ends within this time, and a start waits no longer for a server."""
     patience_seconds: float = 60.0
     """A run waits this long for servers that went away or are overloaded."""
-    parallel: int = 4
+    parallel: int = 2
     """Requests that may be under way at once, for each target."""
     tls: bool = False
     """Encrypt; implied by any of the next four."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import cv2
 import numpy as np
 
-from humandetect.config import DEFAULT_MODEL, EngineConfig
+from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import UsageError
@@ -106,11 +106,12 @@ def open_detector(
     precision: Precision = "auto",
     score: float | None = None,
     models_dir: str | Path | None = None,
+    serving: ServingConfig | None = None,
 ) -> Detector:
-    """Load a model, by name or path, into an engine and wrap it as a detector."""
+    """Load a model, by name or path, into an engine and wrap it as a detector; `serving` names servers that have it."""
     config = EngineConfig(
         engine=engine, device=device, precision=precision, model=str(model),
-        models_dir=None if models_dir is None else Path(models_dir),
+        models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)
 

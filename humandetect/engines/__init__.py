@@ -27,6 +27,8 @@ class EngineEntry:
     extra: str | None
     """The extra that installs it; None: the base install has it."""
     summary: str
+    distribution: str | None = None
+    """What pip calls the package, where that differs."""
     remote: bool = False
     """The model lies with a server, not here."""
 
@@ -41,8 +43,8 @@ ENGINES = {
         summary="the SavedModel in this process; CPU or NVIDIA GPU",
     ),
     "tf-serving": EngineEntry(
-        where="humandetect.engines.tfserving:TFServingEngine", package="grpc", extra=None, remote=True,
-        summary="TensorFlow Serving on one or more machines, over gRPC",
+        where="humandetect.engines.tfserving:TFServingEngine", package="grpc", extra=None, distribution="grpcio",
+        summary="TensorFlow Serving on one or more machines, over gRPC", remote=True,
     ),
 }  # fmt: skip
 """By name. A new engine is a row here and its name in `config.EngineName`."""
@@ -73,7 +75,7 @@ def load_engine(config: EngineConfig) -> Engine:
     except ModuleNotFoundError as error:
         if error.name != entry.package:  # a fault inside the package or our module is not a missing extra
             raise
-        wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.package
+        wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.distribution or entry.package
         raise MissingExtra(f"the {name} engine needs more: pip install '{wanted}'") from error
     return engine
 

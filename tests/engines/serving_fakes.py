@@ -55,6 +55,7 @@ class FakeServing:
         self.extra = extra
         """Bytes of an answer beyond the useful ones."""
         self.fault = fault
+        self.metadata_fault: Refusal | None = None
         self.version, self.state = 1, AVAILABLE
         self.sizes: list[int] = []
         """Of the Predict requests, in images."""
@@ -120,8 +121,8 @@ class FakeServing:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         try:
-            images, spec_name, wanted = _read_predict(request, self.key)
-            self._check(spec_name)
+            images, wanted = _read_predict(request, self.key)
+            self._check(request)
             self.sizes.append(len(images))
             self.request_bytes.append(len(request))
             self.filters.append(wanted)
@@ -146,12 +147,19 @@ class FakeServing:
     def _spec(self) -> bytes:
         return text_field(1, self.model) + b"".join(message_field(2, [number_field(1, self.version)]))
 
-    def _check(self, name: str) -> None:
+    def _check(self, request: bytes) -> None:
+        name, version, label = _spec(request)
         if name != self.model:
             raise Refusal("NOT_FOUND", f"Servable not found for request: Latest({name})")
+        if version not in (None, self.version):
+            raise Refusal("NOT_FOUND", f"Servable not found for request: Specific({name}, {version})")
+        if label not in ("", "stable"):
+            raise Refusal("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
 
     def _metadata(self, request: bytes) -> bytes:
-        self._check(_spec_name(request))
+        self._check(request)
+        if self.metadata_fault is not None:
+            raise self.metadata_fault
         inputs = _map(1, {self.key: _tensor_info(self.dtype, self.shape)})
         outputs = _map(2, {name: _tensor_info(FLOAT, (-1,)) for name in self.outputs})
         signatures = _map(1, {"serving_default": inputs + outputs})
@@ -160,8 +168,11 @@ class FakeServing:
         return b"".join(message_field(1, [self._spec()])) + _map(2, {"signature_def": wrapped})
 
     def _status(self, request: bytes) -> bytes:
-        if _spec_name(request) != self.model:
-            raise Refusal("NOT_FOUND", f"Could not find any versions of model {_spec_name(request)}")
+        name, version, _ = _spec(request)
+        if name != self.model:
+            raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
+        if version not in (None, self.version):
+            raise Refusal("NOT_FOUND", f"Could not find version {version} of model {name}")
         return b"".join(message_field(1, [number_field(1, self.version) + number_field(2, self.state)]))
 
 
@@ -190,14 +201,15 @@ def _service(name: str, handlers: dict[str, Callable[[bytes, Any], bytes]]) -> A
     return grpc.method_handlers_generic_handler(name, methods)
 
 
-def _spec_name(request: bytes) -> str:
-    for field, _, value in fields(memoryview(request)):
-        if field == 1:
-            return next((text(inner) for number, _, inner in fields(submessage(value)) if number == 1), "")
-    return ""
+def _spec(request: bytes) -> tuple[str, int | None, str]:
+    """Name, version and label of the model that is meant."""
+    spec = next(submessage(value) for field, _, value in fields(memoryview(request)) if field == 1)
+    given = {field: value for field, _, value in fields(spec)}
+    version = None if 2 not in given else next((number for _, _, number in fields(given[2])), 0)
+    return text(given[1]), version, text(given[4]) if 4 in given else ""
 
 
-def _read_predict(request: bytes, key: str) -> tuple[np.ndarray, str, list[str]]:
+def _read_predict(request: bytes, key: str) -> tuple[np.ndarray, list[str]]:
     images, wanted = None, []
     for field, _, value in fields(memoryview(request)):
         if field == 2:
@@ -208,7 +220,7 @@ def _read_predict(request: bytes, key: str) -> tuple[np.ndarray, str, list[str]]
         elif field == 3:
             wanted.append(text(value))
     assert images is not None
-    return images, _spec_name(request), wanted
+    return images, wanted
 
 
 def _map(field: int, entries: dict[str, bytes]) -> bytes:

@@ -26,6 +26,7 @@ from humandetect.errors import (
     ModelNotFound,
     UsageError,
 )
+from humandetect.models import bundled
 from humandetect.pipeline import run
 from tests.builders import make_clip
 from tests.engines.serving_fakes import FLOAT, LOADING, OUTPUTS, FakeServing, Refusal, engine_for, eventually, pictures
@@ -121,7 +122,7 @@ class TestAnswers:
         raw = engine.infer(pictures(*range(0, 70, 10)))
         np.testing.assert_allclose(raw.scores[:, 0] * 255, range(0, 70, 10), atol=1e-3)
         engine.infer(pictures(*range(7)))
-        assert [size for size in fake.sizes if size > 3] == [4, 7]  # the warm-up was before the fault
+        assert [size for size in fake.sizes if size > 3] == [7]
         engine.close()
 
     @pytest.mark.parametrize("prefix", ["unix:", "unix://"])
@@ -202,7 +203,7 @@ class TestAbsence:
         fake.fault = hanging(1.5)
         with pytest.raises(EngineTimeout, match=r"did not answer 2 images .* within 0.5 s; raise --serving-timeout"):
             engine.infer(pictures(1, 2))
-        assert fake.sizes == [4, 2]
+        assert fake.sizes == [2, 2]
         engine.close()
 
     def test_closing_does_not_wait_for_a_server_that_is_away(self, fake: FakeServing) -> None:
@@ -357,6 +358,39 @@ class TestWrongModel:
             engine_for(server, model="nobody")
         assert "serves no model 'nobody', of the models known here it serves human_detection" in str(raised.value)
 
+    def test_an_unknown_version_lists_what_there_is(self, fake: FakeServing) -> None:
+        fake.version = 3
+        with pytest.raises(ModelNotFound, match=r"has no version 9 of 'people'; it has version 3 \(available\)"):
+            engine_for(fake, version=9)
+        engine_for(fake, version=3).close()
+
+    def test_an_unknown_label_lists_the_versions(self, fake: FakeServing) -> None:
+        with pytest.raises(ModelNotFound, match=r"no label 'stabel' of 'people'; it serves version 1 .*version_labels"):
+            engine_for(fake, label="stabel")
+        engine = engine_for(fake, label="stable")
+        assert engine.info.version == "1"
+        engine.close()
+
+    def test_a_model_that_vanishes_ends_the_run(self, fake: FakeServing) -> None:
+        engine = engine_for(fake)
+        fake.model = "another"
+        with pytest.raises(ModelError, match="no longer has the model"):
+            engine.infer(pictures(1))
+        engine.close()
+
+    def test_signatures_that_cannot_be_read_are_told(self) -> None:
+        other = FakeServing()
+        other._metadata = lambda request: b"\xff\xff"  # type: ignore[method-assign]
+        with other, pytest.raises(EngineError, match="its signatures cannot be read"):
+            engine_for(other)
+
+    def test_a_path_here_names_the_model_there(self) -> None:
+        path = str(bundled("models/human_detection"))
+        with FakeServing(model="human_detection") as server:
+            engine = load_engine(EngineConfig(model=path, serving=ServingConfig((server.target,))))
+            assert (engine.info.name, engine.info.default_score) == ("human_detection", 0.25)
+            engine.close()
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
@@ -428,6 +462,15 @@ class TestVersions:
             engine.infer(pictures(1))
         assert engine.info.version == "2"
         assert "is now answered by version 2" in caplog.text
+        engine.close()
+
+    def test_a_signature_that_cannot_be_had_costs_no_picture(self, fake: FakeServing) -> None:
+        engine = engine_for(fake)
+        fake.version, fake.metadata_fault = 2, Refusal("INTERNAL", "not now")
+        assert engine.infer(pictures(255)).scores[0, 0] == 1
+        fake.metadata_fault = None
+        engine.infer(pictures(1))
+        assert engine.info.version == "2"
         engine.close()
 
     def test_a_new_version_may_name_its_input_differently(self, fake: FakeServing) -> None:
