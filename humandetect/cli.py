@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from humandetect import __version__
-from humandetect.config import SAMPLE, DetectConfig, EngineConfig, FeedConfig, Preset, ServeConfig, SourceConfig
+from humandetect.config import (
+    SAMPLE,
+    DetectConfig,
+    EngineConfig,
+    FeedConfig,
+    ModelServerConfig,
+    Preset,
+    ServeConfig,
+    ServingConfig,
+    SourceConfig,
+)
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
 from humandetect.options import (
@@ -24,13 +34,16 @@ from humandetect.options import (
     AnswerTimeoutOpt,
     ApiKeyOpt,
     AsyncOpt,
+    BatchingParametersOpt,
     BatchOpt,
     CorsOriginOpt,
     DebugOpt,
     DeviceOpt,
     EndpointOpt,
+    EnableBatchingOpt,
     EngineOpt,
     EveryOpt,
+    ExitWithStdinOpt,
     HostOpt,
     JsonOpt,
     LimitOpt,
@@ -40,12 +53,15 @@ from humandetect.options import (
     MaxMegapixelsOpt,
     MaxWaitOpt,
     ModelOpt,
+    ModelsConfigOpt,
     ModelsDirOpt,
     OutputOpt,
+    PollSecondsOpt,
     PortOpt,
     PrecisionOpt,
     QueueOpt,
     QuietOpt,
+    RestPortOpt,
     ResultsOpt,
     ScoreOpt,
     SendersOpt,
@@ -53,6 +69,24 @@ from humandetect.options import (
     SentKeyOpt,
     ShowOpt,
     SpawnOpt,
+    ServerPortOpt,
+    ServingCaOpt,
+    ServingCertOpt,
+    ServingKeyOpt,
+    ServingLabelOpt,
+    ServingModelOpt,
+    ServingOpt,
+    ServingParallelOpt,
+    ServingPatienceOpt,
+    ServingServerNameOpt,
+    ServingSignatureOpt,
+    ServingTimeoutOpt,
+    ServingTlsOpt,
+    ServingTokenOpt,
+    ServingVersionOpt,
+    ShowOpt,
+    TensorContentOpt,
+    ThreadsOpt,
     TimeoutOpt,
     TlsCertOpt,
     TlsKeyOpt,
@@ -69,6 +103,7 @@ if TYPE_CHECKING:
     from humandetect.service.launch import Ready
     from humandetect.summary import RunSummary
     from humandetect.terminal import ProgressBar
+    from humandetect.service.model_server.launch import Ready as ModelServerReady
 
 app = typer.Typer(
     name="humandetect",
@@ -83,6 +118,8 @@ app.add_typer(models_app, name="models")
 # The defaults shown and used are those of config.py.
 ENGINE, SOURCE, DETECT, SERVE = EngineConfig(), SourceConfig(), DetectConfig(sources=()), ServeConfig()
 FEED = FeedConfig()
+SERVING = ServingConfig()
+MODEL_SERVER = ModelServerConfig()
 
 
 def _print_version(wanted: bool) -> None:
@@ -122,6 +159,20 @@ def detect(
     precision: PrecisionOpt = ENGINE.precision,
     model: ModelOpt = ENGINE.model,
     models_dir: ModelsDirOpt = ENGINE.models_dir,
+    serving: ServingOpt = None,
+    serving_model: ServingModelOpt = SERVING.model,
+    serving_version: ServingVersionOpt = SERVING.version,
+    serving_label: ServingLabelOpt = SERVING.label,
+    serving_signature: ServingSignatureOpt = SERVING.signature,
+    serving_timeout: ServingTimeoutOpt = SERVING.timeout_seconds,
+    serving_patience: ServingPatienceOpt = SERVING.patience_seconds,
+    serving_parallel: ServingParallelOpt = SERVING.parallel,
+    serving_tls: ServingTlsOpt = SERVING.tls,
+    serving_ca: ServingCaOpt = SERVING.ca,
+    serving_cert: ServingCertOpt = SERVING.cert,
+    serving_key: ServingKeyOpt = SERVING.key,
+    serving_server_name: ServingServerNameOpt = SERVING.server_name,
+    serving_token: ServingTokenOpt = SERVING.token,
     score: ScoreOpt = DETECT.score,
     batch: BatchOpt = DETECT.batch,
     every: EveryOpt = DETECT.every,
@@ -147,6 +198,22 @@ def detect(
 
     Without -o and --results it writes NAME_people.mp4 (or .jpg) into the current folder.
     """
+    servers = ServingConfig(
+        targets=tuple(serving or ()),
+        model=serving_model,
+        version=serving_version,
+        label=serving_label,
+        signature=serving_signature,
+        timeout_seconds=serving_timeout,
+        patience_seconds=serving_patience,
+        parallel=serving_parallel,
+        tls=serving_tls,
+        ca=serving_ca,
+        cert=serving_cert,
+        key=serving_key,
+        server_name=serving_server_name,
+        token=serving_token,
+    )
     config = DetectConfig(
         sources=tuple(map(_sample_or, sources)),
         output=output,
@@ -157,7 +224,7 @@ def detect(
         every=every,
         batch=batch,
         preset=preset,
-        engine=EngineConfig(engine, device, precision, model, models_dir),
+        engine=EngineConfig(engine, device, precision, model, models_dir, servers),
         source=SourceConfig(start, duration, limit, max_megapixels),
     )
     from humandetect.pipeline import run
@@ -266,6 +333,57 @@ def _sample_or(source: str) -> str:
     return str(bundled("examples/plaza.mp4"))
 
 
+@app.command("model-server")
+@command
+def model_server(
+    models_config: ModelsConfigOpt = MODEL_SERVER.models_config,
+    models_dir: ModelsDirOpt = MODEL_SERVER.models_dir,
+    host: HostOpt = MODEL_SERVER.host,
+    port: ServerPortOpt = MODEL_SERVER.port,
+    rest_port: RestPortOpt = MODEL_SERVER.rest_port,
+    enable_batching: EnableBatchingOpt = MODEL_SERVER.enable_batching,
+    batching_parameters: BatchingParametersOpt = MODEL_SERVER.batching_parameters,
+    tensor_content: TensorContentOpt = MODEL_SERVER.tensor_content,
+    threads: ThreadsOpt = MODEL_SERVER.threads,
+    poll_seconds: PollSecondsOpt = MODEL_SERVER.poll_seconds,
+    exit_with_stdin: ExitWithStdinOpt = MODEL_SERVER.exit_with_stdin,
+    verbose: VerboseOpt = False,
+    debug: DebugOpt = False,
+) -> None:
+    """Serve models over TensorFlow Serving's own gRPC and REST protocols, for tests, laptops and ARM.
+
+    Version folders are loaded and unloaded while requests go on. Classify, Regress and MultiInference are not offered.
+    In production use TensorFlow Serving itself.
+    """
+    config = ModelServerConfig(
+        models_config=models_config,
+        models_dir=models_dir,
+        host=host,
+        port=port,
+        rest_port=rest_port,
+        enable_batching=enable_batching,
+        batching_parameters=batching_parameters,
+        tensor_content=tensor_content,
+        threads=threads,
+        poll_seconds=poll_seconds,
+        exit_with_stdin=exit_with_stdin,
+    )
+    from humandetect.service.model_server import launch
+
+    try:
+        launch.serve(config, on_ready=_announce_model_server, stop=SIGNALS.stop)
+    except KeyboardInterrupt:  # while models were loading; a server that is told to end has not failed
+        raise typer.Exit from None
+
+
+def _announce_model_server(ready: ModelServerReady) -> None:
+    models = ", ".join(f"{name} {'/'.join(map(str, versions))}" for name, versions in ready.models.items())
+    rest = f", REST at {ready.rest_address}" if ready.rest_address else ""
+    typer.echo(f"humandetect model-server serves {models}: gRPC at {ready.address}{rest}. Ctrl-C ends it.", err=True)
+    if ready.is_open:
+        typer.echo("warning: whoever reaches this machine can use it, and make it load any model folder.", err=True)
+
+
 @app.command(epilog=SERVE_ENVIRONMENT)
 @command
 def serve(
@@ -279,6 +397,20 @@ def serve(
     precision: PrecisionOpt = ENGINE.precision,
     model: ModelOpt = ENGINE.model,
     models_dir: ModelsDirOpt = ENGINE.models_dir,
+    serving: ServingOpt = None,
+    serving_model: ServingModelOpt = SERVING.model,
+    serving_version: ServingVersionOpt = SERVING.version,
+    serving_label: ServingLabelOpt = SERVING.label,
+    serving_signature: ServingSignatureOpt = SERVING.signature,
+    serving_timeout: ServingTimeoutOpt = SERVING.timeout_seconds,
+    serving_patience: ServingPatienceOpt = SERVING.patience_seconds,
+    serving_parallel: ServingParallelOpt = SERVING.parallel,
+    serving_tls: ServingTlsOpt = SERVING.tls,
+    serving_ca: ServingCaOpt = SERVING.ca,
+    serving_cert: ServingCertOpt = SERVING.cert,
+    serving_key: ServingKeyOpt = SERVING.key,
+    serving_server_name: ServingServerNameOpt = SERVING.server_name,
+    serving_token: ServingTokenOpt = SERVING.token,
     score: ScoreOpt = SERVE.score,
     batch: BatchOpt = SERVE.batch,
     max_wait_ms: MaxWaitOpt = SERVE.max_wait_ms,
@@ -298,6 +430,22 @@ def serve(
 
     Ctrl-C or SIGTERM closes the port, answers what is under way and ends within 30 seconds.
     """
+    servers = ServingConfig(
+        targets=tuple(serving or ()),
+        model=serving_model,
+        version=serving_version,
+        label=serving_label,
+        signature=serving_signature,
+        timeout_seconds=serving_timeout,
+        patience_seconds=serving_patience,
+        parallel=serving_parallel,
+        tls=serving_tls,
+        ca=serving_ca,
+        cert=serving_cert,
+        key=serving_key,
+        server_name=serving_server_name,
+        token=serving_token,
+    )
     config = ServeConfig(
         host=host,
         port=port,
@@ -315,7 +463,7 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         log_format=log_format,
-        engine=EngineConfig(engine, device, precision, model, models_dir),
+        engine=EngineConfig(engine, device, precision, model, models_dir, servers),
     )
     from humandetect.service import launch
 
