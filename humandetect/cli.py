@@ -39,8 +39,8 @@ from humandetect.options import (
     CorsOriginOpt,
     DebugOpt,
     DeviceOpt,
-    EndpointOpt,
     EnableBatchingOpt,
+    EndpointOpt,
     EngineOpt,
     EveryOpt,
     ExitWithStdinOpt,
@@ -67,8 +67,6 @@ from humandetect.options import (
     SendersOpt,
     SentBatchOpt,
     SentKeyOpt,
-    ShowOpt,
-    SpawnOpt,
     ServerPortOpt,
     ServingCaOpt,
     ServingCertOpt,
@@ -85,6 +83,7 @@ from humandetect.options import (
     ServingTokenOpt,
     ServingVersionOpt,
     ShowOpt,
+    SpawnOpt,
     TensorContentOpt,
     ThreadsOpt,
     TimeoutOpt,
@@ -101,9 +100,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.service.launch import Ready
+    from humandetect.service.model_server.launch import Ready as ModelServerReady
     from humandetect.summary import RunSummary
     from humandetect.terminal import ProgressBar
-    from humandetect.service.model_server.launch import Ready as ModelServerReady
 
 app = typer.Typer(
     name="humandetect",
