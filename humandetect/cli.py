@@ -402,7 +402,7 @@ def serve(
     serving_label: ServingLabelOpt = SERVING.label,
     serving_signature: ServingSignatureOpt = SERVING.signature,
     serving_timeout: ServingTimeoutOpt = SERVING.timeout_seconds,
-    serving_patience: ServingPatienceOpt = SERVING.patience_seconds,
+    serving_patience: ServingPatienceOpt = SERVE.engine.serving.patience_seconds,
     serving_parallel: ServingParallelOpt = SERVING.parallel,
     serving_tls: ServingTlsOpt = SERVING.tls,
     serving_ca: ServingCaOpt = SERVING.ca,

@@ -20,6 +20,8 @@ DEFAULT_MODEL = "human_detection"
 SAMPLE = "sample"
 MAX_SECONDS = 10_000_000
 """Four months: more than any source has, and few enough for every container's clock."""
+SERVE_PATIENCE_SECONDS = 5.0
+"""Whoever asks an endpoint can ask again; a video cannot."""
 MAX_MEGAPIXELS = 2000
 """What FFmpeg and the image libraries can count in 31 bits."""
 
@@ -239,7 +241,9 @@ class ServeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_format: LogFormat = "text"
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    engine: EngineConfig = field(
+        default_factory=lambda: EngineConfig(serving=ServingConfig(patience_seconds=SERVE_PATIENCE_SECONDS))
+    )
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65535, f"port must be 0 to 65535, got {self.port}")

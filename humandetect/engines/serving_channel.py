@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from humandetect.engines.serving_connection import Server, closed, open_servers
 from humandetect.engines.serving_errors import CallFailed, overloaded, unavailable
-from humandetect.errors import Closed, UsageError
+from humandetect.errors import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from humandetect.config import ServingConfig
 
@@ -27,8 +26,6 @@ LOADING_SECONDS = 2.0
 """What a server that does not know the model gets to begin loading it."""
 CLOSE_SECONDS = 2.0
 """What calls under way get to end well when the engine is closed."""
-MIN_RESOLVE_MS = 5000
-"""How often a DNS name may be asked for the servers behind it while some of them are away."""
 
 Probe = tuple[str, bytes, "Callable[[bytes], str | None]"]
 """A cheap call: method, request, and a check that returns why the answer means not ready yet, or None."""
@@ -45,7 +42,7 @@ class Servers:
         self._config = config
         self._probe = probe
         self._changed = threading.Condition()
-        self._servers = _open(config)
+        self._servers = open_servers(config)
         self._began = 0.0
         self._turns = 0
         self._users = 0
@@ -73,7 +70,7 @@ class Servers:
                     )
                 self._changed.wait(left)
                 if self._closing:
-                    raise _closed()
+                    raise closed()
 
     def call(self, method: str, request: bytes) -> bytes:
         """Send a request to the server with the least to do. Raises CallFailed, EngineUnavailable, Closed."""
@@ -98,7 +95,7 @@ class Servers:
         """Hold off the end of `close` for a moment; raises Closed after it began."""
         with self._changed:
             if self._closing:
-                raise _closed()
+                raise closed()
             self._users += 1
         try:
             yield
@@ -121,13 +118,13 @@ class Servers:
         if prober is not None:
             prober.join()
 
-    def _take(self, waiting: _Patience, avoided: set[str]) -> _Server:
+    def _take(self, waiting: _Patience, avoided: set[str]) -> Server:
         """Wait for a server with room for a call, and count the call."""
         with self._changed:
             while True:
                 usable = [server for server in self._servers if not server.away]
                 if self._closed or (self._closing and not usable):
-                    raise _closed()
+                    raise closed()
                 free = [server for server in usable if server.under_way < self._config.parallel]
                 if free:
                     chosen = min(free, key=lambda server: (server.target in avoided, server.under_way, server.turn))
@@ -142,17 +139,17 @@ class Servers:
                     )
                 self._changed.wait(None if usable else waiting.left())
 
-    def _put_back(self, server: _Server, failure: CallFailed | None) -> None:
+    def _put_back(self, server: Server, failure: CallFailed | None) -> None:
         with self._changed:
             server.under_way -= 1
             if failure is None:
                 server.failures = 0
             self._changed.notify_all()
 
-    def _consider(self, server: _Server, failure: CallFailed, waiting: _Patience, avoided: set[str]) -> None:
+    def _consider(self, server: Server, failure: CallFailed, waiting: _Patience, avoided: set[str]) -> None:
         """Return if the call may be tried again, after a wait where that helps; else raise."""
         if self._closed:
-            raise _closed() from failure
+            raise closed() from failure
         if failure.kind == "busy":
             avoided.add(server.target)
             if waiting.is_over():
@@ -174,7 +171,7 @@ class Servers:
         with self._changed:
             return any(not server.away and server.target not in avoided for server in self._servers)
 
-    def _leave_out(self, server: _Server, failure: CallFailed) -> None:
+    def _leave_out(self, server: Server, failure: CallFailed) -> None:
         with self._changed:
             if not server.away:
                 logger.warning("%s is away: %s", server.target, failure.reason)
@@ -205,7 +202,7 @@ class Servers:
                     continue
             self._ask(server)
 
-    def _ask(self, server: _Server) -> None:
+    def _ask(self, server: Server) -> None:
         method, request, not_ready = self._probe
         failure: CallFailed | None = None
         try:
@@ -247,103 +244,6 @@ class _Patience:
         return self.left() == 0
 
 
-class _Server:
-    """One target: its channel, and what is known of it. Fields are guarded by the condition of `Servers`."""
-
-    def __init__(self, target: str, channel: Any, token: str | None) -> None:
-        self.target = target
-        self.under_way = 0
-        self.turn = 0
-        self.failures = 0
-        self.away = self.hopeless = False
-        self.reason = ""
-        self.ask_at = 0.0
-        self.left_at: float | None = None
-        self._channel = channel
-        self._methods: dict[str, Any] = {}
-        self._token = token
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else None
-
-    def send(self, method: str, request: bytes, timeout_seconds: float) -> bytes:
-        """Make one call; raises CallFailed."""
-        import grpc
-
-        try:
-            if method not in self._methods:
-                self._methods[method] = self._channel.unary_unary(method)
-            answer: bytes = self._methods[method](request, timeout=timeout_seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            details = str(error.details() or "")
-            if self._token:  # some proxies repeat what they refuse
-                details = details.replace(self._token, "***")
-            raise CallFailed(self.target, error.code().name, details) from None
-        except ValueError:  # what gRPC raises on a channel that was closed meanwhile
-            raise _closed() from None
-        return answer
-
-    def close(self) -> None:
-        self._channel.close()
-
-
-def _open(config: ServingConfig) -> list[_Server]:
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C++ part repeats on stderr what the errors say
-    import grpc
-
-    credentials = None
-    if config.secure:
-        credentials = grpc.ssl_channel_credentials(_read(config.ca), _read(config.key), _read(config.cert))
-    elif config.token and any(not _is_local(target) for target in config.targets):
-        logger.warning("the token travels unencrypted: use --serving-tls")
-    servers = []
-    for target in config.targets:
-        options = _channel_options(config, target)
-        channel = (
-            grpc.secure_channel(target, credentials, options) if credentials else grpc.insecure_channel(target, options)
-        )
-        servers.append(_Server(target, channel, config.token))
-    return servers
-
-
-def _channel_options(config: ServingConfig, target: str) -> list[tuple[str, Any]]:
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.enable_retries", 0),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", int(LAST_BACKOFF_SECONDS * 1000)),
-        ("grpc.dns_min_time_between_resolutions_ms", MIN_RESOLVE_MS),
-        ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
-    ]
-    if _is_local(target):
-        options.append(("grpc.enable_http_proxy", 0))
-    if config.server_name:
-        options += [
-            ("grpc.ssl_target_name_override", config.server_name),
-            ("grpc.default_authority", config.server_name),
-        ]
-    return options
-
-
-def _is_local(target: str) -> bool:
-    return target.startswith(("unix:", "localhost:", "127.", "[::1]"))
-
-
-def _read(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    if b"-----BEGIN " not in content:
-        raise UsageError(f"{str(path)!r} is no PEM file: expected a certificate or key that starts with -----BEGIN")
-    return content
-
-
 def _backoff(failures: int) -> float:
     """Longer after each failure, and never the same for two clients, or they would all come back at once."""
     return min(LAST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1)  # noqa: S311
-
-
-def _closed() -> Closed:
-    return Closed("the tf-serving engine is closed")

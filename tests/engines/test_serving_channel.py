@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humandetect.config import ServingConfig
-from humandetect.engines.serving_channel import LAST_BACKOFF_SECONDS, Servers, _backoff, _channel_options
+from humandetect.engines.serving_channel import LAST_BACKOFF_SECONDS, Servers, _backoff
+from humandetect.engines.serving_connection import channel_options
 from humandetect.errors import Closed, EngineUnavailable, UsageError
 from tests.engines.serving_fakes import LOADING, FakeServing, Refusal, engine_for, pictures
 
@@ -142,7 +143,7 @@ def test_local_servers_are_not_looked_for_behind_a_proxy(monkeypatch: pytest.Mon
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with FakeServing() as server:
         engine_for(server).close()
-    assert ("grpc.enable_http_proxy", 0) not in _channel_options(ServingConfig(), "models.example:8500")
+    assert ("grpc.enable_http_proxy", 0) not in channel_options(ServingConfig(), "models.example:8500")
 
 
 @pytest.mark.parametrize(
