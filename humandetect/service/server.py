@@ -102,7 +102,7 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
 def config_from(environment: Mapping[str, str]) -> ServeConfig:
     """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
     try:
-        return TypeAdapter(ServeConfig).validate_python(_values(ServeConfig, environment, prefix="HUMANDETECT"))
+        return TypeAdapter(ServeConfig).validate_python(_values(ServeConfig(), environment, prefix="HUMANDETECT"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(
@@ -110,16 +110,19 @@ def config_from(environment: Mapping[str, str]) -> ServeConfig:
         ) from None
 
 
-def _values(kind: type[Any], environment: Mapping[str, str], *, prefix: str) -> dict[str, Any]:
-    """Collect what the environment says of a config's fields, and of those of the configs in it."""
+def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str) -> dict[str, Any]:
+    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is."""
     values: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.type == "EngineConfig":
-            values[field.name] = _values(EngineConfig, environment, prefix=prefix)
-        elif field.type == "ServingConfig":
-            values[field.name] = _values(ServingConfig, environment, prefix=f"{prefix}_SERVING")
-        elif text := environment.get(f"{prefix}{VARIABLES.get(field.name, f'_{field.name.upper()}')}"):
+    for field in fields(defaults):
+        default = getattr(defaults, field.name)
+        text = environment.get(f"{prefix}{VARIABLES.get(field.name, f'_{field.name.upper()}')}")
+        if isinstance(default, EngineConfig | ServingConfig):
+            inner = f"{prefix}_SERVING" if isinstance(default, ServingConfig) else prefix
+            values[field.name] = _values(default, environment, prefix=inner)
+        elif text:
             values[field.name] = text.split() if field.name in LISTS else text
+        else:
+            values[field.name] = default
     return values
 
 

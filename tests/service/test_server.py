@@ -45,7 +45,10 @@ def test_the_environment_configures_the_application() -> None:
         score=0.4, queue=64, timeout_seconds=2.5, api_key="k", cors_origins=("https://a.example", "https://b.example"),
         engine=EngineConfig(
             engine="tensorflow", model="other",
-            serving=ServingConfig(targets=("a:1", "b:2"), model="m", timeout_seconds=9),
+            serving=ServingConfig(
+                targets=("a:1", "b:2"), model="m", timeout_seconds=9,
+                patience_seconds=ServeConfig().engine.serving.patience_seconds,
+            ),
         ),
     )  # fmt: skip
     assert config_from({}) == ServeConfig()
