@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
 from typing import Literal, get_args
 
 from humandetect.errors import UsageError
 
-EngineName = Literal["auto", "openvino", "tensorflow"]
+EngineName = Literal["auto", "openvino", "tensorflow", "tf-serving"]
 Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "f32", "bf16"]
 LogFormat = Literal["text", "json"]
@@ -20,8 +21,78 @@ DEFAULT_MODEL = "human_detection"
 SAMPLE = "sample"
 MAX_SECONDS = 10_000_000
 """Four months: more than any source has, and few enough for every container's clock."""
+SERVE_PATIENCE_SECONDS = 5.0
+"""Whoever asks an endpoint can ask again; a video cannot."""
 MAX_MEGAPIXELS = 2000
 """What FFmpeg and the image libraries can count in 31 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingConfig:
+    """Which TensorFlow Serving runs the model, for the engine `tf-serving`."""
+
+    targets: tuple[str, ...] = ()
+    """HOST:PORT, `dns:///NAME:PORT` or `unix:PATH` of each server; requests are spread over them."""
+    model: str | None = None
+    """Its name on the servers; None: the engine's model."""
+    version: int | None = None
+    label: str | None = None
+    """Version or label to ask for; neither: the newest that is served."""
+    signature: str | None = None
+    """None: `serving_default`, or the only one there is."""
+    timeout_seconds: float = 30.0
+    """Every call ends within this time, and a start waits no longer for a server."""
+    patience_seconds: float = 60.0
+    """A run waits this long for servers that went away or are overloaded."""
+    parallel: int = 2
+    """Requests that may be under way at once, for each target."""
+    tls: bool = False
+    """Encrypt; implied by any of the next four."""
+    ca: Path | None = None
+    """PEM certificates to trust; None: those that gRPC trusts."""
+    cert: Path | None = None
+    key: Path | None = None
+    """This client's own certificate and its key, for servers that ask for one."""
+    server_name: str | None = None
+    """Expect this name in the server's certificate, not the host's."""
+    token: str | None = field(default=None, repr=False)
+    """Sent as `authorization: Bearer ...` for the proxy before the servers."""
+
+    def __post_init__(self) -> None:
+        _require(not isinstance(self.targets, str), "targets is a tuple of addresses, even if there is one")
+        for target in self.targets:
+            _check_target(target)
+        _require(self.version is None or self.label is None, "a version or a label chooses the model, not both")
+        _require(self.version is None or self.version >= 0, f"the version must be at least 0, got {self.version}")
+        for name, seconds in (("timeout", self.timeout_seconds), ("patience", self.patience_seconds)):
+            _require(0 < seconds <= 3600, f"serving {name} must be over 0 and up to 3600 s, got {seconds}")
+        _require(1 <= self.parallel <= 1024, f"serving parallel must be 1 to 1024, got {self.parallel}")
+        _require(
+            (self.cert is None) == (self.key is None), "a client certificate needs its key, and a key its certificate"
+        )
+        token = self.token
+        _require(
+            token is None or bool(re.fullmatch(r"[!-~]+", token)),
+            "the serving token may hold only printable ASCII characters, and at least one",
+        )
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.tls or any((self.ca, self.cert, self.key, self.server_name))
+
+
+def _check_target(target: str) -> None:
+    """Raise UsageError unless gRPC can connect to such an address; passwords in it are not repeated."""
+    expected = "expected HOST:PORT of the gRPC port (usually 8500), dns:///NAME:PORT or unix:PATH"
+    _require("@" not in target, f"a server's address has no user or password in it; {expected}, and --serving-token")
+    path = re.fullmatch(r"unix:(?://)?(.*)", target)
+    if path:
+        _require(bool(path[1]) and "\0" not in target, f"{target!r} names no socket; {expected}")
+        return
+    found = re.fullmatch(r"(?:dns:///)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):([0-9]{1,5})", target)
+    port = int(found[2]) if found else 0
+    _require(1 <= port <= 65535, f"{target!r} is no server's address; {expected}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +107,8 @@ class EngineConfig:
     """A name in the models folder or in models.config, or a path to a SavedModel or a frozen graph."""
     models_dir: Path | None = None
     """Where names are looked up; None: HUMANDETECT_MODELS_DIR, ./models, the packaged copy."""
+    serving: ServingConfig = field(default_factory=ServingConfig)
+    """For the engine `tf-serving`, which `auto` chooses where this names a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +234,7 @@ class ServeConfig:
     """Images a request."""
     max_megapixels: float = 50.0
     timeout_seconds: float = 30.0
-    """An image not answered by the engine within this time is given up."""
+    """An image not answered within this time, all waiting included, is given up."""
     api_key: str | None = field(default=None, repr=False)
     """Asked of every request but those of the page and of health; None: of none."""
     cors_origins: tuple[str, ...] = ()
@@ -169,7 +242,9 @@ class ServeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_format: LogFormat = "text"
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    engine: EngineConfig = field(
+        default_factory=lambda: EngineConfig(serving=ServingConfig(patience_seconds=SERVE_PATIENCE_SECONDS))
+    )
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65535, f"port must be 0 to 65535, got {self.port}")
@@ -247,6 +322,40 @@ class BenchConfig:
             0 < self.timeout_seconds <= 3600, f"timeout must be over 0 and up to 3600 s, got {self.timeout_seconds}"
         )
         _require(self.api_key != "", "the API key is empty: leave it out to send none")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServerConfig:
+    """One server of `model-server`."""
+
+    models_config: Path | None = None
+    """In TensorFlow Serving's own format; None: ./models.config, else the packaged one."""
+    models_dir: Path | None = None
+    """Where a model lies whose base_path does not exist; None: as for engines."""
+    host: str = "127.0.0.1"
+    port: int = 8500
+    """Of gRPC; 0 takes a free one."""
+    rest_port: int | None = None
+    """0 takes a free one; None: no REST."""
+    enable_batching: bool = False
+    batching_parameters: Path | None = None
+    """A BatchingParameters file; None: the defaults."""
+    tensor_content: bool = False
+    """Answer with raw bytes in `tensor_content` instead of the typed fields."""
+    threads: int = 64
+    """Requests that may be worked on at once."""
+    poll_seconds: float = 1.0
+    """Between looks at the folders of versions."""
+    exit_with_stdin: bool = False
+    """End when stdin does: a parent that holds the other end takes the server along, however it ends."""
+
+    def __post_init__(self) -> None:
+        for name, port in (("port", self.port), ("rest_port", self.rest_port or 0)):
+            _require(0 <= port <= 65535, f"{name} must be 0 to 65535, got {port}")
+        _require(self.port == 0 or self.port != self.rest_port, f"port and rest_port must differ, both are {self.port}")
+        _require(self.enable_batching or self.batching_parameters is None, "batching parameters need --enable-batching")
+        _require(1 <= self.threads <= 4096, f"threads must be 1 to 4096, got {self.threads}")
+        _require(0 < self.poll_seconds <= 3600, f"poll_seconds must be over 0 and up to 3600, got {self.poll_seconds}")
 
 
 def _require(met: bool, message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import cv2
 import numpy as np
 
-from humandetect.config import DEFAULT_MODEL, EngineConfig
+from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import UsageError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.config import Device, EngineName, Precision
-    from humandetect.engines.base import Engine
+    from humandetect.engines.base import Engine, ModelInfo
 
 
 class Detector:
@@ -31,9 +31,13 @@ class Detector:
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
-        self.info = engine.info
-        self.score = self.info.default_score if score is None else score
-        self._person_classes = sorted(self.info.person_classes)
+        self.score = engine.info.default_score if score is None else score
+        self._person_classes = sorted(engine.info.person_classes)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the engine says of its model; a served model's version may change."""
+        return self.engine.info
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Shrink a BGR image to what the model wants, as RGB; models without a fixed size get it as large as it is."""
@@ -102,11 +106,12 @@ def open_detector(
     precision: Precision = "auto",
     score: float | None = None,
     models_dir: str | Path | None = None,
+    serving: ServingConfig | None = None,
 ) -> Detector:
-    """Load a model, by name or path, into an engine and wrap it as a detector."""
+    """Load a model, by name or path, into an engine and wrap it as a detector; `serving` names servers that have it."""
     config = EngineConfig(
         engine=engine, device=device, precision=precision, model=str(model),
-        models_dir=None if models_dir is None else Path(models_dir),
+        models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)
 

@@ -112,7 +112,7 @@ def _explained(error: BaseException) -> HumanDetectError:
 
 def print_error(error: HumanDetectError) -> None:
     # A name in the message may hold a newline; the message stays one line. If nobody hears it, the exit code remains.
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
 
 

@@ -23,15 +23,22 @@ def seconds(text: str | float) -> float:
 
 
 READ, DETECTION, WRITE, TALK = "What is read", "How people are found", "What is written", "What is said"
+REMOTE = "Which TensorFlow Serving finds them"
 SERVING, ACCEPTED = "How it is served", "What is accepted"
 ASKING = "How the server is asked"
 ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_ENGINE and so on: engine, device, precision, model, "
-    "models-dir, score, batch, every, limit, max-megapixels, preset, show, quiet, verbose, debug."
+    "models-dir, serving and all that begin with it, score, batch, every, limit, max-megapixels, preset, show, quiet, "
+    "verbose, debug."
 )
 SERVE_ENVIRONMENT = (
     "Every option can be set in the environment, as HUMANDETECT_PORT and so on; the API key is safest there, because "
     "all users of a machine can read its command lines."
+)
+BENCH_ENVIRONMENT = (
+    "These can be set in the environment, as HUMANDETECT_DEVICE and so on: device, precision, model, models-dir, "
+    "serving, serving-model, score, api-key, quiet, verbose, debug. Which servers and engines are measured is said on "
+    "the command line only."
 )
 FEED_ENVIRONMENT = (
     "These can be set in the environment, as HUMANDETECT_URL and so on: url, api-key, every, limit, show, quiet, "
@@ -69,6 +76,99 @@ ModelsDirOpt = Annotated[
         "--models-dir",
         help="Where names are looked up. (default: ./models, else the packaged one)",
         env="MODELS_DIR",
+    ),
+]
+ServingOpt = Annotated[
+    list[str] | None,
+    option(
+        REMOTE,
+        "--serving",
+        metavar="HOST:PORT",
+        help="gRPC address of a server for --engine tf-serving; also dns:///NAME:PORT and unix:PATH. Repeatable.",
+        env="SERVING",
+    ),
+]
+ServingModelOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-model", help="The model's name on the servers. (default: --model)", env="SERVING_MODEL"),
+]
+ServingVersionOpt = Annotated[
+    int | None,
+    option(
+        REMOTE,
+        "--serving-version",
+        min=0,
+        help="Version to ask for. (default: the newest that is served)",
+        env="SERVING_VERSION",
+    ),
+]
+ServingLabelOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-label", help="Version label to ask for, such as stable.", env="SERVING_LABEL"),
+]
+ServingSignatureOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-signature", help="Signature to use. (default: serving_default)", env="SERVING_SIGNATURE"),
+]
+ServingTimeoutOpt = Annotated[
+    float,
+    option(
+        REMOTE,
+        "--serving-timeout",
+        parser=seconds,
+        metavar="TIME",
+        help="Longest time for a call, and for a server to be ready at the start.",
+        env="SERVING_TIMEOUT",
+    ),
+]
+ServingPatienceOpt = Annotated[
+    float,
+    option(
+        REMOTE,
+        "--serving-patience",
+        parser=seconds,
+        metavar="TIME",
+        help="Longest wait for servers that went away or are overloaded.",
+        env="SERVING_PATIENCE",
+    ),
+]
+ServingParallelOpt = Annotated[
+    int,
+    option(
+        REMOTE,
+        "--serving-parallel",
+        min=1,
+        max=1024,
+        help="Requests under way at once, for each --serving.",
+        env="SERVING_PARALLEL",
+    ),
+]
+ServingTlsOpt = Annotated[
+    bool, option(REMOTE, "--serving-tls", help="Encrypt; implied by the next four.", env="SERVING_TLS")
+]
+ServingCaOpt = Annotated[
+    Path | None,
+    option(REMOTE, "--serving-ca", metavar="FILE", help="PEM certificates to trust.", env="SERVING_CA"),
+]
+ServingCertOpt = Annotated[
+    Path | None,
+    option(REMOTE, "--serving-cert", metavar="FILE", help="This client's own certificate.", env="SERVING_CERT"),
+]
+ServingKeyOpt = Annotated[
+    Path | None, option(REMOTE, "--serving-key", metavar="FILE", help="Its private key.", env="SERVING_KEY")
+]
+ServingServerNameOpt = Annotated[
+    str | None,
+    option(REMOTE, "--serving-server-name", help="Name to expect in the certificate.", env="SERVING_SERVER_NAME"),
+]
+ServingTokenOpt = Annotated[
+    str | None,
+    option(
+        REMOTE,
+        "--serving-token",
+        help="Bearer token for a proxy before the servers; better by HUMANDETECT_SERVING_TOKEN.",
+        env="SERVING_TOKEN",
+        show_default=False,
     ),
 ]
 ScoreOpt = Annotated[
@@ -117,6 +217,72 @@ QuietOpt = Annotated[bool, option(TALK, "-q", "--quiet", help="Print errors only
 VerboseOpt = Annotated[bool, option(TALK, "-v", "--verbose", help="Say what happens while it happens.", env="VERBOSE")]
 DebugOpt = Annotated[bool, option(TALK, "--debug", help="Log everything; show tracebacks.", env="DEBUG")]
 JsonOpt = Annotated[bool, option(TALK, "--json", help="Print the summary as JSON on stdout.")]
+ModelsConfigOpt = Annotated[
+    Path | None,
+    option(
+        SERVING,
+        "--models-config",
+        metavar="FILE",
+        help="TensorFlow Serving's list of models. (default: ./models.config, else the packaged one)",
+        env="MODELS_CONFIG",
+    ),
+]
+ServerPortOpt = Annotated[
+    int, option(SERVING, "--port", min=0, max=65535, help="Port of gRPC; 0 takes a free one.", env="GRPC_PORT")
+]
+RestPortOpt = Annotated[
+    int | None,
+    option(
+        SERVING,
+        "--rest-port",
+        min=0,
+        max=65535,
+        help="Port of REST and Prometheus; 0 takes a free one. (default: none)",
+        env="REST_PORT",
+    ),
+]
+EnableBatchingOpt = Annotated[
+    bool,
+    option(SERVING, "--enable-batching", help="Run requests of several clients together.", env="ENABLE_BATCHING"),
+]
+BatchingParametersOpt = Annotated[
+    Path | None,
+    option(
+        SERVING,
+        "--batching-parameters",
+        metavar="FILE",
+        help="TensorFlow Serving's BatchingParameters in text form.",
+        env="BATCHING_PARAMETERS",
+    ),
+]
+TensorContentOpt = Annotated[
+    bool,
+    option(
+        SERVING,
+        "--enable-serialization-as-tensor-content",
+        help="Answer with raw bytes, which clients read faster, instead of typed fields.",
+        env="TENSOR_CONTENT",
+    ),
+]
+ThreadsOpt = Annotated[
+    int,
+    option(SERVING, "--grpc-max-threads", min=1, max=4096, help="Requests worked on at once.", env="GRPC_MAX_THREADS"),
+]
+PollSecondsOpt = Annotated[
+    float,
+    option(
+        SERVING,
+        "--poll-seconds",
+        min=0.01,
+        max=3600,
+        help="Time between looks at the folders of versions.",
+        env="POLL_SECONDS",
+    ),
+]
+ExitWithStdinOpt = Annotated[
+    bool,
+    option(SERVING, "--exit-with-stdin", help="End when stdin does; for programs that start this one.", hidden=True),
+]
 
 HostOpt = Annotated[
     str, option(SERVING, "--host", help="Address to listen at; 0.0.0.0 lets the network in.", env="HOST")
@@ -168,7 +334,7 @@ TimeoutOpt = Annotated[
         DETECTION,
         "--timeout",
         metavar="SECONDS",
-        help="Give up an image that the engine has not answered by then.",
+        help="Give up an image that is not answered by then.",
         env="TIMEOUT",
     ),
 ]

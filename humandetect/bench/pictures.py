@@ -43,7 +43,7 @@ class Pictures:
 
     @property
     def mean_kb(self) -> float:
-        return sum(map(len, self.data)) / len(self.data) / 1000
+        return sum(map(len, self.data)) / max(1, len(self.data)) / 1000
 
 
 def read_pictures(name: str) -> Pictures:

@@ -6,7 +6,6 @@ import ssl
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -18,7 +17,7 @@ from humandetect.bench.engine import EngineSetup
 from humandetect.bench.load import Server
 from humandetect.bench.plan import Load, Order, loads
 from humandetect.config import EngineName, ServeConfig
-from humandetect.engines import ENGINES
+from humandetect.engines import ENGINES, is_installed
 from humandetect.errors import ServiceError
 from humandetect.service.client import DetectClient
 from humandetect.service.health import Readiness
@@ -79,16 +78,22 @@ def open_targets(config: BenchConfig, pictures: Pictures) -> Iterator[list[Targe
         if config.urls:
             targets = [stack.enter_context(_there(url, config, pictures)) for url in config.urls]
         elif config.target == "engine":
-            targets = [stack.enter_context(_alone(name, config, pictures)) for name in _engines(config)]
+            targets = [stack.enter_context(_alone(name, config, pictures)) for name in engines_of(config)]
         else:
-            targets = [stack.enter_context(_own(name, config, pictures)) for name in _engines(config)]
+            targets = [stack.enter_context(_own(name, config, pictures)) for name in engines_of(config)]
         yield targets
 
 
-def _engines(config: BenchConfig) -> list[EngineName]:
+def engines_of(config: BenchConfig) -> list[EngineName]:
+    """Return the engines that are asked for, else all that are installed, remote ones if it is said where they are."""
     if config.engines:
         return list(dict.fromkeys(config.engines))
-    return [cast("EngineName", name) for name, entry in ENGINES.items() if find_spec(entry.package) is not None]
+    has_serving = bool(config.engine.serving.targets)
+    return [
+        cast("EngineName", name)
+        for name, entry in ENGINES.items()
+        if is_installed(entry.package) and (has_serving or not entry.remote)
+    ]
 
 
 @contextmanager

@@ -27,6 +27,10 @@ class EngineEntry:
     extra: str | None
     """The extra that installs it; None: the base install has it."""
     summary: str
+    distribution: str | None = None
+    """What pip calls the package, where that differs."""
+    remote: bool = False
+    """The model lies with a server, not here."""
 
 
 ENGINES = {
@@ -38,6 +42,10 @@ ENGINES = {
         where="humandetect.engines.savedmodel:TensorFlowEngine", package="tensorflow", extra="tensorflow",
         summary="the SavedModel in this process; CPU or NVIDIA GPU",
     ),
+    "tf-serving": EngineEntry(
+        where="humandetect.engines.tfserving:TFServingEngine", package="grpc", extra=None, distribution="grpcio",
+        summary="TensorFlow Serving on one or more machines, over gRPC", remote=True,
+    ),
 }  # fmt: skip
 """By name. A new engine is a row here and its name in `config.EngineName`."""
 
@@ -46,22 +54,28 @@ def load_engine(config: EngineConfig) -> Engine:
     """Find the model and start the chosen engine on it.
 
     Raises UsageError for an unknown engine or model, MissingExtra where the engine's package is not installed,
-    DeviceError, and ModelError for a model that is damaged or that the engine cannot take.
+    DeviceError, ModelError for a model that is damaged or that the engine cannot take, and EngineUnavailable where no
+    server answers.
     """
     name = _auto(config) if config.engine == "auto" else config.engine
     if name not in ENGINES:
         raise UsageError(f"no engine is called {name!r}; there are auto, {', '.join(ENGINES)}")
-    model = find_model(config.model, config.models_dir)
-    verify(model)
     entry = ENGINES[name]
     module, _, attribute = entry.where.partition(":")
+    if not entry.remote:
+        model = find_model(config.model, config.models_dir)
+        verify(model)
+    engine: Engine
     try:
         engine_class = getattr(import_module(module), attribute)
-        engine: Engine = engine_class(model, device=config.device, precision=config.precision)
+        if entry.remote:
+            engine = engine_class(config)
+        else:
+            engine = engine_class(model, device=config.device, precision=config.precision)
     except ModuleNotFoundError as error:
         if error.name != entry.package:  # a fault inside the package or our module is not a missing extra
             raise
-        wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.package
+        wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.distribution or entry.package
         raise MissingExtra(f"the {name} engine needs more: pip install '{wanted}'") from error
     return engine
 
@@ -73,9 +87,11 @@ def has_nvidia_device() -> bool:
 
 
 def _auto(config: EngineConfig) -> str:
-    """Choose TensorFlow where it can use a GPU, else OpenVINO, which also has bf16."""
+    """Choose servers that are named, else TensorFlow where it can use a GPU, else OpenVINO, which also has bf16."""
+    if config.serving.targets:
+        return "tf-serving"
     worth_asking = config.device != "cpu" and config.precision != "bf16" and has_nvidia_device()
-    if worth_asking and _is_installed("tensorflow"):
+    if worth_asking and is_installed("tensorflow"):
         from humandetect.engines.savedmodel import visible_gpus
 
         if visible_gpus():
@@ -83,7 +99,8 @@ def _auto(config: EngineConfig) -> str:
     return "openvino"
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Say whether a package can be imported; finding it costs nothing."""
     try:
         return find_spec(package) is not None
     except (ImportError, ValueError):  # something blocks the package on purpose

@@ -102,7 +102,7 @@ def raw_detections(answers: Sequence[Mapping[str, NDArray[Any]]]) -> RawDetectio
     return RawDetections(xyxy=xyxy, scores=scores, class_ids=class_ids)
 
 
-def warm_up(engine: Engine, path: Path) -> None:
+def warm_up(engine: Engine, path: Path | str) -> None:
     """Run the engine once, so that the first real picture is quick and odd outputs show here, as ModelError."""
     info = engine.info
     height, width = info.input_hw or WARM_UP_HW

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from starlette.datastructures import FormData
     from starlette.requests import Request
 
 Result = TypeVar("Result")
@@ -95,13 +96,26 @@ class _InMemoryParser(MultiPartParser):
     """Keeps files in memory, which the budget bounds, rather than on a disk that may be full or not be there."""
 
     spool_max_size = 2**62
+    _is_complete = False
+
+    def on_end(self) -> None:
+        self._is_complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._is_complete:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it breaks off before its last boundary")
+        return form
 
 
 def check_content_type(request: Request, accepted: Collection[str]) -> str:
     """Return the body's media type, empty when the client names none; raise HTTPException (415) for others."""
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise HTTPException(415, f"the body is encoded as {encoding[:40]!r}: send it as it is")
+    encodings = [*request.headers.getlist("content-encoding"), *request.headers.getlist("transfer-encoding")]
+    for encoding in encodings:
+        if encoding.lower() not in ("identity", "chunked"):
+            raise HTTPException(415, f"the body is encoded as {encoding[:40]!r}: send it as it is")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind and kind not in accepted:
         raise HTTPException(415, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}")

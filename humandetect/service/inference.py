@@ -109,6 +109,16 @@ class Inference:
 
         Raises SourceError for a bad image, Overloaded, Closed, EngineTimeout, and EngineError for a failing engine.
         """
+        seconds = self._config.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._detect(image, annotate=annotate, score=score)
+        except TimeoutError as error:
+            raise EngineTimeout(f"no answer within {seconds:g} s") from error
+        self._metrics.image(people=len(answer.people), timings=answer.timings)
+        return answer
+
+    async def _detect(self, image: bytes | str, *, annotate: bool, score: float | None) -> ImageAnswer:
         began = time.perf_counter()
         data, size, unpack_seconds = await self.in_thread(lambda: self._unpack(image))
         lane = self._usual if size <= USUAL_BYTES else self._large
@@ -117,7 +127,7 @@ class Inference:
             height, width = picture.shape[:2]
             canvas = picture if annotate else None
             del picture
-            inferred = await self._infer(prepared)
+            inferred = await asyncio.wrap_future(self._batcher.submit(prepared))
             people, annotated, encode_seconds = await self.in_thread(
                 lambda: self._answer(inferred.raw, (height, width), canvas, score)
             )
@@ -126,7 +136,6 @@ class Inference:
             decode=unpack_seconds + decode_seconds, queue=time.perf_counter() - began - worked, infer=inferred.seconds,
             encode=encode_seconds,
         )  # fmt: skip
-        self._metrics.image(people=len(people), timings=timings)
         return ImageAnswer(people, width, height, annotated, timings)
 
     async def in_thread(self, function: Callable[[], Result]) -> Result:
@@ -158,14 +167,6 @@ class Inference:
         began = time.perf_counter()
         picture = decode_image(data, max_megapixels=self._config.max_megapixels, formats=FORMATS)
         return picture, self._detector.prepare(picture), time.perf_counter() - began
-
-    async def _infer(self, prepared: NDArray[np.uint8]) -> _Inferred:
-        future = self._batcher.submit(prepared)
-        seconds = self._config.timeout_seconds
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
-        except TimeoutError as error:
-            raise EngineTimeout(f"the engine gave no answer within {seconds:g} s") from error
 
     def _infer_batch(self, batch: list[NDArray[np.uint8]]) -> list[_Inferred]:
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from humandetect.errors import SourceError
 PREFIX_LENGTH = 200
 """A `data:` prefix is looked for within this many characters, so that no text makes the search long."""
 
-_IMAGE_PREFIX = re.compile(r"\s*data:image/[\w.+-]*(?:;[\w.+-]+=[\w.+-]*)*;base64,", re.ASCII | re.IGNORECASE)
+_DATA_PREFIX = re.compile(r"\s*data:[\w.+/-]*(?:;[\w.+-]+=[^;,]*)*;base64,", re.ASCII | re.IGNORECASE)
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]+):", re.ASCII | re.IGNORECASE)
 _NOT_IN_ALPHABET = re.compile(rb"[^A-Za-z0-9+/]")
 _WHITESPACE = b" \t\n\r\v\f"
@@ -25,13 +25,13 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def decode_base64(text: str, *, max_bytes: int) -> bytes:
-    """Decode, with or without padding, line breaks, the URL-safe alphabet or a `data:image/...;base64,` prefix.
+    """Decode, with or without padding, line breaks, the URL-safe alphabet or a `data:...;base64,` prefix of any type.
 
     Raises SourceError without the image's name; `max_bytes` bytes or more fail before anything is decoded.
     """
     if not text.isascii():
         raise SourceError("not base64: it holds characters beyond ASCII")
-    prefix = _IMAGE_PREFIX.match(text, 0, PREFIX_LENGTH)
+    prefix = _DATA_PREFIX.match(text, 0, PREFIX_LENGTH)
     begin = prefix.end() if prefix else 0
     _check_size(text, begin, max_bytes)
     letters = text[begin:].encode()
@@ -75,7 +75,7 @@ def _padded(letters: bytes) -> bytes:
 def _what_is_wrong(head: str, letters: bytes) -> str:
     scheme = _SCHEME.match(head)
     if scheme and scheme[1].lower() == "data":
-        return "not base64: a data URL must begin with data:image/...;base64,"
+        return "not base64: a data URL must begin with data:...;base64,"
     if scheme:
         return "URLs are not fetched: send the picture itself"
     bare = letters.rstrip(b"=")

@@ -69,7 +69,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()
-        if self._steps == steps and (self._in_head or self._in_body):
+        if self._steps == steps and (self._in_head or self._in_body) and not self._farewell:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_head()
@@ -209,6 +209,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _refusal(self, status: int, message: str, *, retry_after: bool) -> bytes:
         body = json.dumps({"message": message}).encode()
         headers = [*self.server_state.default_headers, (b"content-type", b"application/json")]
+        headers += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
         headers += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         if retry_after:
             headers.append((b"retry-after", b"1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from asyncio import TaskGroup
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -180,6 +181,8 @@ async def _parsed(inference: Inference, body: bytearray) -> BatchRequest:
 
 
 def _parse(body: bytearray) -> BatchRequest:
+    if body.startswith(BOM_UTF8):
+        del body[: len(BOM_UTF8)]
     if sum(body.count(mark) for mark in b",[{") > MOST_VALUES:
         raise HTTPException(
             422, f"more than {MOST_VALUES} values of JSON: an `image` and an `id` for each image are enough"

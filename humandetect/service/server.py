@@ -22,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from humandetect import __version__
-from humandetect.config import EngineConfig, ServeConfig
+from humandetect.config import EngineConfig, ServeConfig, ServingConfig
 from humandetect.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import (
@@ -58,6 +58,11 @@ STATUSES: dict[type[HumanDetectError], int] = {
     HumanDetectError: 500,
 }
 """By the nearest class; a new error has the status of its parent."""
+VARIABLES = {
+    "timeout_seconds": "_TIMEOUT", "patience_seconds": "_PATIENCE", "cors_origins": "_CORS_ORIGIN", "targets": "",
+}  # fmt: skip
+"""Ends of environment variables that are not called like their field."""
+LISTS = ("cors_origins", "targets")
 CLIENT_GONE = 499
 """nginx's number, for the log: nobody is there to read an answer."""
 
@@ -96,21 +101,29 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
 
 def config_from(environment: Mapping[str, str]) -> ServeConfig:
     """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
-    names = {"timeout_seconds": "TIMEOUT", "cors_origins": "CORS_ORIGIN"}
-    values: dict[str, Any] = {}
-    engine: dict[str, Any] = {}
-    for kind, found in ((ServeConfig, values), (EngineConfig, engine)):
-        for field in fields(kind):
-            text = environment.get(f"HUMANDETECT_{names.get(field.name, field.name.upper())}")
-            if text and not (kind is ServeConfig and field.name == "engine"):
-                found[field.name] = text.split() if field.name == "cors_origins" else text
     try:
-        return TypeAdapter(ServeConfig).validate_python({**values, "engine": engine})
+        return TypeAdapter(ServeConfig).validate_python(_values(ServeConfig(), environment, prefix="HUMANDETECT"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(
             f"HUMANDETECT_{str(first['loc'][-1]).upper()}: {first['msg']}, got {first['input']!r}"
         ) from None
+
+
+def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str) -> dict[str, Any]:
+    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is."""
+    values: dict[str, Any] = {}
+    for field in fields(defaults):
+        default = getattr(defaults, field.name)
+        text = environment.get(f"{prefix}{VARIABLES.get(field.name, f'_{field.name.upper()}')}")
+        if isinstance(default, EngineConfig | ServingConfig):
+            inner = f"{prefix}_SERVING" if isinstance(default, ServingConfig) else prefix
+            values[field.name] = _values(default, environment, prefix=inner)
+        elif text:
+            values[field.name] = text.split() if field.name in LISTS else text
+        else:
+            values[field.name] = default
+    return values
 
 
 @asynccontextmanager

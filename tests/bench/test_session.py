@@ -18,7 +18,9 @@ import pytest
 from humandetect.bench.files import Files
 from humandetect.bench.report import BenchInterrupted, read_report
 from humandetect.bench.session import run
-from humandetect.config import BenchConfig, EngineConfig, ServeConfig, SourceConfig
+from humandetect.bench.tables import print_report
+from humandetect.bench.targets import engines_of
+from humandetect.config import BenchConfig, EngineConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.errors import ServiceAway, ServiceError, SourceError, UsageError
 from humandetect.media.sources import open_source
@@ -201,6 +203,28 @@ def test_a_stop_gives_what_was_measured_until_then(url: str, images: str) -> Non
     assert made.interrupted
     assert len(made.figures) == 1
     assert made.figures[0].spread is None
+
+
+def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
+    images: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("humandetect.bench.session.read_pictures", interrupted)
+    with pytest.raises(BenchInterrupted) as caught:
+        go(images, "http://127.0.0.1:1")
+    assert caught.value.report.figures == []
+    print_report(caught.value.report)
+    assert capsys.readouterr().out == "interrupted before the first figure\n"
+
+
+def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package != "tensorflow")
+    assert engines_of(BenchConfig()) == ["openvino"]
+    assert engines_of(BenchConfig(engines=("tensorflow", "tensorflow"))) == ["tensorflow"]
+    serving = EngineConfig(serving=ServingConfig(targets=("127.0.0.1:8500",)))
+    assert engines_of(BenchConfig(engine=serving)) == ["openvino", "tf-serving"]
 
 
 def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:

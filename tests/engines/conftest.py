@@ -1,4 +1,4 @@
-"""Engines on the default model, started once."""
+"""Engines on the default model, started once, and the server that one of them asks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,45 @@ import av
 import numpy as np
 import pytest
 
-from humandetect.config import EngineConfig
+from humandetect.config import EngineConfig, ServingConfig
 from humandetect.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.models import bundled
+from tests.engines.serving_process import model_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-NAMES = ("openvino", "tensorflow")
+    from humandetect.config import EngineName
+
+NAMES: tuple[EngineName, ...] = ("openvino", "tensorflow", "tf-serving")
 
 
 @pytest.fixture(scope="session")
-def detectors() -> Iterator[dict[str, Detector]]:
-    found = {name: Detector(load_engine(EngineConfig(engine=name, precision="f32", device="cpu"))) for name in NAMES}  # type: ignore[arg-type]
+def serving_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """HOST:PORT of a model server that has the default model, and one of every kind."""
+    from tests.engines.served import write_models
+
+    folder = tmp_path_factory.mktemp("serving")
+    models = {"human_detection": bundled("models/human_detection"), **write_models(folder)}
+    with model_server(folder, models) as served:
+        yield served.address
+
+
+@pytest.fixture(scope="session")
+def config_for(request: pytest.FixtureRequest) -> Callable[[EngineName], EngineConfig]:
+    """Tell how an engine is started so that all give the same answers; one gets a server."""
+
+    def config(name: EngineName) -> EngineConfig:
+        targets = (request.getfixturevalue("serving_address"),) if name == "tf-serving" else ()
+        return EngineConfig(engine=name, precision="f32", device="cpu", serving=ServingConfig(targets=targets))
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def detectors(config_for: Callable[[EngineName], EngineConfig]) -> Iterator[dict[str, Detector]]:
+    found: dict[str, Detector] = {name: Detector(load_engine(config_for(name))) for name in NAMES}
     yield found
     for detector in found.values():
         detector.close()

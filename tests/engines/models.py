@@ -56,7 +56,7 @@ def modern_saved_model(path: Path) -> ModelFolder:
     module.weight = tf.Variable(1.0)
 
     def call(input_tensor: Any) -> dict[str, Any]:
-        return _answer(input_tensor, module.weight, Kind())
+        return answer(input_tensor, module.weight, Kind())
 
     signature = tf.TensorSpec((1, None, None, 3), tf.uint8, name="input_tensor")
     tf.saved_model.save(module, str(path), signatures=tf.function(call, input_signature=[signature]))
@@ -78,10 +78,11 @@ def frozen_graph(path: Path, kind: Kind, *, consumed: bool = False) -> ModelFold
 def _detections(kind: Kind) -> tuple[Any, dict[str, Any]]:
     image = tf1.placeholder(kind.input_type, (kind.batch, *kind.hw, 3), name=kind.key)
     weight = tf1.get_variable("weight", initializer=1.0) if kind.variable else tf.constant(1.0)
-    return image, _answer(image, weight, kind)
+    return image, answer(image, weight, kind)
 
 
-def _answer(image: Any, weight: Any, kind: Kind) -> dict[str, Any]:
+def answer(image: Any, weight: Any, kind: Kind) -> dict[str, Any]:
+    """Build what the model answers to a batch of images."""
     count = tf.shape(image)[0]
     light = weight * tf.reduce_mean(tf.cast(image, tf.float32), axis=[1, 2, 3]) / 255
     if kind.unknown_operation:
@@ -89,13 +90,13 @@ def _answer(image: Any, weight: Any, kind: Kind) -> dict[str, Any]:
     whole = tf.int64 if kind.integers else tf.float32
     counted = tf.cast(tf.fill([count], 2), whole)
     boxes = tf.tile(tf.constant([[PERSON_BOX, (0, 0, 1, 1), (0.3, 0.3, 0.4, 0.4)]]), (count, 1, 1))
-    answer = {
+    found = {
         "detection_boxes": boxes[..., 0] if kind.flat_boxes else boxes,
         "detection_scores": tf.stack([light, light / 2, light / 4], axis=1),
         "detection_classes": tf.cast(tf.tile([[1, 18, 1]], (count, 1)), whole),
         "num_detections": tf.reduce_max(counted) if kind.scalar_count else counted,
     }
     if kind.more_outputs:
-        answer["raw_detection_boxes"] = tf.tile(tf.zeros((1, 7, 4)), (count, 1, 1))
-    answer.pop(kind.without or "", None)
-    return answer
+        found["raw_detection_boxes"] = tf.tile(tf.zeros((1, 7, 4)), (count, 1, 1))
+    found.pop(kind.without or "", None)
+    return found

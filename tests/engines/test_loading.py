@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from humandetect import engines
-from humandetect.config import EngineConfig, EngineName
+from humandetect.config import EngineConfig, EngineName, ServingConfig
 from humandetect.engines import ENGINES, EngineEntry, has_nvidia_device, load_engine, savedmodel
 from humandetect.errors import MissingExtra, ModelError, UsageError
 from tests.engines.models import Kind, saved_model
@@ -29,7 +29,7 @@ def test_every_engine_can_be_chosen_by_name() -> None:
 
 
 def test_an_unknown_engine_lists_what_there_is() -> None:
-    with pytest.raises(UsageError, match="no engine is called 'magic'; there are auto, openvino, tensorflow"):
+    with pytest.raises(UsageError, match="is called 'magic'; there are auto, openvino, tensorflow, tf-serving"):
         load_engine(EngineConfig(engine="magic"))  # type: ignore[arg-type]
 
 
@@ -67,6 +67,21 @@ except MissingExtra as error:
     assert message == "the tensorflow engine needs more: pip install 'humandetect[tensorflow]'"
 
 
+def test_tensorflow_serving_is_asked_with_nothing_but_grpc_and_numpy(serving_address: str) -> None:
+    script = f"""
+import sys
+import numpy as np
+from humandetect.config import EngineConfig, ServingConfig
+from humandetect.engines import load_engine
+engine = load_engine(EngineConfig('tf-serving', serving=ServingConfig(targets=({serving_address!r},))))
+engine.infer(np.zeros((1, 300, 300, 3), np.uint8))
+engine.close()
+heavy = ('tensorflow', 'tensorflow_serving', 'google.protobuf', 'openvino', 'cv2', 'supervision', 'av')
+print([name for name in heavy if name in sys.modules])
+"""
+    assert run(script) == "[]"
+
+
 @pytest.mark.parametrize(
     ("options", "nvidia", "gpus", "chosen"),
     [
@@ -86,9 +101,13 @@ def test_auto_takes_tensorflow_only_for_a_gpu_that_it_sees(
     assert engines._auto(EngineConfig(**options)) == chosen
 
 
+def test_auto_takes_the_servers_that_are_named() -> None:
+    assert engines._auto(EngineConfig(serving=ServingConfig(targets=("127.0.0.1:8500",)))) == "tf-serving"
+
+
 def test_auto_needs_no_tensorflow_beside_an_nvidia_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "has_nvidia_device", lambda: True)
-    monkeypatch.setattr(engines, "_is_installed", lambda package: package != "tensorflow")
+    monkeypatch.setattr(engines, "is_installed", lambda package: package != "tensorflow")
     assert engines._auto(EngineConfig()) == "openvino"
 
 

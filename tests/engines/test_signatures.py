@@ -1,4 +1,7 @@
-"""Every model of the TensorFlow Object Detection API works in every engine, whatever its exporter did."""
+"""Every model of the TensorFlow Object Detection API works in every engine, whatever its exporter did.
+
+For models on a server see test_served_models.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 BRIGHT = np.full((2, 40, 60, 3), 204, np.uint8)
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(params=[name for name, entry in ENGINES.items() if not entry.remote])
 def engine_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

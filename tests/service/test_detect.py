@@ -111,6 +111,18 @@ def test_a_broken_form_is_422(client: Client) -> None:
         assert answer.json()["message"]
 
 
+def test_a_form_that_breaks_off_is_422(client: Client) -> None:
+    request = client.build_request(
+        "POST", "/v1/detect", files=[("image", ("a.jpg", jpeg())), ("image", ("b.jpg", jpeg()))]
+    )
+    whole = request.read()
+    kind = {"Content-Type": request.headers["Content-Type"]}
+    for length in (len(whole) // 2, len(whole) - 100):
+        answer = client.post("/v1/detect", content=whole[:length], headers=kind)
+        assert answer.status_code == 422
+        assert "breaks off" in answer.json()["message"]
+
+
 def test_the_threshold_can_be_asked_for(client: Client) -> None:
     assert len(post(client, jpeg(), query="?score=0.9").json()["results"][0]["people"]) == 0
     assert len(post(client, jpeg(), query="?score=0.2").json()["results"][0]["people"]) == 1

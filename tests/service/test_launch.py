@@ -22,7 +22,7 @@ import psutil
 import pytest
 import trustme
 
-from humandetect import cli
+from humandetect.commands import serve as commands
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ModelNotFound, ServerError
 from humandetect.service import launch, process
@@ -323,7 +323,7 @@ def test_an_endpoint_open_to_the_network_is_warned_of(
     log_format: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "humandetect.service")
-    cli._announce(launch.Ready("http://127.0.0.1:1", INFO, (), is_open=True, log_format=log_format))
+    commands._announce(launch.Ready("http://127.0.0.1:1", INFO, (), is_open=True, log_format=log_format))
     said = capsys.readouterr().err if log_format == "text" else caplog.text
     assert "humandetect serves fake 1 (fake 1, CPU) at http://127.0.0.1:1" in said
     assert "warning: " in said

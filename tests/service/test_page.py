@@ -163,6 +163,31 @@ def test_the_camera_shows_live_boxes_and_stops_when_told(browser: Browser, url: 
         expect(page.locator("#rate")).to_be_hidden()
 
 
+def test_a_camera_started_again_at_once_sends_one_frame_at_a_time(browser: Browser, url: str) -> None:
+    with looking_at(browser, url) as page:
+        under_way: list[int] = [0]
+        most: list[int] = [0]
+
+        def began(request: Any) -> None:
+            if request.method == "POST":
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+
+        def ended(request: Any) -> None:
+            under_way[0] -= request.method == "POST"
+
+        page.click("#camera")
+        expect(page.locator("#rate")).to_be_visible()
+        for _ in range(6):
+            page.click("#camera")
+        expect(page.locator("#camera")).to_have_text("Stop the camera")
+        page.wait_for_timeout(300)
+        page.on("request", began)
+        page.on("requestfinished", ended)
+        page.wait_for_timeout(700)
+        assert most[0] == 1
+
+
 def test_the_key_is_asked_for_and_used(browser: Browser) -> None:
     with asking(api_key="open sesame") as client, looking_at(browser, str(client.base_url), expect_errors=True) as page:
         page.click("#sample")

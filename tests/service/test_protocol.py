@@ -74,6 +74,13 @@ async def answer(send: Any, body: bytes, *, status: int = 200) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_fatal(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Let no test pass in which an exception left the protocol: the event loop logs it and goes on."""
+    yield
+    assert [record.getMessage() for record in caplog.records if "Fatal error" in record.getMessage()] == []
+
+
+@pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "CHECK_SECONDS": 0.05, "HEAD_SECONDS": 0.4, "BODY_SECONDS": 0.4, "ANSWER_SECONDS": 0.5,

@@ -186,6 +186,17 @@ def test_encoded_bodies_are_415(client: Client, encoding: str) -> None:
     assert client.post("/request", content=b"x", headers=headers).status_code == 415
 
 
+def test_an_encoding_cannot_hide_behind_another(client: Client) -> None:
+    headers = [("Content-Type", "application/json"), ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+    assert client.post("/request", content=b"x", headers=headers).status_code == 415
+
+
+def test_a_byte_order_mark_before_the_json_does_no_harm(client: Client) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(batch(jpeg())).encode()
+    answer = client.post("/request", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
 def test_a_body_over_the_limit_is_413_by_its_header_and_by_its_bytes(ask: Ask) -> None:
     with ask(max_images=1, max_image_mb=0.1) as client:
         large = b'{"input": [' + b" " * 2_000_000

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from humandetect.config import EngineConfig, ServeConfig
+from humandetect.config import EngineConfig, ServeConfig, ServingConfig
 from humandetect.detector import Detector
 from humandetect.errors import ModelError, UsageError
 from humandetect.service import server
@@ -39,10 +39,17 @@ def test_the_environment_configures_the_application() -> None:
         "HUMANDETECT_ENGINE": "tensorflow", "HUMANDETECT_MODEL": "other", "HUMANDETECT_SCORE": "0.4",
         "HUMANDETECT_QUEUE": "64", "HUMANDETECT_TIMEOUT": "2.5", "HUMANDETECT_API_KEY": "k",
         "HUMANDETECT_CORS_ORIGIN": "https://a.example https://b.example", "HUMANDETECT_BATCH": "", "PATH": "/bin",
+        "HUMANDETECT_SERVING": "a:1 b:2", "HUMANDETECT_SERVING_MODEL": "m", "HUMANDETECT_SERVING_TIMEOUT": "9",
     }  # fmt: skip
     assert config_from(environment) == ServeConfig(
         score=0.4, queue=64, timeout_seconds=2.5, api_key="k", cors_origins=("https://a.example", "https://b.example"),
-        engine=EngineConfig(engine="tensorflow", model="other"),
+        engine=EngineConfig(
+            engine="tensorflow", model="other",
+            serving=ServingConfig(
+                targets=("a:1", "b:2"), model="m", timeout_seconds=9,
+                patience_seconds=ServeConfig().engine.serving.patience_seconds,
+            ),
+        ),
     )  # fmt: skip
     assert config_from({}) == ServeConfig()
 

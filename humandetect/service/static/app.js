@@ -92,7 +92,8 @@ const jpegOf = (source) => new Promise((done) => source.toBlob(done, "image/jpeg
 
 function problem(error) {
   if (error instanceof Refusal) return error.message;
-  throw error;
+  console.error(error);
+  return `Something went wrong in this page: ${error.message}`;
 }
 
 // Showing
@@ -191,8 +192,10 @@ function say(text, { plain = false } = {}) {
 
 const camera = {
   on: false,
+  run: 0, // number of the latest start: an older one that still waits for something must not go on
 
   async start() {
+    const run = (this.run += 1);
     if (!navigator.mediaDevices) {
       say("Browsers give the camera only to pages over https or from this machine (localhost).");
       return;
@@ -206,38 +209,40 @@ const camera = {
       say(denied ? "The browser was not allowed to use the camera." : "There is no camera that can be used.");
       return;
     }
-    const video = at("video");
-    video.srcObject = stream;
-    await video.play();
-    this.set(true);
-    newest += 1;
-    say("");
-    this.run(video, stream);
+    try {
+      if (run !== this.run) return;
+      const video = at("video");
+      video.srcObject = stream;
+      await video.play();
+      this.set(true);
+      newest += 1;
+      say("");
+      await this.show(video, () => this.on && run === this.run);
+    } catch (error) {
+      if (run === this.run) this.set(false);
+      retry = () => this.start();
+      say(problem(error));
+    } finally {
+      for (const track of stream.getTracks()) track.stop();
+    }
   },
 
-  async run(video, stream) {
+  async show(video, goesOn) {
     const frame = document.createElement("canvas");
     [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
     const brush = frame.getContext("2d");
     const moments = [];
-    while (this.on) {
+    while (goesOn()) {
       brush.drawImage(video, 0, 0);
-      try {
-        const blob = await jpegOf(frame);
-        const answer = await ask(blob); // one at a time: a slow server shows fewer frames, not older ones
-        if (!this.on) break;
-        shown = { picture: frame, blob, name: "frame.jpg", answer };
-        show();
-        say("");
-        this.rate(moments);
-      } catch (error) {
-        this.set(false);
-        retry = () => this.start();
-        say(problem(error));
-      }
+      const blob = await jpegOf(frame);
+      const answer = await ask(blob); // one at a time: a slow server shows fewer frames, not older ones
+      if (!goesOn()) return;
+      shown = { picture: frame, blob, name: "frame.jpg", answer };
+      show();
+      say("");
+      this.rate(moments);
       await pause(0);
     }
-    for (const track of stream.getTracks()) track.stop();
   },
 
   rate(moments) {
@@ -255,9 +260,11 @@ const camera = {
     at("camera").setAttribute("aria-pressed", on);
     at("rate").hidden = true;
     at("download").hidden = on || !shown;
+    at("counted").setAttribute("aria-live", on ? "off" : "polite"); // nobody wants to hear every frame
   },
 
   stop() {
+    this.run += 1;
     if (this.on) this.set(false);
   },
 };
@@ -338,8 +345,13 @@ at("key").onsubmit = (event) => {
   retry?.();
 };
 at("copy").onclick = async () => {
-  await navigator.clipboard.writeText(at("code").textContent);
-  at("copy").textContent = "Copied";
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(at("code").textContent);
+    at("copy").textContent = "Copied";
+  } else { // browsers keep it from pages over http of other machines
+    getSelection().selectAllChildren(at("code"));
+    at("copy").textContent = "Press Ctrl-C";
+  }
   setTimeout(() => (at("copy").textContent = "Copy"), 1500);
 };
 const tabs = [...document.querySelectorAll("[role=tab]")];

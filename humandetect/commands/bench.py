@@ -1,13 +1,13 @@
-"""The command `bench`; `cli.py` registers it beside the others."""
+"""The command `bench`."""
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003  typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from humandetect.config import BenchConfig, BenchTarget, EngineConfig
+from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServingConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import HumanDetectError
 from humandetect.options import (
@@ -22,6 +22,8 @@ from humandetect.options import (
     QuietOpt,
     ScoreOpt,
     SentKeyOpt,
+    ServingModelOpt,
+    ServingOpt,
     VerboseOpt,
     option,
 )
@@ -29,10 +31,6 @@ from humandetect.options import (
 if TYPE_CHECKING:
     from humandetect.config import EngineName
 
-BENCH_ENVIRONMENT = (
-    "These can be set in the environment, as HUMANDETECT_DEVICE and so on: device, precision, model, models-dir, "
-    "score, api-key, quiet, verbose, debug. Which servers and engines are measured is said on the command line only."
-)
 LOAD, PROOF = "How hard is asked", "What must be kept"
 
 BENCH, ENGINE = BenchConfig(), EngineConfig()
@@ -95,6 +93,8 @@ def bench(
     precision: PrecisionOpt = ENGINE.precision,
     model: ModelOpt = ENGINE.model,
     models_dir: ModelsDirOpt = ENGINE.models_dir,
+    serving: ServingOpt = None,
+    serving_model: ServingModelOpt = None,
     score: ScoreOpt = BENCH.score,
     json_file: Annotated[Path | None, option(WRITE, "--json", metavar="FILE", help="Report as JSON.")] = None,
     csv_file: Annotated[Path | None, option(WRITE, "--csv", metavar="FILE", help="Figures as CSV.")] = None,
@@ -130,7 +130,13 @@ def bench(
         window_seconds=duration,
         windows=windows,
         score=score,
-        engine=EngineConfig(device=device, precision=precision, model=model, models_dir=models_dir),
+        engine=EngineConfig(
+            device=device,
+            precision=precision,
+            model=model,
+            models_dir=models_dir,
+            serving=ServingConfig(targets=tuple(serving or ()), model=serving_model),
+        ),
         api_key=api_key,
         timeout_seconds=timeout,
     )
