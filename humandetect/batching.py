@@ -71,6 +71,7 @@ class Batcher(Generic[Item, Result]):
         """Who takes a batch out of it, its worker or the one who gives it up, answers its futures."""
         self._idle = 0
         self._abandoned = 0
+        self._max_abandoned = max(MAX_ABANDONED, 2 * workers)
         self._closed = False
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
@@ -85,7 +86,7 @@ class Batcher(Generic[Item, Result]):
         Raises Overloaded when the queue stays full or too many threads hang, Closed after `close()`.
         """
         if self._give_up_hung():
-            raise Overloaded(f"the engine hangs: {MAX_ABANDONED} batches were given up and have not come back")
+            raise Overloaded(f"the engine hangs: {self._max_abandoned} batches were given up and have not come back")
         with self._freed:
             has_room = self._freed.wait_for(
                 lambda: self._closed or len(self._queue) < self._queue_size, timeout_seconds
@@ -141,7 +142,7 @@ class Batcher(Generic[Item, Result]):
         """Fail the batches that hang and replace their workers; tell whether one hangs that may not be replaced."""
         with self._lock:
             hung = [worker for worker in self._running if self._seconds_left(worker) == 0]
-            given_up = hung if self._closed else hung[: MAX_ABANDONED - self._abandoned]
+            given_up = hung if self._closed else hung[: self._max_abandoned - self._abandoned]
             batches = [self._running.pop(worker).batch for worker in given_up]
             self._abandoned += len(given_up)
             self._workers -= set(given_up)

@@ -324,7 +324,7 @@ QueueOpt = Annotated[
         DETECTION,
         "--queue",
         min=1,
-        help="Images under way at once; requests beyond are answered 503.",
+        help="Images under way at once in a process; requests beyond are answered 503.",
         env="QUEUE",
     ),
 ]

@@ -35,6 +35,27 @@ class ByteBudget:
         self.free -= size
 
 
+class Held:
+    """What one request holds of a budget, until the block ends."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """Raise Overloaded where the budget has no more."""
+        self._budget.take(size)
+        self._size += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._budget.free += self._size
+
+
 class Body:
     """A request's body on its way in: never more than `limit` bytes, all of them on the account of `budget`.
 

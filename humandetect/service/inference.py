@@ -141,10 +141,17 @@ class Inference:
     async def in_thread(self, function: Callable[[], Result]) -> Result:
         """Run `function` on one of the threads that handle pictures. Raises Closed after `close()`."""
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._threads, function)
+            job = self._threads.submit(function)
         except RuntimeError as error:
             raise Closed("the service is shutting down") from error
-        return await future
+        done = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            if not job.cancel():  # it is running: what it holds is free when it ends, not before
+                await asyncio.wait({done})
+                done.exception()
+            raise
 
     def close(self) -> None:
         """Fail what waits, end the threads, close the detector; may be called twice."""

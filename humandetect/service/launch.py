@@ -41,7 +41,7 @@ class Ready:
     workers_bytes: tuple[int, ...]
     """Resident memory of each worker process, where there are several."""
     is_open: bool
-    """Whether others than this machine can use it, without a key and without TLS."""
+    """Whether others than this machine can use it without a key."""
     log_format: LogFormat
 
 
@@ -66,7 +66,7 @@ def serve(
 
         def ready(model: ModelInfo, workers_bytes: list[int] | None = None) -> None:
             if on_ready is not None:
-                is_open = not (_address(listener).is_loopback or config.api_key or config.tls_cert)
+                is_open = not (_address(listener).is_loopback or config.api_key)
                 on_ready(Ready(url, model, tuple(workers_bytes or ()), is_open, config.log_format))
 
         set_up_logs()

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -126,7 +126,8 @@ class Server(uvicorn.Server):
 def leave(code: int) -> None:
     """End this process now, whatever its threads do."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(Exception):  # closed, or on a full disk
+            stream.flush()
     os._exit(code)
 
 

@@ -27,6 +27,8 @@ BODY_SECONDS, BODY_BYTES = 10.0, 10_000
 """A body must bring this much within this time: slower than any link of today, it is meant to keep a place taken."""
 ANSWER_SECONDS, ANSWER_BYTES = 13.0, 13_000
 """As much of its answer must a client take."""
+SHARES = 20
+"""And a share of what is there already: who has much of the memory must be done in minutes, not hours."""
 DISCARD_SECONDS, DISCARD_BYTES = 10.0, 300_000_000
 """How long and how much of a body nobody wants is read, so that its sender gets to see the answer and not a reset."""
 FAREWELL_SECONDS = 2.0
@@ -145,7 +147,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._check_timer = self.loop.call_later(CHECK_SECONDS, self._check)
         sent, waiting = _sent(self.transport)
         if waiting:
-            if self._answer.too_slow(sent):
+            if self._answer.too_slow(sent, least=self.transport.get_write_buffer_size() // SHARES):
                 self.transport.abort()
             return
         self._answer.restart(sent)
@@ -153,7 +155,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or self._farewell or self.transport.is_closing():
             self._waited += CHECK_SECONDS
             self._check_waiting()
-        elif self._is_listening() and self._body.too_slow(self._body_bytes):
+        elif self._is_listening() and self._body.too_slow(self._body_bytes, least=self._body_bytes // SHARES):
             self._refuse(TIMEOUT, f"the body came too slowly: less than {BODY_BYTES} bytes in {BODY_SECONDS:g} s")
 
     def _is_listening(self) -> bool:
@@ -227,10 +229,10 @@ class Pace:
     def restart(self, count: int = 0) -> None:
         self._count, self._waited = count, 0.0
 
-    def too_slow(self, count: int) -> bool:
-        """Look at the count, once each CHECK_SECONDS in which it could have grown."""
+    def too_slow(self, count: int, *, least: int = 0) -> bool:
+        """Look at the count, once each CHECK_SECONDS in which it could have grown; `least` asks for more than usual."""
         self._waited += CHECK_SECONDS
-        if count - self._count >= self._least:
+        if count - self._count >= max(self._least, least):
             self.restart(count)
         return self._waited >= self._seconds
 

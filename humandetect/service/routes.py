@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from humandetect.errors import SourceError
-from humandetect.service.bodies import Body, check_content_type, unless_gone
+from humandetect.service.bodies import Body, Held, check_content_type, unless_gone
 from humandetect.service.payload import encode_base64
 from humandetect.service.wire import (
     BatchAnswer,
@@ -92,10 +92,8 @@ async def request(request: Request) -> Response:
     with Body(request, limit=largest_body(config), budget=request.app.state.budget) as body:
         batch = await _parsed(inference, await body.read())
         _check_count(len(batch.input), config)
-        with inference.admitted(len(batch.input)):
-            outcomes = await unless_gone(
-                request, _all([_outcome(inference, _text_of(entry), annotate=True) for entry in batch.input])
-            )
+        with inference.admitted(len(batch.input)), Held(request.app.state.answers) as held:
+            outcomes = await unless_gone(request, _all([_drawn(inference, entry, held) for entry in batch.input]))
             _log(request, outcomes)
             return await inference.in_thread(lambda: _batch_answer(batch, outcomes, config))
 
@@ -199,10 +197,12 @@ def _check_count(count: int, config: ServeConfig) -> None:
         raise HTTPException(406, f"{count} images in one request: at most {config.max_images} are taken")
 
 
-def _text_of(entry: ImageIn) -> str:
-    """Take the image out of its entry, so that it is freed as soon as it is decoded."""
-    text, entry.image = entry.image, ""
-    return text
+async def _drawn(inference: Inference, entry: ImageIn, held: Held) -> ImageAnswer | SourceError:
+    outcome = await _outcome(inference, entry.image, annotate=True)
+    entry.image = ""
+    if not isinstance(outcome, SourceError):
+        held.take(len(outcome.annotated or b"") * 4 // 3)
+    return outcome
 
 
 async def _outcome(

@@ -48,6 +48,8 @@ logger = logging.getLogger("humandetect.service")
 
 BODIES_BYTES = 256_000_000
 """What all request bodies together may hold; at least two of the largest that are allowed."""
+ANSWERS_BYTES = 384_000_000
+"""What the annotated pictures of all answers together may hold: small files can become large ones."""
 STATUSES: dict[type[HumanDetectError], int] = {
     SourceError: 400,
     Overloaded: 503,
@@ -80,6 +82,7 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
     app.state.config = config
     app.state.metrics = Metrics()
     app.state.budget = ByteBudget(max(BODIES_BYTES, 2 * routes.largest_body(config)))
+    app.state.answers = ByteBudget(ANSWERS_BYTES)
     app.state.failure = None
     app.state.loaded = asyncio.Event()
     app.state.inference = None if detector is None else Inference(detector, config, app.state.metrics)

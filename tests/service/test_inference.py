@@ -151,3 +151,27 @@ def test_who_gives_up_waiting_takes_nothing_of_the_allowance(turns: int) -> None
         assert allowance._free == 10
 
     asyncio.run(scene())
+
+
+def test_a_picture_given_up_holds_its_memory_until_its_thread_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    async def scene(inference: Inference) -> None:
+        def slowly(_data: bytes) -> Any:
+            started.set()
+            assert gate.wait(30)
+            raise SourceError("too late")
+
+        monkeypatch.setattr(inference, "_decode", slowly)
+        task = asyncio.ensure_future(inference.detect(jpeg(), annotate=False))
+        await asyncio.to_thread(started.wait, 30)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        assert inference._usual._free < inference._usual._limit
+        gate.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert inference._usual._free == inference._usual._limit
+
+    with finding() as inference:
+        asyncio.run(scene(inference))

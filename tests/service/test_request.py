@@ -278,3 +278,13 @@ def test_get_is_405_and_unknown_paths_are_404_as_json(client: Client, path: str)
     assert message(client.get(path))
     assert client.post(path + "/more").status_code == 404
     assert message(client.post(path + "/more"))
+
+
+def test_answers_beyond_their_budget_are_503(client: Client) -> None:
+    answers = client.app.state.answers
+    free, answers.free = answers.free, 100
+    assert client.post("/request", json=batch(jpeg())).status_code == 503
+    assert answers.free == 100
+    answers.free = free
+    assert client.post("/request", json=batch(jpeg())).status_code == 200
+    assert answers.free == free
