@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
@@ -186,14 +185,6 @@ def engine_for(*fakes: FakeServing | str, **options: Any) -> TFServingEngine:
 def pictures(*shades: int, hw: tuple[int, int] = (24, 32)) -> np.ndarray:
     """RGB pictures of one shade each."""
     return np.stack([np.full((*hw, 3), shade, np.uint8) for shade in shades])
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something becomes true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
 
 
 def _service(name: str, handlers: dict[str, Callable[[bytes, Any], bytes]]) -> Any:

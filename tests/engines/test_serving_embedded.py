@@ -17,7 +17,8 @@ from humandetect.engines.serving_embedded import EmbeddedServer, _models_config
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError, UsageError
 from humandetect.models import ModelFolder, ModelMetadata, find_model
 from humandetect.models_config import read_models_config
-from tests.engines.serving_fakes import eventually, pictures
+from tests.engines.serving_fakes import pictures
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

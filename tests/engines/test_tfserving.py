@@ -29,7 +29,8 @@ from humandetect.errors import (
 from humandetect.models import bundled
 from humandetect.pipeline import run
 from tests.builders import make_clip
-from tests.engines.serving_fakes import FLOAT, LOADING, OUTPUTS, FakeServing, Refusal, engine_for, eventually, pictures
+from tests.engines.serving_fakes import FLOAT, LOADING, OUTPUTS, FakeServing, Refusal, engine_for, pictures
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

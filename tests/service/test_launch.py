@@ -29,9 +29,10 @@ from humandetect.service import launch, process
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
 from tests.service.servers import Spawned, spawned
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 PATIENCE = 60.0
@@ -75,13 +76,6 @@ def refuses(url: str) -> bool:
     return False
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def workers_of(server: Spawned) -> list[psutil.Process]:
     """The processes that serve; multiprocessing has one of its own beside them."""
     children = psutil.Process(server.process.pid).children()
@@ -110,7 +104,7 @@ def test_a_signal_closes_the_port_answers_what_is_under_way_and_is_no_failure(nu
         assert httpx.get(f"{server.url}/readyz").status_code == 200
         with half_a_request(server.url) as client:
             server.process.send_signal(number)
-            wait_until(lambda: refuses(server.url))
+            eventually(lambda: refuses(server.url))
             client.sendall(REQUEST[-1:])
             answered = read_to_end(client)
         assert answered.startswith(b"HTTP/1.1 200")
@@ -121,7 +115,7 @@ def test_a_signal_closes_the_port_answers_what_is_under_way_and_is_no_failure(nu
 def test_a_second_ctrl_c_does_not_wait() -> None:
     with spawned() as server, half_a_request(server.url):
         server.process.send_signal(signal.SIGINT)
-        wait_until(lambda: refuses(server.url))
+        eventually(lambda: refuses(server.url))
         assert server.process.poll() is None
         assert server.end(signal.SIGINT) == 130
 
@@ -129,7 +123,7 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 def test_a_signal_while_it_starts_is_no_failure_either() -> None:
     command = [sys.executable, "-m", "humandetect", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        wait_until(lambda: "humandetect" in " ".join(psutil.Process(server.pid).cmdline()))
+        eventually(lambda: "humandetect" in " ".join(psutil.Process(server.pid).cmdline()))
         time.sleep(0.6)
         server.terminate()
         assert server.wait(PATIENCE) == 0
@@ -137,7 +131,7 @@ def test_a_signal_while_it_starts_is_no_failure_either() -> None:
 
 def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> None:
     with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
-        wait_until(lambda: len(server.lines) >= 3)
+        eventually(lambda: len(server.lines) >= 3)
         assert "2 workers" in server.lines[2]
         assert "MB" in server.lines[2]
         assert Counter(map(ask, [server.url] * 10)) == {200: 10}
@@ -147,7 +141,7 @@ def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> No
         assert len(workers) == 2
         with half_a_request(server.url) as client:
             os.killpg(server.process.pid, signal.SIGINT)
-            wait_until(lambda: refuses(server.url))
+            eventually(lambda: refuses(server.url))
             client.sendall(REQUEST[-1:])
             assert read_to_end(client).startswith(b"HTTP/1.1 200")
         assert server.process.wait(PATIENCE) == 0
@@ -160,14 +154,14 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_a_killed_parent(tmp_pa
     with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
         first, second = workers_of(server)
         first.kill()
-        wait_until(lambda: len(server.lines) >= 6)  # it says again that all are ready
+        eventually(lambda: len(server.lines) >= 6)  # it says again that all are ready
         assert "replaced" in "".join(server.lines)
         workers = workers_of(server)
         assert len(workers) == 2
         assert second in workers
         assert first not in workers
         server.process.kill()
-        wait_until(lambda: not any(worker.is_running() for worker in workers))
+        eventually(lambda: not any(worker.is_running() for worker in workers))
         assert not list(tmp_path.glob("humandetect-metrics-*"))
 
 

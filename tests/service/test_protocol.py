@@ -18,6 +18,7 @@ import trustme
 
 from humandetect.service import protocol
 from tests.service.servers import running
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,7 +204,7 @@ def test_a_client_that_waits_for_100_continue_is_not_slow(url: str) -> None:
 def test_a_client_that_does_not_read_its_answer_is_cut(url: str) -> None:
     with connected(url) as client:
         client.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
-        wait_until(lambda: not connections(url))
+        eventually(lambda: not connections(url))
 
 
 def test_a_client_that_reads_slowly_but_steadily_gets_its_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +327,7 @@ def test_connections_beyond_the_limit_are_told_to_come_back(url: str, monkeypatc
         assert answered.status_code == 503
         assert answered.headers["Retry-After"] == "1"
         assert "connections" in answered.json()["message"]
-    wait_until(lambda: httpx.get(url).status_code == 200)
+    eventually(lambda: httpx.get(url).status_code == 200)
 
 
 def test_deadlines_hold_over_tls(app: App, tmp_path: Path) -> None:
@@ -343,7 +344,7 @@ def test_deadlines_hold_over_tls(app: App, tmp_path: Path) -> None:
             refusal(read_to_end(client), 408)
         with connected(url) as plain, trust.wrap_socket(plain, server_hostname="127.0.0.1") as client:
             client.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
-            wait_until(lambda: not connections(url))  # its answer lies where only the kernel sees it
+            eventually(lambda: not connections(url))  # its answer lies where only the kernel sees it
 
 
 def test_many_clients_at_once_are_all_answered(url: str) -> None:
@@ -391,10 +392,3 @@ def connections(url: str) -> list[Any]:
         for connection in psutil.Process().net_connections("tcp")
         if connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port
     ]
-
-
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -19,6 +19,7 @@ from humandetect.service.model_server.metrics import RUNS, Metrics
 from humandetect.service.model_server.status import ServingError
 from tests.service.model_server import models
 from tests.service.model_server.server import config_text, predict_request, serving
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,19 +63,12 @@ def batched(doubler: Doubler, **parameters: Any) -> Iterator[BatchingRunner]:
         scheduler.close()
 
 
-def until(met: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not met():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.002)
-
-
 @contextmanager
 def busy(doubler: Doubler, runner: BatchingRunner, pool: ThreadPoolExecutor) -> Iterator[Future[Any]]:
     """Keep the only thread at the gate meanwhile."""
     doubler.gate.clear()
     first = pool.submit(ask, runner, [0.0])
-    until(lambda: doubler.given)
+    eventually(lambda: doubler.given)
     yield first
     doubler.gate.set()
 
@@ -98,7 +92,7 @@ def test_requests_that_wait_together_run_together_and_get_their_own_rows() -> No
     with batched(doubler) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool) as first:
             others = [pool.submit(ask, runner, [float(n), -float(n)]) for n in range(1, 6)]
-            until(lambda: waiting(runner) == [10])
+            eventually(lambda: waiting(runner) == [10])
         assert first.result() == [0.0]
         assert [other.result() for other in others] == [[2.0 * n, -2.0 * n] for n in range(1, 6)]
         assert [len(rows) for rows in doubler.given] == [1, 10]
@@ -124,7 +118,7 @@ def test_a_full_queue_is_unavailable() -> None:
     ):
         for count in range(1, 3):
             pool.submit(ask, runner, [1.0, 2.0])
-            until(lambda count=count: len(waiting(runner)) == count)  # type: ignore[misc]
+            eventually(lambda count=count: len(waiting(runner)) == count)  # type: ignore[misc]
         assert code_of(lambda: ask(runner, [3.0])) == (
             CODE.UNAVAILABLE,
             (
@@ -166,7 +160,7 @@ def test_rows_of_other_shapes_need_padding() -> None:
     with batched(doubler) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool):
             answers = [pool.submit(ask, runner, rows) for rows in ([[1.0, 2.0]], [[1.0, 2.0, 3.0]])]
-            until(lambda: waiting(runner) == [2])
+            eventually(lambda: waiting(runner) == [2])
         for answer in answers:
             code, text = code_of(answer.result)
             assert code == CODE.FAILED_PRECONDITION
@@ -178,9 +172,9 @@ def test_padding_fills_with_the_first_element() -> None:
     with batched(doubler, pad_variable_length_inputs=True) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool):
             short = pool.submit(ask, runner, [[7.0, 2.0]])
-            until(lambda: waiting(runner) == [1])
+            eventually(lambda: waiting(runner) == [1])
             long = pool.submit(ask, runner, [[1.0, 2.0, 3.0]])
-            until(lambda: waiting(runner) == [2])
+            eventually(lambda: waiting(runner) == [2])
         assert short.result() == [[14.0, 4.0, 14.0]]
         assert long.result() == [[2.0, 4.0, 6.0]]
 
@@ -206,9 +200,9 @@ def test_a_deadline_in_mid_batch_harms_only_its_own_request() -> None:
     with batched(doubler, max_batch_size=2) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool) as first:
             impatient = pool.submit(ask, runner, [1.0], 0.1)
-            until(lambda: waiting(runner) == [1])
+            eventually(lambda: waiting(runner) == [1])
             patient = pool.submit(ask, runner, [2.0], None)
-            until(lambda: waiting(runner) == [2])
+            eventually(lambda: waiting(runner) == [2])
             assert code_of(impatient.result)[0] == CODE.DEADLINE_EXCEEDED
         assert first.result() == [0.0]
         assert patient.result() == [4.0]
@@ -221,7 +215,7 @@ def test_types_are_never_mixed() -> None:
     with batched(doubler) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool):
             answers = [pool.submit(ask, runner, rows) for rows in (np.ones(1, np.int32), np.ones(1, np.float32))]
-            until(lambda: waiting(runner) == [1, 1] or waiting(runner) == [0, 1, 1])
+            eventually(lambda: waiting(runner) == [1, 1] or waiting(runner) == [0, 1, 1])
         assert [answer.result() for answer in answers] == [[2], [2.0]]
         assert {array.dtype.name for array in doubler.given} == {"float64", "int32", "float32"}
 
@@ -238,7 +232,7 @@ def test_an_error_reaches_every_request_of_the_batch_and_the_thread_goes_on() ->
     with batched(doubler) as runner, ThreadPoolExecutor(8) as pool:
         with busy(doubler, runner, pool):
             answers = [pool.submit(ask, runner, [rows]) for rows in (13.0, 1.0)]
-            until(lambda: waiting(runner) == [2])
+            eventually(lambda: waiting(runner) == [2])
         for answer in answers:
             assert code_of(answer.result) == (CODE.INTERNAL, "RuntimeError('bad luck')")
         assert ask(runner, [2.0]) == [4.0]

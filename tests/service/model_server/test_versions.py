@@ -20,17 +20,11 @@ from humandetect.service.model_server.settings import ModelSettings
 from humandetect.service.model_server.status import ServingError, invalid
 from tests.service.model_server import models
 from tests.service.model_server.server import Client, config_text, predict_request, serving
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-
-def until(met: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -91,13 +85,13 @@ def test_a_new_version_takes_over_and_the_old_one_ends_without_a_failed_request(
         for asker in askers:
             asker.start()
         try:
-            until(lambda: len(answers) > 5)
+            eventually(lambda: len(answers) > 5)
             add(base, "2", 2)
-            until(lambda: client.states("half") == {1: "END", 2: "AVAILABLE"})
+            eventually(lambda: client.states("half") == {1: "END", 2: "AVAILABLE"})
             shutil.rmtree(base / "2")
-            until(lambda: client.states("half") == {1: "AVAILABLE", 2: "END"})
+            eventually(lambda: client.states("half") == {1: "AVAILABLE", 2: "END"})
             count = len(answers)
-            until(lambda: len(answers) > count + 5)
+            eventually(lambda: len(answers) > count + 5)
         finally:
             stop.set()
             for asker in askers:
@@ -112,7 +106,7 @@ def test_a_broken_version_is_logged_and_the_one_before_serves_until_it_is_repair
     with half(tmp_path, {"1": 1}) as (client, base):
         (base / "2").mkdir()
         (base / "2" / "saved_model.pb").write_bytes(b"half copied")
-        until(lambda: client.states("half").get(2) == "END")
+        eventually(lambda: client.states("half").get(2) == "END")
         assert "version 2 of model half cannot be served" in caplog.text
         assert answer(client) == (1, 1.0)
         request = get_model_status_pb2.GetModelStatusRequest()
@@ -124,7 +118,7 @@ def test_a_broken_version_is_logged_and_the_one_before_serves_until_it_is_repair
         assert caplog.text.count("version 2 of model half cannot be served") == 1
         shutil.rmtree(base / "2")
         add(base, "2", 2)
-        until(lambda: client.states("half") == {1: "END", 2: "AVAILABLE"})
+        eventually(lambda: client.states("half") == {1: "END", 2: "AVAILABLE"})
         assert answer(client) == (2, 2.0)
 
 
@@ -141,19 +135,19 @@ def test_a_server_starts_on_an_older_version_where_the_newest_is_broken(tmp_path
 def test_versions_stay_while_the_base_path_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with half(tmp_path, {"1": 1}) as (client, base):
         base.rename(tmp_path / "gone")
-        until(lambda: "is gone" in caplog.text)
+        eventually(lambda: "is gone" in caplog.text)
         time.sleep(0.2)
         assert answer(client) == (1, 1.0)
         assert caplog.text.count("is gone") == 1
         (tmp_path / "gone").rename(base)
         add(base, "2", 2)
-        until(lambda: client.states("half").get(2) == "AVAILABLE")
+        eventually(lambda: client.states("half").get(2) == "AVAILABLE")
 
 
 def test_an_empty_base_path_unloads_everything(tmp_path: Path) -> None:
     with half(tmp_path, {"1": 1}) as (client, base):
         shutil.rmtree(base / "1")
-        until(lambda: client.states("half") == {1: "END"})
+        eventually(lambda: client.states("half") == {1: "END"})
         with pytest.raises(grpc.RpcError, match=r"Servable not found for request: Latest\(half\)"):
             answer(client)
 
@@ -287,6 +281,6 @@ def test_what_breaks_does_not_end_the_watch(
     with half(tmp_path, {"1": 1}) as (client, base):
         with monkeypatch.context() as patch:
             patch.setattr(Registry, "_settle", lambda *_: 1 / 0)
-            until(lambda: "could not be looked at" in caplog.text)
+            eventually(lambda: "could not be looked at" in caplog.text)
         add(base, "2", 2)
-        until(lambda: client.states("half").get(2) == "AVAILABLE")
+        eventually(lambda: client.states("half").get(2) == "AVAILABLE")
