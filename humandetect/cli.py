@@ -11,7 +11,7 @@ from humandetect.commands.bench import bench
 from humandetect.commands.check import doctor, models_check, models_list
 from humandetect.commands.run import detect, feed
 from humandetect.commands.serve import model_server, serve
-from humandetect.options import BENCH_ENVIRONMENT, ENVIRONMENT, FEED_ENVIRONMENT, SERVE_ENVIRONMENT
+from humandetect.options.base import BENCH_ENVIRONMENT, ENVIRONMENT, FEED_ENVIRONMENT, SERVE_ENVIRONMENT
 
 app = typer.Typer(
     name="humandetect",

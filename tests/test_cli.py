@@ -19,7 +19,7 @@ from humandetect.cli import app
 from humandetect.doctor import check_everything
 from humandetect.ending import exit_code
 from humandetect.models import bundled
-from humandetect.options import seconds
+from humandetect.options.base import seconds
 from tests.builders import make_clip
 from tests.waiting import eventually
 

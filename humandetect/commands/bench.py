@@ -10,10 +10,9 @@ import typer
 from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServingConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import HumanDetectError
-from humandetect.options import (
-    ASKING,
-    READ,
-    WRITE,
+from humandetect.options.asking import SentKeyOpt
+from humandetect.options.base import ASKING, READ, WRITE, option
+from humandetect.options.detection import (
     DebugOpt,
     DeviceOpt,
     ModelOpt,
@@ -21,12 +20,9 @@ from humandetect.options import (
     PrecisionOpt,
     QuietOpt,
     ScoreOpt,
-    SentKeyOpt,
-    ServingModelOpt,
-    ServingOpt,
     VerboseOpt,
-    option,
 )
+from humandetect.options.serving import ServingModelOpt, ServingOpt
 
 if TYPE_CHECKING:
     from humandetect.config import EngineName

@@ -8,11 +8,7 @@ import typer
 
 from humandetect.config import EngineConfig
 from humandetect.ending import command
-from humandetect.options import (
-    DebugOpt,
-    DeviceOpt,
-    ModelsDirOpt,
-)
+from humandetect.options.detection import DebugOpt, DeviceOpt, ModelsDirOpt
 
 ENGINE = EngineConfig()
 

@@ -12,15 +12,21 @@ import typer
 from humandetect.config import SAMPLE, DetectConfig, EngineConfig, FeedConfig, Preset, ServingConfig, SourceConfig
 from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
-from humandetect.options import (
-    READ,
-    WRITE,
+from humandetect.options.asking import (
     AnswerTimeoutOpt,
     AsyncOpt,
+    EndpointOpt,
+    SendersOpt,
+    SentBatchOpt,
+    SentKeyOpt,
+    SpawnOpt,
+    UrlOpt,
+)
+from humandetect.options.base import READ, WRITE, option, seconds
+from humandetect.options.detection import (
     BatchOpt,
     DebugOpt,
     DeviceOpt,
-    EndpointOpt,
     EngineOpt,
     EveryOpt,
     JsonOpt,
@@ -32,9 +38,10 @@ from humandetect.options import (
     QuietOpt,
     ResultsOpt,
     ScoreOpt,
-    SendersOpt,
-    SentBatchOpt,
-    SentKeyOpt,
+    ShowOpt,
+    VerboseOpt,
+)
+from humandetect.options.serving import (
     ServingCaOpt,
     ServingCertOpt,
     ServingKeyOpt,
@@ -49,12 +56,6 @@ from humandetect.options import (
     ServingTlsOpt,
     ServingTokenOpt,
     ServingVersionOpt,
-    ShowOpt,
-    SpawnOpt,
-    UrlOpt,
-    VerboseOpt,
-    option,
-    seconds,
 )
 
 if TYPE_CHECKING:

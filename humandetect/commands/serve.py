@@ -10,15 +10,23 @@ import typer
 
 from humandetect.config import EngineConfig, ModelServerConfig, ServeConfig, ServingConfig
 from humandetect.ending import SIGNALS, command
-from humandetect.options import (
-    ApiKeyOpt,
-    BatchingParametersOpt,
+from humandetect.options.detection import (
     BatchOpt,
-    CorsOriginOpt,
     DebugOpt,
     DeviceOpt,
-    EnableBatchingOpt,
     EngineOpt,
+    ModelOpt,
+    ModelsDirOpt,
+    PrecisionOpt,
+    QuietOpt,
+    ScoreOpt,
+    VerboseOpt,
+)
+from humandetect.options.server import (
+    ApiKeyOpt,
+    BatchingParametersOpt,
+    CorsOriginOpt,
+    EnableBatchingOpt,
     ExitWithStdinOpt,
     HostOpt,
     LogFormatOpt,
@@ -26,17 +34,20 @@ from humandetect.options import (
     MaxImagesOpt,
     MaxMegapixelsOpt,
     MaxWaitOpt,
-    ModelOpt,
     ModelsConfigOpt,
-    ModelsDirOpt,
     PollSecondsOpt,
     PortOpt,
-    PrecisionOpt,
     QueueOpt,
-    QuietOpt,
     RestPortOpt,
-    ScoreOpt,
     ServerPortOpt,
+    TensorContentOpt,
+    ThreadsOpt,
+    TimeoutOpt,
+    TlsCertOpt,
+    TlsKeyOpt,
+    WorkersOpt,
+)
+from humandetect.options.serving import (
     ServingCaOpt,
     ServingCertOpt,
     ServingKeyOpt,
@@ -51,13 +62,6 @@ from humandetect.options import (
     ServingTlsOpt,
     ServingTokenOpt,
     ServingVersionOpt,
-    TensorContentOpt,
-    ThreadsOpt,
-    TimeoutOpt,
-    TlsCertOpt,
-    TlsKeyOpt,
-    VerboseOpt,
-    WorkersOpt,
 )
 
 if TYPE_CHECKING:
