@@ -56,7 +56,7 @@ def make_clip(
 ) -> Path:
     """Write a clip; `audio` names a codec for a quiet tone as long as the pictures. Timestamps are frame / fps."""
     with av.open(str(path), "w", options=options) as out:
-        video_options = {"g": str(gop)} if codec == "libx264" else {}
+        video_options = {"g": str(gop), "preset": "superfast"} if codec == "libx264" else {}
         video = cast("av.VideoStream", out.add_stream(codec, rate=fps, options=video_options))
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         sound = cast("av.AudioStream", out.add_stream(audio, rate=48000, layout="mono")) if audio else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,8 +149,8 @@ def test_options_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_leaves_a_playable_partial_video(number: signal.Signals, code: int) -> None:
-    process = start_long_run()
+def test_a_signal_leaves_a_playable_partial_video(long_clip: Path, number: signal.Signals, code: int) -> None:
+    process = start_long_run(long_clip)
     process.send_signal(number)
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode == code, stderr
@@ -159,8 +160,8 @@ def test_a_signal_leaves_a_playable_partial_video(number: signal.Signals, code: 
     assert sorted(path.name for path in Path().iterdir()) == ["long.mp4", "out.partial.mp4", "people.partial.jsonl"]
 
 
-def test_more_signals_do_not_disturb_the_end() -> None:
-    process = start_long_run()
+def test_more_signals_do_not_disturb_the_end(long_clip: Path) -> None:
+    process = start_long_run(long_clip)
     for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
         time.sleep(0.02)
@@ -182,28 +183,31 @@ def test_ctrl_c_while_everything_starts_is_quiet(landmark: str) -> None:
     assert not Path("out.mp4").exists()
 
 
-def test_kill_9_leaves_nothing_under_the_final_name() -> None:
+def test_kill_9_leaves_nothing_under_the_final_name(long_clip: Path) -> None:
     # Not measured: coverage's own file would be left half written.
-    process = start_long_run({name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")})
+    without_coverage = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    process = start_long_run(long_clip, without_coverage)
     process.kill()
     process.communicate(timeout=60)
     assert not Path("out.mp4").exists()
     assert not Path("people.jsonl").exists()
 
 
-def start_long_run(environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames=3000, fps=50, width=320, height=240)
+
+
+def start_long_run(clip: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a run that would take long, and wait until it is writing."""
-    make_clip(Path("long.mp4"), frames=3000, fps=50, width=320, height=240)
+    shutil.copy(clip, "long.mp4")
     process = subprocess.Popen(
         [*COMMAND, "detect", "long.mp4", "-o", "out.mp4", "--results", "people.jsonl"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size > 10_000 for path in Path().glob(".people*")):
-        assert time.monotonic() < deadline, "the run did not start to write"
-        time.sleep(0.02)
+    eventually(lambda: any(path.stat().st_size > 10_000 for path in Path().glob(".people*")))
     return process
 
 
