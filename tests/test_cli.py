@@ -95,14 +95,14 @@ def test_a_video_on_stdin_works() -> None:
     assert [json.loads(line)["source"] for line in run.stdout.splitlines()] == ["-"] * 8
 
 
-@pytest.mark.parametrize(
-    "name", ["-dash.mp4", "with space.mp4", "naïve 人.mp4", "per%03dcent.mp4", "new\nline.mp4", "b\udcffytes.mp4"]
-)
-def test_any_file_name_works(name: str) -> None:
-    make_clip(Path("plain.mp4"), frames=3).rename(name)
-    run = humandetect("detect", "--results", "-", "--", name)
+def test_any_file_name_works() -> None:
+    names = ["-dash.mp4", "with space.mp4", "naïve 人.mp4", "per%03dcent.mp4", "new\nline.mp4", "b\udcffytes.mp4"]
+    clip = make_clip(Path("plain.mp4"), frames=3)
+    for name in names:
+        shutil.copy(clip, name)
+    run = humandetect("detect", "--results", "-", "--", *names)
     assert run.returncode == 0, run.stderr
-    assert len(run.stdout.splitlines()) == 3
+    assert len(run.stdout.splitlines()) == 3 * len(names)
 
 
 @pytest.mark.parametrize(
