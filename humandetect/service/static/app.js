@@ -200,26 +200,31 @@ const camera = {
       say("Browsers give the camera only to pages over https or from this machine (localhost).");
       return;
     }
+    this.set(true); // before anything is waited for, so that a second press stops it
+    const wantedStill = () => this.on && run === this.run;
     let stream;
     try {
       const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "environment" };
       stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
     } catch (error) {
+      if (!wantedStill()) return;
+      this.set(false);
       const denied = error.name === "NotAllowedError";
       say(denied ? "The browser was not allowed to use the camera." : "There is no camera that can be used.");
       return;
     }
     try {
-      if (run !== this.run) return;
+      if (!wantedStill()) return;
       const video = at("video");
       video.srcObject = stream;
       await video.play();
-      this.set(true);
+      if (!wantedStill()) return;
       newest += 1;
       say("");
-      await this.show(video, () => this.on && run === this.run);
+      await this.show(video, wantedStill);
     } catch (error) {
-      if (run === this.run) this.set(false);
+      if (!wantedStill()) return; // stopped, or a later start has taken the video over
+      this.set(false);
       retry = () => this.start();
       say(problem(error));
     } finally {
