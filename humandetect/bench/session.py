@@ -25,14 +25,18 @@ from humandetect.bench.targets import STAGES, Target, open_targets
 from humandetect.bench.usage import gpu_memory_mb, watched
 from humandetect.bench.windows import AGREEING, WRONG, agree, judged
 from humandetect.errors import ServiceError, UsageError
+from humandetect.models import find_model
 
 if TYPE_CHECKING:
     from humandetect.config import BenchConfig
 
 logger = logging.getLogger(__name__)
 
-LOAD_SECONDS = 150.0
-"""Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable."""
+LOAD_SECONDS = 100.0
+"""Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable.
+
+Two loads and the start of three engines are over within five minutes on two cores.
+"""
 
 
 class Progress(Protocol):
@@ -85,16 +89,18 @@ class _Bench:
     pictures: Pictures | None = None
     reference: Reference | None = None
     targets: list[Target] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     began_at: str = field(default_factory=now)
 
     def run(self) -> None:
+        find_model(self.config.engine.model, self.config.engine.models_dir)  # whoever is measured: the reference has it
         self.progress.say("reading pictures")
         self.pictures = read_pictures(self.config.images)
         self.progress.say("starting")
-        with open_targets(self.config, self.pictures) as targets:
-            self.targets = targets
+        with open_targets(self.config, self.pictures, starting=self._say_start) as (targets, left_out):
+            self.targets, self.left_out = targets, left_out
             self.progress.say("finding the people that must be found")
             score = _common_score(targets, self.config)
             self.reference = find_reference(self.pictures, self.config.engine, score=score)
@@ -131,6 +137,10 @@ class _Bench:
             seconds=round(time.perf_counter() - self.began, 1),
             began=self.began_at,
         )
+
+    def _say_start(self, name: str) -> None:
+        logger.info("starting %s", name)
+        self.progress.say(f"starting {name}")
 
     def _measure(self, load: Load, reference: Reference) -> None:
         """Take windows of all targets in turn, so that a machine that drifts hurts all alike."""
@@ -173,7 +183,7 @@ class _Bench:
         tally.client_cpu_seconds += haul.client_cpu_seconds
 
     def _warnings(self) -> list[str]:
-        said = []
+        said = list(self.left_out)
         for tally in self.tallies:
             figures = tally.figures()
             where = f"{figures.target}, {tally.load.name}"
