@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from humandetect.batching import Batcher
-from humandetect.errors import RequestFailed, ServiceError, SourceError
+from humandetect.errors import RequestFailed, ServiceAway, ServiceError, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.images import decode_image, encode_jpeg
@@ -77,7 +77,7 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
             timeout_seconds=config.timeout_seconds,
             patience_seconds=config.patience_seconds,
         )
-        client.reach()
+        _reach(client)
         sender = Sender(_way_to_ask(client, config), jpeg_quality=config.jpeg_quality)
         requests = Batcher(
             sender.send,
@@ -90,6 +90,13 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
         stack.enter_context(requests)
         stack.enter_context(client)  # closed first: requests under way end, and with them the batcher's threads
         yield ServerFinder(requests, name=client.where, progress=progress)
+
+
+def _reach(client: DetectClient) -> None:
+    try:
+        client.reach()
+    except ServiceAway as error:
+        raise ServiceAway(f"{error}, or let --spawn start one for this run") from error
 
 
 @contextmanager

@@ -459,6 +459,7 @@ def test_results_and_the_summary_go_where_they_are_wanted(url: str, clip: Path) 
     ("arguments", "code", "words"),
     [
         (["--url", "http://127.0.0.1:9"], 1, "humandetect serve"),
+        (["--url", "http://127.0.0.1:9"], 1, "--spawn"),
         (["--url", "127.0.0.1:9"], 2, "http://127.0.0.1:8000"),
         (["missing.mp4"], 1, "missing.mp4"),
         (["--timeout", "0"], 2, "timeout"),
