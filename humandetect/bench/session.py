@@ -24,7 +24,7 @@ from humandetect.bench.report import (
 from humandetect.bench.targets import STAGES, Target, open_targets
 from humandetect.bench.usage import gpu_memory_mb, watched
 from humandetect.bench.windows import AGREEING, WRONG, agree, judged
-from humandetect.errors import ServiceError, UsageError
+from humandetect.errors import HumanDetectError, UsageError
 from humandetect.models import find_model
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class _Bench:
             targets=[target_figures(target) for target in self.targets],
             figures=figures,
             warnings=list(self._warnings()),
+            ended=[target.ended for target in self.targets if target.ended is not None],
             interrupted=interrupted,
             seconds=round(time.perf_counter() - self.began, 1),
             began=self.began_at,
@@ -148,15 +149,31 @@ class _Bench:
         self.tallies += tallies
         began = time.perf_counter()
         for number in range(self.config.windows):
-            if number >= AGREEING and (all(agree(tally.windows) for tally in tallies) or _is_late(began, number)):
+            running = [tally for tally in tallies if tally.target.ended is None]
+            if number >= AGREEING and (all(agree(tally.windows) for tally in running) or _is_late(began, number)):
                 return
-            for tally in tallies if number % 2 == 0 else reversed(tallies):
+            for tally in running if number % 2 == 0 else reversed(running):
                 if self.stop.is_set():
                     raise KeyboardInterrupt
-                self._take_window(tally, reference)
-                what, rate = f"{tally.target.name}: {load.name}", tally.windows[-1].images_per_second
-                logger.info("%s: %.1f images/s", what, rate)
-                self.progress.window(what, rate, more=int(number >= AGREEING))
+                self._try_window(tally, reference)
+                if tally.windows:
+                    what, rate = f"{tally.target.name}: {load.name}", tally.windows[-1].images_per_second
+                    logger.info("%s: %.1f images/s", what, rate)
+                    self.progress.window(what, rate, more=int(number >= AGREEING))
+
+    def _try_window(self, tally: Tally, reference: Reference) -> None:
+        """Take a window. A target that ends costs its own figures: those of the others are worth their minutes."""
+        target = tally.target
+        try:
+            self._take_window(tally, reference)
+            is_gone = target.pid is not None and psutil.Process(target.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            is_gone = True
+        except HumanDetectError as error:
+            target.ended = f"{target.name}: {error}"
+            return
+        if is_gone:
+            target.ended = f"{target.name}: its server ended during the benchmark"
 
     def _take_window(self, tally: Tally, reference: Reference) -> None:
         order = Order(tally.load, self.config.window_seconds, self.config.requests)
@@ -166,11 +183,8 @@ class _Bench:
         if target.pid is None:
             haul = target.send(order)
         else:
-            try:
-                with watched(target.pid) as usage:
-                    haul = target.send(order)
-            except psutil.NoSuchProcess:
-                raise ServiceError(f"the server of {target.name} ended during the benchmark") from None
+            with watched(target.pid) as usage:
+                haul = target.send(order)
             tally.cpu_seconds += usage.cpu_seconds
             tally.peak_memory_mb = round(max(tally.peak_memory_mb or 0.0, usage.peak_memory_mb), 1)
             target.peak_memory_mb = max(target.peak_memory_mb or 0.0, usage.peak_memory_mb)

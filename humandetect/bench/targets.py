@@ -57,6 +57,8 @@ class Target:
     first_answer_seconds: float | None = None
     peak_memory_mb: float | None = None
     gpu_memory_mb: float | None = None
+    ended: str | None = None
+    """Why nothing more is asked of it."""
 
     def send(self, order: Order) -> Haul:
         haul: Haul = self.worker.ask(order)

@@ -20,7 +20,7 @@ from humandetect.bench.report import BenchInterrupted, read_report
 from humandetect.bench.session import run
 from humandetect.bench.tables import print_report
 from humandetect.bench.targets import engines_of
-from humandetect.config import BenchConfig, EngineConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.detector import Detector
 from humandetect.errors import HumanDetectError, ServiceAway, ServiceError, SourceError, UsageError
 from humandetect.media.sources import open_source
@@ -184,6 +184,31 @@ def test_an_engine_without_http_is_measured(images: str) -> None:
     assert (batch.peak_memory_mb or 0) > 50
     assert (made.targets[0].start_seconds or 0) > 0
     assert batch.stages_ms_per_image == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "module"), [("server", "humandetect.service.spawn"), ("engine", "humandetect.bench.engine")]
+)
+def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, module: str, images: str) -> None:
+    class Progress:
+        killed = False
+
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            if not self.killed:
+                self.killed = True
+                next(one for one in psutil.Process().children() if module in one.cmdline()).kill()
+
+        def stop(self) -> None: ...
+
+    short: dict[str, Any] = SHORT | {"batch": 1}
+    made = run(BenchConfig(images=images, target=target, engines=("openvino",), **short), progress=Progress())
+    (figures,) = made.figures
+    assert figures.good_images == 3  # of the first window
+    assert len(made.failures) == 1
+    assert "ended" in str(made.failures[0])
+    assert not made.interrupted
 
 
 def test_a_stop_gives_what_was_measured_until_then(url: str, images: str) -> None:
