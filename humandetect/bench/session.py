@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import psutil
 
 from humandetect.bench.pictures import Pictures, Reference, find_reference, read_pictures
-from humandetect.bench.plan import Load, Order, loads
+from humandetect.bench.plan import Load, Order, is_late, loads
 from humandetect.bench.report import (
     BenchInterrupted,
     BenchReport,
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from humandetect.config import BenchConfig
 
 logger = logging.getLogger(__name__)
-
-LOAD_SECONDS = 100.0
-"""Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable.
-
-Two loads and the start of three engines are over within five minutes on two cores.
-"""
 
 
 class Progress(Protocol):
@@ -150,7 +144,9 @@ class _Bench:
         began = time.perf_counter()
         for number in range(self.config.windows):
             running = [tally for tally in tallies if tally.target.ended is None]
-            if number >= AGREEING and (all(agree(tally.windows) for tally in running) or _is_late(began, number)):
+            if number >= AGREEING and all(agree(tally.windows) for tally in running):
+                return
+            if is_late(self.config, targets=len(tallies), rounds=number, spent_seconds=time.perf_counter() - began):
                 return
             for tally in running if number % 2 == 0 else reversed(running):
                 if self.stop.is_set():
@@ -222,11 +218,6 @@ class _Silent:
     def window(self, what: str, images_per_second: float, /, *, more: int) -> None: ...
 
     def stop(self) -> None: ...
-
-
-def _is_late(began: float, rounds: int) -> bool:
-    spent = time.perf_counter() - began
-    return spent + spent / rounds > LOAD_SECONDS
 
 
 def _common_score(targets: list[Target], config: BenchConfig) -> float | None:
