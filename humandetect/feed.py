@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from humandetect.batching import Batcher
-from humandetect.errors import RequestFailed, ServiceError, SourceError
+from humandetect.errors import RequestFailed, ServiceAway, ServiceError, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.images import decode_image, encode_jpeg
@@ -37,6 +37,7 @@ LARGEST_IMAGE_BYTES = 5_000_000
 """Servers take images under this."""
 LOWER_QUALITIES = (90, 80, 60, 40)
 """For frames that would be too large."""
+NOT_THERE = (404, 405)
 COMPANY_SECONDS = 0.1
 """How long a batch that is not full waits for more frames."""
 FAILURES_IN_A_ROW = 100
@@ -54,14 +55,15 @@ class FeedProgress(Progress, Protocol):
 def run(config: FeedConfig, *, progress: FeedProgress | None = None, stop: threading.Event | None = None) -> RunSummary:
     """Find people in a video by a server and write what `config` asks for.
 
-    A frame that the server does not answer is in the output as it was, and counted. Failures and interruptions are told
-    as `humandetect.run` tells them.
+    A frame that the server does not answer is in the output as it was, which is complete, and counted: that is a
+    failure of the run. Failures and interruptions are told as `humandetect.run` tells them.
     """
     summary = run_with(lambda: _server_finder(config, progress), config, progress=progress, stop=stop)
-    if summary.failed_frames and summary.failed_frames == summary.frames:
-        nothing = ServiceError(f"{summary.engine} did not answer for any frame")
-        return replace(summary, failures=(*summary.failures, nothing))
-    return summary
+    failed, all_frames = summary.failed_frames, summary.frames
+    if not failed:
+        return summary
+    what = "any frame" if failed == all_frames else f"{failed:,} of {all_frames:,} frames"
+    return replace(summary, failures=(*summary.failures, ServiceError(f"{summary.engine} did not answer for {what}")))
 
 
 @contextmanager
@@ -75,9 +77,8 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
             timeout_seconds=config.timeout_seconds,
             patience_seconds=config.patience_seconds,
         )
-        client.reach()
-        ask = client.request if config.endpoint == "request" else lambda images: _ask_v1(client, images)
-        sender = Sender(ask, jpeg_quality=config.jpeg_quality)
+        _reach(client)
+        sender = Sender(_way_to_ask(client, config), jpeg_quality=config.jpeg_quality)
         requests = Batcher(
             sender.send,
             max_batch=config.batch if config.concurrent else 1,
@@ -89,6 +90,13 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
         stack.enter_context(requests)
         stack.enter_context(client)  # closed first: requests under way end, and with them the batcher's threads
         yield ServerFinder(requests, name=client.where, progress=progress)
+
+
+def _reach(client: DetectClient) -> None:
+    try:
+        client.reach()
+    except ServiceAway as error:
+        raise ServiceAway(f"{error}, or let --spawn start one for this run") from error
 
 
 @contextmanager
@@ -107,6 +115,32 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
     )
     with spawned(serve) as server:
         yield server.url
+
+
+def _way_to_ask(client: DetectClient, config: FeedConfig) -> Ask:
+    """Return the endpoint's method: for results only one that need not draw."""
+    wants_pictures = config.output is not None or config.show or not config.results
+    if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
+        return client.request
+    return PeopleOnly(client).ask if config.endpoint == "auto" else lambda images: _ask_v1(client, images)
+
+
+class PeopleOnly:
+    """Asks for people without pictures where the server knows how, else with them. Thread-safe."""
+
+    def __init__(self, client: DetectClient) -> None:
+        self._client = client
+        self._has_v1 = True
+
+    def ask(self, images: Sequence[bytes]) -> list[ImageOutcome]:
+        if self._has_v1:
+            try:
+                return _ask_v1(self._client, images)
+            except ServiceError as error:
+                if error.status not in NOT_THERE:
+                    raise
+                self._has_v1 = False  # an older server; if it is none at all, POST /request says so
+        return self._client.request(images)
 
 
 def _ask_v1(client: DetectClient, images: Sequence[bytes]) -> list[ImageOutcome]:

@@ -27,6 +27,7 @@ from humandetect.media.images import decode_image
 from humandetect.models import bundled
 from humandetect.pipeline import run as detect
 from humandetect.service.client import ImageOutcome
+from humandetect.service.exchange import Exchange
 from humandetect.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
 from tests.fakes import FakeEngine
@@ -64,6 +65,7 @@ def url() -> Iterator[str]:
 
 def go(url: str, video: Path | str, *, progress: Any = None, **options: Any) -> RunSummary:
     settings: dict[str, Any] = {"results": ("out.jsonl",), "patience_seconds": 10.0, "source": SourceConfig()}
+    settings["endpoint"] = "request"
     config = FeedConfig(sources=(str(video),), url=url, **(settings | options))
     return run(config, progress=progress)
 
@@ -73,6 +75,21 @@ def serving(answer: Callable[[Call], Response]) -> Iterator[tuple[str, Faulty]]:
     app = Faulty(answer)
     with running(app) as url:
         yield url, app
+
+
+@contextmanager
+def posts() -> Iterator[list[str]]:
+    """Note the paths of all that a client posts meanwhile."""
+    paths: list[str] = []
+    post = Exchange.post
+
+    def noting(self: Exchange, path: str, *arguments: Any, **content: Any) -> Any:
+        paths.append(path)
+        return post(self, path, *arguments, **content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Exchange, "post", noting)
+        yield paths
 
 
 def by_score(call: Call) -> Response:
@@ -157,6 +174,25 @@ def test_boxes_are_drawn_here_where_the_servers_picture_is_no_use(picture: str, 
     assert frame_count(Path("out.mp4")) == 20
 
 
+@pytest.mark.parametrize("options", [{}, {"concurrent": True, "batch": 4}])
+def test_results_alone_ask_for_no_picture(options: dict[str, Any], clip: Path, url: str) -> None:
+    with posts() as paths:
+        go(url, clip, endpoint="auto", **options)
+        assert set(paths) == {"/v1/detect"}
+        paths.clear()
+        go(url, clip, endpoint="auto", output=Path("out.mp4"), **options)
+        assert set(paths) == {"/request"}
+    assert scores() == sorted(scores())
+
+
+def test_an_older_server_is_asked_in_its_own_way(clip: Path) -> None:
+    with serving(lambda call: problem(404) if call.path == "/v1/detect" else by_score(call)) as (url, app):
+        summary = go(url, clip, endpoint="auto", concurrent=True, workers=2, batch=4)
+    assert (summary.frames, summary.failures) == (20, ())
+    assert sum(call.path == "/v1/detect" for call in app.calls) <= 2
+    assert scores() == sorted(scores())
+
+
 def people_without_doubt(row: dict[str, Any]) -> list[list[float]]:
     return [person["box"] for person in row["people"] if person["score"] >= 0.35]
 
@@ -204,7 +240,7 @@ def test_a_frame_that_fails_for_good_is_counted_and_stays_as_it_was(clip: Path, 
     with serving(bad_images(5, 13)) as (url, _):
         summary = go(url, clip, output=Path("out.mp4"), **options)
     assert (summary.frames, summary.failed_frames, summary.detected_frames) == (20, 2, 18)
-    assert not summary.failures
+    assert [str(failure) for failure in summary.failures] == [f"{url} did not answer for 2 of 20 frames"]
     assert "2 frames" in summary.warnings[0]
     assert "frame 5: it was told" in summary.warnings[0]
     lines = rows(Path("out.jsonl"))
@@ -423,6 +459,7 @@ def test_results_and_the_summary_go_where_they_are_wanted(url: str, clip: Path) 
     ("arguments", "code", "words"),
     [
         (["--url", "http://127.0.0.1:9"], 1, "humandetect serve"),
+        (["--url", "http://127.0.0.1:9"], 1, "--spawn"),
         (["--url", "127.0.0.1:9"], 2, "http://127.0.0.1:8000"),
         (["missing.mp4"], 1, "missing.mp4"),
         (["--timeout", "0"], 2, "timeout"),
@@ -438,6 +475,16 @@ def test_a_mistake_is_one_clear_line_and_its_exit_code(arguments: list[str], cod
     assert list(Path().iterdir()) == []
     if code == 1:
         error_line(done)
+
+
+def test_frames_without_an_answer_are_told_and_the_exit_code_says_so(clip: Path) -> None:
+    with serving(bad_images(5, 13)) as (url, _):
+        done = humandetect("feed", clip, "--url", url, "-o", "out.mp4")
+    assert done.returncode == 1
+    assert error_line(done) == f"error: {url} did not answer for 2 of 20 frames"
+    assert "warning 2 frames were not answered" in done.stderr
+    assert "first frame 5: it was told to refuse it" in done.stderr
+    assert frame_count(Path("out.mp4")) == 20
 
 
 def test_an_interrupted_feed_leaves_a_playable_partial_video(tmp_path: Path) -> None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from humandetect.bench.targets import engines_of
+from humandetect.config import BenchConfig
 from tests.builders import make_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL_LINES = [
-    line
+BLOCKS = [
+    [line.split("  #")[0] for line in block.splitlines() if line.startswith("humandetect ")]
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("humandetect ")
 ]
-SERVERS = [line for line in SHELL_LINES if line.startswith("humandetect serve")]
-COMMANDS = [line for line in SHELL_LINES if line not in SERVERS]
+FIRST_BLOCK = BLOCKS[0]
+COMMANDS = [line for block in BLOCKS[1:] for line in block]
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -47,41 +53,58 @@ def test_the_help_texts_are_up_to_date() -> None:
     assert updated(README) == README
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_command(line: str, newcomer: Path) -> None:
-    run = subprocess.run(
-        ["bash", "-c", line.split("  #")[0]],
-        cwd=newcomer,
-        env=ENVIRONMENT,
+def run(line: str, folder: Path, **environment: str) -> str:
+    """Run a line of the README as it stands; return what it prints."""
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**ENVIRONMENT, **environment},
         capture_output=True,
+        text=True,
         timeout=100,
         check=False,
     )
-    assert run.returncode == 0, run.stderr.decode()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-@pytest.mark.parametrize("line", SERVERS)
-def test_server(line: str, newcomer: Path) -> None:
-    """It serves, and ends well when it is told to."""
+@contextmanager
+def serving(line: str, folder: Path) -> Iterator[str]:
+    """Run a server's line and yield its URL; afterwards it must end well."""
     environment = {**ENVIRONMENT, "HUMANDETECT_PORT": "0"}
-    command = ["bash", "-c", f"exec {line.split('  #')[0]}"]
-    with subprocess.Popen(command, cwd=newcomer, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    command = ["bash", "-c", f"exec {line}"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        said = ""
-        for text in server.stderr:
-            said += text
-            if " serves " in text:
-                server.terminate()
-        assert server.wait(30) == 0, said
-        assert " serves " in said
+        try:
+            yield next(found[1] for text in server.stderr if (found := re.search(r" serves .* at (\S+)", text)))
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0, server.stderr.read()
+
+
+def test_the_first_four_commands_need_no_preparation(newcomer: Path) -> None:
+    """As they stand there, but for short: fewer frames, a free port, few requests."""
+    detect, serve, feed, bench = FIRST_BLOCK
+    run(detect, newcomer)
+    assert (newcomer / "out.mp4").exists()
+    with serving(serve, newcomer) as url:
+        run(feed, newcomer, HUMANDETECT_URL=url, HUMANDETECT_LIMIT="12")
+    assert (newcomer / "plaza_people.mp4").exists()
+    said = run(f"{bench} --requests 2 --windows 1 --batch 1", newcomer)
+    assert all(name in said for name in engines_of(BenchConfig()))
+    assert "20 x 1" in said
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(line: str, newcomer: Path) -> None:
+    run(line, newcomer)
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)
 def test_python(block: str, newcomer: Path) -> None:
-    run = subprocess.run([sys.executable, "-c", block], cwd=newcomer, capture_output=True, timeout=100, check=False)
-    assert run.returncode == 0, run.stderr.decode()
+    run(shlex.join([sys.executable, "-c", block]), newcomer)
 
 
 def test_the_readme_has_commands_and_python() -> None:
-    assert len(SHELL_LINES) >= 5
+    assert len(COMMANDS) >= 5
     assert PYTHON_BLOCKS

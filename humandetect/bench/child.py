@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
@@ -13,6 +14,9 @@ from humandetect.errors import HumanDetectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+END_SECONDS = 15.0
+"""An engine may have a server of its own to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,12 @@ def child(module: str) -> Iterator[Child]:
         try:
             yield Child(process)
         finally:
-            process.kill()
+            process.terminate()
             with suppress(BrokenPipeError):  # what was still to be sent
                 cast("IO[bytes]", process.stdin).close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+            process.kill()
 
 
 class Worker(Protocol):
@@ -74,24 +81,29 @@ class Worker(Protocol):
         """Answer an order."""
         ...
 
+    def close(self) -> None:
+        """Give up what is under way, and leave nothing behind."""
+        ...
+
 
 def obey(open_worker: Callable[[Any], Worker]) -> None:
     """Be the child: make a worker of the first value that comes, and let it answer the others."""
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    worker: Worker | None = None
-    while True:
-        try:
-            value = pickle.load(stdin)  # noqa: S301  our own parent's
-        except EOFError:
-            return
-        answer: object = None
-        try:
-            if worker is None:
-                worker = open_worker(value)
-                answer = worker.greeting
-            else:
-                answer = worker(value)
-        except HumanDetectError as error:
-            answer = error
-        pickle.dump(answer, stdout)
-        stdout.flush()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as an exception, so that what was opened is closed
+    with ExitStack() as stack, suppress(EOFError, BrokenPipeError):
+        worker: Worker | None = None
+        while True:
+            value = pickle.load(sys.stdin.buffer)  # noqa: S301  our own parent's
+            try:
+                if worker is None:
+                    worker = open_worker(value)
+                    stack.callback(worker.close)
+                    _answer(worker.greeting)
+                else:
+                    _answer(worker(value))
+            except HumanDetectError as error:
+                _answer(error)
+
+
+def _answer(value: object) -> None:
+    pickle.dump(value, sys.stdout.buffer)
+    sys.stdout.buffer.flush()

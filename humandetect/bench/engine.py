@@ -42,6 +42,7 @@ class EngineUnderLoad:
         self._images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in setup.pictures]
         self._numbers = itertools.count()
         self._lock = threading.Lock()
+        self._closed = False
         info = self._detector.info
         self.greeting = ModelUsed(name=info.name, version=info.version, engine=info.engine, score=self._detector.score)
 
@@ -61,8 +62,13 @@ class EngineUnderLoad:
         seconds = ended - pace.began if counted else 0.0
         return Haul(samples, counted, seconds, claims.known, time.process_time() - cpu)
 
+    def close(self) -> None:
+        """End the window under way, and the engine with all that it has started."""
+        self._closed = True
+        self._detector.close()
+
     def _work(self, pace: Pace, batch: int, claims: Claims, samples: list[Sample]) -> None:
-        while True:
+        while not self._closed:
             with self._lock:
                 due = pace.due()
                 start = next(self._numbers) * max(1, batch // 2)

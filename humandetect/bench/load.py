@@ -60,6 +60,9 @@ class Client:
         samples, counted, seconds = asyncio.run(self._send(order, questions, claims))
         return Haul(samples, counted, seconds, claims.known, time.process_time() - cpu)
 
+    def close(self) -> None:
+        """Connections are those of a window, and closed with it."""
+
     async def _send(
         self, order: Order, questions: Sequence[Question], claims: Claims
     ) -> tuple[list[Sample], list[Sample], float]:

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from humandetect.bench.windows import AGREEING
+
 if TYPE_CHECKING:
     from humandetect.config import BenchConfig
 
@@ -14,6 +16,11 @@ Mode = Literal["batch", "stream"]
 SWEEP: dict[Mode, tuple[int, ...]] = {"batch": (1, 5, 10, 20), "stream": (1, 20, 40, 160)}
 LONGEST = 4
 """A window of slow answers may last this many times longer than it was meant to."""
+LOAD_SECONDS = 125.0
+"""A load takes no further window that would not be over by then: a run must end, and says what is unstable.
+
+Two loads and the start of three engines are over within five minutes on two cores, however slow these are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,14 @@ def loads(config: BenchConfig) -> list[Load]:
         for mode, size in sizes.items()
         for concurrency in (SWEEP[mode] if config.sweep else (config.concurrency,))
     ]
+
+
+def is_late(config: BenchConfig, *, targets: int, rounds: int, spent_seconds: float) -> bool:
+    """Tell whether a load that has taken so many windows of each target must do without another."""
+    if rounds < (1 if config.requests is None else AGREEING):  # a number of requests is what was asked for
+        return False
+    as_asked = 2 * AGREEING * config.window_seconds * targets
+    return spent_seconds * (rounds + 1) / rounds > max(LOAD_SECONDS, as_asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -17,21 +19,27 @@ if TYPE_CHECKING:
 STYLES = {"batch": ("-", "o"), "stream": ("--", "s")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Told apart by people who see fewer colours, too."""
+MARGIN = 1.3
+WIDE = 8
+LEGEND_LETTERS = 120
+BAR_LETTERS = 36
 
 
 def plot(report: BenchReport, path: Path, *, format: str) -> None:  # noqa: A002
     """Draw the report as PNG or SVG."""
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     rate, latency, memory = figure.subplots(1, 3)
     _lines(rate, report, "images_per_second")
-    rate.set(title="Throughput", xlabel="requests at once", ylabel="images/s")
+    rate.set(title="Throughput", ylabel="images/s", ylim=(0, None))
     _lines(latency, report, "p95_ms")
-    latency.set(title="Latency", xlabel="requests at once", ylabel="p95, ms")
+    latency.set(title="Latency, 95th percentile", ylabel="ms")
+    _stretch(latency, [one.p95_ms for one in report.figures if one.p95_ms])
     _bars(memory, report)
     handles, labels = rate.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+        columns = min(len(report.targets), LEGEND_LETTERS // max(map(len, labels))) or 1  # a column a target
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     state = ", INTERRUPTED" if report.interrupted else ""
     figure.suptitle(
         f"{report.machine['cpu']}, {report.machine['cpus']} CPUs, {report.setting.model}{state}", fontsize=10
@@ -47,19 +55,55 @@ def _lines(axes: Axes, report: BenchReport, measure: str) -> None:
                 (one.concurrency, getattr(one, measure)) for one in some if getattr(one, measure) is not None
             )
             line, marker = STYLES[mode]
+            size = next((f" of {one.batch}" for one in some if one.batch > 1), "")
             axes.plot(
                 [at for at, _ in known], [value for _, value in known],
-                linestyle=line, marker=marker, color=colour, label=f"{target.name}, {mode}",
+                linestyle=line, marker=marker, color=colour, label=f"{_short(target.name)}, {mode}{size}",
             )  # fmt: skip
-    axes.set_xticks(sorted({one.concurrency for one in report.figures}))
-    axes.set_ylim(bottom=0)
+    loads = sorted({one.concurrency for one in report.figures})
+    axes.set_xscale("log")  # 1, 5, 10, 20, 40, 160: on a plain axis the first ones stand in each other
+    axes.minorticks_off()
+    axes.set_xticks(loads, labels=list(map(str, loads)))
+    axes.set_xlim(loads[0] / MARGIN, loads[-1] * MARGIN)
+    axes.set_xlabel("requests at once")
     axes.grid(visible=True, alpha=0.3)
 
 
+def _stretch(axes: Axes, values: Sequence[float]) -> None:
+    """Show values of several magnitudes: on a plain axis the largest would hide all others."""
+    if not values or max(values) < WIDE * min(values):
+        axes.set_ylim(bottom=0)
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def _bars(axes: Axes, report: BenchReport) -> None:
-    names = [target.name for target in report.targets]
-    axes.bar(names, [target.peak_memory_mb or 0.0 for target in report.targets], color=_colours(report))
     axes.set(title="Peak memory", ylabel="MB")
+    known = [
+        (_short(one.name), one.peak_memory_mb, colour)
+        for one, colour in zip(report.targets, _colours(report), strict=True)
+        if one.peak_memory_mb is not None
+    ]
+    if not known:
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "not known:\nservers that bench did not start", transform=axes.transAxes, ha="center")
+        return
+    names, values, colours = zip(*known, strict=True)
+    bars = axes.bar(names, values, color=colours, width=0.6)
+    axes.bar_label(bars, [f"{value:,.0f}" for value in values], padding=2)
+    middle, room = (len(known) - 1) / 2, max(2, len(known)) / 2 + 0.2
+    axes.set_xlim(middle - room, middle + room)
+    axes.margins(y=0.1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if sum(map(len, names)) > BAR_LETTERS:
+        axes.tick_params(axis="x", rotation=20)
+
+
+def _short(name: str) -> str:
+    return name.partition("://")[2] or name
 
 
 def _colours(report: BenchReport) -> list[str]:

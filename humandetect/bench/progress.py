@@ -7,19 +7,25 @@ from typing import Any
 
 from tqdm import tqdm
 
+STARTING = "{desc} ... {elapsed}"
+MEASURING = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} windows [{elapsed}<{remaining}{postfix}]"
+
 
 class ProgressBar:
     """A step a window; silent when quiet or when stderr is not a terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
+        silent = True if quiet or sys.stderr is None else None
         self._bar: tqdm[Any] = tqdm(
-            unit=" windows", disable=True if quiet or sys.stderr is None else None, dynamic_ncols=True, leave=False
+            desc="starting", bar_format=STARTING, disable=silent, dynamic_ncols=True, leave=False
         )
 
     def say(self, what: str) -> None:
         self._bar.set_description_str(what)
 
     def plan(self, windows: int) -> None:
+        self._bar.bar_format = MEASURING
+        self._bar.set_description_str("measuring", refresh=False)
         self._bar.reset(total=windows)
 
     def window(self, what: str, images_per_second: float, *, more: int) -> None:

@@ -101,6 +101,8 @@ class BenchReport:
     targets: list[TargetFigures]
     figures: list[Figures]
     warnings: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    """Targets whose process ended, and why: their figures are incomplete."""
     interrupted: bool = False
     """Figures are missing, or come from fewer windows."""
     seconds: float = 0.0
@@ -115,8 +117,8 @@ class BenchReport:
 
     @property
     def failures(self) -> list[HumanDetectError]:
-        """Loads without a single good answer: that was no measurement."""
-        return [
+        """Targets that ended, and loads without a single good answer: that was no measurement."""
+        return [HumanDetectError(line) for line in self.ended] + [
             HumanDetectError(f"{one.target}, {one.mode} {one.load_name}: no good answer ({_kinds(one)})")
             for one in self.figures
             if one.good_images == 0

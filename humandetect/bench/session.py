@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import psutil
 
 from humandetect.bench.pictures import Pictures, Reference, find_reference, read_pictures
-from humandetect.bench.plan import Load, Order, loads
+from humandetect.bench.plan import Load, Order, is_late, loads
 from humandetect.bench.report import (
     BenchInterrupted,
     BenchReport,
@@ -24,15 +24,13 @@ from humandetect.bench.report import (
 from humandetect.bench.targets import STAGES, Target, open_targets
 from humandetect.bench.usage import gpu_memory_mb, watched
 from humandetect.bench.windows import AGREEING, WRONG, agree, judged
-from humandetect.errors import ServiceError, UsageError
+from humandetect.errors import HumanDetectError, UsageError
+from humandetect.models import find_model
 
 if TYPE_CHECKING:
     from humandetect.config import BenchConfig
 
 logger = logging.getLogger(__name__)
-
-LOAD_SECONDS = 150.0
-"""Windows beyond the third are taken only if a load is over by then: a run must end, and says what is unstable."""
 
 
 class Progress(Protocol):
@@ -85,16 +83,18 @@ class _Bench:
     pictures: Pictures | None = None
     reference: Reference | None = None
     targets: list[Target] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     began_at: str = field(default_factory=now)
 
     def run(self) -> None:
+        find_model(self.config.engine.model, self.config.engine.models_dir)  # whoever is measured: the reference has it
         self.progress.say("reading pictures")
         self.pictures = read_pictures(self.config.images)
         self.progress.say("starting")
-        with open_targets(self.config, self.pictures) as targets:
-            self.targets = targets
+        with open_targets(self.config, self.pictures, starting=self._say_start) as (targets, left_out):
+            self.targets, self.left_out = targets, left_out
             self.progress.say("finding the people that must be found")
             score = _common_score(targets, self.config)
             self.reference = find_reference(self.pictures, self.config.engine, score=score)
@@ -127,10 +127,15 @@ class _Bench:
             targets=[target_figures(target) for target in self.targets],
             figures=figures,
             warnings=list(self._warnings()),
+            ended=[target.ended for target in self.targets if target.ended is not None],
             interrupted=interrupted,
             seconds=round(time.perf_counter() - self.began, 1),
             began=self.began_at,
         )
+
+    def _say_start(self, name: str) -> None:
+        logger.info("starting %s", name)
+        self.progress.say(f"starting {name}")
 
     def _measure(self, load: Load, reference: Reference) -> None:
         """Take windows of all targets in turn, so that a machine that drifts hurts all alike."""
@@ -138,15 +143,33 @@ class _Bench:
         self.tallies += tallies
         began = time.perf_counter()
         for number in range(self.config.windows):
-            if number >= AGREEING and (all(agree(tally.windows) for tally in tallies) or _is_late(began, number)):
+            running = [tally for tally in tallies if tally.target.ended is None]
+            if number >= AGREEING and all(agree(tally.windows) for tally in running):
                 return
-            for tally in tallies if number % 2 == 0 else reversed(tallies):
+            if is_late(self.config, targets=len(tallies), rounds=number, spent_seconds=time.perf_counter() - began):
+                return
+            for tally in running if number % 2 == 0 else reversed(running):
                 if self.stop.is_set():
                     raise KeyboardInterrupt
-                self._take_window(tally, reference)
-                what, rate = f"{tally.target.name}: {load.name}", tally.windows[-1].images_per_second
-                logger.info("%s: %.1f images/s", what, rate)
-                self.progress.window(what, rate, more=int(number >= AGREEING))
+                self._try_window(tally, reference)
+                if tally.windows:
+                    what, rate = f"{tally.target.name}: {load.name}", tally.windows[-1].images_per_second
+                    logger.info("%s: %.1f images/s", what, rate)
+                    self.progress.window(what, rate, more=int(number >= AGREEING))
+
+    def _try_window(self, tally: Tally, reference: Reference) -> None:
+        """Take a window. A target that ends costs its own figures: those of the others are worth their minutes."""
+        target = tally.target
+        try:
+            self._take_window(tally, reference)
+            is_gone = target.pid is not None and psutil.Process(target.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            is_gone = True
+        except HumanDetectError as error:
+            target.ended = f"{target.name}: {error}"
+            return
+        if is_gone:
+            target.ended = f"{target.name}: its server ended during the benchmark"
 
     def _take_window(self, tally: Tally, reference: Reference) -> None:
         order = Order(tally.load, self.config.window_seconds, self.config.requests)
@@ -156,11 +179,8 @@ class _Bench:
         if target.pid is None:
             haul = target.send(order)
         else:
-            try:
-                with watched(target.pid) as usage:
-                    haul = target.send(order)
-            except psutil.NoSuchProcess:
-                raise ServiceError(f"the server of {target.name} ended during the benchmark") from None
+            with watched(target.pid) as usage:
+                haul = target.send(order)
             tally.cpu_seconds += usage.cpu_seconds
             tally.peak_memory_mb = round(max(tally.peak_memory_mb or 0.0, usage.peak_memory_mb), 1)
             target.peak_memory_mb = max(target.peak_memory_mb or 0.0, usage.peak_memory_mb)
@@ -173,7 +193,7 @@ class _Bench:
         tally.client_cpu_seconds += haul.client_cpu_seconds
 
     def _warnings(self) -> list[str]:
-        said = []
+        said = list(self.left_out)
         for tally in self.tallies:
             figures = tally.figures()
             where = f"{figures.target}, {tally.load.name}"
@@ -198,11 +218,6 @@ class _Silent:
     def window(self, what: str, images_per_second: float, /, *, more: int) -> None: ...
 
     def stop(self) -> None: ...
-
-
-def _is_late(began: float, rounds: int) -> bool:
-    spent = time.perf_counter() - began
-    return spent + spent / rounds > LOAD_SECONDS
 
 
 def _common_score(targets: list[Target], config: BenchConfig) -> float | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from humandetect.bench.report import BenchReport, Figures, TargetFigures
 
+OVERVIEW = "Overview: images/s and p95"
 TITLES = {"batch": "Batch: {batch} images a request", "stream": "Stream: 1 image a request"}
 
 
@@ -32,7 +33,8 @@ def _errors(one: Figures) -> str:
 
 def _spread(one: Figures) -> str:
     if one.spread is None:
-        return f"only {len(one.windows_images_per_second)} windows"
+        count = len(one.windows_images_per_second)
+        return f"only {count} window{'s' * (count != 1)}"
     return f"{one.spread:.0%}" if one.stable else f"UNSTABLE, {one.spread:.0%}"
 
 
@@ -75,7 +77,7 @@ class Grid:
 
 
 def grids(report: BenchReport) -> Iterator[Grid]:
-    """Yield the targets as a whole, then a table for each mode."""
+    """Yield the targets as a whole, a table for each mode, and of a sweep an overview."""
     names = [target.name for target in report.targets]
     rows = [[what, *map(cell, report.targets)] for what, cell in TARGET_MEASURES.items()]
     yield Grid("Targets", ["", *names], [row for row in rows if set(row[1:]) != {"-"}])
@@ -83,6 +85,20 @@ def grids(report: BenchReport) -> Iterator[Grid]:
         some = [one for one in report.figures if one.mode == mode]
         title = TITLES[mode].format(batch=some[0].batch)
         yield Grid(title, ["at once", "", *names], list(_mode_rows(some, names)))
+    if len({one.concurrency for one in report.figures}) > 1:
+        yield Grid(OVERVIEW, ["at once", *names], list(_overview_rows(report.figures, names)))
+
+
+def _overview_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
+    for mode, load in dict.fromkeys((one.mode, one.load_name) for one in figures):
+        by_target = {one.target: one for one in figures if (one.mode, one.load_name) == (mode, load)}
+        cells = [_in_short(by_target[name]) if name in by_target else "-" for name in names]
+        yield [f"{mode}, {load}", *cells]
+
+
+def _in_short(one: Figures) -> str:
+    unstable = "" if one.spread is None or one.stable else " UNSTABLE"
+    return f"{_number(one.images_per_second)}, {_number(one.p95_ms, ' ms')}{unstable}"
 
 
 def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
@@ -152,7 +168,8 @@ def print_report(report: BenchReport, *, compared_with: BenchReport | None = Non
         return
     shown = [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]
     for grid in shown:
-        console.print(_drawn(grid))
+        console.print(Text(grid.title, "bold"), soft_wrap=True)
+        console.print(_drawn(grid), "")
     for line in about(report):
         console.print(Text(line, "bold red" if line.startswith("INTERRUPTED") else "dim"), soft_wrap=True)
     for warning in report.warnings:
@@ -160,7 +177,7 @@ def print_report(report: BenchReport, *, compared_with: BenchReport | None = Non
 
 
 def _drawn(grid: Grid) -> Table:
-    table = Table(title=grid.title, title_justify="left", title_style="bold", pad_edge=False, box=None)
+    table = Table(pad_edge=False, box=None)
     for index, heading in enumerate(grid.head):
         is_label = index == 0 or not heading
         table.add_column(heading, justify="left" if is_label else "right", style="dim" if is_label else None)

@@ -18,13 +18,13 @@ from humandetect.bench.load import Server
 from humandetect.bench.plan import Load, Order, loads
 from humandetect.config import EngineName, ServeConfig
 from humandetect.engines import ENGINES, is_installed
-from humandetect.errors import ServiceError
+from humandetect.errors import HumanDetectError, ServiceError
 from humandetect.service.client import DetectClient
 from humandetect.service.health import Readiness
 from humandetect.service.spawn import spawned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from humandetect.bench.pictures import Pictures
     from humandetect.bench.samples import Haul
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 STAGES = ("decode", "queue", "infer", "encode")
 ASIDE_SECONDS = 10.0
 """Questions beside the load are answered by then, or do not matter."""
+EMBEDDED = ("tensorflow", "tensorflow_serving")
+"""What the model server needs that `tf-serving` starts where no other is named."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Target:
     first_answer_seconds: float | None = None
     peak_memory_mb: float | None = None
     gpu_memory_mb: float | None = None
+    ended: str | None = None
+    """Why nothing more is asked of it."""
 
     def send(self, order: Order) -> Haul:
         haul: Haul = self.worker.ask(order)
@@ -72,23 +76,41 @@ class Target:
 
 
 @contextmanager
-def open_targets(config: BenchConfig, pictures: Pictures) -> Iterator[list[Target]]:
-    """Start what is to be measured; it ends with the block, however that ends."""
+def open_targets(
+    config: BenchConfig, pictures: Pictures, *, starting: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[list[Target], list[str]]]:
+    """Start what is to be measured and yield it, with a line for each engine that nobody named and that cannot start.
+
+    All ends with the block, however that ends. `starting` is told each name.
+    """
+    targets: list[Target] = []
+    left_out: list[str] = []
+    first: HumanDetectError | None = None
     with ExitStack() as stack:
-        if config.urls:
-            targets = [stack.enter_context(_there(url, config, pictures)) for url in config.urls]
-        elif config.target == "engine":
-            targets = [stack.enter_context(_alone(name, config, pictures)) for name in engines_of(config)]
-        else:
-            targets = [stack.enter_context(_own(name, config, pictures)) for name in engines_of(config)]
-        yield targets
+        targets += [stack.enter_context(_there(url, config, pictures)) for url in config.urls]
+        start = _alone if config.target == "engine" else _own
+        for name in () if config.urls else engines_of(config):
+            starting(name)
+            try:
+                targets.append(stack.enter_context(start(name, config, pictures)))
+            except HumanDetectError as error:
+                if config.engines:
+                    raise
+                first = first or error
+                left_out.append(f"{name} is left out: {error}")
+        if first is not None and not targets:
+            raise first
+        yield targets, left_out
 
 
 def engines_of(config: BenchConfig) -> list[EngineName]:
-    """Return the engines that are asked for, else all that are installed, remote ones if it is said where they are."""
+    """Return the engines that are asked for, else all that are installed.
+
+    A remote one is, too, if it is said where its servers are, or if it can start one for itself.
+    """
     if config.engines:
         return list(dict.fromkeys(config.engines))
-    has_serving = bool(config.engine.serving.targets)
+    has_serving = bool(config.engine.serving.targets) or all(map(is_installed, EMBEDDED))
     return [
         cast("EngineName", name)
         for name, entry in ENGINES.items()

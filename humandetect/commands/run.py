@@ -195,7 +195,7 @@ def feed(
     """Send VIDEO to a server, frame by frame or in batches, and bring back the annotated video or results.
 
     Without -o and --results it writes NAME_people.mp4 into the current folder. A frame that the server fails at stays
-    as it is, and is counted; a server that goes away is waited for.
+    as it is, is counted, and makes the exit code 1; a server that goes away is waited for.
     """
     config = FeedConfig(
         sources=(_sample_or(video),),

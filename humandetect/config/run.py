@@ -9,7 +9,7 @@ from typing import Literal
 from humandetect.config.checks import MAX_MEGAPIXELS, require
 from humandetect.config.engine import EngineConfig
 
-Endpoint = Literal["request", "v1"]
+Endpoint = Literal["auto", "request", "v1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
 SAMPLE = "sample"
@@ -87,8 +87,11 @@ class FeedConfig(RunConfig):
 
     sources: tuple[str, ...] = (SAMPLE,)
     url: str = "http://127.0.0.1:8000"
-    endpoint: Endpoint = "request"
-    """`request`: the server's annotated pictures; `v1`: pictures drawn here."""
+    endpoint: Endpoint = "auto"
+    """`request`: the server's annotated pictures; `v1`: pictures drawn here.
+
+    `auto`: `request` where pictures are wanted, else `v1` if the server has it, which spares it the drawing.
+    """
     concurrent: bool = False
     """Many requests of many images at once; else one image after the other."""
     batch: int = 16

@@ -15,7 +15,11 @@ SentBatchOpt = Annotated[int, option(ASKING, "--batch", min=1, max=1024, help="I
 SendersOpt = Annotated[int, option(ASKING, "--workers", min=1, max=256, help="Requests at once, with --async.")]
 EndpointOpt = Annotated[
     Endpoint,
-    option(ASKING, "--endpoint", help="request: the server draws, POST /request; v1: drawn here, POST /v1/detect."),
+    option(
+        ASKING,
+        "--endpoint",
+        help="request: the server draws, POST /request; v1: drawn here, POST /v1/detect; auto: v1 for results only.",
+    ),
 ]
 SentKeyOpt = Annotated[
     str | None, option(ASKING, "--api-key", metavar="KEY", help="Key that the server asks for.", env="API_KEY")

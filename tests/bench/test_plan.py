@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from humandetect.bench.plan import Load, Order, Steady, loads
+from humandetect.bench.plan import Load, Order, Steady, is_late, loads
 from humandetect.config import BenchConfig
 from humandetect.errors import UsageError
 
@@ -23,6 +23,24 @@ def test_batches_of_one_are_single_images() -> None:
 def test_a_sweep_goes_through_the_classic_concurrencies() -> None:
     swept = [(load.mode, load.concurrency) for load in loads(BenchConfig(sweep=True))]
     assert swept == [("batch", n) for n in (1, 5, 10, 20)] + [("stream", n) for n in (1, 20, 40, 160)]
+
+
+@pytest.mark.parametrize(
+    ("options", "rounds", "spent_seconds", "late"),
+    [
+        ({}, 0, 0.0, False),
+        ({}, 3, 3 * 20.0, False),
+        ({}, 3, 3 * 40.0, True),  # a fourth would end after 160 s
+        ({}, 1, 100.0, True),  # slow cores: two such loads and three starts fill five minutes
+        ({"window_seconds": 60.0}, 2, 2 * 180.0, False),  # that was asked for
+        ({"requests": 100}, 2, 2 * 100.0, False),
+        ({"requests": 100}, 3, 3 * 100.0, True),
+    ],
+)
+def test_a_run_ends_in_time_however_slow_the_answers_are(
+    options: dict[str, Any], rounds: int, spent_seconds: float, late: bool
+) -> None:
+    assert is_late(BenchConfig(**options), targets=3, rounds=rounds, spent_seconds=spent_seconds) == late
 
 
 @pytest.mark.parametrize(

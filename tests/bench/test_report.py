@@ -12,7 +12,7 @@ import pytest
 
 from humandetect.bench.files import Files
 from humandetect.bench.machine import command_line
-from humandetect.bench.report import check_comparable, read_report
+from humandetect.bench.report import TargetFigures, check_comparable, read_report
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
 from tests.bench.figures import SETTING, figures, report
@@ -49,6 +49,13 @@ def test_each_mode_is_a_table_with_the_engines_side_by_side() -> None:
     assert stream.rows[0] == ["20 x 1", "images/s", "60.0", "-"]
 
 
+def test_several_loads_have_an_overview() -> None:
+    *_, overview = grids(report(figures(), figures(concurrency=40, spread=0.5), figures(target="tensorflow")))
+    assert overview.head == ["at once", "openvino", "tensorflow"]
+    assert overview.rows[0] == ["batch, 20 x 16", "60.0, 130 ms", "60.0, 130 ms"]
+    assert overview.rows[1] == ["batch, 40 x 16", "60.0, 130 ms UNSTABLE", "-"]
+
+
 def test_markdown_and_terminal_hide_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     shaky = figures(spread=0.31, errors={"status 503": 7})
     made = report(shaky, warnings=["something"], interrupted=True)
@@ -73,7 +80,13 @@ def test_too_few_windows_are_not_called_stable() -> None:
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_the_picture_is_drawn(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
-    Files(plot=path).write(report(figures(), figures(concurrency=40, p95_ms=None)))
+    far = TargetFigures(
+        "https://detect.example.com:8443", "", None, None, None, peak_memory_mb=None, gpu_memory_mb=None
+    )
+    some = (figures(), figures(concurrency=40, p95_ms=None), figures(target=far.name, concurrency=1, p95_ms=2.0))
+    here = report(figures()).targets
+    Files(plot=path).write(report(some[-1], targets=[far]))  # nobody's memory is known
+    Files(plot=path).write(report(*some, targets=[*here, far]))
     if ending == "png":
         assert cv2.imread(str(path)) is not None
     else:

@@ -20,9 +20,9 @@ from humandetect.bench.report import BenchInterrupted, read_report
 from humandetect.bench.session import run
 from humandetect.bench.tables import print_report
 from humandetect.bench.targets import engines_of
-from humandetect.config import BenchConfig, EngineConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.detector import Detector
-from humandetect.errors import ServiceAway, ServiceError, SourceError, UsageError
+from humandetect.errors import HumanDetectError, ServiceAway, ServiceError, SourceError, UsageError
 from humandetect.media.sources import open_source
 from humandetect.models import bundled
 from tests.bench.figures import report
@@ -186,6 +186,31 @@ def test_an_engine_without_http_is_measured(images: str) -> None:
     assert batch.stages_ms_per_image == {}
 
 
+@pytest.mark.parametrize(
+    ("target", "module"), [("server", "humandetect.service.spawn"), ("engine", "humandetect.bench.engine")]
+)
+def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, module: str, images: str) -> None:
+    class Progress:
+        killed = False
+
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            if not self.killed:
+                self.killed = True
+                next(one for one in psutil.Process().children() if module in one.cmdline()).kill()
+
+        def stop(self) -> None: ...
+
+    short: dict[str, Any] = SHORT | {"batch": 1}
+    made = run(BenchConfig(images=images, target=target, engines=("openvino",), **short), progress=Progress())
+    (figures,) = made.figures
+    assert figures.good_images == 3  # of the first window
+    assert len(made.failures) == 1
+    assert "ended" in str(made.failures[0])
+    assert not made.interrupted
+
+
 def test_a_stop_gives_what_was_measured_until_then(url: str, images: str) -> None:
     stop = threading.Event()
 
@@ -220,11 +245,59 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
 
 
 def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package != "tensorflow")
+    missing = {""}
+    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package not in missing)
+    assert engines_of(BenchConfig()) == ["openvino", "tensorflow", "tf-serving"]
+    missing.add("tensorflow_serving")  # without it no model server can be started
+    assert engines_of(BenchConfig()) == ["openvino", "tensorflow"]
+    missing.add("tensorflow")
     assert engines_of(BenchConfig()) == ["openvino"]
     assert engines_of(BenchConfig(engines=("tensorflow", "tensorflow"))) == ["tensorflow"]
     serving = EngineConfig(serving=ServingConfig(targets=("127.0.0.1:8500",)))
     assert engines_of(BenchConfig(engine=serving)) == ["openvino", "tf-serving"]
+
+
+def test_an_engine_that_nobody_named_and_that_cannot_start_is_left_out_and_told(
+    images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow runs nothing in bf16."""
+    names = ["tensorflow", "openvino"]
+    monkeypatch.setattr("humandetect.bench.targets.engines_of", lambda config: config.engines or names)
+    engine = EngineConfig(precision="bf16", device="cpu")
+    options: dict[str, Any] = {"engine": engine, "target": "engine", "windows": 1, "batch": 1}
+    made = go(images, **options)
+    assert [one.target for one in made.figures] == ["openvino"]
+    assert "tensorflow is left out: " in made.warnings[0]
+    with pytest.raises(HumanDetectError, match="bf16"):
+        go(images, **options, engines=("tensorflow",))
+
+
+def test_a_model_that_is_not_there_ends_the_run_before_anything_is_started() -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        run(BenchConfig(engine=EngineConfig(model="nowhere")))
+
+
+def test_a_server_that_an_engine_starts_counts_and_ends_with_it(
+    images: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without HTTP, and when the run is interrupted: `nothing_left_behind` looks for processes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    stop = threading.Event()
+
+    class Progress:
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            stop.set()
+
+        def stop(self) -> None: ...
+
+    config = BenchConfig(images=images, target="engine", engines=("tf-serving",), **SHORT)
+    with pytest.raises(BenchInterrupted) as caught:
+        run(config, progress=Progress(), stop=stop)
+    memory = [one.peak_memory_mb or 0.0 for one in caught.value.report.figures]
+    assert min(memory) > 500  # TensorFlow is in the server, not in the engine
+    assert list(tmp_path.glob("humandetect-*")) == []
 
 
 def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -1,0 +1,112 @@
+"""Does `humandetect bench` say what an independent tool says? It and wrk take turns on one server with the same body.
+
+python benchmarks/wrk.py [--seconds 5] [--pairs 3]
+
+Prints images/s by both and their ratio, the middle of all pairs; exit code 1 where they differ by more than 10 %.
+Needs wrk: apt-get install wrk, dnf install wrk, brew install wrk, or https://github.com/wg/wrk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import print_machine
+
+from humandetect.bench.child import Child, child
+from humandetect.bench.load import Server
+from humandetect.bench.pictures import read_pictures
+from humandetect.bench.plan import Load, Order
+from humandetect.config import SAMPLE, ServeConfig
+from humandetect.service.client import batch_body
+from humandetect.service.spawn import spawned
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from humandetect.bench.samples import Haul
+
+# wrk leaves out what is under way when its time is over, so there must be much more than that in a window.
+LOADS = (Load("stream", 1, 20), Load("batch", 16, 2))
+MOST_APART = 0.1
+SCRIPT = """
+local file = io.open({path}, "rb")
+wrk.method = "POST"
+wrk.body = file:read("*a")
+wrk.headers["Content-Type"] = "application/json"
+file:close()
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('\\nRESULT {{"requests": %d, "seconds": %f, "errors": %d}}\\n', summary.requests,
+    summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+def main() -> None:
+    options = _options()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed: apt-get install wrk, dnf install wrk or brew install wrk")
+    print_machine()
+    picture = read_pictures(SAMPLE).data[0]
+    largest = 0.0
+    with spawned(ServeConfig()) as server:
+        for load in LOADS:
+            ratio = _compared(server.url, load, (picture,) * load.batch, options)
+            largest = max(largest, abs(ratio - 1))
+    if largest > MOST_APART:
+        sys.exit(f"they differ by {largest:.0%}, more than {MOST_APART:.0%}")
+
+
+def _options() -> Namespace:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=int, default=5, help="length of a window")
+    options.add_argument("--pairs", type=int, default=3)
+    return options.parse_args()
+
+
+def _compared(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace) -> float:
+    """Return bench's rate as a share of wrk's, in the middle of all pairs."""
+    pairs = []
+    with child("humandetect.bench.load") as client:
+        client.ask(Server(url, pictures))
+        client.ask(Order(load, seconds=1.0, requests=2 * load.concurrency))  # warm
+        for number in range(options.pairs):
+            if number % 2 == 0:
+                ours, theirs = _bench(client, load, options.seconds), _wrk(url, load, pictures, options.seconds)
+            else:
+                theirs, ours = _wrk(url, load, pictures, options.seconds), _bench(client, load, options.seconds)
+            print(f"{load.name}: bench {ours:.1f}, wrk {theirs:.1f} images/s, ratio {ours / theirs:.3f}", flush=True)
+            pairs.append(ours / theirs)
+    print(f"{load.name}: ratio {statistics.median(pairs):.3f}")
+    return statistics.median(pairs)
+
+
+def _bench(client: Child, load: Load, seconds: float) -> float:
+    haul: Haul = client.ask(Order(load, seconds))
+    return sum(sample.images for sample in haul.counted if not sample.error) / haul.seconds
+
+
+def _wrk(url: str, load: Load, pictures: tuple[bytes, ...], seconds: int) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        body, script = Path(name) / "body.json", Path(name) / "post.lua"
+        body.write_bytes(batch_body(pictures))
+        script.write_text(SCRIPT.format(path=json.dumps(str(body))), encoding="utf-8")
+        command = ["wrk", "-t1", f"-c{load.concurrency}", f"-d{seconds}s", "--timeout", "60s", "-s", str(script)]
+        said = subprocess.run([*command, f"{url}/request"], capture_output=True, text=True, check=True).stdout
+    result = json.loads(next(line for line in said.splitlines() if line.startswith("RESULT "))[7:])
+    if result["errors"]:
+        sys.exit(f"wrk met {result['errors']} errors")
+    rate: float = result["requests"] * load.batch / result["seconds"]
+    return rate
+
+
+if __name__ == "__main__":
+    main()
