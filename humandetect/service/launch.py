@@ -149,7 +149,7 @@ def _package_level() -> int:
 
 def _set_up_logs(log_format: LogFormat, *, quiet: bool, level: int) -> None:
     """Set up the log of this process, be it the first or a worker that was told how the first has its own."""
-    from humandetect.service.middleware import set_up_access_log
+    from humandetect.service.logs import set_up_access_log
 
     logging.getLogger("humandetect").setLevel(level)
     set_up_access_log(log_format)

@@ -9,12 +9,10 @@ import hmac
 import json
 import logging
 import re
-import sys
 import time
 import uuid
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from humandetect.errors import UsageError
@@ -22,7 +20,6 @@ from humandetect.errors import UsageError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from humandetect.config import LogFormat
     from humandetect.service.metrics import Metrics
 
 logger = logging.getLogger("humandetect.service")
@@ -31,16 +28,7 @@ access_logger = logging.getLogger("humandetect.access")
 CLIENT_GONE = 499
 """nginx's number for the log: nobody is there to read an answer."""
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-SAFE_WORD = re.compile(r"[!#-~]+")
-"""Visible ASCII without the quotation mark: stands in a line of text as it is."""
 LONGEST_PATH = 500
-LEVELS = {
-    "humandetect.access": logging.INFO,
-    "humandetect.service": logging.INFO,
-    "uvicorn.error": logging.WARNING,
-    "asyncio": logging.WARNING,
-    "python_multipart": logging.ERROR,  # it warns of clients' mistakes, which they are answered
-}
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
@@ -233,69 +221,3 @@ async def _send_json(send: Send, status: int, content: dict[str, str], *headers:
     described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": described})
     await send({"type": "http.response.body", "body": body})
-
-
-def set_up_access_log(log_format: LogFormat) -> None:
-    """Write requests, the service's own words and the warnings of what serves to stderr. The root logger stays."""
-    formatter = _JsonLines() if log_format == "json" else _TextLines()
-    for name, level in LEVELS.items():
-        handler = _Stderr()
-        handler.setFormatter(formatter)
-        target = logging.getLogger(name)
-        target.handlers = [one for one in target.handlers if not isinstance(one, _Stderr)] + [handler]
-        target.setLevel(level)
-        target.propagate = False
-
-
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at that time."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
-
-
-class _TextLines(logging.Formatter):
-    """One line an event; nothing that came over the network can begin another."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] | None = getattr(record, "access", None)
-        if fields is None:
-            head = f"{_moment(record)} {record.levelname} {record.name}: {_on_one_line(record.getMessage())}"
-        else:
-            head = " ".join([_moment(record), *(f"{_word(name)}={_word(value)}" for name, value in fields.items())])
-        if not record.exc_info:
-            return head
-        trace = self.formatException(record.exc_info).split("\n")
-        return "\n".join([head, *(f"    {_on_one_line(line)}" for line in trace)])
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object an event."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        event = {
-            "time": _moment(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({**event, **getattr(record, "access", {}), **event}, default=str)
-
-
-def _moment(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _word(value: object) -> str:
-    text = str(value)
-    return text if SAFE_WORD.fullmatch(text) else json.dumps(text)
-
-
-def _on_one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -39,7 +39,7 @@ from humandetect.service import health, pages, routes
 from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
 from humandetect.service.metrics import Metrics
-from humandetect.service.middleware import Access, ApiKey
+from humandetect.service.middleware import CLIENT_GONE, Access, ApiKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -65,8 +65,6 @@ VARIABLES = {
 }  # fmt: skip
 """Ends of environment variables that are not called like their field."""
 LISTS = ("cors_origins", "targets")
-CLIENT_GONE = 499
-"""nginx's number, for the log: nobody is there to read an answer."""
 
 
 def create_app(config: ServeConfig | None = None, *, detector: Detector | None = None) -> FastAPI:
