@@ -1,4 +1,4 @@
-"""How the service's log is written: a line an event, as text or as JSON, to stderr."""
+"""How the service's log is written: a line an event, as text or as JSON, to stderr; and the id that joins lines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import logging
 import re
 import sys
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from humandetect.config import LogFormat
 
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 SAFE_WORD = re.compile(r"[!#-~]+")
 """Visible ASCII without the quotation mark: stands in a line of text as it is."""
 LEVELS = {
@@ -21,6 +25,12 @@ LEVELS = {
     "asyncio": logging.WARNING,
     "python_multipart": logging.ERROR,  # it warns of clients' mistakes, which they are answered
 }
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the id that a client gave its request, if it is a sane one, else a new one."""
+    given = (value for name, value in headers if name == b"x-request-id" and SANE_ID.fullmatch(value))
+    return next(given, b"").decode() or uuid.uuid4().hex
 
 
 def set_up_access_log(log_format: LogFormat) -> None:

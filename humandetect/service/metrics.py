@@ -50,7 +50,7 @@ class Metrics:
             PlatformCollector(registry=registry)
         self._requests = Counter(
             "humandetect_requests_total",
-            "Requests answered; 499: the client left before its answer.",
+            "Requests answered; 499: the client left before its answer; route -: what never became a request.",
             ["route", "status"],
             registry=registry,
         )

@@ -8,26 +8,27 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import re
 import time
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from humandetect.errors import UsageError
+from humandetect.service.logs import request_id
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from humandetect.service.metrics import Metrics
+    from humandetect.service.protocol import Refusal
 
 logger = logging.getLogger("humandetect.service")
 access_logger = logging.getLogger("humandetect.access")
 
 CLIENT_GONE = 499
 """nginx's number for the log: nobody is there to read an answer."""
-SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+NO_ROUTE = "-"
+"""Stands for the route of what never became a request."""
 LONGEST_PATH = 500
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
@@ -83,13 +84,24 @@ class Access:
         access_logger.log(level, "%s %s %d", known["method"], known["path"], status, extra={"access": fields})
 
 
+def note_refusal(metrics: Metrics, refusal: Refusal) -> None:
+    """Count and log a request of which the protocol could not, or would not, make one."""
+    metrics.request(route=NO_ROUTE, status=refusal.status, seconds=refusal.seconds)
+    fields = {
+        "id": refusal.request_id, "client": refusal.client, "method": "-", "path": "-", "status": refusal.status,
+        "milliseconds": round(refusal.seconds * 1000, 1), "bytes_in": 0, "bytes_out": refusal.bytes_out,
+        "reason": refusal.message,
+    }  # fmt: skip
+    access_logger.info("- - %d", refusal.status, extra={"access": fields})
+
+
 class _Exchange:
     """One request and its answer, as they pass by."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = self.request_id
+        state = scope.setdefault("state", {})
+        self.request_id: str = state.setdefault("request_id", request_id(scope["headers"]))
         self.bytes_in = self.bytes_out = 0
         self._receive = receive
         self._send = send
@@ -107,6 +119,9 @@ class _Exchange:
 
     @property
     def final_status(self) -> int:
+        refused: int | None = self.scope["state"].get("refused")
+        if refused is not None:  # by the protocol, in the midst of the request
+            return refused
         if self._failed:
             return 500
         if self._client_left or self._answered is None:  # cut short without a failure: the server is stopping
@@ -207,13 +222,6 @@ def _path_below_root(scope: Scope) -> str:
     """Return the path that the router sees: what is open must not depend on where the app is mounted."""
     root, path = scope.get("root_path", ""), str(scope["path"])
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE_ID.fullmatch(value):
-            return str(value.decode())
-    return uuid.uuid4().hex
 
 
 async def _send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from humandetect.service.logs import request_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +38,22 @@ FAREWELL_SECONDS = 2.0
 """How long a connection that was refused stays for the same reason."""
 MAX_CONNECTIONS = 1000
 """Each costs a file descriptor and some kB; beyond these a client is told to come back."""
+ON_REFUSAL = "on_refusal"
+"""Under this name the application's lifespan state may hold a function that takes each Refusal."""
 BAD_REQUEST, TIMEOUT, HEAD_TOO_LARGE, UNAVAILABLE = 400, 408, 431, 503
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was answered in the application's place, to something it never heard of."""
+
+    status: int
+    message: str
+    request_id: str
+    client: str
+    seconds: float
+    """Since its first byte, or since the connection was made."""
+    bytes_out: int
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -43,6 +61,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._began = self.loop.time()
         self._in_head = self._in_body = False
         self._head_bytes = 0
         self._steps = 0  # of the parser; data that brings no step only fills its memory
@@ -98,6 +117,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began = self.loop.time()
         self._in_head, self._head_bytes, self._waited = True, 0, 0.0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -198,25 +218,39 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.pipeline or (busy and cycle.response_started):  # in the midst of an answer there is no place for this
             self.transport.abort()
             return
-        if busy:  # its request is given up, as if the client had gone
+        if busy:  # its request is given up, as if the client had gone; the application's log knows better by this
+            state = cycle.scope["state"]
+            state["refused"] = status
+            name = state.setdefault("request_id", request_id(cycle.scope["headers"]))
             cycle.disconnected = True
             cycle.message_event.set()
-        if busy or not self._in_body:
-            self.transport.write(self._refusal(status, message, retry_after=retry_after))
+            self._say(status, message, name, retry_after=retry_after)
+        elif not self._in_body:
+            name = request_id(self.headers if self._in_head else ())
+            self._note(status, message, name, self._say(status, message, name, retry_after=retry_after))
         self._farewell, self._waited = True, 0.0
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def _refusal(self, status: int, message: str, *, retry_after: bool) -> bytes:
+    def _note(self, status: int, message: str, name: str, bytes_out: int) -> None:
+        if note := self.app_state.get(ON_REFUSAL):
+            seconds = self.loop.time() - self._began
+            client = self.client[0] if self.client else "-"
+            note(Refusal(status, message, name, client, seconds, bytes_out))
+
+    def _say(self, status: int, message: str, name: str, *, retry_after: bool) -> int:
+        """Write an answer and return its body's length."""
         body = json.dumps({"message": message}).encode()
         headers = [*self.server_state.default_headers, (b"content-type", b"application/json")]
         headers += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+        headers.append((b"x-request-id", name.encode()))
         headers += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         if retry_after:
             headers.append((b"retry-after", b"1"))
         lines = (name + b": " + value + b"\r\n" for name, value in headers)
-        return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        return len(body)
 
 
 class Pace:

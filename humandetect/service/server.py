@@ -11,6 +11,7 @@ import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -39,7 +40,8 @@ from humandetect.service import health, pages, routes
 from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
 from humandetect.service.metrics import Metrics
-from humandetect.service.middleware import CLIENT_GONE, Access, ApiKey
+from humandetect.service.middleware import CLIENT_GONE, Access, ApiKey, note_refusal
+from humandetect.service.protocol import ON_REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -128,10 +130,10 @@ def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str) -> di
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     loading = asyncio.create_task(_load(app))
     try:
-        yield
+        yield {ON_REFUSAL: partial(note_refusal, app.state.metrics)}
     finally:
         loading.cancel()
         inference: Inference | None = app.state.inference
