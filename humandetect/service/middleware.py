@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from humandetect.service.metrics import Metrics
-    from humandetect.service.protocol import Refusal
+    from humandetect.service.refusal import Refusal
 
 logger = logging.getLogger("humandetect.service")
 access_logger = logging.getLogger("humandetect.access")
@@ -89,7 +89,7 @@ def note_refusal(metrics: Metrics, refusal: Refusal) -> None:
     metrics.request(route=NO_ROUTE, status=refusal.status, seconds=refusal.seconds)
     fields = {
         "id": refusal.request_id, "client": refusal.client, "method": "-", "path": "-", "status": refusal.status,
-        "milliseconds": round(refusal.seconds * 1000, 1), "bytes_in": 0, "bytes_out": refusal.bytes_out,
+        "milliseconds": round(refusal.seconds * 1000, 1), "bytes_in": 0, "bytes_out": len(refusal.body),
         "reason": refusal.message,
     }  # fmt: skip
     access_logger.info("- - %d", refusal.status, extra={"access": fields})

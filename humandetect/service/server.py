@@ -41,7 +41,7 @@ from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
 from humandetect.service.metrics import Metrics
 from humandetect.service.middleware import CLIENT_GONE, Access, ApiKey, note_refusal
-from humandetect.service.protocol import ON_REFUSAL
+from humandetect.service.refusal import ON_REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -378,6 +378,29 @@ def test_pipelined_requests_are_answered_in_order(url: str) -> None:
     assert 0 < answered.find(b"\r\n\r\none") < answered.find(b"\r\n\r\ntwo")
 
 
+@pytest.mark.parametrize(
+    ("garbage", "status"),
+    [
+        (b"\x00 no HTTP\r\n\r\n", 400),
+        (HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", 431),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400),
+    ],
+    ids=["no request", "large head", "broken body"],
+)
+@pytest.mark.parametrize("path", [b"/", b"/patient"])
+def test_good_requests_before_garbage_are_answered_and_then_the_garbage(
+    url: str, path: bytes, garbage: bytes, status: int
+) -> None:
+    begin = b"POST " + path + b" HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n"
+    with connected(url) as client:
+        client.sendall(begin + b"one" + begin + b"two" + garbage)
+        answered = read_to_end(client)
+    one, two, last = answered.find(b"\r\n\r\none"), answered.find(b"\r\n\r\ntwo"), answered.rfind(b"HTTP/1.1 ")
+    assert 0 < one < two < last
+    refusal(answered[last:], status)
+    assert answered.count(b"HTTP/1.1 ") == 3
+
+
 def test_connections_beyond_the_limit_are_told_to_come_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 60)
