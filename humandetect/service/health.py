@@ -79,19 +79,21 @@ async def healthz() -> Alive:
     responses={
         401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
         422: {"model": Problem, "description": "Not what this endpoint reads"},
-        503: {"model": Readiness, "description": "Loading, failed, too slow, overloaded, or wrong"},
+        503: {"model": Readiness, "description": "Loading, failed, hanging, too slow, overloaded, or wrong"},
     },
 )
 async def readyz(
     request: Request,
     deep: Annotated[bool, Query(description="Detect the people of a stored picture and compare")] = False,
 ) -> Response:
-    """Tell whether the model is loaded; with `deep`, whether it answers, and rightly."""
+    """Tell whether the model is loaded and does not hang; with `deep`, whether it answers, and rightly."""
     state = request.app.state
     if state.failure is not None:
         return _answer(Readiness(status="failed", message="the model could not be loaded; the server's log says why"))
     if state.inference is None:
         return _answer(Readiness(status="loading", message="the model is being loaded"))
+    if not deep and state.inference.is_stuck:
+        return _answer(_failed(f"the engine hangs: no batch has come back within {state.config.timeout_seconds:g} s"))
     if not deep:
         return _answer(Readiness(status="ready", model=_model(state.inference)))
     if not hasattr(state, "deep_check"):

@@ -89,6 +89,11 @@ class Inference:
         )
         metrics.model(name=self.info.name, version=self.info.version, engine=self.info.engine)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the engine hangs, all of it: nothing asked of it now would be answered."""
+        return self._batcher.is_stuck()
+
     @contextmanager
     def admitted(self, count: int) -> Iterator[None]:
         """Let `count` images in for the length of the block. Raises Overloaded where too many are inside."""
