@@ -133,6 +133,19 @@ def test_a_signal_while_it_starts_is_no_failure_either() -> None:
         assert server.wait(PATIENCE) == 0
 
 
+def test_a_server_without_standard_streams_ends_quietly_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = f'exec "{sys.executable}" -m humandetect serve --port {port} <&- >&- 2>&-'
+    with subprocess.Popen(["sh", "-c", command]) as server:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: not refuses(url))
+        eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        assert ask(url) == 200
+        server.terminate()
+        assert server.wait(PATIENCE) == 0
+
+
 def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> None:
     with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
         eventually(lambda: len(server.lines) >= 3)
