@@ -222,7 +222,8 @@ const camera = {
       say("");
       await this.show(video, () => this.on && run === this.run);
     } catch (error) {
-      if (run === this.run) this.set(false);
+      if (run !== this.run) return; // a newer start, or a stop, cut it short
+      this.set(false);
       retry = () => this.start();
       say(problem(error));
     } finally {
