@@ -169,8 +169,7 @@ def test_the_camera_shows_live_boxes_and_stops_when_told(browser: Browser, url: 
         expect(page.locator("#count")).to_have_text("1")
         assert green(page) > 100
         first = page.locator("#canvas").evaluate("canvas => canvas.toDataURL()")
-        page.wait_for_timeout(300)
-        assert page.locator("#canvas").evaluate("canvas => canvas.toDataURL()") != first
+        eventually(lambda: page.locator("#canvas").evaluate("canvas => canvas.toDataURL()") != first)
         page.click("#camera")
         page.wait_for_timeout(300)
         posts: list[str] = []
