@@ -20,7 +20,7 @@ from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg, read_size
 from humandetect.service.metrics import Timings
 from humandetect.service.payload import check_bytes, decode_base64
-from humandetect.service.wire import Person
+from humandetect.service.wire import ModelUsed, Person
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -89,6 +89,13 @@ class Inference:
         )
         metrics.model(name=self.info.name, version=self.info.version, engine=self.info.engine)
 
+    def model_used(self, score: float | None = None) -> ModelUsed:
+        """Tell which model answers, and from which score on: the one asked for, or the usual one."""
+        info = self.info
+        return ModelUsed(
+            name=info.name, version=info.version, engine=info.engine, score=self.score if score is None else score
+        )
+
     @property
     def is_stuck(self) -> bool:
         """Whether the engine hangs, all of it: nothing asked of it now would be answered."""
@@ -120,6 +127,9 @@ class Inference:
                 answer = await self._detect(image, annotate=annotate, score=score)
         except TimeoutError as error:
             raise EngineTimeout(f"no answer within {seconds:g} s") from error
+        except SourceError:
+            self._metrics.bad_image()
+            raise
         self._metrics.image(people=len(answer.people), timings=answer.timings)
         return answer
 
