@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from humandetect.batching import Batcher
+from humandetect.cpus import usable_cpus
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.formats import people_in
@@ -78,7 +78,7 @@ class Inference:
         info = detector.engine.info
         batch = config.batch or info.best_batch
         self._usual, self._large = _Allowance(USUAL_TOGETHER), _Allowance(LARGE_TOGETHER)
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="picture")
+        self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="picture")
         self._batcher = Batcher(
             self._infer_batch,
             max_batch=batch,
