@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from humandetect.errors import ServerError, UsageError
+from humandetect.service import ANSWER_SECONDS, END_SECONDS
 from humandetect.service.protocol import HEAD_SECONDS, DeadlineProtocol
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 """Connections that may wait for the server; the system may allow fewer."""
 KEEP_ALIVE_SECONDS = 10
-ANSWER_SECONDS = 25
-"""Once it is told to end: for the answers under way."""
-END_SECONDS = 28
-"""For everything; a hung engine cannot be joined."""
 GOODBYE_SECONDS = 600
 """For TLS to end behind an answer; DeadlineProtocol cuts earlier whoever stops reading."""
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from humandetect.errors import HumanDetectError, ServerError
-from humandetect.service.process import END_SECONDS, Server, leave, on_signals
+from humandetect.service import END_SECONDS, METRICS_FOLDER
+from humandetect.service.process import Server, leave, on_signals
 
 if TYPE_CHECKING:
     import socket
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("humandetect.service")
 
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client reads it while it is imported, so it is set first thing in each worker, and only there."""
 LOOK_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries to start a worker; the first pause is 2 s, each next one twice as long."""
