@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -69,6 +70,8 @@ class Batcher(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._running: dict[threading.Thread, _Running[Item, Result]] = {}
         """Who takes a batch out of it, its worker or the one who gives it up, answers its futures."""
+        self._came_back = self._hung_since = self._doubted_until = -math.inf
+        """Monotonic times: when the last batch returned, and of the last given up its begin and how long it counts."""
         self._idle = 0
         self._abandoned = 0
         self._max_abandoned = max(MAX_ABANDONED, 2 * workers)
@@ -101,6 +104,17 @@ class Batcher(Generic[Item, Result]):
             self._queue.append(waiting)
             self._filled.notify()
         return waiting.future
+
+    def is_stuck(self) -> bool:
+        """Tell whether no worker is well: all of them hang, or one was given up lately and no batch has returned since.
+
+        Lately: twice as long as a batch may run, or it would flicker where items come one by one. Then it is worth
+        another try.
+        """
+        with self._lock:
+            if all(worker in self._running and self._seconds_left(worker) == 0 for worker in self._workers):
+                return not self._closed
+            return self._came_back < self._hung_since and time.monotonic() < self._doubted_until
 
     def close(self) -> None:
         """Fail what is still queued, let running batches end, given up only where they hang. May be called twice."""
@@ -143,6 +157,9 @@ class Batcher(Generic[Item, Result]):
         with self._lock:
             hung = [worker for worker in self._running if self._seconds_left(worker) == 0]
             given_up = hung if self._closed else hung[: self._max_abandoned - self._abandoned]
+            for worker in given_up:
+                self._hung_since = max(self._hung_since, self._running[worker].since)
+                self._doubted_until = time.monotonic() + 2 * (self._hung_after_seconds or 0)
             batches = [self._running.pop(worker).batch for worker in given_up]
             self._abandoned += len(given_up)
             self._workers -= set(given_up)
@@ -189,6 +206,7 @@ class Batcher(Generic[Item, Result]):
         except BaseException as error:  # whatever happened belongs to the callers; the worker goes on
             failure = error
         with self._lock:
+            self._came_back = time.monotonic()
             if self._running.pop(worker, None) is None:
                 self._abandoned -= 1
                 return False

@@ -11,6 +11,7 @@ import pytest
 
 from humandetect.batching import MAX_ABANDONED, Batcher
 from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,6 +267,41 @@ def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(gate:
         while batcher._abandoned:
             time.sleep(0.001)
         assert batcher.submit(101).result(timeout=10) == 1010
+
+
+def test_it_is_stuck_while_every_worker_hangs_and_no_longer_when_a_batch_returns(gate: Gate) -> None:
+    with hang(gate, workers=2) as batcher:
+        assert not batcher.is_stuck()
+        for item in (1, 2):
+            assert not batcher.is_stuck()
+            batcher.submit(item)
+            assert gate.entered.acquire(timeout=10)
+        eventually(batcher.is_stuck)
+        gate.let.release()
+        eventually(lambda: not batcher.is_stuck())
+        gate.let.release()
+
+
+def test_it_is_stuck_for_a_while_after_a_worker_was_replaced_unless_a_batch_returns(gate: Gate) -> None:
+    with hang(gate, hung_after_seconds=0.5) as batcher:
+        hung = batcher.submit(1)
+        assert gate.entered.acquire(timeout=10)
+        eventually(batcher.is_stuck)
+        batcher.submit(2)
+        assert isinstance(hung.exception(timeout=10), EngineTimeout)
+        assert batcher.is_stuck()  # though the next batch does not hang yet
+        assert gate.entered.acquire(timeout=10)
+        gate.let.release()
+        eventually(lambda: not batcher.is_stuck(), seconds=0.8)
+        gate.let.release()
+
+
+def test_a_replaced_worker_is_given_a_chance_after_a_while(gate: Gate) -> None:
+    with hang(gate) as batcher:
+        enter(batcher, gate, 1)
+        batcher.submit(2).cancel()
+        eventually(lambda: not batcher.is_stuck())
+        gate.let.release()
 
 
 def test_close_fails_a_hung_batch_without_waiting_for_it(gate: Gate) -> None:

@@ -79,21 +79,23 @@ async def healthz() -> Alive:
     responses={
         401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
         422: {"model": Problem, "description": "Not what this endpoint reads"},
-        503: {"model": Readiness, "description": "Loading, failed, too slow, overloaded, or wrong"},
+        503: {"model": Readiness, "description": "Loading, failed, hanging, too slow, overloaded, or wrong"},
     },
 )
 async def readyz(
     request: Request,
     deep: Annotated[bool, Query(description="Detect the people of a stored picture and compare")] = False,
 ) -> Response:
-    """Tell whether the model is loaded; with `deep`, whether it answers, and rightly."""
+    """Tell whether the model is loaded and does not hang; with `deep`, whether it answers, and rightly."""
     state = request.app.state
     if state.failure is not None:
         return _answer(Readiness(status="failed", message="the model could not be loaded; the server's log says why"))
     if state.inference is None:
         return _answer(Readiness(status="loading", message="the model is being loaded"))
+    if not deep and state.inference.is_stuck:
+        return _answer(_failed(f"the engine hangs: no batch has come back within {state.config.timeout_seconds:g} s"))
     if not deep:
-        return _answer(Readiness(status="ready", model=_model(state.inference)))
+        return _answer(Readiness(status="ready", model=state.inference.model_used()))
     if not hasattr(state, "deep_check"):
         state.deep_check = DeepCheck(state.inference, state.config)
     return _answer(await state.deep_check.result())
@@ -149,7 +151,7 @@ class DeepCheck:
         return Readiness(
             status="ready" if right else "wrong",
             message=None if right else f"{found} of {expected} people found, and {unexpected} where there are none",
-            model=_model(self._inference), people=found, expected=expected, unexpected=unexpected,
+            model=self._inference.model_used(), people=found, expected=expected, unexpected=unexpected,
             latency_ms=latency_ms,
         )  # fmt: skip
 
@@ -189,11 +191,6 @@ def _sha256(inference: Inference, config: ServeConfig) -> str | None:
         return None
     same = (folder.name, folder.version) == (inference.info.name, inference.info.version)
     return folder.metadata.sha256 if same else None
-
-
-def _model(inference: Inference) -> ModelUsed:
-    info = inference.info
-    return ModelUsed(name=info.name, version=info.version, engine=info.engine, score=inference.score)
 
 
 def _failed(message: str) -> Readiness:

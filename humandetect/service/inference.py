@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from humandetect.batching import Batcher
+from humandetect.cpus import usable_cpus
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.media.annotate import Annotator
 from humandetect.media.formats import people_in
@@ -20,7 +20,7 @@ from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg, read_size
 from humandetect.service.metrics import Timings
 from humandetect.service.payload import check_bytes, decode_base64
-from humandetect.service.wire import Person
+from humandetect.service.wire import ModelUsed, Person
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -78,7 +78,7 @@ class Inference:
         info = detector.engine.info
         batch = config.batch or info.best_batch
         self._usual, self._large = _Allowance(USUAL_TOGETHER), _Allowance(LARGE_TOGETHER)
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="picture")
+        self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="picture")
         self._batcher = Batcher(
             self._infer_batch,
             max_batch=batch,
@@ -88,6 +88,18 @@ class Inference:
             hung_after_seconds=config.timeout_seconds,
         )
         metrics.model(name=self.info.name, version=self.info.version, engine=self.info.engine)
+
+    def model_used(self, score: float | None = None) -> ModelUsed:
+        """Tell which model answers, and from which score on: the one asked for, or the usual one."""
+        info = self.info
+        return ModelUsed(
+            name=info.name, version=info.version, engine=info.engine, score=self.score if score is None else score
+        )
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the engine hangs, all of it: nothing asked of it now would be answered."""
+        return self._batcher.is_stuck()
 
     @contextmanager
     def admitted(self, count: int) -> Iterator[None]:
@@ -115,6 +127,9 @@ class Inference:
                 answer = await self._detect(image, annotate=annotate, score=score)
         except TimeoutError as error:
             raise EngineTimeout(f"no answer within {seconds:g} s") from error
+        except SourceError:
+            self._metrics.bad_image()
+            raise
         self._metrics.image(people=len(answer.people), timings=answer.timings)
         return answer
 

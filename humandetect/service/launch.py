@@ -6,6 +6,7 @@ import errno
 import functools
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def serve(
     Raises UsageError for a model that does not exist and ServerError for a server that cannot start.
     With `quiet` only errors are logged.
     """
+    _fill_standard_streams()
     find_model(config.engine.model, config.engine.models_dir)
     _check_tls(config)
     _allow_files()
@@ -76,6 +78,15 @@ def serve(
             Workers(config, listener, set_up_logs=set_up_logs, on_ready=ready, stop=stop).run()
         else:
             Server(config, on_loaded=ready, stop=stop).run_on(listener)
+
+
+def _fill_standard_streams() -> None:
+    """Open what some daemons start a program without, or sockets would stand where C libraries write their words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
 def _check_tls(config: ServeConfig) -> None:
@@ -149,7 +160,7 @@ def _package_level() -> int:
 
 def _set_up_logs(log_format: LogFormat, *, quiet: bool, level: int) -> None:
     """Set up the log of this process, be it the first or a worker that was told how the first has its own."""
-    from humandetect.service.middleware import set_up_access_log
+    from humandetect.service.logs import set_up_access_log
 
     logging.getLogger("humandetect").setLevel(level)
     set_up_access_log(log_format)

@@ -20,10 +20,10 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from humandetect.service import METRICS_FOLDER
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable: the folder through which worker processes share their numbers, set before they start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Metrics:
             PlatformCollector(registry=registry)
         self._requests = Counter(
             "humandetect_requests_total",
-            "Requests answered; 499: the client left before its answer.",
+            "Requests answered; 499: the client left before its answer; route -: what never became a request.",
             ["route", "status"],
             registry=registry,
         )
@@ -126,7 +126,7 @@ class Metrics:
         """Return what Prometheus scrapes, and its content type."""
         if not self._shared:
             return generate_latest(self._registry), CONTENT_TYPE_LATEST
-        _forget_the_dead(Path(os.environ[DIRECTORY]))
+        _forget_the_dead(Path(os.environ[METRICS_FOLDER]))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together), CONTENT_TYPE_LATEST

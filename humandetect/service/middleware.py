@@ -8,39 +8,28 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import re
-import sys
 import time
-import uuid
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from humandetect.errors import UsageError
+from humandetect.service.logs import request_id
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from humandetect.config import LogFormat
     from humandetect.service.metrics import Metrics
+    from humandetect.service.refusal import Refusal
 
 logger = logging.getLogger("humandetect.service")
 access_logger = logging.getLogger("humandetect.access")
 
 CLIENT_GONE = 499
 """nginx's number for the log: nobody is there to read an answer."""
-SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-SAFE_WORD = re.compile(r"[!#-~]+")
-"""Visible ASCII without the quotation mark: stands in a line of text as it is."""
+NO_ROUTE = "-"
+"""Stands for the route of what never became a request."""
 LONGEST_PATH = 500
-LEVELS = {
-    "humandetect.access": logging.INFO,
-    "humandetect.service": logging.INFO,
-    "uvicorn.error": logging.WARNING,
-    "asyncio": logging.WARNING,
-    "python_multipart": logging.ERROR,  # it warns of clients' mistakes, which they are answered
-}
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
@@ -95,13 +84,24 @@ class Access:
         access_logger.log(level, "%s %s %d", known["method"], known["path"], status, extra={"access": fields})
 
 
+def note_refusal(metrics: Metrics, refusal: Refusal) -> None:
+    """Count and log a request of which the protocol could not, or would not, make one."""
+    metrics.request(route=NO_ROUTE, status=refusal.status, seconds=refusal.seconds)
+    fields = {
+        "id": refusal.request_id, "client": refusal.client, "method": "-", "path": "-", "status": refusal.status,
+        "milliseconds": round(refusal.seconds * 1000, 1), "bytes_in": 0, "bytes_out": len(refusal.body),
+        "reason": refusal.message,
+    }  # fmt: skip
+    access_logger.info("- - %d", refusal.status, extra={"access": fields})
+
+
 class _Exchange:
     """One request and its answer, as they pass by."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = self.request_id
+        state = scope.setdefault("state", {})
+        self.request_id: str = state.setdefault("request_id", request_id(scope["headers"]))
         self.bytes_in = self.bytes_out = 0
         self._receive = receive
         self._send = send
@@ -119,6 +119,9 @@ class _Exchange:
 
     @property
     def final_status(self) -> int:
+        refused: int | None = self.scope["state"].get("refused")
+        if refused is not None:  # by the protocol, in the midst of the request
+            return refused
         if self._failed:
             return 500
         if self._client_left or self._answered is None:  # cut short without a failure: the server is stopping
@@ -221,81 +224,8 @@ def _path_below_root(scope: Scope) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE_ID.fullmatch(value):
-            return str(value.decode())
-    return uuid.uuid4().hex
-
-
 async def _send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
     body = json.dumps(content).encode()
     described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": described})
     await send({"type": "http.response.body", "body": body})
-
-
-def set_up_access_log(log_format: LogFormat) -> None:
-    """Write requests, the service's own words and the warnings of what serves to stderr. The root logger stays."""
-    formatter = _JsonLines() if log_format == "json" else _TextLines()
-    for name, level in LEVELS.items():
-        handler = _Stderr()
-        handler.setFormatter(formatter)
-        target = logging.getLogger(name)
-        target.handlers = [one for one in target.handlers if not isinstance(one, _Stderr)] + [handler]
-        target.setLevel(level)
-        target.propagate = False
-
-
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at that time."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
-
-
-class _TextLines(logging.Formatter):
-    """One line an event; nothing that came over the network can begin another."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] | None = getattr(record, "access", None)
-        if fields is None:
-            head = f"{_moment(record)} {record.levelname} {record.name}: {_on_one_line(record.getMessage())}"
-        else:
-            head = " ".join([_moment(record), *(f"{_word(name)}={_word(value)}" for name, value in fields.items())])
-        if not record.exc_info:
-            return head
-        trace = self.formatException(record.exc_info).split("\n")
-        return "\n".join([head, *(f"    {_on_one_line(line)}" for line in trace)])
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object an event."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        event = {
-            "time": _moment(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            event["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({**event, **getattr(record, "access", {}), **event}, default=str)
-
-
-def _moment(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _word(value: object) -> str:
-    text = str(value)
-    return text if SAFE_WORD.fullmatch(text) else json.dumps(text)
-
-
-def _on_one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,6 +23,8 @@ _PAGE = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 READ = ["GET", "HEAD"]
+_CACHED = StaticFiles(directory=STATIC)
+"""Only asked whether a browser's copy is good still."""
 _FRESH = {"Cache-Control": "no-cache"}
 PAGE_HEADERS = _FRESH | {
     "Content-Security-Policy": _PAGE.format(styles="'self'"),
@@ -32,20 +35,28 @@ DOCS_HEADERS = _FRESH | {"Content-Security-Policy": _PAGE.format(styles="'self' 
 
 
 @router.api_route("/", methods=READ)
-async def page() -> FileResponse:
+async def page(request: Request) -> Response:
     """Show the page."""
-    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+    return _file(request, STATIC / "index.html", PAGE_HEADERS)
 
 
 @router.api_route("/docs", methods=READ)
-async def docs() -> FileResponse:
+async def docs(request: Request) -> Response:
     """Show the documentation of the API."""
-    return FileResponse(STATIC / "docs.html", headers=DOCS_HEADERS)
+    return _file(request, STATIC / "docs.html", DOCS_HEADERS)
 
 
 @router.api_route("/static/{name}", methods=READ)
-async def static(name: str) -> FileResponse:
+async def static(request: Request, name: str) -> Response:
     """Send a part of the pages."""
     if name not in FILES:
         raise HTTPException(404, "no such file")
-    return FileResponse(FILES[name], headers=_FRESH)
+    return _file(request, FILES[name], _FRESH)
+
+
+def _file(request: Request, path: Path, headers: dict[str, str]) -> Response:
+    """Send a file, unless the browser has it already."""
+    response = FileResponse(path, headers=headers, stat_result=path.stat())
+    if _CACHED.is_not_modified(response.headers, request.headers):
+        return NotModifiedResponse(response.headers)
+    return response

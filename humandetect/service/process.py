@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from humandetect.errors import ServerError, UsageError
+from humandetect.service import ANSWER_SECONDS, END_SECONDS
 from humandetect.service.protocol import HEAD_SECONDS, DeadlineProtocol
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 """Connections that may wait for the server; the system may allow fewer."""
 KEEP_ALIVE_SECONDS = 10
-ANSWER_SECONDS = 25
-"""Once it is told to end: for the answers under way."""
-END_SECONDS = 28
-"""For everything; a hung engine cannot be joined."""
 GOODBYE_SECONDS = 600
 """For TLS to end behind an answer; DeadlineProtocol cuts earlier whoever stops reading."""
 
@@ -39,8 +36,14 @@ class Server(uvicorn.Server):
     """Serve the endpoint until told to end, or until its model turns out not to load."""
 
     def __init__(
-        self, config: ServeConfig, *, on_loaded: Callable[[ModelInfo], None], stop: threading.Event | None = None
+        self,
+        config: ServeConfig,
+        *,
+        on_loaded: Callable[[ModelInfo], None],
+        stop: threading.Event | None = None,
+        accept_when_loaded: bool = False,
     ) -> None:
+        """`accept_when_loaded` leaves connections to the others on the same port until the model is there."""
         from humandetect.service.server import create_app
 
         app = create_app(config)
@@ -55,6 +58,7 @@ class Server(uvicorn.Server):
         self._state = app.state
         self._on_loaded = on_loaded
         self._told = stop or threading.Event()
+        self._accept_when_loaded = accept_when_loaded
         self._loaded = False
         self._watchdog: threading.Timer | None = None
 
@@ -87,17 +91,21 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Listen to signals; unlike uvicorn's own way, to end by one is no failure."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
         with on_signals(self.handle_exit):
             yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin as uvicorn does, but with deadlines for TLS: plain uvicorn waits a minute for a handshake."""
+        """Begin as uvicorn does, but accept connections when it is time to."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise ServerError("the application did not start; the log says why")
+        self.servers, self._listeners = [], sockets or []
+        if not self._accept_when_loaded:
+            await self._accept()
+        self.started = True
+
+    async def _accept(self) -> None:
+        """Open the port, with deadlines for TLS: plain uvicorn waits a minute for a handshake."""
         make_protocol = functools.partial(
             DeadlineProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
@@ -107,14 +115,15 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(make_protocol, sock=listener, ssl=self.config.ssl, backlog=BACKLOG, **tls)
-            for listener in sockets or ()
+            for listener in self._listeners
         ]
-        self.started = True
 
     async def on_tick(self, counter: int) -> bool:
         if not self._loaded and self._state.loaded.is_set():
             self._loaded = True
             if self._state.failure is None:
+                if not self.servers:
+                    await self._accept()
                 self._on_loaded(self._state.inference.info)
             else:
                 self.should_exit = True
@@ -133,7 +142,13 @@ def leave(code: int) -> None:
 
 @contextmanager
 def on_signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Meanwhile hand Ctrl-C, SIGTERM and SIGHUP to `handle`, but leave SIGHUP ignored if nohup wants it so."""
+    """Meanwhile hand Ctrl-C, SIGTERM and SIGHUP to `handle`, but leave SIGHUP ignored if nohup wants it so.
+
+    Does nothing on other threads than the first, which alone may listen to signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:

@@ -6,13 +6,15 @@ or its body, may never read its answer, and may send headers or a refused body w
 
 from __future__ import annotations
 
-import json
-import socket
-import struct
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from humandetect.service.logs import request_id
+from humandetect.service.refusal import BAD_REQUEST, HEAD_TOO_LARGE, ON_REFUSAL, TIMEOUT, UNAVAILABLE, Refusal
+from humandetect.service.tcp import sent_bytes
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +37,6 @@ FAREWELL_SECONDS = 2.0
 """How long a connection that was refused stays for the same reason."""
 MAX_CONNECTIONS = 1000
 """Each costs a file descriptor and some kB; beyond these a client is told to come back."""
-BAD_REQUEST, TIMEOUT, HEAD_TOO_LARGE, UNAVAILABLE = 400, 408, 431, 503
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -43,26 +44,28 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._began = self.loop.time()
         self._in_head = self._in_body = False
         self._head_bytes = 0
         self._steps = 0  # of the parser; data that brings no step only fills its memory
         self._body_bytes = 0  # since a body began, or since nobody wants it any more
         self._waited = 0.0  # for what is awaited now, in seconds
-        self._farewell = False
+        self._deaf = self._farewell = False
+        self._due: Refusal | None = None  # when the requests before it have their answers
         self._body = Pace(BODY_SECONDS, BODY_BYTES)
         self._answer = Pace(ANSWER_SECONDS, ANSWER_BYTES)
         self._check_timer = self.loop.call_later(CHECK_SECONDS, self._check)
         if len(self.connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
         elif len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(UNAVAILABLE, "too many open connections: try again in a moment", retry_after=True)
+            self._refuse(UNAVAILABLE, "too many open connections: try again in a moment")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._farewell or self.transport.is_closing():
+        if self._deaf or self.transport.is_closing():
             return
         steps = self._steps
         try:
@@ -71,7 +74,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()
-        if self._steps == steps and (self._in_head or self._in_body) and not self._farewell:
+        if self._steps == steps and (self._in_head or self._in_body) and not self._deaf:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_head()
@@ -98,6 +101,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began = self.loop.time()
         self._in_head, self._head_bytes, self._waited = True, 0, 0.0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -130,9 +134,12 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
+        is_last = not self.pipeline
         super().on_response_complete()
         self._unset_keepalive_if_required()  # _check does that: it knows of answers that are still on their way
         self._waited, self._body_bytes = 0.0, 0
+        if is_last and self._due is not None and not self.transport.is_closing():
+            self._say(self._due)
 
     def end_answer(self) -> None:
         """Close, as uvicorn does behind the last answer; but let a client that still sends read it first."""
@@ -145,12 +152,12 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _check(self) -> None:
         self._check_timer = self.loop.call_later(CHECK_SECONDS, self._check)
-        sent, waiting = _sent(self.transport)
+        taken, waiting = sent_bytes(self.transport)
         if waiting:
-            if self._answer.too_slow(sent, least=self.transport.get_write_buffer_size() // SHARES):
+            if self._answer.too_slow(taken, least=self.transport.get_write_buffer_size() // SHARES):
                 self.transport.abort()
             return
-        self._answer.restart(sent)
+        self._answer.restart(taken)
         cycle = self.cycle
         if cycle is None or cycle.response_complete or self._farewell or self.transport.is_closing():
             self._waited += CHECK_SECONDS
@@ -160,7 +167,9 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _is_listening(self) -> bool:
         """Tell whether it is the client's turn: a body is under way and nobody told it to wait."""
-        return self._in_body and not self.flow.read_paused and not self.cycle.waiting_for_100_continue
+        return (
+            self._in_body and not self._deaf and not self.flow.read_paused and not self.cycle.waiting_for_100_continue
+        )
 
     def _check_waiting(self) -> None:
         """End what has waited too long for the client, or heard too much of what nobody wants."""
@@ -191,32 +200,53 @@ class DeadlineProtocol(HttpToolsProtocol):
         else:
             self._refuse(BAD_REQUEST, "this is not HTTP/1.1")
 
-    def _refuse(self, status: int, message: str, *, retry_after: bool = False) -> None:
-        """Answer in the application's place, unless it has answered already; listen no more, and part."""
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in the application's place, unless it has answered already; listen no more, and part.
+
+        Requests that came whole before this are answered first.
+        """
+        self._deaf = True
+        cycle, client = self.cycle, self.client[0] if self.client else "-"
+        name = request_id(self.headers if self._in_head or self._in_body else ())
+        refusal = Refusal(status, message, name, client, self.loop.time() - self._began)
+        if self._in_body and self.pipeline:
+            self.pipeline.popleft()  # the newest: this very request, which has not begun
+            self._due = refusal
+        elif self._in_body:
+            self._refuse_body(refusal)
+        elif cycle is not None and not cycle.response_complete:
+            self._due = refusal
+        else:
+            self._say(refusal)
+
+    def _refuse_body(self, refusal: Refusal) -> None:
+        """Give a request up in its midst, as if its client had gone; `refused` tells the application's log better."""
         cycle = self.cycle
-        busy = cycle is not None and not cycle.response_complete
-        if self.pipeline or (busy and cycle.response_started):  # in the midst of an answer there is no place for this
+        if cycle.response_complete:
+            self._part()
+        elif cycle.response_started:  # in the midst of an answer there is no place for this
             self.transport.abort()
-            return
-        if busy:  # its request is given up, as if the client had gone
+        else:
+            state = cycle.scope["state"]
+            state["refused"] = refusal.status
+            name = state.setdefault("request_id", refusal.request_id)
             cycle.disconnected = True
             cycle.message_event.set()
-        if busy or not self._in_body:
-            self.transport.write(self._refusal(status, message, retry_after=retry_after))
-        self._farewell, self._waited = True, 0.0
+            self.transport.write(replace(refusal, request_id=name).answer(self.server_state.default_headers))
+            self._part()
+
+    def _say(self, refusal: Refusal) -> None:
+        self.transport.write(refusal.answer(self.server_state.default_headers))
+        if note := self.app_state.get(ON_REFUSAL):
+            note(refusal)
+        self._part()
+
+    def _part(self) -> None:
+        """Let the client read what was said before the connection is closed."""
+        self._due, self._farewell, self._waited = None, True, 0.0
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-
-    def _refusal(self, status: int, message: str, *, retry_after: bool) -> bytes:
-        body = json.dumps({"message": message}).encode()
-        headers = [*self.server_state.default_headers, (b"content-type", b"application/json")]
-        headers += [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
-        headers += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        if retry_after:
-            headers.append((b"retry-after", b"1"))
-        lines = (name + b": " + value + b"\r\n" for name, value in headers)
-        return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
 
 
 class Pace:
@@ -243,28 +273,3 @@ class _AnswerTransport:
     def __init__(self, protocol: DeadlineProtocol) -> None:
         self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
         self.close = protocol.end_answer
-
-
-_TCP_INFO = getattr(socket, "TCP_INFO", None)
-_TCP_INFO_BYTES, _UNACKNOWLEDGED_AT, _ACKNOWLEDGED_AT, _NOT_SENT_AT = 148, 24, 120, 144
-
-
-def _sent(transport: asyncio.Transport) -> tuple[int, bool]:
-    """Return how much the client has taken, and whether more is waiting for it.
-
-    Linux is asked itself, because under TLS no transport knows what lies in the one below it. Elsewhere the buffer's
-    shrinking has to do.
-    """
-    connection: Any = transport.get_extra_info("socket")
-    buffered = transport.get_write_buffer_size()
-    if _TCP_INFO is None or connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
-        return -buffered, buffered > 0
-    try:
-        info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
-    except OSError:  # gone this very moment
-        return 0, False
-    if len(info) < _TCP_INFO_BYTES:  # a kernel before 4.6
-        return -buffered, buffered > 0
-    unacknowledged, not_sent = (struct.unpack_from("=I", info, at)[0] for at in (_UNACKNOWLEDGED_AT, _NOT_SENT_AT))
-    acknowledged: int = struct.unpack_from("=Q", info, _ACKNOWLEDGED_AT)[0]
-    return acknowledged, bool(buffered or unacknowledged or not_sent)

@@ -21,7 +21,6 @@ from humandetect.service.wire import (
     Found,
     ImageIn,
     ImageOut,
-    ModelUsed,
     NoValidImage,
     Problem,
     Reason,
@@ -43,6 +42,8 @@ MOST_VALUES = 100_000
 """In the JSON of a request; in memory each is a hundred times the size of an empty one in a body."""
 ENVELOPE_BYTES = 1_000_000
 """What a request may hold beside its images: ids, JSON, the headers of a form's parts."""
+LONGEST_NAME = 100
+"""Characters of a file's name in a message."""
 BASE64_GROWTH = 1.4
 """4/3, and line breaks."""
 
@@ -134,18 +135,14 @@ async def detect(
             )
     _log(request, outcomes)
     if not any(_answers(outcomes)):
-        raise HTTPException(400, "; ".join(dict.fromkeys(str(outcome) for outcome in outcomes)))
+        raise HTTPException(400, _why([name for name, _ in files], outcomes))
     if annotate:
         return Response(_answers(outcomes)[0].annotated, media_type="image/jpeg")
     names = [name for name, _ in files]
-    model = ModelUsed(
-        name=inference.info.name, version=inference.info.version, engine=inference.info.engine,
-        score=inference.score if score is None else score,
-    )  # fmt: skip
     return _json(
         DetectAnswer(
             results=[_found(name, outcome) for name, outcome in zip(names, outcomes, strict=True)],
-            model=model,
+            model=inference.model_used(score),
             timings_ms=_timings(_answers(outcomes), total_seconds=time.perf_counter() - began),
         )
     )
@@ -256,6 +253,17 @@ def _errors(reasons: list[Reason], *, count: int, config: ServeConfig) -> BatchE
     )
 
 
+def _why(names: Sequence[str | None], outcomes: Sequence[ImageAnswer | SourceError]) -> str:
+    """Say why no image could be used; of several, which is which."""
+    if len(outcomes) == 1:
+        return str(outcomes[0])
+    reasons = zip(names, outcomes, strict=True)
+    return "; ".join(
+        f"image {number}{f' ({name[:LONGEST_NAME]})' if name else ''}: {reason}"
+        for number, (name, reason) in enumerate(reasons, 1)
+    )
+
+
 def _found(name: str | None, outcome: ImageAnswer | SourceError) -> Found:
     if isinstance(outcome, SourceError):
         return Found(name=name, width=None, height=None, people=[], error=str(outcome))
@@ -271,11 +279,9 @@ def _timings(answers: Sequence[ImageAnswer], *, total_seconds: float) -> Timings
 
 
 def _log(request: Request, outcomes: Sequence[ImageAnswer | SourceError]) -> None:
-    """Tell the access log, and the counters, what the request held."""
-    answers = _answers(outcomes)
-    for _ in range(len(outcomes) - len(answers)):
-        request.app.state.metrics.bad_image()
-    request.state.log = {"images": len(outcomes), "people": sum(len(answer.people) for answer in answers)}
+    """Tell the access log what the request held."""
+    people = sum(len(answer.people) for answer in _answers(outcomes))
+    request.state.log = {"images": len(outcomes), "people": people}
 
 
 def _json(answer: BaseModel, *, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -39,7 +40,8 @@ from humandetect.service import health, pages, routes
 from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
 from humandetect.service.metrics import Metrics
-from humandetect.service.middleware import Access, ApiKey
+from humandetect.service.middleware import CLIENT_GONE, Access, ApiKey, note_refusal
+from humandetect.service.refusal import ON_REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -65,8 +67,6 @@ VARIABLES = {
 }  # fmt: skip
 """Ends of environment variables that are not called like their field."""
 LISTS = ("cors_origins", "targets")
-CLIENT_GONE = 499
-"""nginx's number, for the log: nobody is there to read an answer."""
 
 
 def create_app(config: ServeConfig | None = None, *, detector: Detector | None = None) -> FastAPI:
@@ -104,25 +104,37 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
 
 def config_from(environment: Mapping[str, str]) -> ServeConfig:
     """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
+    given: list[str] = []
+    values = _values(ServeConfig(), environment, prefix="HUMANDETECT", given=given)
     try:
-        return TypeAdapter(ServeConfig).validate_python(_values(ServeConfig(), environment, prefix="HUMANDETECT"))
+        return TypeAdapter(ServeConfig).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UsageError(
-            f"HUMANDETECT_{str(first['loc'][-1]).upper()}: {first['msg']}, got {first['input']!r}"
-        ) from None
+        *outer, field = [part for part in first["loc"] if isinstance(part, str)]
+        name = _variable(field, prefix="HUMANDETECT_SERVING" if "serving" in outer else "HUMANDETECT")
+        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from None
+    except UsageError as error:  # of a value, or of several that do not go together
+        raise UsageError(f"{error} (the environment sets {', '.join(given)})") from None
 
 
-def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str) -> dict[str, Any]:
-    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is."""
+def _variable(field: str, *, prefix: str) -> str:
+    return f"{prefix}{VARIABLES.get(field, f'_{field.upper()}')}"
+
+
+def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str, given: list[str]) -> dict[str, Any]:
+    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is.
+
+    What the environment says is noted in `given` by the variables' names.
+    """
     values: dict[str, Any] = {}
     for field in fields(defaults):
         default = getattr(defaults, field.name)
-        text = environment.get(f"{prefix}{VARIABLES.get(field.name, f'_{field.name.upper()}')}")
+        name = _variable(field.name, prefix=prefix)
         if isinstance(default, EngineConfig | ServingConfig):
             inner = f"{prefix}_SERVING" if isinstance(default, ServingConfig) else prefix
-            values[field.name] = _values(default, environment, prefix=inner)
-        elif text:
+            values[field.name] = _values(default, environment, prefix=inner, given=given)
+        elif text := environment.get(name):
+            given.append(name)
             values[field.name] = text.split() if field.name in LISTS else text
         else:
             values[field.name] = default
@@ -130,10 +142,10 @@ def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str) -> di
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     loading = asyncio.create_task(_load(app))
     try:
-        yield
+        yield {ON_REFUSAL: partial(note_refusal, app.state.metrics)}
     finally:
         loading.cancel()
         inference: Inference | None = app.state.inference

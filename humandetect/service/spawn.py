@@ -19,12 +19,13 @@ from pydantic import TypeAdapter
 
 from humandetect.config import ServeConfig
 from humandetect.errors import HumanDetectError, ServerError
+from humandetect.service import END_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-END_SECONDS = 35.0
-"""A server that ends answers what is under way, which may take 30 s."""
+PATIENCE_SECONDS = END_SECONDS + 7
+"""For a server to end; then it is killed."""
 URL_MARK = "at "
 
 
@@ -65,7 +66,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     with suppress(OSError):
         cast("IO[str]", process.stdin).close()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(END_SECONDS)
+        process.wait(PATIENCE_SECONDS)
     if process.poll() is None:
         process.kill()
 

@@ -68,6 +68,16 @@ def test_a_form_without_a_good_image_is_400(client: Client) -> None:
     assert client.post("/v1/detect", files=[("image", (None, b"?"))]).status_code == 400
 
 
+def test_a_form_of_bad_images_is_told_which_of_them_are_bad_and_why(client: Client) -> None:
+    parts = [("image", ("a.jpg", b"")), ("image", ("b.jpg", jpeg() + b"\0" * 5_000_000))]
+    answer = client.post("/v1/detect", files=parts)
+    assert answer.status_code == 400
+    first, second = answer.json()["message"].split("; ")
+    assert first.startswith("image 1 (a.jpg): ")
+    assert second.startswith("image 2 (b.jpg): ")
+    assert "limit 5 MB" in second
+
+
 def test_a_form_of_too_many_images_is_406(client: Client) -> None:
     answer = client.post("/v1/detect", files=[("image", (f"{index}.jpg", jpeg())) for index in range(17)])
     assert answer.status_code == 406

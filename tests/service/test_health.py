@@ -18,6 +18,8 @@ from humandetect.service import health
 from humandetect.service.health import Reference, compare
 from humandetect.service.wire import Person
 from tests.fakes import INFO, FakeEngine
+from tests.service.images import jpeg
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from tests.service.conftest import Client
 
     Ask = Callable[..., AbstractContextManager[Client]]
+
+
+JPEG = {"Content-Type": "image/jpeg"}
 
 
 class Dimmed:
@@ -175,6 +180,20 @@ def test_a_hung_engine_is_told_within_the_deadline(ask: Ask) -> None:
         gate.set()
         while client.get("/readyz?deep=1").status_code == 503:
             pass
+
+
+def test_it_is_not_ready_while_the_engine_hangs_and_ready_when_it_answers_again(ask: Ask) -> None:
+    gate = threading.Event()
+    with ask(FakeEngine(gate=gate), timeout_seconds=0.3) as client:
+        for _ in range(INFO.parallel):
+            assert client.post("/v1/detect", content=jpeg(), headers=JPEG).status_code == 504
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["status"] == "failed"
+        assert "hangs" in answer.json()["message"]
+        assert client.get("/healthz").status_code == 200
+        gate.set()
+        eventually(lambda: client.get("/readyz").status_code == 200)
 
 
 def test_a_failing_engine_is_told_without_details(ask: Ask) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +80,7 @@ RED = Image.new("RGB", (40, 30), (200, 10, 10))
 TAGS = b"II*\0" + struct.pack("<IH", 8, 65535) + b"".join(
     struct.pack("<HHII", tag, 4, 1, 1) for tag in range(65535) if tag != 0x0112
 )  # fmt: skip
+HONEST = "30 megapixels"
 INFLATED = zlib.compress(bytes(MEGABYTE), 9)
 
 BOMB_REASON = r"damaged|scans|too many small parts|compressed texts|bytes of Exif"
@@ -140,6 +145,39 @@ def test_a_bomb_in_the_metadata_is_refused_with_little_memory(kind: str) -> None
         assert tracemalloc.get_traced_memory()[1] < LITTLE_MEMORY
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process's peak")
+def test_no_bomb_takes_memory_where_only_the_system_sees_it() -> None:
+    """Decoders have allocators of their own; what they take shows in a process that does nothing else."""
+    code = "from tests.service import test_hostile_images; test_hostile_images.print_peaks()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    peaks = {kind: int(peak) for kind, peak in (line.rsplit(" ", 1) for line in run.stdout.splitlines())}
+    assert peaks.pop(HONEST) > LITTLE_MEMORY  # else nothing was measured
+    assert len(peaks) == len(PIXEL_BOMBS) + len(BOMBS)
+    assert {kind: peak for kind, peak in peaks.items() if peak > LITTLE_MEMORY} == {}
+
+
+def print_peaks() -> None:
+    """Print by how many bytes this process grew at most with each bomb."""
+    decoded(jpeg())  # what the first picture loads is no bomb's doing
+    pictures: dict[str, Callable[[], bytes]] = {
+        **{kind: functools.partial(bytes, data) for kind, data in PIXEL_BOMBS.items()},
+        **BOMBS,
+        HONEST: lambda: jpeg(6000, 5000),
+    }
+    for kind, make in pictures.items():
+        data = make()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = peak_bytes()
+        with contextlib.suppress(SourceError):
+            decoded(data)
+        sys.stdout.write(f"{kind} {peak_bytes() - before}\n")
+
+
+def peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def test_texts_and_profiles_of_honest_pictures_are_no_bombs() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import queue
+import re
+import shutil
 import signal
 import socket
 import ssl
@@ -25,6 +28,7 @@ import trustme
 from humandetect.commands import serve as commands
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ModelNotFound, ServerError
+from humandetect.models import find_model
 from humandetect.service import launch, process
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
@@ -129,6 +133,19 @@ def test_a_signal_while_it_starts_is_no_failure_either() -> None:
         assert server.wait(PATIENCE) == 0
 
 
+def test_a_server_without_standard_streams_ends_quietly_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = f'exec "{sys.executable}" -m humandetect serve --port {port} <&- >&- 2>&-'
+    with subprocess.Popen(["sh", "-c", command]) as server:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: not refuses(url))
+        eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        assert ask(url) == 200
+        server.terminate()
+        assert server.wait(PATIENCE) == 0
+
+
 def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> None:
     with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
         eventually(lambda: len(server.lines) >= 3)
@@ -150,12 +167,24 @@ def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> No
         assert not list(tmp_path.glob("humandetect-metrics-*"))
 
 
-def test_a_worker_that_dies_is_replaced_and_none_outlives_a_killed_parent(tmp_path: Path) -> None:
-    with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
+def test_a_worker_that_dies_is_replaced_without_a_request_noticing_however_long_it_takes(tmp_path: Path) -> None:
+    model, away = tmp_path / "model", tmp_path / "away"
+    shutil.copytree(find_model("human_detection", None).path.parent, model)
+    with spawned("--workers", "2", "--model", str(model), env={"TMPDIR": str(tmp_path)}) as server:
+        said = functools.partial(_said, server)
+        eventually(lambda: said("workers with a model each"))
         first, second = workers_of(server)
+        model.rename(away)
         first.kill()
-        eventually(lambda: len(server.lines) >= 6)  # it says again that all are ready
-        assert "replaced" in "".join(server.lines)
+        answers = []
+        while not said("could not start"):
+            answers.append(ask(server.url))
+        away.rename(model)
+        while not said("worker .* serves"):
+            answers.append(ask(server.url))
+        assert set(answers) == {200}
+        assert server.process.poll() is None
+        assert len(re.findall("humandetect serves", "".join(server.lines))) == 1
         workers = workers_of(server)
         assert len(workers) == 2
         assert second in workers
@@ -163,6 +192,10 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_a_killed_parent(tmp_pa
         server.process.kill()
         eventually(lambda: not any(worker.is_running() for worker in workers))
         assert not list(tmp_path.glob("humandetect-metrics-*"))
+
+
+def _said(server: Spawned, words: str) -> bool:
+    return re.search(words, "".join(server.lines)) is not None
 
 
 def ask(url: str) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from humandetect.service.metrics import DIRECTORY, Metrics, Timings
+from humandetect.service import METRICS_FOLDER
+from humandetect.service.metrics import Metrics, Timings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +141,7 @@ def test_counting_costs_nothing_that_an_image_would_feel() -> None:
 
 
 def python(folder: Path, code: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, DIRECTORY: str(folder)}
+    environment = {**os.environ, METRICS_FOLDER: str(folder)}
     return subprocess.Popen(
         [sys.executable, "-c", code], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

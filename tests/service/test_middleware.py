@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from humandetect.errors import UsageError
+from humandetect.service.logs import set_up_access_log
 from humandetect.service.metrics import Metrics
-from humandetect.service.middleware import Access, ApiKey, set_up_access_log
+from humandetect.service.middleware import Access, ApiKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, MutableMapping

@@ -20,6 +20,7 @@ from tests.service.browser import browsing
 from tests.service.conftest import asking
 from tests.service.images import encoded, jpeg, png
 from tests.service.servers import running
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,8 @@ def test_the_slider_filters_without_asking_again(browser: Browser, url: str) -> 
         page.locator("#score").fill("95")
         expect(page.locator("#count")).to_have_text("0")
         assert green(page) == 0
-        page.locator("#score").fill("20")
+        page.locator("#score").fill("1")
+        expect(page.locator("#score-text")).to_have_text("1 %")
         expect(page.locator("#count")).to_have_text("1")
         assert "POST" not in posts
 
@@ -135,6 +137,11 @@ def test_other_formats_are_sent_as_jpeg(browser: Browser, url: str) -> None:
         upload(page, encoded(picture(320, 240), ".webp"), "image/webp", "mine.webp")
         expect(page.locator("#count")).to_have_text("1")
         expect(page.locator("#message")).to_contain_text("WEBP was sent as JPEG")
+        assert "@mine.jpg" in page.inner_text("#code")
+        assert "# mine.webp went as a JPEG, which the server takes: save it as mine.jpg" in page.inner_text("#code")
+        page.click("#tab-python")
+        assert 'open("mine.jpg", "rb")' in page.inner_text("#code")
+        compile(page.inner_text("#code"), "page", "exec")
 
 
 def test_an_image_that_is_too_large_is_told(browser: Browser) -> None:
@@ -162,8 +169,7 @@ def test_the_camera_shows_live_boxes_and_stops_when_told(browser: Browser, url: 
         expect(page.locator("#count")).to_have_text("1")
         assert green(page) > 100
         first = page.locator("#canvas").evaluate("canvas => canvas.toDataURL()")
-        page.wait_for_timeout(300)
-        assert page.locator("#canvas").evaluate("canvas => canvas.toDataURL()") != first
+        eventually(lambda: page.locator("#canvas").evaluate("canvas => canvas.toDataURL()") != first)
         page.click("#camera")
         page.wait_for_timeout(300)
         posts: list[str] = []
@@ -182,6 +188,7 @@ def test_a_camera_started_again_at_once_sends_one_frame_at_a_time(browser: Brows
         expect(page.locator("#camera")).to_have_text("Stop the camera")
         page.wait_for_timeout(300)
         page.evaluate(COUNT_FETCHES)
+        eventually(lambda: page.evaluate("most"))
         page.wait_for_timeout(700)
         assert page.evaluate("most") == 1
 
@@ -245,6 +252,30 @@ def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, url: str, scheme:
         upload(page, jpeg(1280, 720))
         expect(page.locator("#count")).to_have_text("1")
         assert page.locator("html").evaluate("html => html.scrollWidth") <= 360
+
+
+def test_the_numbers_of_boxes_can_be_read_on_a_phone(browser: Browser, url: str) -> None:
+    with looking_at(browser, url, viewport={"width": 360, "height": 740}, is_mobile=True) as page:
+        upload(page, jpeg(4000, 3000))
+        expect(page.locator("#count")).to_have_text("1")
+        height = page.locator("#canvas").evaluate(
+            """canvas => {
+                const { data } = canvas.getContext("2d").getImageData(2, 0, 1, canvas.height / 4);
+                let green = 0;
+                for (let at = 0; at < data.length; at += 4) if (data[at] === 0x82 && data[at + 1] === 0xe6) green += 1;
+                return green * canvas.clientHeight / canvas.height;
+            }"""
+        )
+        assert height >= 14
+
+
+def test_a_part_of_the_page_that_has_not_changed_is_not_sent_again(url: str) -> None:
+    for path in ("/", "/docs", "/static/app.js"):
+        first = httpx.get(url + path)
+        again = httpx.get(url + path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["Cache-Control"] == "no-cache"
+        assert httpx.get(url + path, headers={"If-None-Match": '"other"'}).content == first.content
 
 
 def test_the_documentation_needs_nothing_from_outside(browser: Browser, url: str) -> None:

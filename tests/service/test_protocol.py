@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 import threading
@@ -17,11 +18,12 @@ import pytest
 import trustme
 
 from humandetect.service import protocol
+from tests.service.conftest import asking
 from tests.service.servers import running
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PATIENCE = 10.0
@@ -284,6 +286,63 @@ def test_headers_just_within_the_limit_pass_in_pieces(url: str) -> None:
         assert read_to_end(client).startswith(b"HTTP/1.1 200")
 
 
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+    """What the access log holds."""
+    caplog.set_level("INFO", "humandetect.access")
+    return lambda: [record.access for record in caplog.records if hasattr(record, "access")]
+
+
+def header(answered: bytes, name: str) -> str:
+    found = re.search(rf"(?im)^{name}: (.*)\r$", answered.partition(b"\r\n\r\n")[0].decode() + "\r\n")
+    assert found, answered
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [(b"\x16\x03\x01 no HTTP\r\n\r\n", 400), (HEAD + b"X: y", 408), (HEAD + b"X: " + b"y" * 100_000, 431)],
+)
+def test_what_never_became_a_request_has_an_id_a_line_in_the_log_and_a_count(
+    lines: Callable[[], list[dict[str, Any]]], data: bytes, status: int
+) -> None:
+    with asking() as client:
+        with connected(str(client.base_url)) as sender:
+            sender.sendall(data)
+            answered = read_to_end(sender)
+        (line,) = lines()
+        counted = client.get("/metrics").text
+    assert line["status"] == status
+    assert line["id"] == header(answered, "x-request-id")
+    assert (line["client"], line["method"], line["path"]) == ("127.0.0.1", "-", "-")
+    assert line["reason"] == refusal(answered, status)
+    assert f'humandetect_requests_total{{route="-",status="{status}"}} 1.0' in counted
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        (b"Content-Length: 9", b"y", 408),
+        (b"Transfer-Encoding: chunked", b"no number\r\n", 400),
+    ],
+)
+def test_a_request_refused_in_its_midst_is_logged_and_counted_once_as_what_it_was_answered(
+    lines: Callable[[], list[dict[str, Any]]], head: bytes, body: bytes, status: int
+) -> None:
+    begin = b"POST /v1/detect HTTP/1.1\r\nHost: test\r\nContent-Type: image/jpeg\r\nX-Request-ID: mine\r\n"
+    with asking() as client:
+        with connected(str(client.base_url)) as sender:
+            sender.sendall(begin + head + b"\r\n\r\n" + body)
+            answered = read_to_end(sender)
+        refusal(answered, status)
+        assert header(answered, "x-request-id") == "mine"
+        eventually(lines)
+        assert [(line["id"], line["path"], line["status"]) for line in lines()] == [("mine", "/v1/detect", status)]
+        counted = client.get("/metrics").text
+    assert f'humandetect_requests_total{{route="/v1/detect",status="{status}"}} 1.0' in counted
+    assert 'status="499"' not in counted
+
+
 def test_trailers_are_dropped(url: str) -> None:
     with connected(url) as client:
         client.sendall(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n")
@@ -319,6 +378,29 @@ def test_pipelined_requests_are_answered_in_order(url: str) -> None:
     assert 0 < answered.find(b"\r\n\r\none") < answered.find(b"\r\n\r\ntwo")
 
 
+@pytest.mark.parametrize(
+    ("garbage", "status"),
+    [
+        (b"\x00 no HTTP\r\n\r\n", 400),
+        (HEAD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", 431),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400),
+    ],
+    ids=["no request", "large head", "broken body"],
+)
+@pytest.mark.parametrize("path", [b"/", b"/patient"])
+def test_good_requests_before_garbage_are_answered_and_then_the_garbage(
+    url: str, path: bytes, garbage: bytes, status: int
+) -> None:
+    begin = b"POST " + path + b" HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n"
+    with connected(url) as client:
+        client.sendall(begin + b"one" + begin + b"two" + garbage)
+        answered = read_to_end(client)
+    one, two, last = answered.find(b"\r\n\r\none"), answered.find(b"\r\n\r\ntwo"), answered.rfind(b"HTTP/1.1 ")
+    assert 0 < one < two < last
+    refusal(answered[last:], status)
+    assert answered.count(b"HTTP/1.1 ") == 3
+
+
 def test_connections_beyond_the_limit_are_told_to_come_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 60)
@@ -327,6 +409,7 @@ def test_connections_beyond_the_limit_are_told_to_come_back(url: str, monkeypatc
         assert answered.status_code == 503
         assert answered.headers["Retry-After"] == "1"
         assert "connections" in answered.json()["message"]
+        assert answered.headers["X-Request-ID"]
     eventually(lambda: httpx.get(url).status_code == 200)
 
 

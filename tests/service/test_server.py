@@ -55,10 +55,15 @@ def test_the_environment_configures_the_application() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("QUEUE", "many"), ("ENGINE", "abacus"), ("SCORE", "high"), ("LOG_FORMAT", "xml")]
-)
+    ("name", "value"),
+    [
+        ("QUEUE", "many"), ("QUEUE", "3"), ("ENGINE", "abacus"), ("SCORE", "high"), ("LOG_FORMAT", "xml"),
+        ("TIMEOUT", "long"), ("TIMEOUT", "-1"), ("SERVING_TIMEOUT", "long"), ("SERVING_PATIENCE", "none"),
+        ("SERVING_PARALLEL", "few"),
+    ],
+)  # fmt: skip
 def test_a_mistake_in_the_environment_names_the_variable(name: str, value: str) -> None:
-    with pytest.raises(UsageError, match=f"HUMANDETECT_{name}.*{value}"):
+    with pytest.raises(UsageError, match=rf"\bHUMANDETECT_{name}\b.*{value}|{value}.*\bHUMANDETECT_{name}\b"):
         config_from({f"HUMANDETECT_{name}": value})
 
 
@@ -174,6 +179,13 @@ def test_the_metrics_count_what_happened(ask: Ask) -> None:
     assert 'humandetect_stage_seconds_count{stage="infer"} 2.0' in metrics
     assert "humandetect_images_under_way 0.0" in metrics
     assert 'model="fake"' in metrics
+
+
+def test_bad_images_are_counted_when_the_engine_fails_for_the_others(ask: Ask) -> None:
+    with ask(FakeEngine(fail_after=0)) as client:
+        parts = [("image", ("a.jpg", b"?")), ("image", ("b.jpg", jpeg()))]
+        assert client.post("/v1/detect", files=parts).status_code == 500
+        assert 'humandetect_images_total{outcome="bad"} 1.0' in client.get("/metrics").text
 
 
 def test_work_of_a_client_that_left_is_dropped() -> None:

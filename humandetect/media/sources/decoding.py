@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
+from humandetect.cpus import usable_cpus
 from humandetect.errors import SourceError
 from humandetect.media.audio import AudioTrack
 from humandetect.media.images import upright
@@ -177,6 +177,5 @@ def orientation_of(picture: av.VideoFrame) -> int:
 def _use_threads(codec: av.VideoCodecContext, *, live: bool) -> None:
     # Frame threads cost half as much CPU again (720p, 2 cores), so small machines decode on the reader's thread alone.
     # Each of them also holds a picture back, which a live source should not.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    codec.thread_count = max(1, min(_MOST_THREADS, cores // 2))
+    codec.thread_count = max(1, min(_MOST_THREADS, usable_cpus() // 2))
     codec.thread_type = "SLICE" if live else "AUTO"

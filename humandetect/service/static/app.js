@@ -1,6 +1,6 @@
 // The page: takes a picture from a file, the clipboard or the camera, asks the server, draws what it answers.
 
-const LOWEST_SCORE = 0.1; // asked for, so that the slider can show more without asking again
+const LOWEST_SCORE = 0.01; // asked for, so that the slider can show more without asking again
 const PASSED_ON = ["image/jpeg", "image/png"]; // anything else that the browser can show is sent as JPEG
 const TRIES = 5;
 const BOX = "#82e646";
@@ -9,7 +9,7 @@ const at = (id) => document.getElementById(id);
 const canvas = at("canvas");
 const pen = canvas.getContext("2d");
 
-let shown = null; // { picture, blob, name, answer }
+let shown = null; // { picture, blob, name, original, answer }: original is what the file was called if it was converted
 let key = "";
 let retry = null; // what was asked when the key was missing
 let newest = 0; // number of the latest picture: answers to older ones come too late
@@ -64,7 +64,9 @@ async function detect(file, name) {
     const [picture, blob, converted] = await prepared(file);
     const answer = await ask(blob);
     if (mine !== newest) return;
-    shown = { picture, blob, name, answer };
+    shown = converted
+      ? { picture, blob, name: `${name.replace(/\.\w+$/, "")}.jpg`, original: name, answer }
+      : { picture, blob, name, answer };
     say(converted ? `${converted} was sent as JPEG: the server takes JPEG and PNG.` : "", { plain: true });
     show();
   } catch (error) {
@@ -116,8 +118,9 @@ function show() {
 
 function drawBoxes(people) {
   const unit = Math.max(canvas.width, canvas.height) / 100;
-  pen.lineWidth = Math.max(2, unit / 4);
-  pen.font = `600 ${Math.max(11, unit * 1.5)}px system-ui, sans-serif`;
+  const pixel = canvas.clientWidth ? canvas.width / canvas.clientWidth : 1; // of the screen: phones show little ones
+  pen.lineWidth = Math.max(2, unit / 4, pixel * 1.5);
+  pen.font = `600 ${Math.max(11, unit * 1.5, pixel * 12)}px system-ui, sans-serif`;
   pen.textBaseline = "bottom";
   for (const { box: [x1, y1, x2, y2] } of people) {
     pen.strokeStyle = "rgb(0 0 0 / 45%)";
@@ -127,7 +130,7 @@ function drawBoxes(people) {
   }
   people.forEach(({ box: [x1, y1] }, index) => {
     const text = `${index + 1}`;
-    const height = Math.max(15, unit * 2.1);
+    const height = Math.max(15, unit * 2.1, pixel * 16);
     const top = Math.max(0, y1 - height);
     pen.fillStyle = BOX;
     pen.fillRect(x1 - pen.lineWidth / 2, top, pen.measureText(text).width + height * 0.6, height);
@@ -300,8 +303,9 @@ const quoted = (name) => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'
 
 function code() {
   const selected = document.querySelector("[role=tab][aria-selected=true]").id.replace("tab-", "");
-  const [name, kind] = shown ? [shown.name, shown.blob.type] : ["photo.jpg", "image/jpeg"];
-  at("code").textContent = words[selected](new URL("v1/detect", location.href).href, name, kind);
+  const { name, original, blob } = shown ?? { name: "photo.jpg", blob: { type: "image/jpeg" } };
+  const note = original ? `# ${original.replace(/\s+/g, " ")} went as a JPEG, which the server takes: save it as ${name}\n` : "";
+  at("code").textContent = note + words[selected](new URL("v1/detect", location.href).href, name, blob.type);
   at("code").setAttribute("aria-labelledby", `tab-${selected}`);
 }
 
@@ -329,6 +333,9 @@ at("camera").onclick = () => (camera.on ? camera.stop() : camera.start());
 at("score").oninput = () => {
   at("score-text").textContent = percent(lowest());
   if (shown) show();
+};
+window.onresize = () => {
+  if (shown && !camera.on) show();
 };
 at("download").onclick = async () => {
   try {
