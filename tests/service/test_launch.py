@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -37,7 +38,6 @@ from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PATIENCE = 60.0
 REQUEST = json.dumps(batch(jpeg())).encode()
@@ -124,11 +124,11 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         assert server.end(signal.SIGINT) == 130
 
 
-def test_a_signal_while_it_starts_is_no_failure_either() -> None:
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="sees in /proc how far a start has come")
+def test_a_signal_while_the_model_loads_is_no_failure_either() -> None:
     command = [sys.executable, "-m", "humandetect", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        eventually(lambda: "humandetect" in " ".join(psutil.Process(server.pid).cmdline()))
-        time.sleep(0.6)
+        eventually(lambda: "/openvino/" in Path(f"/proc/{server.pid}/maps").read_text())
         server.terminate()
         assert server.wait(PATIENCE) == 0
 
