@@ -81,14 +81,19 @@ def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
     return Batcher(
         detector.infer,
         max_batch=size,
-        queue_size=2 * size * info.parallel,
+        queue_size=size * info.parallel,
         workers=info.parallel,
         max_wait_seconds=MAX_WAIT_SECONDS,
     )
 
 
-def found_in(frames: Iterable[Frame], finder: Finder[Answer], *, every: int) -> Iterator[DetectedFrame]:
-    """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first."""
+def found_in(
+    frames: Iterable[Frame], finder: Finder[Answer], *, every: int, keep_pixels: bool = True
+) -> Iterator[DetectedFrame]:
+    """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first.
+
+    Without `keep_pixels` the frames that come out know their size only, which saves the memory of those under way.
+    """
     pending: deque[tuple[Frame, Future[Answer], bool]] = deque()
     period = 0
     future: Future[Answer] | None = None
@@ -105,7 +110,7 @@ def found_in(frames: Iterable[Frame], finder: Finder[Answer], *, every: int) -> 
             period = frame.index // every
             if detect or future is None:
                 future = finder.submit(frame)
-            pending.append((frame, future, detect))
+            pending.append((frame if keep_pixels else frame.without_pixels(), future, detect))
             room = max(2, WAITING_BYTES // frame.image.nbytes)
             while pending and (pending[0][1].done() or len(pending) >= min(room, finder.capacity)):
                 yield answer()

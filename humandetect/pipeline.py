@@ -186,9 +186,10 @@ class _Run:
         if self.progress is not None:
             self.progress.start(source.name, info.frame_count)
         before = self.tally.frames
+        keep_pixels = any(sink.picture != "none" for sink in sinks)
         with FrameReader(source, buffer=READ_AHEAD_FRAMES, policy=_policy(source)) as frames:
             try:
-                for result in found_in(frames, finder, every=self.config.every):
+                for result in found_in(frames, finder, every=self.config.every, keep_pixels=keep_pixels):
                     self._check_stop()
                     self._write(result, sinks, draw=finder.draw)
             except SourceError as error:
@@ -211,8 +212,8 @@ class _Run:
     def _write(self, result: DetectedFrame, sinks: Sequence[Sink], *, draw: Callable[[DetectedFrame], None]) -> None:
         """Hand a result to every sink: first those that want clean pictures, then, drawn once, the others."""
         drawn = result.failure is not None
-        for sink in sorted(sinks, key=lambda sink: sink.wants_drawing):
-            if sink.wants_drawing and not drawn:
+        for sink in sorted(sinks, key=lambda sink: sink.picture == "drawn"):
+            if sink.picture == "drawn" and not drawn:
                 draw(result)
                 drawn = True
             sink.write(result)

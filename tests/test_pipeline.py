@@ -7,6 +7,7 @@ import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import av
 import pytest
@@ -217,6 +218,20 @@ def test_the_reader_does_not_run_ahead_of_a_slow_engine(clip: Path, monkeypatch:
     next(results)
     assert taken < 30
     results.close()
+
+
+def test_only_results_hold_no_pixels_and_crops_have_theirs(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    progress = Mock()
+    results = (str(tmp_path / "people.jsonl"),)
+
+    def held() -> set[bool]:
+        return {any(call.args[0].frame.image.strides) for call in progress.advance.call_args_list}
+
+    go(detector, clip, results=results, progress=progress)
+    assert held() == {False}
+    progress.reset_mock()
+    go(detector, clip, results=results, crops=tmp_path / "crops", progress=progress)
+    assert held() == {True}
 
 
 def test_the_detector_of_the_caller_stays_open(clip: Path, detector: Detector, tmp_path: Path) -> None:

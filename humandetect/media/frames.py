@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,10 @@ class Frame:
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(f"a frame is (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")
+
+    def without_pixels(self) -> Frame:
+        """Return it with a black, read-only image of the same shape that takes no memory."""
+        return replace(self, image=np.broadcast_to(np.uint8(0), self.image.shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import itertools
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from humandetect.errors import SinkError
 
@@ -131,8 +131,14 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
         pending.discard()
 
 
+Picture = Literal["none", "clean", "drawn"]
+"""How a sink wants its frames: perhaps without pixels, as they were read, or with boxes drawn on them in place."""
+
+
 class ClosingSink:
     """What all sinks share: warnings, and `with`, where an exception (Ctrl-C too) closes the sink as incomplete."""
+
+    picture: Picture
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

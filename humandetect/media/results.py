@@ -16,13 +16,15 @@ from humandetect.media.outputs import ClosingSink, PendingFile, reason_of, sink_
 if TYPE_CHECKING:
     from humandetect.media.formats import Format
     from humandetect.media.frames import DetectedFrame, Frame
+    from humandetect.media.outputs import Picture
 
 
 class Sink(Protocol):
     """Where results go."""
 
-    wants_drawing: bool
-    """True: frames come after boxes were drawn on them, in place."""
+    @property
+    def picture(self) -> Picture: ...
+
     warnings: list[str]
     """What was lost or changed, for people; complete after `close`."""
 
@@ -51,7 +53,7 @@ def open_results(path_or_dash: str) -> Sink:
 class ResultsSink(ClosingSink):
     """Writes results as text, each frame at once, under a hidden name until complete."""
 
-    wants_drawing = False
+    picture = "none"
 
     def __init__(self, path: Path, form: Format, *, ending: str) -> None:
         super().__init__()
@@ -108,7 +110,7 @@ class StdoutSink(ClosingSink):
     A reader that goes away (`| head`) raises BrokenPipeError: no failure of ours, the command ends quietly.
     """
 
-    wants_drawing = False
+    picture = "none"
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +135,7 @@ class StdoutSink(ClosingSink):
 class CropsSink(ClosingSink):
     """Writes each detected person as NAME_frame000123_1.jpg; boxes that were only kept from earlier frames are not."""
 
-    wants_drawing = False
+    picture = "clean"
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

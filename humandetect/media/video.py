@@ -40,7 +40,7 @@ class VideoSink(ClosingSink):
     Odd sizes grow by a row or column, which repeats the last; a frame of another size than the first is scaled to it.
     """
 
-    wants_drawing = True
+    picture = "drawn"
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class VideoSink(ClosingSink):
 class ImageSink(ClosingSink):
     """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
 
-    wants_drawing = True
+    picture = "drawn"
 
     def __init__(self, path_for: Callable[[Frame], Path]) -> None:
         super().__init__()

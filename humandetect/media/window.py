@@ -28,7 +28,7 @@ class WindowSink(ClosingSink):
     All calls must come from one thread.
     """
 
-    wants_drawing = True
+    picture = "drawn"
 
     def __init__(self, title: str) -> None:
         super().__init__()
