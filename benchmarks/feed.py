@@ -3,14 +3,16 @@
 python benchmarks/feed.py [--clip VIDEO] [--endpoint auto request v1] [--rounds 3] [--frames 300]
 
 Both send batches of 16 frames over 4 connections, JPEGs of the same quality; bench's client has them ready, where feed
-reads and encodes them. Feed writes results only. Prints the rates, their ratio, and the CPU time of the feed process.
+reads and encodes them. Feed writes results only. Prints rates, CPU time of the server and of whoever asks it, and the
+ratios of both: where all cores are busy they agree, where others use them too that of CPU time is the better.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from common import clip_720p, measured, parser, print_machine
@@ -18,11 +20,12 @@ from common import clip_720p, measured, parser, print_machine
 from humandetect.bench.child import Child, child
 from humandetect.bench.load import Server
 from humandetect.bench.plan import Load, Order
+from humandetect.bench.usage import watched
 from humandetect.config import FeedConfig, ServeConfig, SourceConfig
 from humandetect.feed import run
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import open_source
-from humandetect.service.spawn import spawned
+from humandetect.service.spawn import Spawned, spawned
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,35 +51,60 @@ def main() -> None:
             pictures = tuple(encode_jpeg(frame.image, quality=FEED.jpeg_quality) for frame in source)
         with spawned(ServeConfig()) as server, child("humandetect.bench.load") as client:
             client.ask(Server(server.url, pictures))
-            _bench(client, seconds=1.0)
+            _bench(client, server.pid, seconds=1.0)
+            _feed(server, clip, "auto", 2 * LOAD.batch)
             for endpoint in args.endpoint:
-                _compare(client, server.url, clip, endpoint, args, Path(name))
+                _compare(client, server, clip, endpoint, args)
 
 
-def _compare(client: Child, url: str, clip: Path, endpoint: Endpoint, args: Namespace, folder: Path) -> None:
-    results = (str(folder / "people.jsonl"),)
-    ratios = []
+def _compare(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> None:
+    rates, costs = [], []
     for _ in range(args.rounds):
-        bench = _bench(client, seconds=WINDOW_SECONDS)
+        bench = _bench(client, server.pid, seconds=WINDOW_SECONDS)
+        feed = _feed(server, clip, endpoint, args.frames)
+        rates.append(feed.rate / bench.rate)
+        costs.append(bench.cpu_ms / feed.cpu_ms)
+        print(f"{endpoint}: bench {bench}; feed {feed}", flush=True)
+    print(f"{endpoint}: ratio of rates {median(rates):.2f}, of CPU time {median(costs):.2f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Images a second, and CPU milliseconds an image: of the server, and of the process that asks it."""
+
+    rate: float
+    server_ms: float
+    own_ms: float
+
+    @property
+    def cpu_ms(self) -> float:
+        return self.server_ms + self.own_ms
+
+    def __str__(self) -> str:
+        return f"{self.rate:.1f}/s, CPU {self.server_ms:.1f} + {self.own_ms:.1f} ms"
+
+
+def _bench(client: Child, pid: int, *, seconds: float) -> Outcome:
+    with watched(pid) as usage:
+        haul: Haul = client.ask(Order(LOAD, seconds))
+    good = sum(sample.images for sample in haul.counted if not sample.error)
+    everything = sum(sample.images for sample in haul.samples)
+    return Outcome(
+        good / haul.seconds, usage.cpu_seconds / everything * 1000, haul.client_cpu_seconds / everything * 1000
+    )
+
+
+def _feed(server: Spawned, clip: Path, endpoint: Endpoint, frames: int) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
         config = FeedConfig(
-            sources=(str(clip),), results=results, url=url, endpoint=endpoint, concurrent=True,
-            source=SourceConfig(limit=args.frames),
+            sources=(str(clip),), results=(f"{folder}/people.jsonl",), url=server.url, endpoint=endpoint,
+            concurrent=True, source=SourceConfig(limit=frames),
         )  # fmt: skip
-        with measured() as cost:
+        with measured() as cost, watched(server.pid) as usage:
             summary = run(config)
-        cost.frames = summary.frames
-        assert not summary.failures
-        ratios.append(summary.fps / bench)
-        print(
-            f"{endpoint}: bench {bench:.1f} images/s, feed {summary.fps:.1f} frames/s, ratio {ratios[-1]:.2f}; "
-            f"{cost.cpu_ms:.1f} ms CPU of feed a frame", flush=True,
-        )  # fmt: skip
-    print(f"{endpoint}: ratio {statistics.median(ratios):.2f}")
-
-
-def _bench(client: Child, *, seconds: float) -> float:
-    haul: Haul = client.ask(Order(LOAD, seconds))
-    return sum(sample.images for sample in haul.counted if not sample.error) / haul.seconds
+    assert not summary.failures
+    cost.frames = summary.frames
+    return Outcome(summary.fps, usage.cpu_seconds / summary.frames * 1000, cost.cpu_ms)
 
 
 if __name__ == "__main__":
