@@ -75,7 +75,10 @@ def test_copied_models_have_warm_up_requests_and_stay_as_they_are(tmp_path: Path
     assert [path.name for path in version.parent.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("line", re.findall(r"docker run .*(?:\\\n.*)*", (DEPLOY / "README.md").read_text()))
+DOCKER_LINES = re.findall(r"docker run (?:.*\\\n)*.*", (DEPLOY / "README.md").read_text())
+
+
+@pytest.mark.parametrize("line", DOCKER_LINES, ids=["cpu", "gpu"])
 def test_the_readmes_docker_lines_mount_what_there_is(line: str) -> None:
     words = shlex.split(line.replace("\\\n", " "))
     (image,) = (index for index, word in enumerate(words) if word.startswith("tensorflow/serving:"))
