@@ -28,14 +28,14 @@ def main() -> None:
         for seconds in args.seconds:
             clip = args.clip or clip_720p(folder, seconds=seconds)
             for outputs in (["-o", "out.mp4", "--results", "out.jsonl"], ["--results", "out.jsonl"]):
-                peak, frames, fps = _peak_mb(folder, ["detect", str(clip), "--engine", args.engine, *outputs])
+                peak, frames, fps = peak_mb(folder, ["detect", str(clip), "--engine", args.engine, *outputs])
                 what = "video and results" if "-o" in outputs else "results only"
                 print(
                     f"{args.engine}, {seconds:g} s of 720p, {what}: peak {peak:.0f} MB, {frames} frames, {fps} frames/s"
                 )
 
 
-def _peak_mb(folder: Path, arguments: list[str]) -> tuple[float, int, float]:
+def peak_mb(folder: Path, arguments: list[str]) -> tuple[float, int, float]:
     """Return the largest resident memory seen in MB (10^6 bytes), sampled and as the system's own high-water mark."""
     command = [sys.executable, "-m", "humandetect", *arguments, "--json", "--quiet"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE)

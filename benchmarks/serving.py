@@ -1,190 +1,238 @@
-"""The engine `tf-serving` against the embedded model server on the same cores: what the way over gRPC costs and gains.
+"""`--engine tf-serving` against the embedded model server on the same cores, each figure held against its limit.
 
-python benchmarks/serving.py [--sections client memory detect batching] [--rounds 3]
+python benchmarks/serving.py [--sections client memory ...] [--rounds 5] [--json FILE]
 
-client   CPU time of this process an answer, for one image and for 16: all but the server's work
-memory   peak memory of `detect --engine tf-serving`, results only and with video
-detect   `detect` with tf-serving against tensorflow, on the same clip in pairs
-batching 20 clients with single images, with and without --enable-batching: rate and runs of the graph
+client   CPU of the client's process for a request of 1 and of 16 images of 300x300: all but the server's work
+memory   peak of the process `detect`, results only and with video
+speed    `detect` with the engine tf-serving against the engine tensorflow, in pairs that take turns
+batching 20 clients with single images: server with and without --enable-batching, in rounds that take turns
+
+Exit code 1: a limit is not kept.
 """
 
 from __future__ import annotations
 
-import re
+import itertools
+import json
 import statistics
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 from common import clip_720p, measured, parser, print_machine
 from memory import peak_mb
+from model_server import model_server
+from rich.console import Console
+from rich.table import Table
 
-from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
+from humandetect.bench.machine import machine, versions
+from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
+from humandetect.detector import prepare_image
 from humandetect.engines import load_engine
+from humandetect.media.sources import open_source
+from humandetect.models import bundled, find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+
+    from model_server import ModelServer
+    from numpy.typing import NDArray
 
     from humandetect.engines.base import Engine
 
-SECTIONS = ("client", "memory", "detect", "batching")
+SECTIONS = ("client", "memory", "speed", "batching")
+CLIENT_MS = {1: 1.5, 16: 4.0}
+"""Most CPU milliseconds of the client for a request, by its images."""
+RESULTS_MB, VIDEO_MB = 250, 350
+SPEED_PERCENT = 85
 CLIENTS = 20
-START_SECONDS, END_SECONDS = 120, 40
-
-
-def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
-    options.add_argument("--rounds", type=int, default=3, help="medians of this many interleaved rounds")
-    options.add_argument("--calls", type=int, default=200, help="calls a round, of `client` and of each of the 20")
-    options.add_argument("--seconds", type=float, default=60, help="length of the 720p clip")
-    args = options.parse_args()
-    print_machine()
-    with tempfile.TemporaryDirectory() as name:
-        clip = args.clip or clip_720p(Path(name), seconds=args.seconds)
-        with served() as plain:
-            if "client" in args.sections:
-                _print_client(plain, args.rounds, args.calls)
-            if "memory" in args.sections:
-                _print_memory(plain, clip, Path(name))
-            if "detect" in args.sections:
-                _print_detect(plain, clip, Path(name), args.rounds)
-            if "batching" in args.sections:
-                with served("--enable-batching") as batching:
-                    _print_batching(plain, batching, args.rounds, args.calls)
+RUNS_PERCENT, RATE_PERCENT = 25, 100
+OUTPUTS = {"results only": ["--results", "out.jsonl"], "with video": ["-o", "out.mp4", "--results", "out.jsonl"]}
+BATCHING = Path(__file__).parent.parent / "deploy" / "batching_parameters.txt"
+TENSOR_CONTENT = "--enable-serialization-as-tensor-content"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A model server that answers."""
+class Figure:
+    """One result and what it must keep."""
 
-    grpc: str
-    rest: str
+    section: str
+    name: str
+    value: float
+    """Median of the rounds."""
+    spread: tuple[float, float]
+    """Least and most of the rounds."""
+    unit: str
+    limit: float
+    at_most: bool = True
+    """The limit is the largest value that is well, else the smallest."""
 
-    def engine(self, *, parallel: int = 2) -> Engine:
-        return load_engine(
-            EngineConfig(engine="tf-serving", serving=ServingConfig(targets=(self.grpc,), parallel=parallel))
-        )
-
-    def runs(self) -> int:
-        """Return how often its batching has run the graph."""
-        text = httpx.get(f"http://{self.rest}/monitoring/prometheus/metrics").raise_for_status().text
-        counts = re.findall(r"wrapped_run_count\{.*\} ([\d.e+]+)", text)
-        return int(sum(float(count) for count in counts))
-
-
-@contextmanager
-def served(*options: str) -> Iterator[Served]:
-    """Run `humandetect model-server` on free ports until the block ends."""
-    command = [sys.executable, "-m", "humandetect", "model-server", "--port", "0", "--rest-port", "0", *options]
-    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while not (ready := re.search(r"gRPC at (\S+:\d+).*REST at \D*(\S+:\d+)", _text(log))):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"the model server did not start:\n{_text(log)[-2000:]}")
-                time.sleep(0.1)
-            yield Served(ready[1], ready[2])
-        finally:
-            process.terminate()
-            process.wait(END_SECONDS)
+    @property
+    def well(self) -> bool:
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
 
 
-def _text(log: IO[str]) -> str:
-    log.seek(0)
-    return log.read()
+def main() -> None:
+    args = _options()
+    print_machine()
+    measure: dict[str, Callable[[Namespace, Path], Iterator[Figure]]] = {
+        "client": _client, "memory": _memory, "speed": _speed, "batching": _batching
+    }  # fmt: skip
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as name:
+        for section in args.sections:
+            figures += measure[section](args, Path(name))
+    _print(figures, args)
+    if args.json is not None:
+        args.json.write_text(json.dumps(_report(figures, args), indent=2) + "\n", encoding="utf-8")
+    sys.exit(not all(figure.well for figure in figures))
 
 
-def _pictures(count: int, engine: Engine) -> np.ndarray:
-    assert engine.info.input_hw is not None
-    height, width = engine.info.input_hw
-    return np.random.default_rng(0).integers(0, 255, (count, height, width, 3), np.uint8)
+def _options() -> Namespace:
+    options = parser(__doc__)
+    options.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
+    options.add_argument("--rounds", type=int, default=5, help="medians of this many interleaved rounds")
+    options.add_argument("--requests", type=int, default=400, help="requests a round of client and batching")
+    options.add_argument("--limit", type=int, help="use this many frames of the clip for speed")
+    options.add_argument("--batching-parameters", type=Path, default=BATCHING, metavar="FILE")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON, too")
+    return options.parse_args()
 
 
-def _print_client(server: Served, rounds: int, calls: int) -> None:
-    engine = server.engine()
-    print("\nthe client's CPU an answer")
-    for count, fewer in ((1, 1), (16, 8)):
-        pictures, costs = _pictures(count, engine), []
-        for _ in range(rounds):
+def _client(args: Namespace, _: Path) -> Iterator[Figure]:
+    pictures = _pictures(max(CLIENT_MS))
+    spent: dict[int, list[float]] = {images: [] for images in CLIENT_MS}
+    with model_server(DEFAULT_MODEL, TENSOR_CONTENT) as server:
+        engine = _engine(server, parallel=1)
+        for _round, images in itertools.product(range(args.rounds + 1), spent):  # the first round warms up
             with measured() as cost:
-                for _ in range(calls // fewer):
-                    engine.infer(pictures)
+                for _request in range(max(1, args.requests // images)):
+                    engine.infer(pictures[:images])
                     cost.frames += 1
-            costs.append(cost.cpu_ms)
-        print(f"  {count:2} images: {statistics.median(costs):.2f} ms")
-    engine.close()
-
-
-def _print_memory(server: Served, clip: Path, folder: Path) -> None:
-    print("\npeak memory of detect")
-    for what, outputs in (("results only", []), ("with video", ["-o", "out.mp4"])):
-        peak = peak_mb(folder, _detect(clip, "tf-serving", "--serving", server.grpc, *outputs))[0]
-        print(f"  {what}: {peak:.0f} MB")
-
-
-def _print_detect(server: Served, clip: Path, folder: Path, rounds: int) -> None:
-    rates: dict[str, list[float]] = {"tensorflow": [], "tf-serving": []}
-    for _ in range(rounds):
-        for engine, found in rates.items():
-            where = ["--serving", server.grpc] if engine == "tf-serving" else []
-            found.append(peak_mb(folder, _detect(clip, engine, *where))[2])
-    print("\ndetect on the same clip, results only")
-    for engine, found in rates.items():
-        print(f"  {engine}: {statistics.median(found):.1f} frames/s")
-    print(f"  tf-serving reaches {_ratio(rates['tf-serving'], rates['tensorflow']):.0%} of tensorflow")
-
-
-def _detect(clip: Path, engine: str, *options: str) -> list[str]:
-    return ["detect", str(clip), "--engine", engine, "--results", "out.jsonl", *options]
-
-
-def _print_batching(plain: Served, batching: Served, rounds: int, calls: int) -> None:
-    rates: dict[str, list[float]] = {"without": [], "with": []}
-    runs = 0
-    engines = {"without": plain.engine(parallel=CLIENTS), "with": batching.engine(parallel=CLIENTS)}
-    for engine in engines.values():
-        _rate(engine, 10)
-    for _ in range(rounds):
-        for name, engine in engines.items():
-            before = batching.runs()
-            rates[name].append(_rate(engine, calls // 4))
-            runs += batching.runs() - before
-    for engine in engines.values():
+            spent[images].append(cost.cpu_ms)
         engine.close()
-    images = rounds * CLIENTS * (calls // 4)
-    print(f"\n{CLIENTS} clients with single images ({DEFAULT_MODEL})")
-    for name, found in rates.items():
-        print(f"  {name} batching: {statistics.median(found):.1f} images/s")
-    print(f"  with batching {_ratio(rates['with'], rates['without']):.2f} x the rate, ", end="")
-    print(f"{runs} runs of the graph for {images} images: {runs / images:.2f} an image")
+    for images, rounds in spent.items():
+        yield _figure("client", f"CPU for {images} image{'s' * (images > 1)}", rounds[1:], "ms", CLIENT_MS[images])
 
 
-def _rate(engine: Engine, calls: int) -> float:
-    """Return the images/s of 20 clients that ask one after the other."""
-    picture = _pictures(1, engine)
-    began = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        for done in [clients.submit(_ask, engine, picture, calls) for _ in range(CLIENTS)]:
-            done.result()
-    return CLIENTS * calls / (time.perf_counter() - began)
+def _memory(args: Namespace, folder: Path) -> Iterator[Figure]:
+    clip = args.clip or clip_720p(folder)
+    peaks: dict[str, list[float]] = {name: [] for name in OUTPUTS}
+    with model_server(DEFAULT_MODEL, TENSOR_CONTENT) as server:
+        for _round, name in itertools.product(range(args.rounds), peaks):
+            peaks[name].append(_detect(args, folder, clip, "tf-serving", OUTPUTS[name], server)[0])
+    for name, limit in zip(peaks, (RESULTS_MB, VIDEO_MB), strict=True):
+        yield _figure("memory", f"peak of detect, {name}", peaks[name], "MB", limit)
 
 
-def _ask(engine: Engine, picture: np.ndarray, calls: int) -> None:
-    for _ in range(calls):
-        engine.infer(picture)
+def _speed(args: Namespace, folder: Path) -> Iterator[Figure]:
+    clip = args.clip or clip_720p(folder)
+    ratios: dict[str, list[float]] = {name: [] for name in OUTPUTS}
+    with model_server(DEFAULT_MODEL, TENSOR_CONTENT) as server:
+        for number, name in itertools.product(range(args.rounds), ratios):
+            rates = {}
+            for engine in ("tf-serving", "tensorflow")[:: 1 if number % 2 else -1]:  # neither always comes first
+                rates[engine] = _detect(args, folder, clip, engine, OUTPUTS[name], server)[2]
+            ratios[name].append(rates["tf-serving"] / rates["tensorflow"] * 100)
+    for name, found in ratios.items():
+        yield _figure("speed", f"of tensorflow, {name}", found, "%", SPEED_PERCENT, at_most=False)
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+def _batching(args: Namespace, _: Path) -> Iterator[Figure]:
+    picture = _pictures(1)
+    rates: dict[str, list[float]] = {"alone": [], "batched": []}
+    runs: list[float] = []
+    batching = ["--enable-batching", "--batching-parameters", str(args.batching_parameters)]
+    with ExitStack() as stack:
+        servers = {
+            "alone": stack.enter_context(model_server(DEFAULT_MODEL, TENSOR_CONTENT)),
+            "batched": stack.enter_context(model_server(DEFAULT_MODEL, TENSOR_CONTENT, *batching)),
+        }
+        engines = {name: _engine(server, parallel=CLIENTS) for name, server in servers.items()}
+        for number, (name, engine) in itertools.product(range(args.rounds + 1), engines.items()):
+            before = servers[name].graph_runs()
+            rate = _ask(engine, picture, requests=args.requests)
+            if number:  # the first round warms up
+                rates[name].append(rate)
+                if name == "batched":
+                    runs.append((servers[name].graph_runs() - before) / args.requests * 100)
+        for engine in engines.values():
+            engine.close()
+    ratios = [batched / alone * 100 for alone, batched in zip(*rates.values(), strict=True)]
+    yield _figure("batching", f"rate of {CLIENTS} clients against none", ratios, "%", RATE_PERCENT, at_most=False)
+    yield _figure("batching", "graph runs against requests", runs, "%", RUNS_PERCENT)
+
+
+def _ask(engine: Engine, picture: NDArray[np.uint8], *, requests: int) -> float:
+    """Let all clients send as fast as they are answered; return the images a second."""
+    numbers = iter(range(requests))
+    lock = threading.Lock()
+
+    def client(_: int) -> None:
+        while True:
+            with lock:
+                if next(numbers, None) is None:
+                    return
+            engine.infer(picture)
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        list(threads.map(client, range(CLIENTS)))
+    return requests / (time.perf_counter() - begun)
+
+
+def _engine(server: ModelServer, *, parallel: int) -> Engine:
+    serving = ServingConfig(targets=(server.address,), parallel=parallel)
+    return load_engine(EngineConfig(engine="tf-serving", serving=serving))
+
+
+def _pictures(count: int) -> NDArray[np.uint8]:
+    """Return pictures of the sample as the default model takes them."""
+    metadata = find_model(DEFAULT_MODEL).metadata
+    with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=count)) as source:
+        return np.stack([prepare_image(frame.image, metadata.input_hw, metadata.resize) for frame in source])
+
+
+def _detect(
+    args: Namespace, folder: Path, clip: Path, engine: str, outputs: list[str], server: ModelServer
+) -> tuple[float, int, float]:
+    """Run `detect` as a process of its own; return its peak in MB, its frames and its frames a second."""
+    limit = ["--limit", str(args.limit)] if args.limit else []
+    where = ["--serving", server.address] if engine == "tf-serving" else []
+    return peak_mb(folder, ["detect", str(clip), "--engine", engine, *where, *limit, *outputs])
+
+
+def _figure(section: str, name: str, rounds: list[float], unit: str, limit: float, *, at_most: bool = True) -> Figure:
+    return Figure(section, name, statistics.median(rounds), (min(rounds), max(rounds)), unit, limit, at_most)
+
+
+def _print(figures: list[Figure], args: Namespace) -> None:
+    table = Table(title=f"medians of {args.rounds} rounds, least and most")
+    for heading in ("section", "figure", "measured", "rounds", "limit", ""):
+        table.add_column(heading)
+    for one in figures:
+        table.add_row(
+            one.section, one.name, f"{one.value:.4g} {one.unit}", f"{one.spread[0]:.4g} to {one.spread[1]:.4g}",
+            f"{'at most' if one.at_most else 'at least'} {one.limit:g} {one.unit}",
+            "[green]kept[/]" if one.well else "[red]not kept[/]",
+        )  # fmt: skip
+    Console().print(table)
+
+
+def _report(figures: list[Figure], args: Namespace) -> dict[str, Any]:
+    settings = {"rounds": args.rounds, "requests": args.requests, "frames": args.limit, "clients": CLIENTS}
+    return {
+        "machine": machine(), "versions": versions(), "settings": settings,
+        "figures": [{**asdict(figure), "well": figure.well} for figure in figures],
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typer
 
 from humandetect import __version__
 from humandetect.commands.bench import bench
-from humandetect.commands.check import doctor, models_check, models_list
+from humandetect.commands.check import doctor, models_check, models_export_warmup, models_list
 from humandetect.commands.run import detect, feed
 from humandetect.commands.serve import model_server, serve
 from humandetect.options.base import BENCH_ENVIRONMENT, ENVIRONMENT, FEED_ENVIRONMENT, SERVE_ENVIRONMENT
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="List and check models.", no_args_is_help=True)
+models_app = typer.Typer(help="List, check and prepare models.", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -46,4 +46,5 @@ app.command("model-server")(model_server)
 app.add_typer(models_app, name="models")
 models_app.command("list")(models_list)
 models_app.command("check")(models_check)
+models_app.command("export-warmup")(models_export_warmup)
 app.command()(doctor)

@@ -41,10 +41,7 @@ class Detector:
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Shrink a BGR image to what the model wants, as RGB; models without a fixed size get it as large as it is."""
-        if self.info.input_hw is not None:
-            shrink = _sample_legacy if self.info.resize == "legacy" else _sample_linear
-            image = shrink(image, self.info.input_hw)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
+        return prepare_image(image, self.info.input_hw, self.info.resize)
 
     def infer(self, prepared: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
         """Run the engine on prepared images; answers of batch size 1, in order. Thread-safe; blocks."""
@@ -114,6 +111,13 @@ def open_detector(
         models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)
+
+
+def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:
+    """Shrink a BGR image as a model was trained on it, as RGB; None leaves its size."""
+    if input_hw is not None:
+        image = (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
 
 
 def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -78,6 +78,11 @@ class VersionStatus:
     error: str = ""
 
 
+def prediction_log(request: bytes) -> bytes:
+    """Wrap a PredictRequest as the PredictionLog that warm-up files hold."""
+    return b"".join(message_field(6, message_field(1, [request])))
+
+
 def predict_request(spec: ModelSpec, inputs: Mapping[str, Parts], outputs: Collection[str]) -> bytes:
     """Encode a PredictRequest that asks for `outputs` only."""
     parts = message_field(1, [spec.encode()])
@@ -128,6 +133,20 @@ def read_statuses(response: bytes) -> list[VersionStatus]:
     return [_status(submessage(value)) for field, _, value in fields(memoryview(response)) if field == 1]
 
 
+def read_saved_model(content: bytes, tag: str = "serve") -> dict[str, Signature] | None:
+    """Read the signatures of a saved_model.pb's graph with that tag; None where there is none. Raises WireError."""
+    for field, _, graph in fields(memoryview(content)):
+        if field == 2 and tag in _tags(submessage(graph)):
+            return _read_signatures(_map(submessage(graph), 5))
+    return None
+
+
+def _tags(graph: memoryview) -> list[str]:
+    """Return what a MetaGraphDef says that it is for."""
+    about = [submessage(value) for field, _, value in fields(graph) if field == 1]
+    return [text(value) for one in about for field, _, value in fields(one) if field == 4]
+
+
 def _entry(value: Any) -> tuple[str, memoryview]:
     """Read an entry of a map from text to messages."""
     name, message = "", memoryview(b"")
@@ -156,7 +175,11 @@ def _signatures(wrapped: memoryview) -> dict[str, Signature]:
     for field, _, value in fields(wrapped):
         if field == 2:
             content = submessage(value)
-    return {name: Signature(_tensors(one, 1), _tensors(one, 2)) for name, one in _map(content, 1).items()}
+    return _read_signatures(_map(content, 1))
+
+
+def _read_signatures(encoded: Mapping[str, memoryview]) -> dict[str, Signature]:
+    return {name: Signature(_tensors(one, 1), _tensors(one, 2)) for name, one in encoded.items()}
 
 
 def _tensors(signature: memoryview, field: int) -> dict[str, TensorInfo]:

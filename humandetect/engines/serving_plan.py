@@ -57,7 +57,11 @@ class Plan:
             group = images[start : start + size]
             if self.batch is not None and len(group) < size:
                 group = np.concatenate([group, np.repeat(group[-1:], size - len(group), axis=0)])
-            yield predict_request(spec, {self.input: self._tensor(group)}, OUTPUT_KEYS)
+            yield self.request(spec, group)
+
+    def request(self, spec: ModelSpec, images: NDArray[np.uint8]) -> bytes:
+        """Encode a PredictRequest for images that travel together."""
+        return predict_request(spec, {self.input: self._tensor(images)}, OUTPUT_KEYS)
 
     def read(self, response: bytes) -> tuple[dict[str, NDArray[Any]], int | None]:
         """Read a PredictResponse: the outputs with one row an image, and the version that gave them.

@@ -10,6 +10,7 @@ from humandetect.errors import ServerError
 from humandetect.textproto import Block, Scalar, TextprotoError, parse_textproto
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 NUMBERS = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
@@ -64,6 +65,11 @@ class BatchingParameters:
 
     def padded_size(self, rows: int) -> int:
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
+
+    def warmup_sizes(self, usual: Sequence[int]) -> tuple[int, ...]:
+        """Return the batch sizes that the graph will see, as far as one can know: all that are allowed, or `usual`."""
+        sizes = self.allowed_batch_sizes or usual
+        return tuple(size for size in sizes if size <= self.max_batch_size) or (self.max_batch_size,)
 
 
 def read_batching_parameters(path: Path) -> BatchingParameters:

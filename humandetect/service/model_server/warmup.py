@@ -10,6 +10,7 @@ import grpc
 
 from humandetect.service.model_server.predict import Deadline, predict
 from humandetect.service.model_server.status import ServingError, tensorflow_errors
+from humandetect.warmup import MAX_RECORDS, WARMUP_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FILE = "assets.extra/tf_serving_warmup_requests"
-MAX_RECORDS = 1000
 ADVICE = "Please verify your warmup data is in TFRecord format."
 
 
 def warm_up(servable: Servable, version: Path) -> float | None:
     """Run a version's records; return the seconds it took, None without records. Raises ServingError."""
-    path = version / FILE
+    path = version / WARMUP_NAME
     if not path.is_file():
         return None
-    begun = time.monotonic()
+    begun, number = time.monotonic(), 0
     for number, log in enumerate(_records(path), start=1):
         if number > MAX_RECORDS:
             raise ServingError(
@@ -40,7 +39,9 @@ def warm_up(servable: Servable, version: Path) -> float | None:
             logger.warning("%s: record %d is left out: %s is not offered by this server", path, number, kind)
             continue
         predict(servable, log.predict_log.request, version=0, deadline=Deadline(), as_content=False)
-    return time.monotonic() - begun
+    elapsed = time.monotonic() - begun
+    logger.info("%s: warmed up with %d requests in %.1f s", version, number, elapsed)
+    return elapsed
 
 
 def _records(path: Path) -> Iterator[Any]:

@@ -10,7 +10,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from humandetect.service.model_server.session import Servable
 from humandetect.service.model_server.status import ServingError
-from humandetect.service.model_server.warmup import FILE, MAX_RECORDS, warm_up
+from humandetect.service.model_server.warmup import warm_up
+from humandetect.warmup import MAX_RECORDS, WARMUP_NAME
 from tests.service.model_server import models
 from tests.service.model_server.server import config_text, predict_request, serving
 
@@ -42,7 +43,7 @@ def servable(counter: Counter) -> Servable:
 
 
 def write(version: Path, *records: bytes) -> Path:
-    path = version / FILE
+    path = version / WARMUP_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:

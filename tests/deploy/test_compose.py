@@ -1,0 +1,96 @@
+"""compose.yaml is valid, and what it names is there. No container is started here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.deploy.files import DEPLOY, load, parse_command, parse_copy_models, serving_flags
+
+COMPOSE = DEPLOY / "compose.yaml"
+(PROJECT,) = load(COMPOSE)
+SERVICES: dict[str, Any] = PROJECT["services"]
+SERVERS = {name: service for name, service in SERVICES.items() if name.startswith("serving")}
+REAL_SERVERS = {name: service for name, service in SERVERS.items() if name != "serving-embedded"}
+
+
+def mounts(service: dict[str, Any]) -> dict[str, str]:
+    """Return what is mounted, by its place in the container."""
+    return {volume.split(":")[1]: volume.split(":")[0] for volume in service.get("volumes", [])}
+
+
+def test_it_is_what_the_compose_specification_allows() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_is_there(name: str) -> None:
+    for source in mounts(SERVICES[name]).values():
+        assert (DEPLOY / source).is_file() if source.startswith(".") else source in PROJECT["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_can_write_or_become_more_than_it_is(name: str) -> None:
+    service = SERVICES[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_have_versions_and_builds_have_stages(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":\d+\.\d+\.\d+(-gpu)?$", service["image"])
+    if "build" in service:
+        assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        assert f" AS {service['build']['target']}\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_every_profile_has_one_server_that_serve_finds() -> None:
+    (profile,) = re.findall(r"^COMPOSE_PROFILES=(\w+)$", (DEPLOY / ".env").read_text(), re.MULTILINE)
+    assert sorted(service["profiles"] for service in SERVERS.values()) == [["cpu"], ["embedded"], ["gpu"]]
+    assert profile == "cpu"
+    options = parse_command(SERVICES["serve"]["command"])
+    (target,) = options["serving"]
+    for service in SERVERS.values():
+        (alias,) = service["networks"]["default"]["aliases"]
+        assert target == f"dns:///{alias}:8500"
+    assert set(SERVICES["serve"]["depends_on"]) == set(SERVERS)
+    assert options["engine"] == "tf-serving"
+
+
+@pytest.mark.parametrize("name", REAL_SERVERS)
+def test_tensorflow_servings_files_are_mounted_and_its_ports_published(name: str) -> None:
+    service = SERVICES[name]
+    flags = serving_flags(service["command"])
+    named = {value for flag, value in flags.items() if flag.endswith("_file")}
+    assert named | {"/models"} == set(mounts(service))
+    assert [port.split(":")[-1] for port in service["ports"]] == [flags["port"], flags["rest_api_port"]]
+    assert f"/{flags['rest_api_port']} " in service["healthcheck"]["test"][-1]
+
+
+def test_cpu_and_gpu_run_the_same_version() -> None:
+    assert SERVICES["serving-gpu"]["image"] == f"{SERVICES['serving']['image']}-gpu"
+    assert mounts(SERVICES["serving-gpu"])["/etc/serving/batching_parameters.txt"] == "./batching_parameters_gpu.txt"
+
+
+def test_the_model_server_gets_the_same_files() -> None:
+    service = SERVICES["serving-embedded"]
+    options = parse_command(service["command"])
+    assert {str(options["models_config"]), str(options["batching_parameters"])} <= set(mounts(service))
+    assert f":{options['rest_port']}/" in service["healthcheck"]["test"][-1]
+
+
+def test_the_models_are_written_where_the_volume_is() -> None:
+    service = SERVICES["models"]
+    folder, *options = service["command"]
+    assert mounts(service)[folder] == "models"
+    assert str(parse_copy_models(options)["batching_parameters"]) in mounts(service)
+    for server in SERVERS.values():
+        assert server["depends_on"]["models"]["condition"] == "service_completed_successfully"
