@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, cast
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from humandetect.models import ModelFolder
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class EmbeddedServer:
                 "pip install 'humandetect[tensorflow]'; or name a server with --serving HOST:PORT"
             )
         self.target = ""
-        self._folder = tempfile.TemporaryDirectory(prefix="humandetect-")
+        self._folder = None if model.version else tempfile.TemporaryDirectory(prefix="humandetect-")
         self._said: deque[str] = deque(maxlen=LAST_WORDS)
         self._started = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -65,17 +67,18 @@ class EmbeddedServer:
                 process.kill()
                 process.wait()
             self._reader.join()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _start(self, model: ModelFolder) -> None:
-        config = Path(self._folder.name) / "models.config"
-        config.write_text(_models_config(model, Path(self._folder.name)), encoding="utf-8")
-        command = [sys.executable, "-m", "humandetect", "model-server", "--models-config", str(config), "--port", "0"]
-        self._process = subprocess.Popen(
-            [*command, "--exit-with-stdin", "--enable-serialization-as-tensor-content"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(),
-            process_group=0,  # a Ctrl-C in the terminal is for this process, which still needs answers then
-        )  # fmt: skip
+        with _pipe_of(_models_config(model, Path(self._folder.name) if self._folder else None)) as config:
+            command = [sys.executable, "-m", "humandetect", "model-server", "--models-config", f"/dev/fd/{config}"]
+            self._process = subprocess.Popen(
+                [*command, "--port", "0", "--exit-with-stdin", "--enable-serialization-as-tensor-content"],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                env=_environment(), pass_fds=(config,),
+                process_group=0,  # a Ctrl-C in the terminal is for this process, which still needs answers then
+            )  # fmt: skip
         stderr = cast("IO[str]", self._process.stderr)
         self._reader = threading.Thread(target=self._listen, args=(stderr,), name="model-server", daemon=True)
         self._reader.start()
@@ -100,12 +103,24 @@ class EmbeddedServer:
         return " ".join(line.removeprefix("error: ") for line in self._said) or "it said nothing"
 
 
-def _models_config(model: ModelFolder, folder: Path) -> str:
-    """Write the configuration for exactly this version; the server wants it in a numbered folder."""
+@contextmanager
+def _pipe_of(text: str) -> Iterator[int]:
+    """Yield a pipe with a short text in it: unlike a file it leaves nothing behind, however this process ends."""
+    reader, writer = os.pipe()
+    try:
+        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+            pipe.write(text)
+        yield reader
+    finally:
+        os.close(reader)
+
+
+def _models_config(model: ModelFolder, folder: Path | None) -> str:
+    """Write the configuration for exactly this version; in `folder`, if it has no number, as the server wants one."""
     if model.path.is_file():
         raise ModelError(f"{model.path}: a model server takes SavedModels only; a frozen graph needs another engine")
     base_path, version = model.path.absolute().parent, model.version
-    if not version:
+    if folder is not None:
         base_path, version = folder / "versions", "1"
         base_path.mkdir()
         (base_path / version).symlink_to(model.path.absolute(), target_is_directory=True)

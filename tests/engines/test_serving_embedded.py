@@ -43,7 +43,10 @@ def test_all_that_is_needed_is_the_engines_name() -> None:
 
 def test_the_server_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "humandetect", "detect", "sample", "--engine", "tf-serving", "--results"]
-    with subprocess.Popen([*command, str(tmp_path / "o.csv")], stderr=subprocess.DEVNULL) as run:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen([*command, str(tmp_path / "o.csv")], stderr=subprocess.DEVNULL, env=environment) as run:
         try:
             eventually(lambda: bool(servers_of(run.pid)), 30)
             started = servers_of(run.pid)
@@ -51,6 +54,7 @@ def test_the_server_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
             run.kill()
     gone, alive = psutil.wait_procs(started, timeout=40)
     assert (len(gone), alive) == (1, [])
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def test_exactly_the_chosen_version_is_served(version: str, tmp_path: Path) -> N
     path = tmp_path / 'na"me' / (version or "export")
     path.mkdir(parents=True)
     config = tmp_path / "models.config"
-    config.write_text(_models_config(ModelFolder("m", version, path, ModelMetadata()), tmp_path))
+    config.write_text(_models_config(ModelFolder("m", version, path, ModelMetadata()), None if version else tmp_path))
     (entry,) = read_models_config(config)
     assert entry.versions == (int(version or 1),)
     assert (entry.base_path / str(entry.versions[0])).resolve() == path.resolve()
