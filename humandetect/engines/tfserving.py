@@ -67,7 +67,10 @@ class TFServingEngine:
         self._models_dir = config.models_dir
         name, self._metadata = _known(config)
         self._embedded: EmbeddedServer | None = None
-        self._serving = config.serving if config.serving.targets else self._embed(config)
+        """A server for this engine alone; it ends with the engine."""
+        self._serving = config.serving
+        if not config.serving.targets:
+            self._embedded, self._serving = start_embedded(config)
         targets = self._serving.targets
         self._spec = ModelSpec(name, version=self._serving.version, label=self._serving.label)
         self._where = "embedded server" if self._embedded else ", ".join(targets)
@@ -117,16 +120,6 @@ class TFServingEngine:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._embedded is not None:
             self._embedded.close()
-
-    def _embed(self, config: EngineConfig) -> ServingConfig:
-        """Start a server for this engine alone; it ends with the engine."""
-        model = find_model(config.model, config.models_dir)
-        verify(model)
-        self._embedded = EmbeddedServer(model)
-        return replace(
-            config.serving, targets=(self._embedded.target,), tls=False, ca=None, cert=None, key=None,
-            server_name=None, token=None,
-        )  # fmt: skip
 
     def _infer(self, images: NDArray[np.uint8]) -> RawDetections:
         plan = self._plan
@@ -257,6 +250,18 @@ class TFServingEngine:
             return read_statuses(self._servers.call(STATUS, status_request(ModelSpec(name))))
         except (CallFailed, EngineError, WireError):
             return []
+
+
+def start_embedded(config: EngineConfig) -> tuple[EmbeddedServer, ServingConfig]:
+    """Start a server for a config that names none; return it, the caller's to close, and how it is reached."""
+    _check(config)
+    model = find_model(config.model, config.models_dir)
+    verify(model)
+    server = EmbeddedServer(model)
+    serving = replace(
+        config.serving, targets=(server.target,), tls=False, ca=None, cert=None, key=None, server_name=None, token=None
+    )
+    return server, serving
 
 
 def _check(config: EngineConfig) -> None:

@@ -9,19 +9,20 @@ import logging
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from humandetect.errors import ServerError
+from humandetect.errors import EngineError, ServerError
 from humandetect.models import find_model
 from humandetect.service.process import BACKLOG, Server
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from humandetect.config import LogFormat, ServeConfig
+    from humandetect.config import EngineConfig, LogFormat, ServeConfig
     from humandetect.engines.base import ModelInfo
 
 OPEN_FILES = 4096
@@ -75,7 +76,9 @@ def serve(
         if config.workers > 1:
             from humandetect.service.workers import Workers
 
-            Workers(config, listener, set_up_logs=set_up_logs, on_ready=ready, stop=stop).run()
+            with _engine_of_all(config.engine) as engine:
+                shared = replace(config, engine=engine)
+                Workers(shared, listener, set_up_logs=set_up_logs, on_ready=ready, stop=stop).run()
         else:
             Server(config, on_loaded=ready, stop=stop).run_on(listener)
 
@@ -87,6 +90,24 @@ def _fill_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+@contextmanager
+def _engine_of_all(config: EngineConfig) -> Iterator[EngineConfig]:
+    """Start one model server for all workers where each would start its own: a TensorFlow and a model less for each."""
+    if config.engine != "tf-serving" or config.serving.targets:
+        yield config
+        return
+    from humandetect.engines.tfserving import start_embedded
+
+    try:
+        server, serving = start_embedded(config)
+    except EngineError as error:
+        raise ServerError(str(error)) from error
+    try:
+        yield replace(config, serving=serving)
+    finally:
+        server.close()
 
 
 def _check_tls(config: ServeConfig) -> None:

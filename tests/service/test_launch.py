@@ -243,6 +243,23 @@ def test_a_port_in_use_is_exit_code_3_and_says_what_to_do() -> None:
     assert "--port" in run.stderr
 
 
+def test_workers_share_one_embedded_model_server_which_ends_with_them() -> None:
+    with spawned("--workers", "2", "--engine", "tf-serving") as server:
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        model_servers = [child for child in children if "model-server" in child.cmdline()]
+        assert len(model_servers) == 1
+        assert httpx.get(f"{server.url}/readyz?deep=1", timeout=30).status_code == 200
+        assert server.end() == 0
+    assert not model_servers[0].is_running()
+
+
+def test_an_embedded_server_that_cannot_start_ends_the_workers_server_with_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "frozen.pb").write_bytes(b"")
+    run = run_serve("--port", "0", "--model", tmp_path / "frozen.pb", "--engine", "tf-serving", "--workers", "2")
+    assert run.returncode == 3
+    assert "takes SavedModels only" in run.stderr
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_model_that_does_not_load_ends_the_server_with_exit_code_3(tmp_path: Path, workers: str) -> None:
     (tmp_path / "broken/1").mkdir(parents=True)
