@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_AHEAD_FRAMES = 2
-"""As many more wait for the engine; twice as many made nothing faster and cost 6 MB at 720p."""
+"""Twice as many made nothing faster and cost 6 MB at 720p."""
 
 
 class _Enough(Exception):

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from humandetect.summary import RunSummary
     from humandetect.terminal import ProgressBar
 
-# The defaults shown and used are those of config.py.
+# The defaults shown and used are those of humandetect.config.
 ENGINE, SERVING, SOURCE = EngineConfig(), ServingConfig(), SourceConfig()
 DETECT, FEED = DetectConfig(sources=()), FeedConfig()
 

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from humandetect.service.launch import Ready
     from humandetect.service.model_server.launch import Ready as ModelServerReady
 
-# The defaults shown and used are those of config.py.
+# The defaults shown and used are those of humandetect.config.
 ENGINE, SERVING, SERVE, MODEL_SERVER = EngineConfig(), ServingConfig(), ServeConfig(), ModelServerConfig()
 
 

@@ -87,7 +87,7 @@ WorkersOpt = Annotated[
         "--workers",
         min=1,
         max=256,
-        help="Processes. Each loads the model itself: N workers cost N times the memory, which is said at the start.",
+        help="Processes. Each loads the model itself and says what that costs in memory; tf-serving's share a server.",
         env="WORKERS",
     ),
 ]
