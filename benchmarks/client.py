@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from common import print_machine
 
 from humandetect.bench.child import child
-from humandetect.bench.load import Server
 from humandetect.bench.pictures import read_pictures
 from humandetect.bench.plan import Load, Order
+from humandetect.bench.server_load import Server
 from humandetect.config import SAMPLE, EngineConfig, ServeConfig
-from humandetect.service.spawn import spawned
+from humandetect.service.process.spawned import spawned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def main() -> None:
 
 def _asked(url: str, load: Load, pictures: tuple[bytes, ...], seconds: float) -> tuple[float, float]:
     """Return images/s, and CPU milliseconds of the client an image."""
-    with child("humandetect.bench.load") as client:
+    with child("humandetect.bench.server_load") as client:
         client.ask(Server(url, pictures))
         haul: Haul = client.ask(Order(load, seconds))
     images = sum(sample.images for sample in haul.counted if not sample.error)

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from humandetect.bench.machine import machine, versions
-from humandetect.models import bundled
+from humandetect.models.find import bundled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

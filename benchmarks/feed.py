@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from common import clip_720p, measured, parser, print_machine
 
 from humandetect.bench.child import Child, child
-from humandetect.bench.load import Server
 from humandetect.bench.plan import Load, Order
+from humandetect.bench.server_load import Server
 from humandetect.bench.usage import watched
 from humandetect.config import FeedConfig, ServeConfig, SourceConfig
 from humandetect.feed import run
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import open_source
-from humandetect.service.spawn import Spawned, spawned
+from humandetect.service.process.spawned import Spawned, spawned
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -49,7 +49,7 @@ def main() -> None:
         clip = args.clip or clip_720p(Path(name), seconds=30)
         with open_source(str(clip), SourceConfig(limit=64)) as source:
             pictures = tuple(encode_jpeg(frame.image, quality=FEED.jpeg_quality) for frame in source)
-        with spawned(ServeConfig()) as server, child("humandetect.bench.load") as client:
+        with spawned(ServeConfig()) as server, child("humandetect.bench.server_load") as client:
             client.ask(Server(server.url, pictures))
             _bench(client, server.pid, seconds=1.0)
             _feed(server, clip, "auto", 2 * LOAD.batch)

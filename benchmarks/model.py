@@ -21,9 +21,9 @@ import numpy as np
 from common import Cost, measured, print_machine
 from numpy.typing import NDArray
 
-from humandetect.detector import open_detector
+from humandetect.detection.detector import open_detector
 from humandetect.media.sources import open_source
-from humandetect.models import bundled, find_model
+from humandetect.models.find import bundled, find_model
 
 if TYPE_CHECKING:
     import supervision as sv

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humandetect.models import find_model
+from humandetect.models.find import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,13 +15,13 @@ import cv2
 from common import Cost, PublishedModel, clip_720p, measured, parser, print_machine
 
 from humandetect.config import DetectConfig, EngineConfig, SourceConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
-from humandetect.media.annotate import Annotator
+from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
-from humandetect.media.video import VideoSink
-from humandetect.pipeline import run
+from humandetect.pipeline.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,11 @@ import numpy as np
 from common import clip_720p, measured, parser, print_machine
 
 from humandetect.config import Preset, SourceConfig
-from humandetect.detector import open_detector
-from humandetect.media.annotate import Annotator
+from humandetect.detection.detector import open_detector
+from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
+from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
-from humandetect.media.video import VideoSink
 
 if TYPE_CHECKING:
     from humandetect.media.frames import VideoInfo

@@ -27,7 +27,7 @@ from load import Answers, Question, Server, ask, humandetect_server, naive_serve
 from serve_stages import Known, limit_of, print_stages
 
 from humandetect.config import EngineConfig, SourceConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import open_source

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 from common import Cost, measured
 from load import Answers, Question, people_of
 
-from humandetect.media.annotate import Annotator
-from humandetect.media.formats import people_in
+from humandetect.base64_pictures import decode_base64
+from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.service.health import compare
-from humandetect.service.payload import decode_base64
-from humandetect.service.wire import BatchAnswer, BatchErrors, BatchRequest, ImageOut, Person
+from humandetect.media.sinks.text_formats import people_in
+from humandetect.service.routes.readiness import compare
+from humandetect.wire import BatchAnswer, BatchErrors, BatchRequest, ImageOut, Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import supervision as sv
 
-    from humandetect.detector import Detector
+    from humandetect.detection.detector import Detector
 
 IMAGES_A_REQUEST = 16
 FORMATS = ("JPEG", "PNG")

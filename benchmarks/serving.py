@@ -34,10 +34,10 @@ from rich.table import Table
 
 from humandetect.bench.machine import machine, versions
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
-from humandetect.detector import prepare_image
+from humandetect.detection.detector import prepare_image
 from humandetect.engines import load_engine
 from humandetect.media.sources import open_source
-from humandetect.models import bundled, find_model
+from humandetect.models.find import bundled, find_model
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 from common import print_machine
 
 from humandetect.bench.child import Child, child
-from humandetect.bench.load import Server
 from humandetect.bench.pictures import read_pictures
 from humandetect.bench.plan import Load, Order
+from humandetect.bench.server_load import Server
+from humandetect.client.detect_client import batch_body
 from humandetect.config import SAMPLE, ServeConfig
-from humandetect.service.client import batch_body
-from humandetect.service.spawn import spawned
+from humandetect.service.process.spawned import spawned
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -75,7 +75,7 @@ def _options() -> Namespace:
 def _compared(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace) -> float:
     """Return bench's rate as a share of wrk's, in the middle of all pairs."""
     pairs = []
-    with child("humandetect.bench.load") as client:
+    with child("humandetect.bench.server_load") as client:
         client.ask(Server(url, pictures))
         client.ask(Order(load, seconds=1.0, requests=2 * load.concurrency))  # warm
         for number in range(options.pairs):

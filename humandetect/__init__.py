@@ -11,26 +11,26 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from humandetect.config import DetectConfig, EngineConfig, SourceConfig
-    from humandetect.detector import Detector, open_detector
+    from humandetect.detection.detector import Detector, open_detector
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.pipeline import detect_frames, detect_video, run
-    from humandetect.summary import RunInterrupted, RunSummary
+    from humandetect.pipeline.run import detect_frames, detect_video, run
+    from humandetect.pipeline.summary import RunInterrupted, RunSummary
 
 _WHERE = {
     "DetectConfig": "humandetect.config",
     "DetectedFrame": "humandetect.media.frames",
-    "Detector": "humandetect.detector",
+    "Detector": "humandetect.detection.detector",
     "EngineConfig": "humandetect.config",
     "Frame": "humandetect.media.frames",
     "HumanDetectError": "humandetect.errors",
-    "RunInterrupted": "humandetect.summary",
-    "RunSummary": "humandetect.summary",
+    "RunInterrupted": "humandetect.pipeline.summary",
+    "RunSummary": "humandetect.pipeline.summary",
     "SourceConfig": "humandetect.config",
-    "detect_frames": "humandetect.pipeline",
-    "detect_video": "humandetect.pipeline",
-    "open_detector": "humandetect.detector",
-    "run": "humandetect.pipeline",
+    "detect_frames": "humandetect.pipeline.run",
+    "detect_video": "humandetect.pipeline.run",
+    "open_detector": "humandetect.detection.detector",
+    "run": "humandetect.pipeline.run",
 }
 
 __all__ = [

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from humandetect.config import DEFAULT_MODEL, EngineConfig, SourceConfig
 from humandetect.engines import ENGINES, load_engine
 from humandetect.errors import DeviceError, HumanDetectError, MissingExtra
-from humandetect.models import bundled, find_model, verify
+from humandetect.models.find import bundled, find_model, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.config import Device
     from humandetect.media.frames import Frame
-    from humandetect.models import ModelFolder
+    from humandetect.models.find import ModelFolder
 
 SAMPLE_FRAMES = 5
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
@@ -82,7 +82,7 @@ def _verify(folder: ModelFolder) -> str:
 
 
 def _infer(config: EngineConfig, frames: list[Frame]) -> str:
-    from humandetect.detector import Detector
+    from humandetect.detection.detector import Detector
 
     start = time.perf_counter()
     with Detector(load_engine(config)) as detector:
@@ -117,7 +117,7 @@ def _encode(frames: list[Frame]) -> str:
     import supervision as sv
 
     from humandetect.media.frames import DetectedFrame, VideoInfo
-    from humandetect.media.video import VideoSink
+    from humandetect.media.sinks.video import VideoSink
 
     height, width = frames[0].image.shape[:2]
     with tempfile.TemporaryDirectory() as folder:

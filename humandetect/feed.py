@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from humandetect.batching import Batcher
+from humandetect.client.detect_client import DetectClient, ImageOutcome
+from humandetect.detection.batching import Batcher
 from humandetect.errors import RequestFailed, ServiceAway, ServiceError, SourceError
-from humandetect.media.annotate import Annotator
+from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.pipeline import Progress, run_with
-from humandetect.service.client import DetectClient, ImageOutcome
-from humandetect.service.spawn import spawned
+from humandetect.pipeline.run import Progress, run_with
+from humandetect.service.process.spawned import spawned
 
 if TYPE_CHECKING:
     import threading
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import FeedConfig
     from humandetect.media.frames import Frame
-    from humandetect.summary import RunSummary
+    from humandetect.pipeline.summary import RunSummary
 
     Requests = Batcher[NDArray[np.uint8], ImageOutcome]
     Ask = Callable[[Sequence[bytes]], list[ImageOutcome]]
@@ -102,7 +102,7 @@ def _reach(client: DetectClient) -> None:
 @contextmanager
 def _own_server(config: FeedConfig) -> Iterator[str]:
     """Start a server as the environment describes it (HUMANDETECT_ENGINE and so on), for this machine alone."""
-    from humandetect.service.server import config_from
+    from humandetect.service.app import config_from
 
     serve = config_from(os.environ)
     serve = replace(

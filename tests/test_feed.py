@@ -19,23 +19,23 @@ import numpy as np
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from humandetect.client.detect_client import ImageOutcome
+from humandetect.client.retrying import Exchange
 from humandetect.config import DetectConfig, EngineConfig, FeedConfig, ServeConfig, SourceConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.errors import ServiceAway, ServiceError, UsageError
 from humandetect.feed import LARGEST_IMAGE_BYTES, Sender, run
 from humandetect.media.images import decode_image
-from humandetect.models import bundled
-from humandetect.pipeline import run as detect
-from humandetect.service.client import ImageOutcome
-from humandetect.service.exchange import Exchange
-from humandetect.summary import RunInterrupted, RunSummary
+from humandetect.models.find import bundled
+from humandetect.pipeline.run import run as detect
+from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
 from tests.fakes import FakeEngine
+from tests.pipeline.test_run import Interrupt, frame_count, rows
 from tests.service.faults import Call, Faulty, answers, good, out, problem
 from tests.service.images import jpeg
 from tests.service.servers import running
 from tests.test_cli import error_line, humandetect
-from tests.test_pipeline import Interrupt, frame_count, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,10 +13,10 @@ import av
 import numpy as np
 
 from humandetect.config import DEFAULT_MODEL
-from humandetect.detector import open_detector
-from humandetect.media.formats import people_in
+from humandetect.detection.detector import open_detector
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.models import find_model
+from humandetect.media.sinks.text_formats import people_in
+from humandetect.models.find import find_model
 
 SERVICE = Path("humandetect/service")
 PICTURE_FRAME = 99

@@ -13,15 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from humandetect.bench.child import Child, child
-from humandetect.bench.engine import EngineSetup
-from humandetect.bench.load import Server
+from humandetect.bench.engine_load import EngineSetup
 from humandetect.bench.plan import Load, Order, loads
+from humandetect.bench.server_load import Server
+from humandetect.client.detect_client import DetectClient
 from humandetect.config import EngineName, ServeConfig
 from humandetect.engines import ENGINES, is_installed
 from humandetect.errors import HumanDetectError, ServiceError
-from humandetect.service.client import DetectClient
-from humandetect.service.health import Readiness
-from humandetect.service.spawn import spawned
+from humandetect.service.process.spawned import spawned
+from humandetect.service.routes.readiness import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from humandetect.bench.pictures import Pictures
     from humandetect.bench.samples import Haul
     from humandetect.config import BenchConfig
-    from humandetect.service.wire import ModelUsed
+    from humandetect.wire import ModelUsed
 
 STAGES = ("decode", "queue", "infer", "encode")
 ASIDE_SECONDS = 10.0
@@ -151,7 +151,7 @@ def _own(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[
 @contextmanager
 def _alone(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     began = time.perf_counter()
-    with child("humandetect.bench.engine") as worker:
+    with child("humandetect.bench.engine_load") as worker:
         model: ModelUsed = worker.ask(EngineSetup(replace(config.engine, engine=name), config.score, pictures.data))
         started = time.perf_counter() - began
         yield _met(Target(name, model.engine, worker, pid=worker.pid, model=model, start_seconds=started))
@@ -159,7 +159,7 @@ def _alone(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterato
 
 @contextmanager
 def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Child]:
-    with child("humandetect.bench.load") as worker:
+    with child("humandetect.bench.server_load") as worker:
         worker.ask(Server(url, pictures.data, config.api_key, config.timeout_seconds))
         yield worker
 

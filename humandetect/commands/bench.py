@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from humandetect.commands.running import SIGNALS, command, exit_code, print_error
 from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServingConfig
-from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import HumanDetectError
 from humandetect.options.asking import SentKeyOpt
 from humandetect.options.base import ASKING, READ, WRITE, option
@@ -136,11 +136,11 @@ def bench(
         api_key=api_key,
         timeout_seconds=timeout,
     )
-    from humandetect.bench.files import Files
     from humandetect.bench.gates import Gate
+    from humandetect.bench.measure import run
     from humandetect.bench.progress import ProgressBar
     from humandetect.bench.report import BenchInterrupted, read_report
-    from humandetect.bench.session import run
+    from humandetect.bench.report_files import Files
     from humandetect.bench.tables import print_report
 
     files = Files(json_file, csv_file, markdown_file, plot_file)

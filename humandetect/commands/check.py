@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from humandetect.commands.running import command
 from humandetect.config import EngineConfig
-from humandetect.ending import command
 from humandetect.options.base import WRITE, option
 from humandetect.options.detection import DebugOpt, DeviceOpt, ModelsDirOpt, QuietOpt
 from humandetect.options.server import BatchingParametersOpt
@@ -24,8 +24,8 @@ WarmupOpt = Annotated[
 @command
 def models_list(models_dir: ModelsDirOpt = ENGINE.models_dir, debug: DebugOpt = False) -> None:
     """List the models there are."""
-    from humandetect.models import list_models
-    from humandetect.terminal import print_models
+    from humandetect.commands.terminal import print_models
+    from humandetect.models.find import list_models
 
     print_models(list_models(models_dir))
 
@@ -38,8 +38,8 @@ def models_check(
     debug: DebugOpt = False,
 ) -> None:
     """Verify a model's checksum and run it on the sample with every installed engine."""
+    from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_model
-    from humandetect.terminal import print_checks
 
     if not print_checks(check_model(model, models_dir=models_dir, device=device)):
         raise typer.Exit(1)
@@ -58,8 +58,8 @@ def models_export_warmup(
 
     They have pictures of the sample in batches of 1, 2, 4, 8 and 16, or of the sizes that --batching-parameters allows.
     """
-    from humandetect.service.model_server.batching_parameters import read_batching_parameters
-    from humandetect.warmup import BATCH_SIZES, export_warmup
+    from humandetect.model_server.batching_parameters import read_batching_parameters
+    from humandetect.model_server.warmup_records import BATCH_SIZES, export_warmup
 
     sizes: tuple[int, ...] = BATCH_SIZES
     if batching_parameters is not None:
@@ -73,8 +73,8 @@ def models_export_warmup(
 @command
 def doctor(device: DeviceOpt = ENGINE.device, debug: DebugOpt = False) -> None:
     """Try decode, every installed engine and encode on the sample; say what works and how to fix the rest."""
+    from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_everything
-    from humandetect.terminal import print_checks
 
     if not print_checks(check_everything(device=device)):
         raise typer.Exit(1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from humandetect.commands.running import SIGNALS, command, exit_code, print_error
 from humandetect.config import SAMPLE, DetectConfig, EngineConfig, FeedConfig, Preset, ServingConfig, SourceConfig
-from humandetect.ending import SIGNALS, command, exit_code, print_error
 from humandetect.errors import UsageError
 from humandetect.options.asking import (
     AnswerTimeoutOpt,
@@ -61,8 +61,8 @@ from humandetect.options.serving import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from humandetect.summary import RunSummary
-    from humandetect.terminal import ProgressBar
+    from humandetect.commands.terminal import ProgressBar
+    from humandetect.pipeline.summary import RunSummary
 
 # The defaults shown and used are those of humandetect.config.
 ENGINE, SERVING, SOURCE = EngineConfig(), ServingConfig(), SourceConfig()
@@ -158,7 +158,7 @@ def detect(
         engine=EngineConfig(engine, device, precision, model, models_dir, servers),
         source=SourceConfig(start, duration, limit, max_megapixels),
     )
-    from humandetect.pipeline import run
+    from humandetect.pipeline.run import run
 
     _go(
         lambda progress: run(config, progress=progress, stop=SIGNALS.stop),
@@ -235,8 +235,8 @@ def _go(
     """Do a run, say what came of it, and exit."""
     if json_summary and "-" in results:
         raise UsageError("--json and --results - both want stdout: write one of them to a file")
-    from humandetect.summary import RunInterrupted
-    from humandetect.terminal import ProgressBar, print_summary
+    from humandetect.commands.terminal import ProgressBar, print_summary
+    from humandetect.pipeline.summary import RunInterrupted
 
     interrupted: RunInterrupted | None = None
     try:
@@ -258,6 +258,6 @@ def _sample_or(source: str) -> str:
     """Turn `sample` into the bundled clip, unless a file has that name."""
     if source != SAMPLE or Path(SAMPLE).exists():
         return source
-    from humandetect.models import bundled
+    from humandetect.models.find import bundled
 
     return str(bundled("examples/plaza.mp4"))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from humandetect.commands.running import SIGNALS, command
 from humandetect.config import EngineConfig, ModelServerConfig, ServeConfig, ServingConfig
-from humandetect.ending import SIGNALS, command
 from humandetect.options.detection import (
     BatchOpt,
     DebugOpt,
@@ -65,8 +65,8 @@ from humandetect.options.serving import (
 )
 
 if TYPE_CHECKING:
-    from humandetect.service.launch import Ready
-    from humandetect.service.model_server.launch import Ready as ModelServerReady
+    from humandetect.model_server.lifecycle import Ready as ModelServerReady
+    from humandetect.service.process.launch import Ready
 
 # The defaults shown and used are those of humandetect.config.
 ENGINE, SERVING, SERVE, MODEL_SERVER = EngineConfig(), ServingConfig(), ServeConfig(), ModelServerConfig()
@@ -152,7 +152,7 @@ def serve(
         log_format=log_format,
         engine=EngineConfig(engine, device, precision, model, models_dir, servers),
     )
-    from humandetect.service import launch
+    from humandetect.service.process import launch
 
     try:
         launch.serve(config, on_ready=None if quiet else _announce, stop=SIGNALS.stop, quiet=quiet)
@@ -214,7 +214,7 @@ def model_server(
         poll_seconds=poll_seconds,
         exit_with_stdin=exit_with_stdin,
     )
-    from humandetect.service.model_server import launch
+    from humandetect.model_server import lifecycle as launch
 
     try:
         launch.serve(config, on_ready=_announce_model_server, stop=SIGNALS.stop)

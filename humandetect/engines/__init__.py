@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.errors import MissingExtra, UsageError
-from humandetect.models import find_model, verify
+from humandetect.models.find import find_model, verify
 
 if TYPE_CHECKING:
     from humandetect.config import EngineConfig
@@ -39,11 +39,11 @@ ENGINES = {
         summary="the model compiled by OpenVINO; fastest on CPUs",
     ),
     "tensorflow": EngineEntry(
-        where="humandetect.engines.savedmodel:TensorFlowEngine", package="tensorflow", extra="tensorflow",
+        where="humandetect.engines.tensorflow:TensorFlowEngine", package="tensorflow", extra="tensorflow",
         summary="the SavedModel in this process; CPU or NVIDIA GPU",
     ),
     "tf-serving": EngineEntry(
-        where="humandetect.engines.tfserving:TFServingEngine", package="grpc", extra=None, distribution="grpcio",
+        where="humandetect.engines.tfserving.engine:TFServingEngine", package="grpc", extra=None, distribution="grpcio",
         summary="TensorFlow Serving on one or more machines, over gRPC", remote=True,
     ),
 }  # fmt: skip
@@ -92,7 +92,7 @@ def _auto(config: EngineConfig) -> str:
         return "tf-serving"
     worth_asking = config.device != "cpu" and config.precision != "bf16" and has_nvidia_device()
     if worth_asking and is_installed("tensorflow"):
-        from humandetect.engines.savedmodel import visible_gpus
+        from humandetect.engines.tensorflow import visible_gpus
 
         if visible_gpus():
             return "tensorflow"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 
-from humandetect.engines.compiled import CompiledCache
-from humandetect.engines.signature import (
+from humandetect.engines.compiled_cache import CompiledCache
+from humandetect.engines.detection_api import (
     OUTPUT_KEYS,
     check_images,
     check_input,
@@ -23,7 +23,7 @@ from humandetect.engines.signature import (
     warm_up,
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError
-from humandetect.models import checksum
+from humandetect.models.find import checksum
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import Device, Precision
     from humandetect.engines.base import RawDetections
-    from humandetect.models import ModelFolder
+    from humandetect.models.find import ModelFolder
 
 logger = logging.getLogger(__name__)
 

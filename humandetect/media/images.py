@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 
 from humandetect.errors import SourceError
-from humandetect.media.bombs import BoundedReads, check_scans, check_texts
+from humandetect.media.decode_limits import BoundedReads, check_scans, check_texts
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from humandetect.batching import Batcher
+from humandetect.base64_pictures import check_bytes, decode_base64
 from humandetect.cpus import usable_cpus
+from humandetect.detection.batching import Batcher
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
-from humandetect.media.annotate import Annotator
-from humandetect.media.formats import people_in
+from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg, read_size
+from humandetect.media.sinks.text_formats import people_in
 from humandetect.service.metrics import Timings
-from humandetect.service.payload import check_bytes, decode_base64
-from humandetect.service.wire import ModelUsed, Person
+from humandetect.wire import ModelUsed, Person
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.config import ServeConfig
-    from humandetect.detector import Detector
+    from humandetect.detection.detector import Detector
     from humandetect.engines.base import RawDetections
     from humandetect.service.metrics import Metrics
 

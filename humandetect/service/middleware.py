@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from humandetect.service.metrics import Metrics
-    from humandetect.service.refusal import Refusal
+    from humandetect.service.refusals import Refusal
 
 logger = logging.getLogger("humandetect.service")
 access_logger = logging.getLogger("humandetect.access")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import pytest
 
-from humandetect.bench.files import Files
 from humandetect.bench.machine import command_line
 from humandetect.bench.report import TargetFigures, check_comparable, read_report
+from humandetect.bench.report_files import Files
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
 from tests.bench.figures import SETTING, figures, report

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from humandetect.bench.pictures import Pictures, Reference
 from humandetect.bench.samples import Haul, Sample
 from humandetect.bench.windows import Window, agree, judged, percentile, spread
-from humandetect.service.wire import Person
+from humandetect.wire import Person
 
 SURE = {"box": [10.0, 10.0, 40.0, 90.0], "score": 0.9}
 DOUBTFUL = {"box": [60.0, 10.0, 90.0, 90.0], "score": 0.55}

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from humandetect.config import DEFAULT_MODEL
-from humandetect.models import read_models_config
-from humandetect.service.model_server.batching_parameters import read_batching_parameters
+from humandetect.model_server.batching_parameters import read_batching_parameters
+from humandetect.model_server.warmup_records import BATCH_SIZES, WARMUP_NAME
+from humandetect.models.find import read_models_config
 from humandetect.textproto import parse_textproto
-from humandetect.warmup import BATCH_SIZES, WARMUP_NAME
 from tests.deploy.files import DEPLOY, ROOT, serving_flags
 
 KUBERNETES = DEPLOY / "kubernetes"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from humandetect.config import EngineConfig, ServingConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
-from humandetect.models import bundled
-from tests.engines.serving_process import model_server
+from humandetect.models.find import bundled
+from tests.engines.tfserving.serving_process import model_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ NAMES: tuple[EngineName, ...] = ("openvino", "tensorflow", "tf-serving")
 @pytest.fixture(scope="session")
 def serving_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """HOST:PORT of a model server that has the default model, and one of every kind."""
-    from tests.engines.served import write_models
+    from tests.engines.tfserving.served import write_models
 
     folder = tmp_path_factory.mktemp("serving")
     models = {"human_detection": bundled("models/human_detection"), **write_models(folder)}

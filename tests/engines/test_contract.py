@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.config import EngineConfig, EngineName
-    from humandetect.detector import Detector
+    from humandetect.detection.detector import Detector
 
     ConfigFor = Callable[[EngineName], EngineConfig]
 

@@ -10,7 +10,8 @@ import pytest
 
 from humandetect import engines
 from humandetect.config import EngineConfig, EngineName, ServingConfig
-from humandetect.engines import ENGINES, EngineEntry, has_nvidia_device, load_engine, savedmodel
+from humandetect.engines import ENGINES, EngineEntry, has_nvidia_device, load_engine
+from humandetect.engines import tensorflow as savedmodel
 from humandetect.errors import MissingExtra, ModelError, UsageError
 from tests.engines.models import Kind, saved_model
 
@@ -53,7 +54,7 @@ class Blocked:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name.partition('.')[0])
 sys.meta_path.insert(0, Blocked())
 import numpy as np
-from humandetect.detector import open_detector
+from humandetect.detection.detector import open_detector
 from humandetect.errors import MissingExtra
 with open_detector(score=0.9) as detector:
     print(len(detector.detect(np.zeros((48, 64, 3), np.uint8))))

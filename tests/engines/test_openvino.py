@@ -9,7 +9,7 @@ import openvino as ov
 import pytest
 
 from humandetect.engines import openvino as module
-from humandetect.engines.compiled import CompiledCache
+from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
 from humandetect.errors import DeviceError, EngineError
 from tests.engines.models import Kind, saved_model
@@ -17,7 +17,7 @@ from tests.engines.models import Kind, saved_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.models import ModelFolder
+    from humandetect.models.find import ModelFolder
 
 BRIGHT = np.full((1, 40, 60, 3), 204, np.uint8)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from humandetect.media.annotate import ACCENT, Annotator
+from humandetect.media.annotate.boxes import ACCENT, Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from tests.builders import people
 

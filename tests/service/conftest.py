@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from humandetect.config import ServeConfig
-from humandetect.detector import Detector
-from humandetect.service.server import create_app
+from humandetect.detection.detector import Detector
+from humandetect.service.app import create_app
 from tests.fakes import FakeEngine
 from tests.service.servers import running
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from humandetect.config import ServeConfig
-from humandetect.service.protocol import DeadlineProtocol
+from humandetect.service.process.http.deadlines import DeadlineProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from humandetect.detector import Detector
+    from humandetect.detection.detector import Detector
 
 START_SECONDS, END_SECONDS = 60, 30
 
@@ -42,7 +42,7 @@ def running(
     With `wait_loaded` an endpoint has loaded its engine, or failed to, before it is yielded; `options` go to uvicorn.
     """
     if isinstance(app, ServeConfig):
-        from humandetect.service.server import create_app
+        from humandetect.service.app import create_app
 
         app = create_app(app, detector=detector)
     settings: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False, "ws": "none"}

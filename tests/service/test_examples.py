@@ -14,9 +14,9 @@ import pytest
 from starlette.responses import JSONResponse
 
 from humandetect.config import ServeConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.media.images import decode_image
-from humandetect.service.server import create_app
+from humandetect.service.app import create_app
 from tests.fakes import FakeEngine
 from tests.service.images import jpeg, png
 from tests.service.servers import running

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from humandetect.errors import SourceError
-from humandetect.media.bombs import MAX_SCANS
+from humandetect.media.decode_limits import MAX_SCANS
 from humandetect.media.images import decode_image, read_size
 from tests.service.images import jpeg
 

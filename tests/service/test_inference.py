@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from humandetect.config import ServeConfig
-from humandetect.detector import Detector
+from humandetect.detection.detector import Detector
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.service.inference import Inference, _Allowance
 from humandetect.service.metrics import Metrics

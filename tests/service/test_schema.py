@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 
 from humandetect.config import ServeConfig
-from humandetect.detector import Detector
-from humandetect.service.server import create_app
+from humandetect.detection.detector import Detector
+from humandetect.service.app import create_app
 from tests.fakes import FakeEngine
 from tests.service.images import jpeg, png
 

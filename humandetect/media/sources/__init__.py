@@ -179,7 +179,7 @@ def _open_images(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
 def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.container import open_bytes
     from humandetect.media.sources.files import open_file
-    from humandetect.media.sources.video import VideoSource
+    from humandetect.media.sources.libav import VideoSource
 
     (path,) = ref.files
     return VideoSource(ref.name, lambda: open_bytes(open_file(path), config), config, audio=audio)
@@ -189,7 +189,7 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.container import open_bytes
     from humandetect.media.sources.files import open_file, open_stdin, read_image_bytes
     from humandetect.media.sources.image import ImageBytes
-    from humandetect.media.sources.video import VideoSource
+    from humandetect.media.sources.libav import VideoSource
 
     timeout, most = config.open_timeout_seconds, config.max_megapixels
     file = open_file(ref.files[0], pipe_timeout_seconds=timeout) if ref.files else open_stdin()
@@ -203,7 +203,7 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.container import open_url
-    from humandetect.media.sources.video import VideoSource
+    from humandetect.media.sources.libav import VideoSource
 
     return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
 

@@ -1,0 +1,98 @@
+"""An engine under load without HTTP: a process that keeps it busy with pictures that are decoded already."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from humandetect.bench.child import obey
+from humandetect.bench.samples import Claims, Haul, Sample
+from humandetect.detection.detector import Detector
+from humandetect.engines import load_engine
+from humandetect.errors import HumanDetectError
+from humandetect.media.images import decode_image
+from humandetect.media.sinks.text_formats import people_in
+from humandetect.wire import ModelUsed
+
+if TYPE_CHECKING:
+    from humandetect.bench.plan import Order, Pace
+    from humandetect.config import EngineConfig
+
+MEGAPIXELS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSetup:
+    """What is loaded and what it is given. It is sent to the engine's process ahead of the orders."""
+
+    config: EngineConfig
+    score: float | None
+    pictures: tuple[bytes, ...]
+
+
+class EngineUnderLoad:
+    """Answers windows of load with its own engine."""
+
+    def __init__(self, setup: EngineSetup) -> None:
+        self._detector = Detector(load_engine(setup.config), score=setup.score)
+        self._images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in setup.pictures]
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._closed = False
+        info = self._detector.info
+        self.greeting = ModelUsed(name=info.name, version=info.version, engine=info.engine, score=self._detector.score)
+
+    def __call__(self, order: Order) -> Haul:
+        """Do one window of load and return what came of it."""
+        pace, claims, samples = order.pace, Claims(), list[Sample]()
+        cpu = time.process_time()
+        with ThreadPoolExecutor(order.load.concurrency) as threads:
+            jobs = [
+                threads.submit(self._work, pace, order.load.batch, claims, samples)
+                for _ in range(order.load.concurrency)
+            ]
+        for job in jobs:
+            job.result()
+        counted = [sample for sample in samples if pace.counts(sample.ended)]
+        ended = max((sample.ended for sample in counted), default=pace.began)
+        seconds = ended - pace.began if counted else 0.0
+        return Haul(samples, counted, seconds, claims.known, time.process_time() - cpu)
+
+    def close(self) -> None:
+        """End the window under way, and the engine with all that it has started."""
+        self._closed = True
+        self._detector.close()
+
+    def _work(self, pace: Pace, batch: int, claims: Claims, samples: list[Sample]) -> None:
+        while not self._closed:
+            with self._lock:
+                due = pace.due()
+                start = next(self._numbers) * max(1, batch // 2)
+            if due is None:
+                return
+            time.sleep(max(0.0, due - time.perf_counter()))
+            sample = self._sample(due, [(start + index) % len(self._images) for index in range(batch)], claims)
+            with self._lock:
+                samples.append(sample)
+                pace.answered()
+
+    def _sample(self, due: float, indices: list[int], claims: Claims) -> Sample:
+        images = [self._images[index] for index in indices]
+        try:
+            rows = self._detector.infer([self._detector.prepare(image) for image in images])
+        except HumanDetectError as error:
+            return Sample(due, time.perf_counter(), len(images), type(error).__name__)
+        found = [self._detector.people(row, image.shape[:2]) for row, image in zip(rows, images, strict=True)]
+        ended = time.perf_counter()
+        people = [[{"box": one.box, "score": one.score} for one in people_in(detections)] for detections in found]
+        with self._lock:
+            numbers = tuple(claims.number(index, who) for index, who in zip(indices, people, strict=True))
+        return Sample(due, ended, len(images), claims=numbers)
+
+
+if __name__ == "__main__":
+    obey(EngineUnderLoad)

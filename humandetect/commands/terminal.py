@@ -1,0 +1,126 @@
+"""What a person sees: the progress bar, the summary, tables of checks and models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from humandetect.doctor import Check
+    from humandetect.media.frames import DetectedFrame
+    from humandetect.models.find import ModelFolder
+    from humandetect.pipeline.summary import RunSummary
+
+
+class ProgressBar:
+    """One bar a source, with rate and time left; silent when quiet or when stderr is not a terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        # None: tqdm looks for a terminal itself, but not whether stderr is there at all.
+        self._disable = True if quiet or sys.stderr is None else None
+        self._bar: tqdm[Any] | None = None
+        self._queue: int | None = None
+
+    def start(self, name: str, total: int | None) -> None:
+        self.stop()
+        label = _printable(Path(name).name or name)  # the bar needs the room that a path would take
+        self._bar = tqdm(
+            desc=label if len(label) <= 24 else f"{label[:23]}…",
+            total=total,
+            unit=" frames",
+            disable=self._disable,
+            dynamic_ncols=True,
+        )
+
+    def advance(self, result: DetectedFrame) -> None:
+        if self._bar is not None:
+            people = people_count(len(result.detections))
+            waiting = "" if self._queue is None else f", {self._queue} under way"
+            self._bar.set_postfix_str(f"{people}{waiting}", refresh=False)
+            self._bar.update()
+
+    def queue(self, frames: int) -> None:
+        """Show how many frames a server has yet to answer."""
+        self._queue = frames
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def people_count(count: int) -> str:
+    """`1 person`, `2 people`."""
+    return f"{count} person" if count == 1 else f"{count} people"
+
+
+def print_summary(summary: RunSummary) -> None:
+    """Say in a few lines what was done and where the results are."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if summary.frames:
+        line = Text()
+        line.append(f"{summary.frames:,} frame{'s' * (summary.frames != 1)}", "bold")
+        line.append(f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s) by {summary.engine}")
+        console.print(line)
+        if summary.people_most:
+            line = Text(f"up to {people_count(summary.people_most)}", "bold")
+            line.append(f" in a picture, {summary.people_mean:.1f} on average", "")
+        else:
+            line = Text("no people found", "bold")
+        console.print(line)
+    for path in summary.outputs:
+        console.print(Text.assemble(("written ", "green"), _printable(path)))
+    for warning in summary.warnings:
+        console.print(Text.assemble(("warning ", "yellow"), _printable(warning)))
+    if summary.interrupted:
+        what = (
+            f"after {summary.frames:,} frames; what was finished is kept"
+            if summary.frames
+            else "before the first frame"
+        )
+        console.print(Text(f"interrupted {what}", "yellow"))
+
+
+def print_checks(checks: Iterable[Check]) -> bool:
+    """Print each check as it ends; return whether all are well."""
+    console = Console(highlight=False, soft_wrap=True)
+    everything_well = True
+    for check in checks:
+        mark = ("ok   ", "green") if check.well else ("FAIL ", "bold red")
+        console.print(Text.assemble(mark, (f"{check.name:<22}", "bold"), _printable(check.detail)))
+        if check.fix:
+            console.print(Text.assemble(" " * 5, ("fix: ", "yellow"), _printable(check.fix)))
+        everything_well = everything_well and check.well
+    return everything_well
+
+
+def print_models(models: Sequence[ModelFolder]) -> None:
+    """Print a table of models."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "VERSION", "INPUT", "SCORE", "LICENCE", "PATH"):
+        table.add_column(heading, overflow="fold")
+    for model in models:
+        size = model.metadata.input_hw
+        table.add_row(
+            model.name,
+            model.version,
+            f"{size[1]}x{size[0]}" if size else "any",
+            f"{model.metadata.default_score:g}",
+            model.metadata.licence or "unknown",
+            _printable(model.path),
+        )
+    Console(highlight=False).print(table)
+
+
+def _printable(value: object) -> str:
+    """Show names with undecodable bytes or control characters without breaking the terminal."""
+    text = str(value).encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

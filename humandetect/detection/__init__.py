@@ -1,0 +1,1 @@
+"""From pictures to people: what does not depend on the engine."""

@@ -1,0 +1,122 @@
+"""Who finds the people in frames, and the loop that keeps many frames under way and their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from humandetect.detection.batching import Batcher
+from humandetect.errors import SourceError
+from humandetect.media.annotate.boxes import Annotator
+from humandetect.media.frames import DetectedFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from humandetect.detection.detector import Detector
+    from humandetect.engines.base import RawDetections
+    from humandetect.media.frames import Frame
+
+    Batches = Batcher[NDArray[np.uint8], RawDetections]
+
+Answer = TypeVar("Answer")
+
+WAITING_BYTES = 128 * 1024 * 1024
+"""What the frames between reader and sinks may hold; fewer frames wait when they are large."""
+MAX_WAIT_SECONDS = 0.005
+
+
+class Finder(Protocol[Answer]):
+    """Finds people in frames, many at once: an engine of this process, or a server."""
+
+    @property
+    def name(self) -> str:
+        """Who finds them, for the summary."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Frames that can be waiting or worked on at once."""
+        ...
+
+    def submit(self, frame: Frame) -> Future[Answer]:
+        """Begin with a frame; blocks while too many are under way."""
+        ...
+
+    def result(self, frame: Frame, answer: Answer, *, detected: bool) -> DetectedFrame:
+        """Make of an answer what the sinks take; not `detected`, it is the answer to an earlier frame."""
+        ...
+
+    def draw(self, result: DetectedFrame) -> None:
+        """Draw what was found on the frame's own image."""
+        ...
+
+
+class EngineFinder:
+    """Finds people with a detector and a batcher, both of them the caller's."""
+
+    def __init__(self, detector: Detector, batcher: Batches) -> None:
+        self.name = detector.info.engine
+        self.capacity = batcher.capacity
+        self.draw = Annotator().draw
+        self._detector = detector
+        self._batcher = batcher
+
+    def submit(self, frame: Frame) -> Future[RawDetections]:
+        return self._batcher.submit(self._detector.prepare(frame.image), timeout_seconds=None)
+
+    def result(self, frame: Frame, answer: RawDetections, *, detected: bool) -> DetectedFrame:
+        height, width = frame.image.shape[:2]
+        return DetectedFrame(frame, self._detector.people(answer, (height, width)), detected=detected)
+
+
+def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
+    """Return a batcher that keeps the detector's engine busy."""
+    info = detector.engine.info
+    size = batch or info.best_batch
+    return Batcher(
+        detector.infer,
+        max_batch=size,
+        queue_size=size * info.parallel,
+        workers=info.parallel,
+        max_wait_seconds=MAX_WAIT_SECONDS,
+    )
+
+
+def found_in(
+    frames: Iterable[Frame], finder: Finder[Answer], *, every: int, keep_pixels: bool = True
+) -> Iterator[DetectedFrame]:
+    """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first.
+
+    Without `keep_pixels` the frames that come out know their size only, which saves the memory of those under way.
+    """
+    pending: deque[tuple[Frame, Future[Answer], bool]] = deque()
+    period = 0
+    future: Future[Answer] | None = None
+    failure: SourceError | None = None
+
+    def answer() -> DetectedFrame:
+        frame, future, detected = pending.popleft()
+        return finder.result(frame, future.result(), detected=detected)
+
+    try:
+        for frame in frames:
+            # By periods too, because the very frame whose turn it is may have been dropped by a live source.
+            detect = future is None or frame.index % every == 0 or frame.index // every != period
+            period = frame.index // every
+            if detect or future is None:
+                future = finder.submit(frame)
+            pending.append((frame if keep_pixels else frame.without_pixels(), future, detect))
+            room = max(2, WAITING_BYTES // frame.image.nbytes)
+            while pending and (pending[0][1].done() or len(pending) >= min(room, finder.capacity)):
+                yield answer()
+    except SourceError as error:
+        failure = error
+    while pending:
+        yield answer()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,118 @@
+"""What the models of all engines share: the TensorFlow Object Detection API's names, shapes and types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humandetect.engines.base import ModelInfo, RawDetections
+from humandetect.errors import EngineError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from humandetect.engines.base import Engine
+    from humandetect.models.find import ModelFolder
+
+INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
+BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
+OUTPUT_KEYS = (BOXES, SCORES, CLASSES, COUNT)
+WARM_UP_HW = (300, 300)
+"""Size of the first picture for models that want full frames."""
+
+
+def choose_input(path: Path, names: Collection[str]) -> str:
+    """Pick the model's image input by the names that the API uses; raise ModelError where there is none."""
+    for key in INPUT_KEYS:
+        if key in names:
+            return key
+    raise ModelError(
+        f"{path}: no image input; expected one of {', '.join(INPUT_KEYS)}, the model has {_listed(names)}. "
+        "Export it with the TensorFlow Object Detection API's exporter."
+    )
+
+
+def check_outputs(path: Path, names: Collection[str]) -> None:
+    """Raise ModelError where an output that detection needs is missing."""
+    missing = [key for key in OUTPUT_KEYS if key not in names]
+    if missing:
+        raise ModelError(
+            f"{path}: not a detection model: it lacks the outputs {', '.join(missing)}; it has {_listed(names)}. "
+            "Export it with the TensorFlow Object Detection API's exporter."
+        )
+
+
+def check_input(path: Path, *, dtype: str, shape: Sequence[int | None] | None) -> None:
+    """Raise ModelError unless the input takes uint8 images (N, H, W, 3); None is a size left open."""
+    if dtype == "uint8" and (shape is None or (len(shape) == 4 and shape[3] in (3, None))):
+        return
+    got = "any shape" if shape is None else f"({', '.join('?' if size is None else str(size) for size in shape)})"
+    raise ModelError(
+        f"{path}: expected an input of uint8 images (N, H, W, 3), the model takes {dtype} {got}. "
+        "Export it with the input type image_tensor."
+    )
+
+
+def model_info(
+    model: ModelFolder, *, engine: str, input_hw: tuple[int, int] | None, parallel: int, best_batch: int
+) -> ModelInfo:
+    """Join what the model's metadata says with what the engine measured."""
+    metadata = model.metadata
+    return ModelInfo(
+        name=model.name, version=model.version, engine=engine, input_hw=input_hw, max_batch=None, parallel=parallel,
+        best_batch=best_batch, labels=metadata.labels, person_classes=frozenset(metadata.person_classes),
+        default_score=metadata.default_score, resize=metadata.resize,
+    )  # fmt: skip
+
+
+def check_images(images: NDArray[np.uint8], input_hw: tuple[int, int] | None) -> None:
+    """Raise EngineError unless `images` is a batch that the model takes."""
+    height, width = input_hw or ("H", "W")
+    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3 and images.size > 0
+    if not fits or (input_hw is not None and images.shape[1:3] != input_hw):
+        raise EngineError(
+            f"expected RGB images (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}; "
+            "Detector.prepare makes such images"
+        )
+
+
+def raw_detections(answers: Sequence[Mapping[str, NDArray[Any]]]) -> RawDetections:
+    """Join the model's answers to one or more calls, in order.
+
+    Rows that `num_detections` does not count get score 0, and short answers are filled up with such rows.
+    """
+    total = sum(len(answer[SCORES]) for answer in answers)
+    most = max(answer[SCORES].shape[1] for answer in answers)
+    xyxy = np.zeros((total, most, 4), np.float32)
+    scores = np.zeros((total, most), np.float32)
+    class_ids = np.zeros((total, most), np.int32)
+    start = 0
+    for answer in answers:
+        size, count = answer[SCORES].shape
+        rows = slice(start, start + size)
+        counted = np.arange(count) < np.asarray(answer[COUNT]).reshape(-1, 1)
+        xyxy[rows, :count] = answer[BOXES][..., [1, 0, 3, 2]]
+        scores[rows, :count] = np.where(counted, answer[SCORES], 0)
+        class_ids[rows, :count] = answer[CLASSES]
+        start += size
+    return RawDetections(xyxy=xyxy, scores=scores, class_ids=class_ids)
+
+
+def warm_up(engine: Engine, path: Path | str) -> None:
+    """Run the engine once, so that the first real picture is quick and odd outputs show here, as ModelError."""
+    info = engine.info
+    height, width = info.input_hw or WARM_UP_HW
+    try:
+        engine.infer(np.zeros((info.best_batch, height, width, 3), np.uint8))
+    except (ValueError, IndexError, TypeError) as error:
+        raise ModelError(
+            f"{path}: the outputs do not have the shapes of the TensorFlow Object Detection API: {error}"
+        ) from error
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,181 @@
+"""Annotated pictures: a video with the source's own timestamps and sound, or image files."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import av
+
+from humandetect.errors import SinkError, UsageError
+from humandetect.media.sinks.atomic_files import ClosingSink, PendingFile, sink_error, write_image
+from humandetect.media.sinks.h264 import Movie
+from humandetect.media.sinks.names import VIDEO_MUXERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from humandetect.config import Preset
+    from humandetect.media.audio import AudioTrack
+    from humandetect.media.frames import DetectedFrame, Frame, VideoInfo
+
+_WAITING_FRAMES = 2
+"""Frames between the pipeline and the encoder: enough to overlap, few enough for 4K."""
+_TELL_AGAIN_SECONDS = 0.5
+
+
+def check_video_path(path: Path) -> None:
+    """Raise UsageError unless the ending names a kind of video that can be written."""
+    if path.suffix.lower() not in VIDEO_MUXERS:
+        raise UsageError(f"cannot write a video to {str(path)!r}: the name must end in {', '.join(VIDEO_MUXERS)}")
+
+
+class VideoSink(ClosingSink):
+    """Writes annotated frames as a video, encoding in a thread of its own.
+
+    The sound of `audio` is written along. The source must be open until the first frame was written.
+    Odd sizes grow by a row or column, which repeats the last; a frame of another size than the first is scaled to it.
+    """
+
+    picture = "drawn"
+
+    def __init__(
+        self,
+        path: Path,
+        info: VideoInfo,
+        *,
+        audio: Sequence[AudioTrack] = (),
+        preset: Preset = "veryfast",
+        origin_seconds: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_video_path(path)
+        self._path = path
+        self._info = info
+        self._audio = audio
+        self._preset = preset
+        self._origin_seconds = origin_seconds
+        self._frames: queue.Queue[Frame | bool] = queue.Queue(_WAITING_FRAMES)
+        """For the encoder; a bool ends them and says whether the video is complete."""
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
+        self._closed = False
+        self._written: Path | None = None
+
+    def write(self, result: DetectedFrame) -> None:
+        """Hand a frame to the encoder; wait while it is busy. Raises SinkError when writing has failed."""
+        if self._closed:
+            raise ValueError("the video is closed")
+        self._raise_error()
+        if self._thread is None:
+            self._start(result.frame)
+        self._frames.put(result.frame)
+
+    def close(self, *, complete: bool = True) -> Path | None:
+        """Finish the file and return its path; None: nothing was written. Incomplete, it never raises.
+
+        Ctrl-C while it waits is raised once the file is finished; after a second one the next `close` waits again.
+        """
+        self._closed = True
+        if self._thread is None:
+            return self._written
+        try:
+            self._end(complete=complete)
+        except KeyboardInterrupt:
+            self._end(complete=complete)
+            raise
+        self._thread = None
+        try:
+            self._raise_error()
+        except SinkError as error:
+            if complete:
+                raise
+            self.warnings.append(f"no partial video was kept: {error}")
+        return self._written
+
+    def _end(self, *, complete: bool) -> None:
+        """Tell the encoder to finish, if it has not, and wait for it.
+
+        Told again while it lives: a Ctrl-C in the middle of a `put` can cost the queue its next wake-up.
+        """
+        while self._thread is not None and self._thread.is_alive():
+            with suppress(queue.Full):
+                self._frames.put(complete, timeout=0.1)
+            self._thread.join(_TELL_AGAIN_SECONDS)
+
+    def _start(self, first: Frame) -> None:
+        self._pending = PendingFile(self._path)
+        try:
+            self._movie = Movie(
+                self._pending.path,
+                VIDEO_MUXERS[self._path.suffix.lower()],
+                hw=first.image.shape[:2],
+                info=self._info,
+                origin_seconds=self._origin_seconds,
+                preset=self._preset,
+                audio=self._audio,
+            )
+        except BaseException as error:
+            self._pending.discard()
+            if isinstance(error, av.error.FFmpegError):
+                raise sink_error(self._path, error) from error
+            raise
+        # A daemon: a program that forgets to close must still be able to end.
+        self._thread = threading.Thread(target=self._encode, name="video-encoder", daemon=True)
+        self._thread.start()
+
+    def _encode(self) -> None:
+        """Encode until `close`. After an error frames are still taken, so that nobody waits forever."""
+        while not isinstance(item := self._frames.get(), bool):
+            if self._error is None:
+                try:
+                    self._movie.encode(item)
+                except Exception as error:  # re-raised where the caller is
+                    self._error = error
+        self._finish(complete=item)
+
+    def _finish(self, *, complete: bool) -> None:
+        """Give the file its name, or remove it after an error. Here in the thread no Ctrl-C can cut that short."""
+        try:
+            if self._error is None:
+                self._movie.finish(complete=complete)
+                self._written = self._pending.finish(complete=complete)
+        except Exception as error:  # re-raised where the caller is
+            self._error = error
+        finally:
+            self._movie.close()
+            self._pending.discard()
+            self.warnings += self._movie.warnings
+
+    def _raise_error(self) -> None:
+        if self._error is None:
+            return
+        if isinstance(self._error, (av.error.FFmpegError, OSError)):
+            raise sink_error(self._path, self._error) from self._error
+        raise self._error
+
+
+class ImageSink(ClosingSink):
+    """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
+
+    picture = "drawn"
+
+    def __init__(self, path_for: Callable[[Frame], Path]) -> None:
+        super().__init__()
+        self._path_for = path_for
+        self._count = 0
+        self._last: Path | None = None
+
+    def write(self, result: DetectedFrame) -> None:
+        """Write the image, complete or not at all."""
+        path = self._path_for(result.frame)
+        write_image(path, result.frame.image)
+        self._count += 1
+        self._last = path
+
+    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
+        """Return the image, or the folder where several went; None: there was none."""
+        return self._last.parent if self._last is not None and self._count > 1 else self._last

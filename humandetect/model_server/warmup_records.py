@@ -1,0 +1,111 @@
+"""Warm-up requests for TensorFlow Serving: stored with a model, run before it answers its first real request.
+
+Without them the first requests of each batch size wait while the server prepares itself, a GPU most of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from humandetect.config import SourceConfig
+from humandetect.engines.tfserving.messages import ModelSpec, prediction_log, read_saved_model
+from humandetect.engines.tfserving.request_plan import make_plan
+from humandetect.engines.tfserving.wire_format import WireError
+from humandetect.errors import ModelError
+from humandetect.media.sinks.atomic_files import PendingFile, sink_error
+from humandetect.model_server.tfrecord import write_records
+from humandetect.models.find import GRAPH_NAME, bundled, find_model, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from humandetect.engines.tfserving.request_plan import Plan
+    from humandetect.models.find import ModelFolder
+
+WARMUP_NAME = "assets.extra/tf_serving_warmup_requests"
+"""Where TensorFlow Serving looks, inside a version's folder."""
+MAX_RECORDS = 1000
+"""TensorFlow Serving takes no more."""
+BATCH_SIZES = (1, 2, 4, 8, 16)
+"""What `--engine tf-serving` sends: at most 16 images a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupFile:
+    """What was written."""
+
+    path: Path
+    batch_sizes: tuple[int, ...]
+    """Of its requests, in order."""
+    size_bytes: int
+
+
+def export_warmup(
+    model: str,
+    output: Path | None = None,
+    *,
+    models_dir: Path | None = None,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+) -> WarmupFile:
+    """Write a request of each batch size with pictures of the sample; without `output` beside the model's graph.
+
+    Raises ModelNotFound, ModelError, SinkError.
+    """
+    folder = find_model(model, models_dir)
+    verify(folder)
+    plan = _plan(folder)
+    sizes = (plan.batch,) if plan.batch else tuple(batch_sizes)
+    pictures = _pictures(folder, plan, count=min(max(sizes), max(BATCH_SIZES)))
+    spec = ModelSpec(folder.name, signature=plan.signature)
+    records = (prediction_log(plan.request(spec, _batch(pictures, size))) for size in sizes)
+    path = folder.path / WARMUP_NAME if output is None else output
+    try:
+        if output is None:
+            path.parent.mkdir(exist_ok=True)
+        pending = PendingFile(path)
+        try:
+            with pending.path.open("wb") as file:
+                write_records(file, records)
+            pending.finish(complete=True)
+        finally:
+            pending.discard()
+        return WarmupFile(path, sizes, path.stat().st_size)
+    except OSError as error:
+        raise sink_error(path, error) from error
+
+
+def _plan(folder: ModelFolder) -> Plan:
+    """Find out from the model's file how it is asked."""
+    if folder.path.is_file():
+        raise ModelError(f"{folder.path}: TensorFlow Serving takes SavedModels only, not a frozen graph")
+    graph = folder.path / GRAPH_NAME
+    try:
+        signatures = read_saved_model(graph.read_bytes())
+    except (OSError, WireError) as error:
+        raise ModelError(f"{graph} cannot be read: {error}") from error
+    if signatures is None:
+        raise ModelError(f"{graph} holds no graph for serving; export the model with the tag serve")
+    return make_plan(str(folder.path), signatures)
+
+
+def _pictures(folder: ModelFolder, plan: Plan, *, count: int) -> NDArray[np.uint8]:
+    """Read pictures with people in them, as the model wants them."""
+    # What decodes video takes longer to import than the server, which reads this file's constants, to start.
+    from humandetect.detection.detector import prepare_image
+    from humandetect.media.sources import open_source
+
+    metadata = folder.metadata
+    input_hw = None if plan.encoded else plan.input_hw or metadata.input_hw
+    with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=count)) as source:
+        return np.stack([prepare_image(frame.image, input_hw, metadata.resize) for frame in source])
+
+
+def _batch(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Take `size` pictures, the first ones again where there are too few."""
+    return pictures[np.arange(size) % len(pictures)]

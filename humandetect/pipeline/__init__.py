@@ -1,0 +1,1 @@
+"""From sources to results: the loops that read, find and write."""

@@ -1,0 +1,1 @@
+"""The processes behind the endpoint: how they begin, share a port, and end."""

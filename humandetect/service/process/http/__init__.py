@@ -1,0 +1,1 @@
+"""HTTP for clients that keep up: what plain uvicorn lacks."""

@@ -1,0 +1,391 @@
+"""A run measures what there is, tells the truth about it, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import psutil
+import pytest
+
+from humandetect.bench.measure import run
+from humandetect.bench.report import BenchInterrupted, read_report
+from humandetect.bench.report_files import Files
+from humandetect.bench.tables import print_report
+from humandetect.bench.targets import engines_of
+from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.detection.detector import Detector
+from humandetect.errors import HumanDetectError, ServiceAway, ServiceError, SourceError, UsageError
+from humandetect.media.sources import open_source
+from humandetect.models.find import bundled
+from tests.bench.figures import report
+from tests.fakes import FakeEngine
+from tests.service.faults import Call, Faulty, good, problem
+from tests.service.servers import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from starlette.responses import Response
+
+    from humandetect.bench.report import BenchReport
+
+OPENVINO = EngineConfig(engine="openvino")
+SHORT: dict[str, Any] = {"concurrency": 2, "batch": 2, "requests": 3, "windows": 3}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with two frames of the sample."""
+    folder = tmp_path_factory.mktemp("images")
+    with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=2)) as source:
+        for frame in source:
+            cv2.imwrite(str(folder / f"{frame.index}.png"), frame.image)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The real endpoint with the real model."""
+    with running(ServeConfig(engine=OPENVINO)) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+@contextmanager
+def serving(answer: Callable[[Call], Response]) -> Iterator[str]:
+    with running(Faulty(answer)) as url:
+        yield url
+
+
+def go(images: str, *urls: str, **options: Any) -> BenchReport:
+    return run(BenchConfig(urls=urls, images=images, **(SHORT | options)))
+
+
+def test_a_server_that_is_there_is_measured_in_both_modes(url: str, images: str) -> None:
+    made = go(images, url)
+    batch, stream = made.figures
+    assert (batch.mode, batch.batch, stream.mode, stream.batch) == ("batch", 2, "stream", 1)
+    assert (batch.good_images, stream.good_images) == (3 * 3 * 2, 3 * 3)
+    assert (batch.requests, batch.errors) == (9, {})
+    assert len(batch.windows_images_per_second) == 3
+    assert 0 < (batch.p50_ms or 0) <= (batch.p95_ms or 0) <= (batch.p99_ms or 0)
+    assert set(batch.stages_ms_per_image) == {"decode", "queue", "infer", "encode"}
+    assert batch.stages_ms_per_image["infer"] > 0
+    assert made.setting.model == "human_detection"
+    assert made.image_count == 2
+    assert made.targets[0].url == url
+    assert not made.interrupted
+    assert made.failures == []
+
+
+def test_two_servers_take_turns(url: str, images: str) -> None:
+    seen: list[str] = []
+
+    class Progress:
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None:
+            assert windows == 6
+
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            seen.append(what.split(": ")[0])
+
+        def stop(self) -> None:
+            seen.append("stopped")
+
+    other = url.replace("127.0.0.1", "localhost")
+    run(BenchConfig(urls=(url, other), images=images, **(SHORT | {"batch": 1})), progress=Progress())
+    assert seen == [url, other, other, url, url, other, "stopped"]
+
+
+def test_an_open_loop_reports_the_rate_that_was_asked(url: str, images: str) -> None:
+    (figures,) = go(images, url, batch=1, rate=20.0, requests=10).figures
+    assert figures.rate == 20.0
+    assert figures.requests == 30
+
+
+def test_a_server_that_finds_other_people_has_no_good_answers(images: str) -> None:
+    with serving(good) as url:
+        made = go(images, url, batch=1)
+    assert made.figures[0].good_images == 0
+    assert made.figures[0].errors == {"wrong people": 9}
+    assert made.figures[0].images_per_second == 0
+    assert "no good answer" in str(made.failures[0])
+    assert any("does not say which model" in warning for warning in made.warnings)
+
+
+def test_a_server_that_fails_now_and_then_is_told_by_kind(images: str) -> None:
+    with serving(lambda call: problem(503) if call.number % 3 == 1 else good(call)) as url:
+        made = go(images, url, batch=1)
+    assert made.figures[0].errors["status 503"] == 3
+    assert any("3 x status 503" in warning for warning in made.warnings)
+
+
+def test_a_server_with_another_model_is_refused(images: str) -> None:
+    with (
+        running(ServeConfig(), detector=Detector(FakeEngine())) as url,
+        pytest.raises(UsageError, match="runs another model: fake 1"),
+    ):
+        go(images, url)
+
+
+def test_a_server_with_another_score_is_refused(url: str, images: str) -> None:
+    with pytest.raises(UsageError, match="from a score of"):
+        go(images, url, score=0.9)
+
+
+def test_servers_with_different_scores_are_not_compared(url: str, images: str) -> None:
+    with (
+        running(ServeConfig(engine=OPENVINO, score=0.4)) as other,
+        pytest.raises(UsageError, match="different scores"),
+    ):
+        go(images, url, other)
+
+
+def test_where_no_server_is_the_run_ends_at_once(images: str) -> None:
+    with pytest.raises(ServiceAway, match="no server answers at http://127"):
+        go(images, "http://127.0.0.1:1")
+
+
+def test_a_server_of_another_kind_is_refused(images: str) -> None:
+    with serving(lambda call: problem(404)) as url, pytest.raises(ServiceError, match="status 404"):
+        go(images, url)
+
+
+def test_pictures_that_are_not_there_are_an_error() -> None:
+    with pytest.raises(SourceError):
+        go("nowhere.mp4", "http://127.0.0.1:1")
+
+
+def test_an_old_report_of_other_pictures_is_refused_before_anything_is_measured(url: str, images: str) -> None:
+    with pytest.raises(UsageError, match="differ in images"):
+        run(BenchConfig(urls=(url,), images=images, **SHORT), old=report())
+
+
+def test_an_engine_without_http_is_measured(images: str) -> None:
+    made = go(images, target="engine", engines=("openvino",), batch=4)
+    batch, stream = made.figures
+    assert (batch.good_images, stream.good_images) == (3 * 3 * 4, 3 * 3)
+    assert (batch.cpu_ms_per_image or 0) > 0
+    assert (batch.peak_memory_mb or 0) > 50
+    assert (made.targets[0].start_seconds or 0) > 0
+    assert batch.stages_ms_per_image == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "module"),
+    [("server", "humandetect.service.process.spawned"), ("engine", "humandetect.bench.engine_load")],
+)
+def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, module: str, images: str) -> None:
+    class Progress:
+        killed = False
+
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            if not self.killed:
+                self.killed = True
+                next(one for one in psutil.Process().children() if module in one.cmdline()).kill()
+
+        def stop(self) -> None: ...
+
+    short: dict[str, Any] = SHORT | {"batch": 1}
+    made = run(BenchConfig(images=images, target=target, engines=("openvino",), **short), progress=Progress())
+    (figures,) = made.figures
+    assert figures.good_images == 3  # of the first window
+    assert len(made.failures) == 1
+    assert "ended" in str(made.failures[0])
+    assert not made.interrupted
+
+
+def test_a_stop_gives_what_was_measured_until_then(url: str, images: str) -> None:
+    stop = threading.Event()
+
+    class Progress:
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            stop.set()
+
+        def stop(self) -> None: ...
+
+    with pytest.raises(BenchInterrupted) as caught:
+        run(BenchConfig(urls=(url,), images=images, **SHORT), progress=Progress(), stop=stop)
+    made = caught.value.report
+    assert made.interrupted
+    assert len(made.figures) == 1
+    assert made.figures[0].spread is None
+
+
+def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
+    images: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("humandetect.bench.measure.read_pictures", interrupted)
+    with pytest.raises(BenchInterrupted) as caught:
+        go(images, "http://127.0.0.1:1")
+    assert caught.value.report.figures == []
+    print_report(caught.value.report)
+    assert capsys.readouterr().out == "interrupted before the first figure\n"
+
+
+def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {""}
+    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package not in missing)
+    assert engines_of(BenchConfig()) == ["openvino", "tensorflow", "tf-serving"]
+    missing.add("tensorflow_serving")  # without it no model server can be started
+    assert engines_of(BenchConfig()) == ["openvino", "tensorflow"]
+    missing.add("tensorflow")
+    assert engines_of(BenchConfig()) == ["openvino"]
+    assert engines_of(BenchConfig(engines=("tensorflow", "tensorflow"))) == ["tensorflow"]
+    serving = EngineConfig(serving=ServingConfig(targets=("127.0.0.1:8500",)))
+    assert engines_of(BenchConfig(engine=serving)) == ["openvino", "tf-serving"]
+
+
+def test_an_engine_that_nobody_named_and_that_cannot_start_is_left_out_and_told(
+    images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow runs nothing in bf16."""
+    names = ["tensorflow", "openvino"]
+    monkeypatch.setattr("humandetect.bench.targets.engines_of", lambda config: config.engines or names)
+    engine = EngineConfig(precision="bf16", device="cpu")
+    options: dict[str, Any] = {"engine": engine, "target": "engine", "windows": 1, "batch": 1}
+    made = go(images, **options)
+    assert [one.target for one in made.figures] == ["openvino"]
+    assert "tensorflow is left out: " in made.warnings[0]
+    with pytest.raises(HumanDetectError, match="bf16"):
+        go(images, **options, engines=("tensorflow",))
+
+
+def test_a_model_that_is_not_there_ends_the_run_before_anything_is_started() -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        run(BenchConfig(engine=EngineConfig(model="nowhere")))
+
+
+def test_a_server_that_an_engine_starts_counts_and_ends_with_it(
+    images: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without HTTP, and when the run is interrupted: `nothing_left_behind` looks for processes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    stop = threading.Event()
+
+    class Progress:
+        def say(self, what: str) -> None: ...
+        def plan(self, windows: int) -> None: ...
+        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+            stop.set()
+
+        def stop(self) -> None: ...
+
+    config = BenchConfig(images=images, target="engine", engines=("tf-serving",), **SHORT)
+    with pytest.raises(BenchInterrupted) as caught:
+        run(config, progress=Progress(), stop=stop)
+    memory = [one.peak_memory_mb or 0.0 for one in caught.value.report.figures]
+    assert min(memory) > 500  # TensorFlow is in the server, not in the engine
+    assert list(tmp_path.glob("humandetect-*")) == []
+
+
+def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HUMANDETECT_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "humandetect", "bench", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+def test_the_command_starts_servers_writes_files_and_keeps_limits(url: str, images: str, tmp_path: Path) -> None:
+    old, text = tmp_path / "old.json", tmp_path / "a.md"
+    short = f"--images {images} --concurrency 2 --batch 2 --requests 4 --windows 3".split()
+    written = f"--json {old} --markdown {text} --fail-if images/s<0.01".split()
+    with command("--engine", "openvino", *short, *written) as process:
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert "Batch: 2 images a request" in out
+    assert "## Batch: 2 images a request" in text.read_text()
+    made = read_report(old)
+    assert (made.targets[0].name, made.targets[0].url) == ("openvino", None)
+    assert (made.targets[0].start_seconds or 0) > 0
+    assert (made.figures[0].peak_memory_mb or 0) > 50
+    assert (made.figures[0].cpu_ms_per_image or 0) > 0
+    limit = ("--fail-if", "p50>0.001ms", "--quiet")
+    with command("--url", url, *short, "--compare", str(old), *limit) as process:
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert out == ""
+    assert f"error: {url}, batch 2 x 2: p50 is" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_leaves_a_partial_report_and_no_process(
+    number: int, code: int, url: str, images: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    forever = ("--batch", "1", "--requests", "2", "--windows", "1000", "--verbose")
+    with command("--url", url, "--images", images, *forever, "--json", str(path)) as process:
+        assert process.stderr is not None
+        windows = (line for line in process.stderr if "images/s" in line)
+        for _ in range(2):
+            next(windows)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "INTERRUPTED" in out
+    assert read_report(path).interrupted
+    assert not [child for child in children if child.is_running()]
+
+
+def test_a_command_that_is_killed_leaves_no_server(images: str) -> None:
+    with command(
+        "--engine", "openvino", "--images", images, "--requests", "2", "--windows", "1000", "--verbose"
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "images/s" in line)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.kill()
+        process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--url", "http://127.0.0.1:1"], 1, "no server answers"),
+        (["--url", "nonsense"], 2, "not the URL of a server"),
+        (["--engine", "nonsense"], 2, "no engine is called"),
+        (["--fail-if", "nonsense"], 2, "not understood"),
+        (["--compare", "nowhere.json"], 1, "cannot read"),
+        (["--json", "nowhere/a.json"], 1, "there is no folder"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments: list[str], code: int, words: str) -> None:
+    with command(*arguments) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert out == ""
+
+
+def test_files_can_be_none() -> None:
+    assert Files().write(report()) == []
+    json.dumps(report().as_dict())

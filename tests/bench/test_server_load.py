@@ -1,0 +1,129 @@
+"""The client sends what it should, and notes what came of it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from humandetect.bench.child import child
+from humandetect.bench.plan import Load, Order
+from humandetect.bench.server_load import Client, Server
+from humandetect.errors import HumanDetectError
+from tests.service.faults import PERSON, Call, Faulty, answers, good, out, problem
+from tests.service.images import jpeg
+from tests.service.servers import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.responses import Response
+
+    from humandetect.bench.samples import Haul
+
+PICTURES = tuple(jpeg(shade=shade) for shade in (0, 80, 160))
+
+
+@contextmanager
+def asking(answer: Callable[[Call], Response], **options: Any) -> Iterator[tuple[Client, Faulty]]:
+    app = Faulty(answer)
+    with running(app) as url:
+        yield Client(Server(url, PICTURES, **options)), app
+
+
+def window(
+    answer: Callable[[Call], Response], *, requests: int = 4, batch: int = 1, concurrency: int = 2, **options: Any
+) -> Haul:
+    with asking(answer, **options) as (client, _):
+        return client(Order(Load("batch", batch, concurrency), seconds=1.0, requests=requests))
+
+
+def errors(haul: Haul) -> set[str]:
+    return {sample.error for sample in haul.samples}
+
+
+def test_every_request_holds_as_many_pictures_as_it_should_and_all_get_their_turn() -> None:
+    with asking(good, api_key="secret") as (client, app):
+        for _ in range(2):
+            client(Order(Load("batch", 2, 2), seconds=1.0, requests=2))
+    assert [len(call.images) for call in app.calls] == [2, 2, 2, 2]
+    assert {image for call in app.calls for image in call.images} == set(PICTURES)
+    assert app.calls[0].headers["x-api-key"] == "secret"
+    assert app.most_at_once <= 2
+
+
+def test_answers_are_noted_with_what_they_claim() -> None:
+    haul = window(good, requests=6, batch=2)
+    assert len(haul.counted) == 6
+    assert errors(haul) == {""}
+    assert sorted(image for image, _ in haul.claims) == [0, 1, 2]
+    assert all(people == [PERSON] for _, people in haul.claims)
+    assert all(len(sample.claims) == 2 for sample in haul.samples)
+
+
+def test_a_steady_window_leaves_out_its_beginning_and_its_end() -> None:
+    with asking(good) as (client, _):
+        haul = client(Order(Load("stream", 1, 4), seconds=0.2))
+    assert 0 < len(haul.counted) < len(haul.samples)
+    assert 0.2 <= haul.seconds < 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda call: problem(503), "status 503"),
+        (lambda call: PlainTextResponse("people? here?"), "no answer of this endpoint"),
+        (lambda call: answers([]), "images without an answer"),
+        (lambda call: answers([out("0", annotated_image="")]), "no annotated picture"),
+        (lambda call: answers([{"id": "0", "annotated_image": "x"}]), "no answer of this endpoint"),
+    ],
+)  # fmt: skip
+def test_errors_are_told_by_kind(answer: Callable[[Call], Response], kind: str) -> None:
+    assert errors(window(answer)) == {kind}
+
+
+def test_a_slow_server_is_a_timeout() -> None:
+    def slow(call: Call) -> Response:
+        time.sleep(0.3)
+        return good(call)
+
+    assert errors(window(slow, timeout_seconds=0.1)) == {"timeout"}
+
+
+def test_a_server_that_is_gone_is_no_connection() -> None:
+    with asking(good) as (client, _):
+        pass
+    assert errors(client(Order(Load("stream", 1, 1), seconds=1.0, requests=2))) == {"no connection"}
+
+
+def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None:
+    def stalled(call: Call) -> Response:
+        time.sleep(0.5 if call.number == 0 else 0)
+        return good(call)
+
+    with asking(stalled) as (client, _):
+        haul = client(Order(Load("stream", 1, 1, rate=50.0), seconds=0.4))
+    latencies = [sample.ended - sample.due for sample in haul.counted]
+    assert len(latencies) == 20
+    assert all(latency > 0.09 for latency in latencies), "request number 19 was due after 0.38 s and sent after 0.5"
+    assert latencies[0] > latencies[-1]
+
+
+def test_the_client_runs_in_a_process_of_its_own() -> None:
+    app = Faulty(good)
+    with running(app) as url, child("humandetect.bench.server_load") as client:
+        client.ask(Server(url, PICTURES))
+        haul = client.ask(Order(Load("stream", 1, 2), seconds=1.0, requests=3))
+        process = client.process
+    assert errors(haul) == {""}
+    assert process.poll() is not None
+
+
+def test_a_process_that_dies_is_an_error() -> None:
+    with child("humandetect.bench.server_load") as client:
+        client.process.kill()
+        with pytest.raises(HumanDetectError, match="exit code -9"):
+            client.ask(Server("http://127.0.0.1:1", PICTURES))

@@ -1,0 +1,149 @@
+"""From pictures to people, around any engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from humandetect.detection.detector import Detector, open_detector
+from humandetect.engines.base import ModelInfo, RawDetections
+from humandetect.errors import ModelNotFound, UsageError
+
+
+class BrightnessEngine:
+    """Answers each image with one row whose score is its first pixel's red; counts its calls."""
+
+    def __init__(self, **options: object) -> None:
+        known = {
+            "name": "fake", "version": "1", "engine": "fake", "input_hw": (4, 6), "max_batch": None, "parallel": 1,
+            "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}), "default_score": 0.5,
+        }  # fmt: skip
+        self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
+        self.shapes: list[tuple[int, ...]] = []
+        self.closed = 0
+
+    def infer(self, images: np.ndarray) -> RawDetections:
+        self.shapes.append(images.shape)
+        size = len(images)
+        boxes = np.zeros((size, 1, 4), np.float32)
+        boxes[..., 2:] = 1
+        return RawDetections(boxes, (images[:, 0, 0, :1] / 255).astype(np.float32), np.ones((size, 1), np.int32))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def rows(boxes: list[list[float]], scores: list[float], classes: list[int] | None = None) -> RawDetections:
+    ids = classes if classes is not None else [1] * len(boxes)
+    return RawDetections(np.array([boxes], np.float32), np.array([scores], np.float32), np.array([ids], np.int32))
+
+
+def exact_legacy(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The grid x*W/w, y*H/h by definition, in floating point."""
+    sampled = image.astype(float)
+    for axis, size in ((0, height), (1, width)):
+        at = np.arange(size) * image.shape[axis] / size
+        low = at.astype(int)
+        high = np.minimum(low + 1, image.shape[axis] - 1)
+        part = np.expand_dims(at - low, tuple(other for other in range(3) if other != axis))
+        sampled = np.take(sampled, low, axis) * (1 - part) + np.take(sampled, high, axis) * part
+    return sampled
+
+
+@pytest.mark.parametrize("hw", [(48, 64), (33, 7), (3, 5), (1, 1)])
+def test_legacy_models_get_the_grid_they_were_trained_on(hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*hw, 3), np.uint8)
+    prepared = Detector(BrightnessEngine(resize="legacy", input_hw=(12, 10))).prepare(image)
+    assert prepared.shape == (12, 10, 3)
+    # OpenCV 4 places samples on 1/32 of a pixel, OpenCV 5 exactly.
+    assert np.abs(prepared[..., ::-1] - exact_legacy(image, 12, 10)).max() <= 255 / 32 + 1
+
+
+def test_other_models_get_the_usual_grid() -> None:
+    image = np.arange(0, 192, 4, dtype=np.uint8).reshape(4, 4, 3)
+    prepared = Detector(BrightnessEngine(input_hw=(2, 2))).prepare(image)
+    assert prepared[..., ::-1].tolist() == image.reshape(2, 2, 2, 2, 3).mean((1, 3)).tolist()
+
+
+def test_models_for_full_frames_get_them_as_rgb() -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[..., 2] = 200
+    prepared = Detector(BrightnessEngine(input_hw=None)).prepare(image)
+    assert prepared.shape == (48, 64, 3)
+    assert (prepared == [200, 0, 0]).all()
+    assert prepared.flags.c_contiguous
+
+
+def test_equal_shapes_share_a_call_and_answers_keep_their_order() -> None:
+    engine = BrightnessEngine(input_hw=None)
+    images = [np.full((4 + index % 2, 6, 3), 10 * index, np.uint8) for index in range(5)]
+    answers = Detector(engine).infer(images)
+    assert engine.shapes == [(3, 4, 6, 3), (2, 5, 6, 3)]
+    assert [round(float(answer.scores[0, 0]) * 255) for answer in answers] == [0, 10, 20, 30, 40]
+    assert {answer.xyxy.shape for answer in answers} == {(1, 1, 4)}
+
+
+def test_calls_are_no_larger_than_the_engine_takes() -> None:
+    engine = BrightnessEngine(max_batch=2)
+    assert len(Detector(engine).infer([np.zeros((4, 6, 3), np.uint8)] * 5)) == 5
+    assert [shape[0] for shape in engine.shapes] == [2, 2, 1]
+
+
+def test_no_images_need_no_call() -> None:
+    engine = BrightnessEngine()
+    assert Detector(engine).infer([]) == []
+    assert engine.shapes == []
+
+
+def test_boxes_are_pixels_of_the_original_image_best_first() -> None:
+    row = rows([[0.1, 0.5, 0.2, 0.75], [-0.1, 0.5, 1.2, 1.5]], [0.6, 0.9])
+    people = Detector(BrightnessEngine()).people(row, (200, 100))
+    np.testing.assert_allclose(people.xyxy, [[0, 100, 100, 200], [10, 100, 20, 150]], rtol=1e-6)
+    assert people.xyxy.dtype == np.float32
+    assert people.confidence is not None
+    np.testing.assert_allclose(people.confidence, [0.9, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("score", "count"), [(None, 2), (0.0, 3), (0.3, 3), (0.75, 1), (1.0, 0)])
+def test_only_people_above_the_score_are_reported(score: float | None, count: int) -> None:
+    row = rows([[0, 0, 1, 1]] * 5, [0.8, 0.5, 0.4, 0.9, 0.0], [1, 1, 1, 18, 1])
+    people = Detector(BrightnessEngine(), score=score).people(row, (10, 10))
+    assert len(people) == count
+    assert people.class_id is not None
+    assert set(people.class_id) <= {1}
+
+
+def test_boxes_without_area_are_nobody() -> None:
+    row = rows([[0.5, 0.5, 0.5, 0.9], [0.2, 1.1, 0.4, 1.3], [np.nan, 0, 1, 1]], [0.9, 0.9, 0.9])
+    assert len(Detector(BrightnessEngine()).people(row, (10, 10))) == 0
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_scores_outside_0_and_1_are_refused(score: float) -> None:
+    with pytest.raises(UsageError, match=f"within 0 and 1, got {score}"):
+        Detector(BrightnessEngine(), score=score)
+
+
+def test_leaving_the_block_closes_the_engine() -> None:
+    engine = BrightnessEngine()
+    with Detector(engine):
+        assert engine.closed == 0
+    assert engine.closed == 1
+
+
+def test_open_detector_finds_the_default_model_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    with open_detector(engine="openvino", score=0.9) as detector:
+        assert detector.info.name == "human_detection"
+        assert detector.score == 0.9
+        assert len(detector.detect(np.zeros((48, 64, 3), np.uint8))) == 0
+
+
+def test_open_detector_names_an_unknown_model() -> None:
+    with pytest.raises(ModelNotFound, match="nobody"):
+        open_detector("nobody")
+
+
+def test_raw_detections_that_disagree_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"detections disagree: boxes \(1, 2, 4\), scores \(1, 3\)"):
+        rows([[0, 0, 1, 1]] * 2, [0.5] * 3)

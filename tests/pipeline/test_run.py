@@ -1,0 +1,362 @@
+"""What a run of `detect` promises: order, bounds, complete files or partial ones, and no lost error."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+import av
+import pytest
+
+from humandetect.config import DetectConfig, SourceConfig
+from humandetect.detection.detector import Detector
+from humandetect.detection.finders import EngineFinder, found_in, open_batcher
+from humandetect.errors import EngineError, SinkError, SourceError, UsageError
+from humandetect.media.sources import open_source
+from humandetect.pipeline.run import detect_frames, detect_video, run
+from humandetect.pipeline.summary import RunInterrupted, RunSummary
+from tests.builders import frame, make_clip, picture
+from tests.fakes import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.media.frames import DetectedFrame, Frame
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", frames=20, fps=10, audio="aac")
+
+
+@pytest.fixture
+def detector() -> Detector:
+    return Detector(FakeEngine())
+
+
+def go(detector: Detector, *sources: Path | str, progress: Any = None, **options: Any) -> RunSummary:
+    config = DetectConfig(sources=tuple(map(str, sources)), **options)
+    return run(config, detector=detector, progress=progress)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0))
+
+
+def write_picture(path: Path) -> Path:
+    import cv2
+
+    path.write_bytes(cv2.imencode(path.suffix, picture())[1].tobytes())
+    return path
+
+
+def test_every_frame_comes_out_in_order(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    summary = go(detector, clip, output=tmp_path / "out.mp4", results=(str(tmp_path / "out.jsonl"),))
+    assert [row["frame"] for row in rows(tmp_path / "out.jsonl")] == list(range(20))
+    assert frame_count(tmp_path / "out.mp4") == 20
+    assert summary.frames == summary.detected_frames == 20
+    assert summary.people_most == 1
+    assert set(summary.outputs) == {tmp_path / "out.mp4", tmp_path / "out.jsonl"}
+    assert not summary.failures
+
+
+def test_each_frame_keeps_its_own_answer(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    """The fake engine's score follows the shade of the picture, which grows by 8 a frame."""
+    go(detector, clip, results=(str(tmp_path / "out.jsonl"),))
+    scores = [row["people"][0]["score"] for row in rows(tmp_path / "out.jsonl")]
+    assert scores == sorted(scores)
+    assert scores[-1] - scores[0] == pytest.approx(19 * 8 / 1000, abs=0.02)
+
+
+def test_every_second_frame_is_detected_and_boxes_are_kept_between(
+    clip: Path, detector: Detector, tmp_path: Path
+) -> None:
+    summary = go(detector, clip, every=2, results=(str(tmp_path / "out.jsonl"),))
+    lines = rows(tmp_path / "out.jsonl")
+    assert [line.get("detected", True) for line in lines] == [True, False] * 10
+    assert all(line["people"] for line in lines)
+    assert lines[1]["people"] == lines[0]["people"]
+    assert (summary.frames, summary.detected_frames) == (20, 10)
+
+
+def test_with_nothing_asked_for_the_video_goes_to_the_next_free_name(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert go(detector, clip).outputs == (Path("clip_people.mp4"),)
+    assert go(detector, clip).outputs == (Path("clip_people_2.mp4"),)
+
+
+def test_several_sources_go_to_a_folder(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    other = make_clip(tmp_path / "other.mp4", frames=5)
+    image = write_picture(tmp_path / "image.png")
+    summary = go(detector, clip, other, image, output=tmp_path / "out", results=(str(tmp_path / "all.jsonl"),))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "image.png", "other.mp4"]
+    assert [row["source"] for row in rows(tmp_path / "all.jsonl")] == [str(clip)] * 20 + [str(other)] * 5 + [str(image)]
+    assert summary.frames == 26
+
+
+def test_sources_of_the_same_name_do_not_overwrite_each_other(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    twin = make_clip(tmp_path / "b" / "clip.mp4", frames=3)
+    go(detector, clip, twin, output=tmp_path / "out")
+    assert frame_count(tmp_path / "out" / "clip.mp4") == 20
+    assert frame_count(tmp_path / "out" / "clip_2.mp4") == 3
+
+
+def test_a_bad_source_is_named_and_the_others_are_done(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.mp4"
+    summary = go(detector, missing, clip, results=(str(tmp_path / "out.jsonl"),))
+    assert summary.frames == 20
+    assert len(summary.failures) == 1
+    assert "missing.mp4" in str(summary.failures[0])
+
+
+def test_a_bad_image_in_a_folder_is_named_and_the_others_are_done(detector: Detector, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        write_picture(folder / name)
+    (folder / "b.png").write_bytes(b"not a picture")
+    summary = go(detector, folder, output=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+    assert ["b.png" in str(failure) for failure in summary.failures] == [True]
+
+
+def test_the_output_must_not_be_an_input(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    before = clip.read_bytes()
+    link = tmp_path / "link.mp4"
+    link.symlink_to(clip)
+    for output in (clip, link):
+        with pytest.raises(UsageError, match="is the input"):
+            go(detector, clip, output=output)
+    with pytest.raises(UsageError, match="is the input"):
+        go(detector, clip, output=tmp_path, results=(str(tmp_path / "x.jsonl"),))
+    with pytest.raises(UsageError, match="is the input"):
+        go(detector, clip, results=(str(clip),))
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.jpg"])
+def test_a_video_goes_into_a_video_file(name: str, clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.mp4"):
+        go(detector, clip, output=tmp_path / name)
+
+
+def test_a_missing_output_folder_is_said_before_anything_starts(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="does not exist"):
+        go(detector, clip, output=tmp_path / "nowhere" / "out.mp4")
+    assert detector.engine.calls == []  # type: ignore[attr-defined]
+
+
+class Interrupt:
+    """A progress listener that presses Ctrl-C at a frame."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def start(self, _name: str, _total: int | None) -> None: ...
+
+    def advance(self, _result: DetectedFrame) -> None:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+    def stop(self) -> None: ...
+
+
+def test_ctrl_c_keeps_what_is_finished_under_a_partial_name(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(RunInterrupted) as interrupted:
+        go(
+            detector,
+            clip,
+            output=tmp_path / "out.mp4",
+            results=(str(tmp_path / "out.jsonl"),),
+            progress=Interrupt(at=7),
+        )
+    assert not (tmp_path / "out.mp4").exists()
+    assert frame_count(tmp_path / "out.partial.mp4") == 7
+    assert len(rows(tmp_path / "out.partial.jsonl")) == 7
+    summary = interrupted.value.summary
+    assert summary.interrupted
+    assert set(summary.outputs) == {tmp_path / "out.partial.mp4", tmp_path / "out.partial.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.partial.mp4", "out.partial.jsonl"}
+
+
+def test_an_engine_that_fails_in_mid_run_is_a_failure_and_finished_frames_are_kept(clip: Path, tmp_path: Path) -> None:
+    summary = go(Detector(FakeEngine(fail_after=10)), clip, output=tmp_path / "out.mp4")
+    assert [type(failure) for failure in summary.failures] == [EngineError]
+    assert not (tmp_path / "out.mp4").exists()
+    assert frame_count(tmp_path / "out.partial.mp4") == summary.frames > 0
+
+
+def test_the_reader_does_not_run_ahead_of_a_slow_engine(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an engine that is stuck, only a bounded number of frames leaves the reader."""
+    long_clip = make_clip(clip.with_name("long.mp4"), frames=200, fps=50)
+    gate = threading.Event()
+    taken = 0
+    detector = Detector(FakeEngine(gate=gate))
+    prepare = detector.prepare
+
+    def counted(image: Any) -> Any:
+        nonlocal taken
+        taken += 1
+        return prepare(image)
+
+    monkeypatch.setattr(detector, "prepare", counted)
+    threading.Timer(0.5, gate.set).start()
+    results = detect_frames(long_clip, detector)
+    next(results)
+    assert taken < 30
+    results.close()
+
+
+def test_only_results_hold_no_pixels_and_crops_have_theirs(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    progress = Mock()
+    results = (str(tmp_path / "people.jsonl"),)
+
+    def held() -> set[bool]:
+        return {any(call.args[0].frame.image.strides) for call in progress.advance.call_args_list}
+
+    go(detector, clip, results=results, progress=progress)
+    assert held() == {False}
+    progress.reset_mock()
+    go(detector, clip, results=results, crops=tmp_path / "crops", progress=progress)
+    assert held() == {True}
+
+
+def test_the_detector_of_the_caller_stays_open(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    go(detector, clip, results=(str(tmp_path / "out.jsonl"),))
+    assert not detector.engine.closed  # type: ignore[attr-defined]
+
+
+def test_limit_and_start_reach_the_source(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    go(
+        detector,
+        clip,
+        output=tmp_path / "out.mp4",
+        results=(str(tmp_path / "out.jsonl"),),
+        source=SourceConfig(start_seconds=1.0, limit=5),
+    )
+    assert [row["frame"] for row in rows(tmp_path / "out.jsonl")] == [10, 11, 12, 13, 14]
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        assert next(video.decode(video=0)).time == 0
+
+
+def test_detect_frames_yields_frames_with_people(clip: Path, detector: Detector) -> None:
+    results = list(detect_frames(clip, detector, every=5))
+    assert [result.frame.index for result in results] == list(range(20))
+    assert [result.detected for result in results] == [index % 5 == 0 for index in range(20)]
+
+
+def test_detect_video_raises_the_first_failure(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"missing\.mp4"):
+        detect_video(tmp_path / "missing.mp4")
+
+
+def test_the_summary_is_plain_json(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    summary = go(detector, clip, tmp_path / "missing.mp4", results=(str(tmp_path / "out.jsonl"),))
+    plain = json.loads(json.dumps(summary.as_dict()))
+    assert plain["frames"] == 20
+    assert plain["outputs"] == [str(tmp_path / "out.jsonl")]
+    assert "missing.mp4" in plain["failures"][0]
+
+
+def test_the_sound_comes_along(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    go(detector, clip, output=tmp_path / "out.mp4")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "out.mp4")) as written:
+        before = [bytes(packet) for packet in source.demux(audio=0) if packet.size]
+        assert [bytes(packet) for packet in written.demux(audio=0) if packet.size] == before
+
+
+def test_a_failure_leaves_older_results_alone(detector: Detector, tmp_path: Path) -> None:
+    older = tmp_path / "out.jsonl"
+    older.write_text("worth keeping")
+    summary = go(detector, tmp_path / "missing.mp4", results=(str(older),))
+    assert older.read_text() == "worth keeping"
+    assert (summary.outputs, len(summary.failures)) == ((), 1)
+
+
+def test_a_part_without_frames_is_a_failure(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    summary = go(detector, clip, output=tmp_path / "out.mp4", source=SourceConfig(start_seconds=100))
+    assert "no frames" in str(summary.failures[0])
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_file_that_fails_in_the_middle_is_kept_as_partial(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(ref: Any, config: Any, *, audio: bool) -> Any:
+        source = open_source(ref, config, audio=audio)
+        frames = iter(source)
+
+        def fail_after_five() -> Iterator[Frame]:
+            yield from itertools.islice(frames, 5)
+            raise SourceError("the disk broke")
+
+        monkeypatch.setattr(type(source), "__iter__", lambda _: fail_after_five())
+        return source
+
+    monkeypatch.setattr("humandetect.pipeline.run.open_source", broken)
+    summary = go(detector, clip, output=tmp_path / "out.mp4")
+    assert "the disk broke" in str(summary.failures[0])
+    assert summary.outputs == (tmp_path / "out.partial.mp4",)
+    assert frame_count(tmp_path / "out.partial.mp4") == 5
+
+
+def test_a_folder_with_one_file_goes_into_a_folder(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    clip.rename(tmp_path / "clips" / "clip.mp4")
+    go(detector, tmp_path / "clips", output=tmp_path / "annotated")
+    assert frame_count(tmp_path / "annotated" / "clip.mp4") == 20
+
+
+def test_several_sources_do_not_fit_one_file(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="into a folder"):
+        go(detector, clip, clip, output=tmp_path / "out.mp4")
+
+
+def test_two_outputs_of_one_name_are_refused(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="same name"):
+        go(detector, clip, results=(str(tmp_path / "a.csv"), str(tmp_path / "a.csv")))
+
+
+def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    config = DetectConfig(sources=(str(clip),), results=(str(tmp_path / "out.jsonl"),))
+    with pytest.raises(RunInterrupted):
+        run(config, detector=detector, stop=stop)
+
+
+def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
+    indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
+    with open_batcher(detector) as batcher:
+        results = list(found_in([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
+    assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"every": 0}, {"batch": 0}, {"score": 1.5}, {"results": "a.csv"}],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        DetectConfig(sources=("a.mp4",), **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"start_seconds": -1.0}, {"duration_seconds": 0.0}, {"limit": 0}, {"max_megapixels": 0.0}]
+)
+def test_parts_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        SourceConfig(**options)

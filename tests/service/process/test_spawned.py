@@ -1,0 +1,85 @@
+"""A server of one's own is there for as long as its parent, and not a second longer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from humandetect.config import EngineConfig, ServeConfig
+from humandetect.errors import ServerError
+from humandetect.service.process.spawned import spawned
+from tests.test_cli import error_line, humandetect
+
+PARENT = """
+from humandetect.config import ServeConfig
+from humandetect.service.process.spawned import spawned
+with spawned(ServeConfig()) as server:
+    print(server.pid, server.url, flush=True)
+    input()
+"""
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 40
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the server is still there"
+        time.sleep(0.05)
+
+
+def test_it_serves_until_the_block_ends() -> None:
+    with spawned(ServeConfig(api_key="sesame")) as server:
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+        assert httpx.post(f"{server.url}/v1/detect", content=b"x").status_code == 401
+        assert "sesame" not in " ".join(psutil.Process(server.pid).cmdline())
+    assert not psutil.pid_exists(server.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_its_parent_however_that_ends(number: signal.Signals) -> None:
+    # Not measured: coverage's own file would be left half written.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        pid, url = parent.stdout.readline().split()
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        parent.send_signal(number)
+        parent.wait(10)
+    wait_until_gone(int(pid))
+
+
+def test_why_it_cannot_start_is_said() -> None:
+    config = ServeConfig(engine=EngineConfig(model="nonsense"))
+    with pytest.raises(ServerError, match="nonsense"), spawned(config):
+        pytest.fail("it serves a model that does not exist")
+
+
+def test_feed_starts_a_server_and_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(psutil.pids())
+    for name, value in {"QUIET": "1", "PORT": "1", "SCORE": "1.0"}.items():
+        monkeypatch.setenv(f"HUMANDETECT_{name}", value)
+    run = humandetect("feed", "--spawn", "--limit", "3", "--results", "out.jsonl", "--async")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert '"people": []' in Path("out.jsonl").read_text()
+    assert len(Path("out.jsonl").read_text().splitlines()) == 3
+    left = [process.cmdline() for process in psutil.process_iter() if process.pid not in before]
+    assert not [line for line in left if "humandetect.service.process.spawned" in line]
+
+
+def test_feed_says_why_its_server_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = humandetect("feed", "--spawn", HUMANDETECT_MODEL="nonsense")
+    assert run.returncode == 3
+    assert "nonsense" in error_line(run)
+    assert list(tmp_path.iterdir()) == []
