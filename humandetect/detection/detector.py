@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
+from humandetect.detection.preprocess import prepare_image
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import UsageError
@@ -111,27 +111,3 @@ def open_detector(
         models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)
-
-
-def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:
-    """Shrink a BGR image as a model was trained on it, as RGB; None leaves its size."""
-    if input_hw is not None:
-        image = (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
-
-
-def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = input_hw
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-
-def _sample_legacy(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Sample at x*W/w, y*H/h, without the half pixel that cv2.resize adds: the model was trained on that grid.
-
-    A scaling by warpAffine is that grid: as quick as cv2.remap and as exact, without maps to keep for each size.
-    """
-    height, width = input_hw
-    grid = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, grid, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )

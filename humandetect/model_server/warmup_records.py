@@ -97,7 +97,7 @@ def _plan(folder: ModelFolder) -> Plan:
 def _pictures(folder: ModelFolder, plan: Plan, *, count: int) -> NDArray[np.uint8]:
     """Read pictures with people in them, as the model wants them."""
     # What decodes video takes longer to import than the server, which reads this file's constants, to start.
-    from humandetect.detection.detector import prepare_image
+    from humandetect.detection.preprocess import prepare_image
     from humandetect.media.sources import open_source
 
     metadata = folder.metadata
