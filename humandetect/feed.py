@@ -58,7 +58,7 @@ def run(config: FeedConfig, *, progress: FeedProgress | None = None, stop: threa
     A frame that the server does not answer is in the output as it was, which is complete, and counted: that is a
     failure of the run. Failures and interruptions are told as `humandetect.run` tells them.
     """
-    summary = run_with(lambda: _server_finder(config, progress), config, progress=progress, stop=stop)
+    summary = run_with(lambda: _server_finder(config, progress), config, draw=_draw, progress=progress, stop=stop)
     failed, all_frames = summary.failed_frames, summary.frames
     if not failed:
         return summary
@@ -183,7 +183,7 @@ class Sender:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AnsweredFrame(DetectedFrame):
     """A frame, the people in it, and the server's picture of them."""
 
@@ -191,14 +191,13 @@ class AnsweredFrame(DetectedFrame):
 
 
 class ServerFinder:
-    """Finds people by requests that are under way; draws by the pictures that come back."""
+    """Finds people by requests that are under way."""
 
     def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
         self.name = name
         self.capacity = requests.capacity
         self._requests = requests
         self._progress = progress
-        self._annotator = Annotator()
         self._under_way = 0
         self._failures_in_a_row = 0
 
@@ -220,19 +219,20 @@ class ServerFinder:
         # A server's picture shows its own frame; on frames that keep its boxes they are drawn here.
         return AnsweredFrame(frame, detections, detected=detected, annotated=answer.annotated if detected else b"")
 
-    def draw(self, result: DetectedFrame) -> None:
-        """Take the server's picture; draw the boxes here where there is none, or none of this size."""
-        image = result.frame.image
-        picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
-        if picture is None or picture.shape != image.shape:
-            self._annotator.draw(result)
-        else:
-            np.copyto(image, picture)
-
     def _count(self, by: int) -> None:
         self._under_way += by
         if self._progress is not None:
             self._progress.queue(self._under_way)
+
+
+def _draw(result: DetectedFrame) -> None:
+    """Take the server's picture; draw the boxes here where there is none, or none of this size."""
+    image = result.frame.image
+    picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
+    if picture is None or picture.shape != image.shape:
+        Annotator().draw(result)
+    else:
+        np.copyto(image, picture)
 
 
 def _decoded(picture: bytes) -> NDArray[np.uint8] | None:

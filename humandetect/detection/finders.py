@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from humandetect.detection.batching import Batcher
 from humandetect.errors import SourceError
-from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
 
 if TYPE_CHECKING:
@@ -51,10 +50,6 @@ class Finder(Protocol[Answer]):
         """Make of an answer what the sinks take; not `detected`, it is the answer to an earlier frame."""
         ...
 
-    def draw(self, result: DetectedFrame) -> None:
-        """Draw what was found on the frame's own image."""
-        ...
-
 
 class EngineFinder:
     """Finds people with a detector and a batcher, both of them the caller's."""
@@ -62,7 +57,6 @@ class EngineFinder:
     def __init__(self, detector: Detector, batcher: Batches) -> None:
         self.name = detector.info.engine
         self.capacity = batcher.capacity
-        self.draw = Annotator().draw
         self._detector = detector
         self._batcher = batcher
 
@@ -87,7 +81,7 @@ def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
     )
 
 
-def found_in(
+def detect_in_order(
     frames: Iterable[Frame], finder: Finder[Answer], *, every: int, keep_pixels: bool = True
 ) -> Iterator[DetectedFrame]:
     """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first.
