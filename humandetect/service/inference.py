@@ -16,9 +16,8 @@ from humandetect.cpus import usable_cpus
 from humandetect.detection.batching import Batcher
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.media.annotate.boxes import Annotator
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg, read_size
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.service.metrics import Timings
 from humandetect.wire import ModelUsed, Person
 
