@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 from humandetect.config import DEFAULT_MODEL, EngineConfig, SourceConfig
 from humandetect.engines import ENGINES, load_engine
 from humandetect.errors import DeviceError, HumanDetectError, MissingExtra
-from humandetect.models.find import bundled, find_model, verify
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.config import Device
     from humandetect.media.frames import Frame
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 SAMPLE_FRAMES = 5
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")

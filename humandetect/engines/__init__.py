@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from humandetect.errors import MissingExtra, UsageError
-from humandetect.models.find import find_model, verify
+from humandetect.models.find import find_model
+from humandetect.models.metadata import verify
 
 if TYPE_CHECKING:
     from humandetect.config import EngineConfig, EngineName, ServingConfig

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.base import Engine
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"

@@ -20,7 +20,7 @@ from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 logger = logging.getLogger(__name__)
 

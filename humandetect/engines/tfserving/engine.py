@@ -32,7 +32,8 @@ from humandetect.engines.tfserving.servers import Servers
 from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
 from humandetect.models.config_file import is_model_name
-from humandetect.models.find import ModelMetadata, find_model, list_models, verify
+from humandetect.models.find import find_model, list_models
+from humandetect.models.metadata import ModelMetadata, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from humandetect.engines.tfserving import embedded as serving_embedded
 from humandetect.engines.tfserving.embedded import EmbeddedServer, _models_config
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError, UsageError
 from humandetect.models.config_file import read_models_config
-from humandetect.models.find import ModelFolder, ModelMetadata, find_model
+from humandetect.models.find import find_model
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.engines.tfserving.serving_fakes import pictures
 from tests.waiting import eventually
 
