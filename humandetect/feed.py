@@ -253,4 +253,5 @@ def _detections(answer: ImageOutcome, image_hw: tuple[int, ...]) -> sv.Detection
         xyxy=xyxy.clip(0, np.array([width, height, width, height], np.float32)),
         confidence=np.array([person.score for person in answer.people], np.float32),
         class_id=np.ones(len(answer.people), dtype=int),
+        data={"class_name": np.full(len(answer.people), "person")},
     )

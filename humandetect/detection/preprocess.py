@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError, UsageError
+from humandetect.media.images import decode_image
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+EXPECTED = "expected one picture: (H, W, 3) uint8 in BGR order, as cv2.imread returns it, a path, or a Pillow image"
+
+
+def as_bgr(image: object) -> NDArray[np.uint8]:
+    """Return (H, W, 3) BGR from such an array, a picture's file or a Pillow image. Raises UsageError, SourceError."""
+    if isinstance(image, str | Path):
+        return _read(Path(image))
+    if isinstance(image, np.ndarray):
+        _check_array(image)
+        return image
+    from PIL import Image, ImageOps
+
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+        return cv2.cvtColor(np.asarray(upright), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+    hint = ", which cv2.imread returns for a file that it cannot read" if image is None else ""
+    raise UsageError(f"{EXPECTED}; got {type(image).__name__}{hint}")
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        return decode_image(path.read_bytes(), max_megapixels=SourceConfig().max_megapixels)
+    except OSError as error:
+        raise SourceError(f"cannot open {str(path)!r}: {error.strerror or error}") from error
+    except SourceError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; for videos there is detect_frames") from error
+
+
+def _check_array(image: NDArray[np.generic]) -> None:
+    hint = ""
+    if image.dtype != np.uint8:
+        hint = "; if its values are 0..1, give (image * 255).astype(np.uint8)"
+    elif image.ndim == 2 or image.shape[2:] == (1,):
+        hint = "; for gray give cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)"
+    elif image.shape[2:] == (4,):
+        hint = "; for four channels give cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)"
+    elif image.ndim == 4:
+        hint = "; give the pictures of a batch one by one"
+    elif image.ndim == 3 and image.shape[2] == 3 and image.size:
+        return
+    raise UsageError(f"{EXPECTED}; got an array {image.shape} {image.dtype}{hint}")
 
 
 def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:

@@ -63,7 +63,7 @@ def model_info(
     """Join what the model's metadata says with what the engine measured."""
     metadata = model.metadata
     return ModelInfo(
-        name=model.name, version=model.version, engine=engine, input_hw=input_hw, max_batch=None, parallel=parallel,
+        name=model.name, version=model.version, engine=engine, input_hw=input_hw, parallel=parallel,
         best_batch=best_batch, labels=metadata.labels, person_classes=frozenset(metadata.person_classes),
         default_score=metadata.default_score, resize=metadata.resize,
     )  # fmt: skip

@@ -128,7 +128,7 @@ def test_frozen_graphs_cannot_be_served(tmp_path: Path) -> None:
 
 
 def test_without_tensorflow_both_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_embedded, "find_spec", lambda name: None)
+    monkeypatch.setattr(serving_embedded, "has_model_server", lambda: False)
     with pytest.raises(MissingExtra, match=r"pip install 'humandetect\[tensorflow\]'; or name a server with --serving"):
         load_engine(EngineConfig(engine="tf-serving"))
 
