@@ -10,14 +10,14 @@ from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     import numpy as np
     from numpy.typing import NDArray
 
     from humandetect.detection.detector import Detector
-    from humandetect.engines.base import RawDetections
+    from humandetect.engines.base import ModelInfo, RawDetections
     from humandetect.media.frames import Frame
 
     Batches = Batcher[NDArray[np.uint8], RawDetections]
@@ -68,16 +68,24 @@ class EngineFinder:
         return DetectedFrame(frame, self._detector.people(answer, (height, width)), detected=detected)
 
 
-def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
-    """Return a batcher that keeps the detector's engine busy."""
-    info = detector.engine.info
+def open_batcher(
+    info: ModelInfo,
+    infer: Callable[[list[NDArray[np.uint8]]], Sequence[Answer]],
+    *,
+    batch: int | None = None,
+    queue_size: int | None = None,
+    max_wait_seconds: float = MAX_WAIT_SECONDS,
+    hung_after_seconds: float | None = None,
+) -> Batcher[NDArray[np.uint8], Answer]:
+    """Return a batcher that keeps an engine busy; without a `batch` and a `queue_size` they are what it needs."""
     size = batch or info.best_batch
     return Batcher(
-        detector.infer,
+        infer,
         max_batch=size,
-        queue_size=size * info.parallel,
+        queue_size=queue_size or size * info.parallel,
         workers=info.parallel,
-        max_wait_seconds=MAX_WAIT_SECONDS,
+        max_wait_seconds=max_wait_seconds,
+        hung_after_seconds=hung_after_seconds,
     )
 
 

@@ -70,7 +70,7 @@ def _frames(config: RunConfig, detector: Detector) -> Generator[DetectedFrame]:
     for ref in expand(config.sources):
         with (
             open_source(ref, config.source) as opened,
-            open_batcher(detector) as batcher,
+            open_batcher(detector.info, detector.infer) as batcher,
             read_ahead(opened) as frames,
         ):
             yield from detect_in_order(frames, EngineFinder(detector, batcher), every=config.every)

@@ -102,7 +102,7 @@ def _engine_finder(config: DetectConfig, detector: Detector | None) -> Iterator[
     with ExitStack() as stack:
         own = detector is None
         detector = detector or stack.enter_context(Detector(load_engine(config.engine), score=config.score))
-        batcher = stack.enter_context(open_batcher(detector, batch=config.batch))
+        batcher = stack.enter_context(open_batcher(detector.info, detector.infer, batch=config.batch))
         if own:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)

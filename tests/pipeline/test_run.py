@@ -330,7 +330,7 @@ def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path
 
 def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
     indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
-    with open_batcher(detector) as batcher:
+    with open_batcher(detector.info, detector.infer) as batcher:
         results = list(detect_in_order([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
     assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
 
