@@ -10,7 +10,7 @@ import numpy as np
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError, UsageError
-from humandetect.media.images import decode_image
+from humandetect.media.images import HEAD_BYTES, decode_image, is_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,10 @@ def as_bgr(image: object) -> NDArray[np.uint8]:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        return decode_image(path.read_bytes(), max_megapixels=SourceConfig().max_megapixels)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            data = head + file.read() if is_image(head) else head  # not all of a film, to be told that it is none
+        return decode_image(data, max_megapixels=SourceConfig().max_megapixels)
     except OSError as error:
         raise SourceError(f"cannot open {str(path)!r}: {error.strerror or error}") from error
     except SourceError as error:

@@ -55,17 +55,17 @@ class Outputs:
     @contextmanager
     def open(self) -> Iterator[Outputs]:
         """Open the sinks that serve every source."""
-        with self._open(self._shared_sinks()) as self._shared:
+        with self._opened(self._shared_sinks()) as self._shared:
             yield self
 
     @contextmanager
     def of_source(self, source: Source) -> Iterator[SourceOutputs]:
         """Open the sinks of one source beside those that serve all."""
-        with self._open(self._picture_sinks(source)) as own:
+        with self._opened(self._picture_sinks(source)) as own:
             yield SourceOutputs([*self._shared, *own], draw=self._draw)
 
     @contextmanager
-    def _open(self, sinks: Iterable[Sink]) -> Iterator[list[Sink]]:
+    def _opened(self, sinks: Iterable[Sink]) -> Iterator[list[Sink]]:
         with ExitStack() as stack:
             yield [stack.enter_context(self._closing(sink)) for sink in sinks]
 

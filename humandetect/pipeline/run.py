@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from humandetect.detection.finders import Finder
     from humandetect.media.frames import DetectedFrame
     from humandetect.media.sources import Source, SourceRef
-    from humandetect.pipeline.outputs import Draw
+    from humandetect.pipeline.outputs import Draw, SourceOutputs
 
     OpenFinder = Callable[[], AbstractContextManager[Finder[Any]]]
 
@@ -154,17 +154,20 @@ class _FrameLoop:
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
-                    for result in results:
-                        if self.stop.is_set():
-                            raise KeyboardInterrupt
-                        if self.outputs.window_closed:
-                            self.record.interrupted = self.outputs.partial = True
-                            return
-                        outputs.write(result)
-                        self.record.add(result)
-                        self.progress.advance(result)
+                    self._write_all(results, outputs)
             finally:
                 self.record.end_source(source, dropped=frames.dropped)
                 self.progress.stop()
-            if self.record.frames == frames_before and not source.failures:
+            if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
+
+    def _write_all(self, results: Iterator[DetectedFrame], outputs: SourceOutputs) -> None:
+        for result in results:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            if self.outputs.window_closed:
+                self.record.interrupted = self.outputs.partial = True
+                return
+            outputs.write(result)
+            self.record.add(result)
+            self.progress.advance(result)
