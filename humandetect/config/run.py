@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
 from typing import Literal
 
 from humandetect.config.checks import MAX_MEGAPIXELS, require
@@ -61,10 +61,7 @@ class RunConfig:
     source: SourceConfig = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:
-        for name in ("sources", "results"):  # from a program one path is as good as a tuple of one
-            given: object = getattr(self, name)
-            paths = (given,) if isinstance(given, str | Path) else given
-            object.__setattr__(self, name, tuple(map(str, paths)))  # type: ignore[call-overload]
+        require(not isinstance(self.results, str), "results is a tuple of paths, even if there is one")
         require(self.every >= 1, f"every must be at least 1, got {self.every}")
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class DetectOptions(TypedDict, total=False):
     """What `detect_video` takes of DetectConfig, whose fields have these names."""
 
-    results: str | Path | Sequence[str | Path]
     crops: Path | None
     show: bool
     every: int
@@ -36,22 +35,25 @@ def detect_video(
     source: str | Path,
     *,
     output: str | Path | None = None,
+    results: str | Path | Sequence[str | Path] = (),
     part: SourceConfig | None = None,
     detector: Detector | None = None,
     **options: Unpack[DetectOptions],
 ) -> RunSummary:
     """Find people in one source, or in a `part` of it, and write what is asked for. Raises the first failure.
 
-    Options are `results` (a path or several, format by ending; `-` is JSON lines on stdout), `crops` (a folder),
-    `show`, `every` (detect each Nth frame), `preset` (of x264), `score`, `batch` and `engine` (an EngineConfig).
-    A `detector` is used instead of the last three, and left open. With neither `output` nor another place for results
-    the video goes to NAME_people.mp4.
+    `results` is a path or several, their format by the ending; `-` is JSON lines on stdout. Options are `crops` (a
+    folder), `show`, `every` (detect each Nth frame), `preset` (of x264), `score`, `batch` and `engine` (an
+    EngineConfig). A `detector` is used instead of score and engine, and left open. With nowhere to write to, the video
+    goes to NAME_people.mp4.
     """
+    paths = (results,) if isinstance(results, str | Path) else results
     config = DetectConfig(
         sources=(str(source),),
         output=Path(output) if output else None,
+        results=tuple(map(str, paths)),
         source=part or SourceConfig(),
-        **options,  # type: ignore[arg-type]  # one path is made a tuple there
+        **options,
     )
     summary = run(config, detector=detector)
     if summary.failures:

@@ -337,7 +337,7 @@ def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detect
 
 @pytest.mark.parametrize(
     "options",
-    [{"every": 0}, {"batch": 0}, {"score": 1.5}],
+    [{"every": 0}, {"batch": 0}, {"score": 1.5}, {"results": "a.csv"}],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
