@@ -37,8 +37,8 @@ LARGEST_IMAGE_BYTES = 5_000_000
 """Servers take images under this."""
 LOWER_QUALITIES = (90, 80, 60, 40)
 """For frames that would be too large."""
-NOT_THERE = (404, 405)
-COMPANY_SECONDS = 0.1
+NO_SUCH_ROUTE = (404, 405)
+BATCH_WAIT_SECONDS = 0.1
 """How long a batch that is not full waits for more frames."""
 FAILURES_IN_A_ROW = 100
 """A server that fails at so many frames will not do better at the rest of the film."""
@@ -77,14 +77,14 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
             timeout_seconds=config.timeout_seconds,
             patience_seconds=config.patience_seconds,
         )
-        _reach(client)
-        sender = Sender(_way_to_ask(client, config), jpeg_quality=config.jpeg_quality)
+        _make_contact(client)
+        sender = Sender(_endpoint_method(client, config), jpeg_quality=config.jpeg_quality)
         requests = Batcher(
             sender.send,
             max_batch=config.batch if config.concurrent else 1,
             queue_size=config.batch if config.concurrent else 1,
             workers=config.workers if config.concurrent else 1,
-            max_wait_seconds=COMPANY_SECONDS,
+            max_wait_seconds=BATCH_WAIT_SECONDS,
             eager=False,
         )
         stack.enter_context(requests)
@@ -92,7 +92,7 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
         yield ServerFinder(requests, name=client.where, progress=progress)
 
 
-def _reach(client: DetectClient) -> None:
+def _make_contact(client: DetectClient) -> None:
     try:
         client.reach()
     except ServiceAway as error:
@@ -117,7 +117,7 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
         yield server.url
 
 
-def _way_to_ask(client: DetectClient, config: FeedConfig) -> Ask:
+def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     """Return the endpoint's method: for results only one that need not draw."""
     wants_pictures = config.output is not None or config.show or not config.results
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
@@ -137,7 +137,7 @@ class PeopleOnly:
             try:
                 return _ask_v1(self._client, images)
             except ServiceError as error:
-                if error.status not in NOT_THERE:
+                if error.status not in NO_SUCH_ROUTE:
                     raise
                 self._has_v1 = False  # an older server; if it is none at all, POST /request says so
         return self._client.request(images)

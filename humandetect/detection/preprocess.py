@@ -20,6 +20,8 @@ EXPECTED = "expected one picture: (H, W, 3) uint8 in BGR order, as cv2.imread re
 
 def as_bgr(image: object) -> NDArray[np.uint8]:
     """Return (H, W, 3) BGR from such an array, a picture's file or a Pillow image. Raises UsageError, SourceError."""
+    if isinstance(image, str) and "://" in image:  # not quoted: there may be a password in it
+        raise UsageError(f"{EXPECTED}; for the address of a camera or stream there is detect_frames")
     if isinstance(image, str | Path):
         return _read(Path(image))
     if isinstance(image, np.ndarray):

@@ -80,6 +80,12 @@ def test_what_is_no_picture_is_refused_with_what_would_be_one(given: object, rea
         as_bgr(given)
 
 
+def test_an_address_is_refused_without_its_password() -> None:
+    with pytest.raises(UsageError, match="there is detect_frames") as refused:
+        as_bgr("rtsp://admin:s3cret@10.0.0.5/live")
+    assert "s3cret" not in str(refused.value)
+
+
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cannot open '.*gone\.jpg': No such file"):
         as_bgr(tmp_path / "gone.jpg")
