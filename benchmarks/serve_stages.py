@@ -14,9 +14,8 @@ from load import Answers, Question, people_of
 
 from humandetect.base64_pictures import decode_base64
 from humandetect.media.annotate.boxes import Annotator
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.service.routes.readiness import compare
 from humandetect.wire import BatchAnswer, BatchErrors, BatchRequest, ImageOut, Person
 

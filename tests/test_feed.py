@@ -20,7 +20,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from humandetect.client.detect_client import ImageOutcome
-from humandetect.client.retrying import Exchange
+from humandetect.client.retrying import RetryingClient
 from humandetect.config import DetectConfig, EngineConfig, FeedConfig, ServeConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import ServiceAway, ServiceError, UsageError
@@ -81,14 +81,14 @@ def serving(answer: Callable[[Call], Response]) -> Iterator[tuple[str, Faulty]]:
 def posts() -> Iterator[list[str]]:
     """Note the paths of all that a client posts meanwhile."""
     paths: list[str] = []
-    post = Exchange.post
+    post = RetryingClient.post
 
-    def noting(self: Exchange, path: str, *arguments: Any, **content: Any) -> Any:
+    def noting(self: RetryingClient, path: str, *arguments: Any, **content: Any) -> Any:
         paths.append(path)
         return post(self, path, *arguments, **content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Exchange, "post", noting)
+        patch.setattr(RetryingClient, "post", noting)
         yield paths
 
 

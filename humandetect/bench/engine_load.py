@@ -14,8 +14,8 @@ from humandetect.bench.samples import Claims, Haul, Sample
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError
+from humandetect.media.frames import people_in
 from humandetect.media.images import decode_image
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.wire import ModelUsed
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from humandetect.config import SAMPLE, EngineConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import SourceError
+from humandetect.media.frames import people_in
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
 from humandetect.service.routes.readiness import SCORE_DRIFT, compare

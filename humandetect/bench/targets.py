@@ -6,7 +6,7 @@ import ssl
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,8 +17,8 @@ from humandetect.bench.engine_load import EngineSetup
 from humandetect.bench.plan import Load, Order, loads
 from humandetect.bench.server_load import Server
 from humandetect.client.detect_client import DetectClient
-from humandetect.config import EngineName, ServeConfig
-from humandetect.engines import ENGINES, is_installed
+from humandetect.config import ServeConfig
+from humandetect.engines import usable_engines
 from humandetect.errors import HumanDetectError, ServiceError
 from humandetect.service.process.spawned import spawned
 from humandetect.service.routes.readiness import Readiness
@@ -28,14 +28,12 @@ if TYPE_CHECKING:
 
     from humandetect.bench.pictures import Pictures
     from humandetect.bench.samples import Haul
-    from humandetect.config import BenchConfig
+    from humandetect.config import BenchConfig, EngineName
     from humandetect.wire import ModelUsed
 
 STAGES = ("decode", "queue", "infer", "encode")
 ASIDE_SECONDS = 10.0
 """Questions beside the load are answered by then, or do not matter."""
-EMBEDDED = ("tensorflow", "tensorflow_serving")
-"""What the model server needs that `tf-serving` starts where no other is named."""
 
 
 @dataclass
@@ -104,18 +102,10 @@ def open_targets(
 
 
 def engines_of(config: BenchConfig) -> list[EngineName]:
-    """Return the engines that are asked for, else all that are installed.
-
-    A remote one is, too, if it is said where its servers are, or if it can start one for itself.
-    """
+    """Return the engines that are asked for, else all that can be started here."""
     if config.engines:
         return list(dict.fromkeys(config.engines))
-    has_serving = bool(config.engine.serving.targets) or all(map(is_installed, EMBEDDED))
-    return [
-        cast("EngineName", name)
-        for name, entry in ENGINES.items()
-        if is_installed(entry.package) and (has_serving or not entry.remote)
-    ]
+    return usable_engines(config.engine.serving)
 
 
 @contextmanager

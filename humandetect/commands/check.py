@@ -12,6 +12,7 @@ from humandetect.config import EngineConfig
 from humandetect.options.base import WRITE, option
 from humandetect.options.detection import DebugOpt, DeviceOpt, ModelsDirOpt, QuietOpt
 from humandetect.options.server import BatchingParametersOpt
+from humandetect.options.serving import ServingOpt
 
 ENGINE = EngineConfig()
 ModelArg = Annotated[str, typer.Argument(help="Name or path of a model.")]
@@ -71,10 +72,10 @@ def models_export_warmup(
 
 
 @command
-def doctor(device: DeviceOpt = ENGINE.device, debug: DebugOpt = False) -> None:
-    """Try decode, every installed engine and encode on the sample; say what works and how to fix the rest."""
+def doctor(device: DeviceOpt = ENGINE.device, serving: ServingOpt = None, debug: DebugOpt = False) -> None:
+    """Try decode, every installed engine, encode, cameras and display; say what works and how to fix the rest."""
     from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_everything
 
-    if not print_checks(check_everything(device=device)):
+    if not print_checks(check_everything(device=device, servers=tuple(serving or ()))):
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from humandetect.doctor import Check
     from humandetect.media.frames import DetectedFrame
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
     from humandetect.pipeline.summary import RunSummary
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
-from typing import Literal
+from typing import Literal, get_args
 
 from humandetect.config.checks import require
 
@@ -98,3 +98,10 @@ class EngineConfig:
     """Where names are looked up; None: HUMANDETECT_MODELS_DIR, ./models, the packaged copy."""
     serving: ServingConfig = field(default_factory=ServingConfig)
     """For the engine `tf-serving`, which `auto` chooses where this names a server."""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("device", self.device, get_args(Device)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            require(value in known, f"no {name} is called {value!r}; there are {', '.join(known)}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from humandetect.media.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunSummary:
     """What a run did, lost and wrote."""
 
@@ -34,6 +34,13 @@ class RunSummary:
     failures: tuple[HumanDetectError, ...] = ()
     """Inputs that could not be read, or what ended the run early."""
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        """Say what matters; all of it is in `as_dict()`."""
+        told = [f"{self.frames:,} frames in {self.seconds:.1f} s", f"people_most={self.people_most}"]
+        told += [f"outputs={[str(path) for path in self.outputs]}"]
+        told += [f"failures={list(self.failures)}"] if self.failures else []
+        return f"RunSummary({', '.join(told)}{', interrupted' if self.interrupted else ''})"
 
     @property
     def fps(self) -> float:
@@ -56,8 +63,8 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a run has counted so far."""
+class RunRecord:
+    """What a run has counted and written so far."""
 
     engine: str = ""
     frames: int = 0
@@ -71,6 +78,11 @@ class Tally:
     outputs: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[HumanDetectError] = field(default_factory=list)
+    interrupted: bool = False
+
+    def begin(self, *, engine: str) -> None:
+        self.engine = engine
+        self.began = time.perf_counter()
 
     def add(self, result: DetectedFrame) -> None:
         count = len(result.detections)
@@ -82,6 +94,11 @@ class Tally:
             self.failed_frames += 1
             self.first_failure = self.first_failure or f"frame {result.frame.index}: {result.failure}"
 
+    def add_output(self, path: Path | None) -> None:
+        """Note where a sink wrote; several may write into one folder."""
+        if path is not None and path not in self.outputs:
+            self.outputs.append(path)
+
     def end_source(self, source: Source, *, dropped: int) -> None:
         """Take over what a source says at its end."""
         self.dropped_frames += dropped
@@ -92,7 +109,7 @@ class Tally:
             )
         self.failures += source.failures
 
-    def summary(self, *, interrupted: bool = False) -> RunSummary:
+    def summary(self) -> RunSummary:
         return RunSummary(
             engine=self.engine,
             frames=self.frames,
@@ -105,7 +122,7 @@ class Tally:
             outputs=tuple(self.outputs),
             warnings=(*self.warnings, *self._lost()),
             failures=tuple(self.failures),
-            interrupted=interrupted,
+            interrupted=self.interrupted,
         )
 
     def _lost(self) -> list[str]:

@@ -247,7 +247,7 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
 
 def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = {""}
-    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package not in missing)
+    monkeypatch.setattr("humandetect.engines.is_installed", lambda package: package not in missing)
     assert engines_of(BenchConfig()) == ["openvino", "tensorflow", "tf-serving"]
     missing.add("tensorflow_serving")  # without it no model server can be started
     assert engines_of(BenchConfig()) == ["openvino", "tensorflow"]

@@ -17,7 +17,7 @@ import pytest
 import trustme
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from humandetect.client import retrying as exchange
+from humandetect.client import transport
 from humandetect.client.detect_client import DetectClient, batch_body
 from humandetect.config import ServeConfig
 from humandetect.detection.detector import Detector
@@ -239,7 +239,7 @@ def test_nonsense_about_found_people_is_named() -> None:
 
 
 def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "LARGEST_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(transport, "LARGEST_ANSWER_BYTES", 100_000)
     with asking(lambda _: Response(b" " * 200_000)) as (client, _), pytest.raises(RequestFailed, match="longer"):
         client.request([jpeg()])
 
@@ -305,7 +305,7 @@ def test_broken_connections_are_outlived() -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     with raw_server(fragile) as url, DetectClient(url, patience_seconds=5) as client:
-        client._exchange._reached = True  # as in the middle of a film
+        client._server._transport.reached = True  # as in the middle of a film
         assert client.request([jpeg()])[0].people
     assert count == 4
 

@@ -14,10 +14,11 @@ import pytest
 
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
-from humandetect.detection.finders import EngineFinder, found_in, open_batcher
+from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
 from humandetect.media.sources import open_source
-from humandetect.pipeline.run import detect_frames, detect_video, run
+from humandetect.pipeline.python_api import detect_frames
+from humandetect.pipeline.run import run
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.fakes import FakeEngine
@@ -252,17 +253,6 @@ def test_limit_and_start_reach_the_source(clip: Path, detector: Detector, tmp_pa
         assert next(video.decode(video=0)).time == 0
 
 
-def test_detect_frames_yields_frames_with_people(clip: Path, detector: Detector) -> None:
-    results = list(detect_frames(clip, detector, every=5))
-    assert [result.frame.index for result in results] == list(range(20))
-    assert [result.detected for result in results] == [index % 5 == 0 for index in range(20)]
-
-
-def test_detect_video_raises_the_first_failure(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"missing\.mp4"):
-        detect_video(tmp_path / "missing.mp4")
-
-
 def test_the_summary_is_plain_json(clip: Path, detector: Detector, tmp_path: Path) -> None:
     summary = go(detector, clip, tmp_path / "missing.mp4", results=(str(tmp_path / "out.jsonl"),))
     plain = json.loads(json.dumps(summary.as_dict()))
@@ -340,8 +330,8 @@ def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path
 
 def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
     indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
-    with open_batcher(detector) as batcher:
-        results = list(found_in([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
+    with open_batcher(detector.info, detector.infer) as batcher:
+        results = list(detect_in_order([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
     assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
 
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from humandetect.media.frames import people_in
 from humandetect.media.sinks.names import IMAGE_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import supervision as sv
-
-    from humandetect.media.frames import DetectedFrame, Frame
+    from humandetect.media.frames import DetectedFrame, FoundPerson, Frame
 
 
 class Format(Protocol):
@@ -31,28 +29,6 @@ class Format(Protocol):
     def text(self, result: DetectedFrame) -> str:
         """Return what stands in the file for one frame."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One row of a result."""
-
-    box: tuple[float, float, float, float]
-    score: float
-    track_id: int | None
-
-
-def people_in(detections: sv.Detections) -> Iterator[Person]:
-    """Yield the people as plain numbers, rounded to what a detector can mean: 0.01 pixel, 0.0001 of score."""
-    count = len(detections)
-    scores = detections.confidence if detections.confidence is not None else [1.0] * count
-    ids = detections.tracker_id if detections.tracker_id is not None else [None] * count
-    for (x1, y1, x2, y2), score, track_id in zip(detections.xyxy.tolist(), scores, ids, strict=True):
-        yield Person(
-            box=(round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)),
-            score=round(float(score), 4),
-            track_id=None if track_id is None else int(track_id),
-        )
 
 
 class JsonLines:
@@ -172,7 +148,7 @@ class _Numbers:
         return frame.index + self._offset
 
 
-def _xywh(person: Person) -> tuple[float, float, float, float]:
+def _xywh(person: FoundPerson) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = person.box
     return x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)
 
