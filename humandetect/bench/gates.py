@@ -12,7 +12,7 @@ from humandetect.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from humandetect.bench.report import BenchReport, Figures
+    from humandetect.bench.figures import BenchReport, Figures
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

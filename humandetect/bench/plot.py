@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 STYLES = {"batch": ("-", "o"), "stream": ("--", "s")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -14,7 +14,7 @@ from humandetect.media.sinks.atomic_files import sink_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 PLOT_ENDINGS = (".png", ".svg")
 

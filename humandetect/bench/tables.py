@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from humandetect.bench.report import check_comparable
+from humandetect.bench.figures import check_comparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from humandetect.bench.report import BenchReport, Figures, TargetFigures
+    from humandetect.bench.figures import BenchReport, Figures, TargetFigures
 
 OVERVIEW = "Overview: images/s and p95"
 TITLES = {"batch": "Batch: {batch} images a request", "stream": "Stream: 1 image a request"}

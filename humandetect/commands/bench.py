@@ -137,9 +137,9 @@ def bench(
         timeout_seconds=timeout,
     )
     from humandetect.bench.gates import Gate
-    from humandetect.bench.measure import run
+    from humandetect.bench.benchmark import run
     from humandetect.bench.progress import ProgressBar
-    from humandetect.bench.report import BenchInterrupted, read_report
+    from humandetect.bench.figures import BenchInterrupted, read_report
     from humandetect.bench.report_files import Files
     from humandetect.bench.tables import print_report
 

@@ -12,7 +12,7 @@ import psutil
 
 from humandetect.bench.pictures import Pictures, Reference, find_reference, read_pictures
 from humandetect.bench.plan import Load, Order, is_late, loads
-from humandetect.bench.report import (
+from humandetect.bench.figures import (
     BenchInterrupted,
     BenchReport,
     Setting,
@@ -68,10 +68,10 @@ def run(
     try:
         bench.run()
     except KeyboardInterrupt:
-        raise BenchInterrupted(bench.report(interrupted=True)) from None
+        raise BenchInterrupted(bench.figures(interrupted=True)) from None
     finally:
         bench.progress.stop()
-    return bench.report(interrupted=False)
+    return bench.figures(interrupted=False)
 
 
 @dataclass

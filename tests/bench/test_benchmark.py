@@ -15,8 +15,8 @@ import cv2
 import psutil
 import pytest
 
-from humandetect.bench.measure import run
-from humandetect.bench.report import BenchInterrupted, read_report
+from humandetect.bench.benchmark import run
+from humandetect.bench.figures import BenchInterrupted, read_report
 from humandetect.bench.report_files import Files
 from humandetect.bench.tables import print_report
 from humandetect.bench.targets import engines_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 OPENVINO = EngineConfig(engine="openvino")
 SHORT: dict[str, Any] = {"concurrency": 2, "batch": 2, "requests": 3, "windows": 3}
@@ -237,7 +237,7 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("humandetect.bench.measure.read_pictures", interrupted)
+    monkeypatch.setattr("humandetect.bench.benchmark.read_pictures", interrupted)
     with pytest.raises(BenchInterrupted) as caught:
         go(images, "http://127.0.0.1:1")
     assert caught.value.report.figures == []

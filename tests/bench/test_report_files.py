@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 from humandetect.bench.machine import command_line
-from humandetect.bench.report import TargetFigures, check_comparable, read_report
+from humandetect.bench.figures import TargetFigures, check_comparable, read_report
 from humandetect.bench.report_files import Files
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
