@@ -21,8 +21,8 @@ from common import print_machine
 
 from humandetect.bench.child import child
 from humandetect.bench.pictures import read_pictures
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.config import SAMPLE, EngineConfig, ServeConfig
 from humandetect.service.process.spawned import spawned
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
 
 LOADS = (Load("batch", 16, 20), Load("stream", 1, 20), Load("stream", 1, 160))
 TIMES_FASTER = 5
@@ -61,10 +61,10 @@ def main() -> None:
 def _asked(url: str, load: Load, pictures: tuple[bytes, ...], seconds: float) -> tuple[float, float]:
     """Return images/s, and CPU milliseconds of the client an image."""
     with child("humandetect.bench.server_load") as client:
-        client.ask(Server(url, pictures))
-        haul: Haul = client.ask(Order(load, seconds))
-    images = sum(sample.images for sample in haul.counted if not sample.error)
-    return images / haul.seconds, haul.client_cpu_seconds / sum(sample.images for sample in haul.samples) * 1000
+        client.ask(ServerSetup(url, pictures))
+        samples: WindowSamples = client.ask(WindowPlan(load, seconds))
+    images = sum(sample.images for sample in samples.counted if not sample.error)
+    return images / samples.seconds, samples.client_cpu_seconds / sum(sample.images for sample in samples.sent) * 1000
 
 
 @contextmanager

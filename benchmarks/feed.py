@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from common import clip_720p, measured, parser, print_machine
 
 from humandetect.bench.child import Child, child
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.bench.usage import watched
 from humandetect.config import FeedConfig, ServeConfig, SourceConfig
 from humandetect.feed import run
@@ -30,7 +30,7 @@ from humandetect.service.process.spawned import Spawned, spawned
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
     from humandetect.config import Endpoint
 
 FEED = FeedConfig()
@@ -50,7 +50,7 @@ def main() -> None:
         with open_source(str(clip), SourceConfig(limit=64)) as source:
             pictures = tuple(encode_jpeg(frame.image, quality=FEED.jpeg_quality) for frame in source)
         with spawned(ServeConfig()) as server, child("humandetect.bench.server_load") as client:
-            client.ask(Server(server.url, pictures))
+            client.ask(ServerSetup(server.url, pictures))
             _bench(client, server.pid, seconds=1.0)
             _feed(server, clip, "auto", 2 * LOAD.batch)
             for endpoint in args.endpoint:
@@ -86,11 +86,11 @@ class Outcome:
 
 def _bench(client: Child, pid: int, *, seconds: float) -> Outcome:
     with watched(pid) as usage:
-        haul: Haul = client.ask(Order(LOAD, seconds))
-    good = sum(sample.images for sample in haul.counted if not sample.error)
-    everything = sum(sample.images for sample in haul.samples)
+        samples: WindowSamples = client.ask(WindowPlan(LOAD, seconds))
+    good = sum(sample.images for sample in samples.counted if not sample.error)
+    everything = sum(sample.images for sample in samples.sent)
     return Outcome(
-        good / haul.seconds, usage.cpu_seconds / everything * 1000, haul.client_cpu_seconds / everything * 1000
+        good / samples.seconds, usage.cpu_seconds / everything * 1000, samples.client_cpu_seconds / everything * 1000
     )
 
 

@@ -22,8 +22,8 @@ from common import print_machine
 
 from humandetect.bench.child import Child, child
 from humandetect.bench.pictures import read_pictures
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.client.detect_client import batch_body
 from humandetect.config import SAMPLE, ServeConfig
 from humandetect.service.process.spawned import spawned
@@ -31,7 +31,7 @@ from humandetect.service.process.spawned import spawned
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
 
 # wrk leaves out what is under way when its time is over: a window must hold many more requests than that.
 LOADS = (Load("stream", 1, 20), Load("batch", 4, 4))
@@ -76,8 +76,8 @@ def _compared(url: str, load: Load, pictures: tuple[bytes, ...], options: Namesp
     """Return bench's rate as a share of wrk's, in the middle of all pairs."""
     pairs = []
     with child("humandetect.bench.server_load") as client:
-        client.ask(Server(url, pictures))
-        client.ask(Order(load, seconds=1.0, requests=2 * load.concurrency))  # warm
+        client.ask(ServerSetup(url, pictures))
+        client.ask(WindowPlan(load, seconds=1.0, requests=2 * load.concurrency))  # warm
         for number in range(options.pairs):
             if number % 2 == 0:
                 ours, theirs = _bench(client, load, options.seconds), _wrk(url, load, pictures, options.seconds)
@@ -90,8 +90,8 @@ def _compared(url: str, load: Load, pictures: tuple[bytes, ...], options: Namesp
 
 
 def _bench(client: Child, load: Load, seconds: float) -> float:
-    haul: Haul = client.ask(Order(load, seconds))
-    return sum(sample.images for sample in haul.counted if not sample.error) / haul.seconds
+    samples: WindowSamples = client.ask(WindowPlan(load, seconds))
+    return sum(sample.images for sample in samples.counted if not sample.error) / samples.seconds
 
 
 def _wrk(url: str, load: Load, pictures: tuple[bytes, ...], seconds: int) -> float:

@@ -57,7 +57,7 @@ def read_pictures(name: str) -> Pictures:
 
 
 @dataclass
-class Reference:
+class ReferencePeople:
     """Who is in each picture, by a model in float32 on this machine."""
 
     model: str
@@ -82,7 +82,7 @@ class Reference:
         return found == expected and not unexpected
 
 
-def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | None) -> Reference:
+def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | None) -> ReferencePeople:
     """Find the people of each picture with OpenVINO in float32, whatever else is measured."""
     engine = load_engine(replace(config, engine="openvino", device="cpu", precision="f32"))
     with Detector(engine, score=score) as detector:
@@ -90,4 +90,4 @@ def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | N
         people = [
             [Person(box=one.box, score=one.score) for one in people_in(detector.detect(image))] for image in images
         ]
-        return Reference(detector.info.name, detector.info.version, detector.score, people)
+        return ReferencePeople(detector.info.name, detector.info.version, detector.score, people)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from humandetect.bench.figures import check_comparable
+from humandetect.bench.comparison import check_comparable, compared_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +25,6 @@ def _number(value: float | None, unit: str = "") -> str:
         return "-"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}{unit}"
-
-
-def _errors(one: Figures) -> str:
-    return ", ".join(f"{count} x {kind}" for kind, count in one.errors.items()) or "none"
 
 
 def _spread(one: Figures) -> str:
@@ -55,7 +51,7 @@ MEASURES: dict[str, Callable[[Figures], str]] = {
     "  encode": _stage("encode"),
     "CPU an image": lambda one: _number(one.cpu_ms_per_image, " ms"),
     "peak memory": lambda one: _number(one.peak_memory_mb, " MB"),
-    "errors": _errors,
+    "errors": lambda one: one.kinds_of_errors or "none",
     "spread of windows": _spread,
 }
 TARGET_MEASURES: dict[str, Callable[[TargetFigures], str]] = {
@@ -90,8 +86,8 @@ def grids(report: BenchReport) -> Iterator[Grid]:
 
 
 def _overview_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
-    for mode, load in dict.fromkeys((one.mode, one.load_name) for one in figures):
-        by_target = {one.target: one for one in figures if (one.mode, one.load_name) == (mode, load)}
+    for mode, load in dict.fromkeys((one.mode, one.load.size) for one in figures):
+        by_target = {one.target: one for one in figures if (one.mode, one.load.size) == (mode, load)}
         cells = [_in_short(by_target[name]) if name in by_target else "-" for name in names]
         yield [f"{mode}, {load}", *cells]
 
@@ -102,8 +98,8 @@ def _in_short(one: Figures) -> str:
 
 
 def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
-    for load in dict.fromkeys(one.load_name for one in figures):
-        by_target = {one.target: one for one in figures if one.load_name == load}
+    for load in dict.fromkeys(one.load.size for one in figures):
+        by_target = {one.target: one for one in figures if one.load.size == load}
         label = load
         for what, cell in MEASURES.items():
             cells = [cell(by_target[name]) if name in by_target else "-" for name in names]
@@ -115,16 +111,16 @@ def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[lis
 def change_grid(old: BenchReport, new: BenchReport) -> Grid:
     """Compare two runs; a change is noise where it is no larger than the windows' spread. Raises UsageError."""
     check_comparable(old, new)
-    before = {_key(one): one for one in old.figures}
-    rows = [_change_row(before[_key(one)], one) for one in new.figures if _key(one) in before]
+    rows = [_change_row(then, now) for then, now in compared_figures(old, new)]
     return Grid("Change", ["", "images/s", "", "p95", "", "noise"], rows)
 
 
 def _change_row(old: Figures, new: Figures) -> list[str]:
     spreads = [one.spread for one in (old, new) if one.spread is not None]
     noise = max(spreads) if len(spreads) == 2 else None
+    other = "" if old.target == new.target else f"{old.target} to "
     return [
-        f"{new.target}, {new.mode} {new.load_name}",
+        f"{other}{new.target}, {new.load.name}",
         f"{_number(old.images_per_second)} to {_number(new.images_per_second)}",
         _change(old.images_per_second, new.images_per_second, noise),
         f"{_number(old.p95_ms)} to {_number(new.p95_ms)} ms",
@@ -138,10 +134,6 @@ def _change(old: float | None, new: float | None, noise: float | None) -> str:
         return "-"
     change = new / old - 1
     return f"{change:+.0%}{' (noise)' if noise is not None and abs(change) <= noise else ''}"
-
-
-def _key(one: Figures) -> tuple[str, str, int, int, float | None]:
-    return one.target, one.mode, one.batch, one.concurrency, one.rate
 
 
 def about(report: BenchReport) -> list[str]:
