@@ -133,9 +133,7 @@ def _reached(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Targ
         where = client.where
     with _client(url, config, pictures) as worker:
         model = _model(url, config.api_key)
-        yield _warmed_up(
-            Target(where, model.engine if model else "", worker, url=url, api_key=config.api_key, model=model)
-        )
+        yield _warmed_up(Target(where, worker, url=url, api_key=config.api_key, model=model))
 
 
 @contextmanager
@@ -154,10 +152,7 @@ def _started_server(name: EngineName, config: BenchConfig, pictures: Pictures) -
         started = time.perf_counter() - began
         with _client(server.url, config, pictures) as worker:
             model = _model(server.url, None)
-            engine = model.engine if model else ""
-            yield _warmed_up(
-                Target(name, engine, worker, pid=server.pid, url=server.url, model=model, start_seconds=started)
-            )
+            yield _warmed_up(Target(name, worker, pid=server.pid, url=server.url, model=model, start_seconds=started))
 
 
 @contextmanager
