@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from humandetect.bench.comparison import check_comparable, compared_figures
+from humandetect.bench.machine import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from rich.box import Box
 
     from humandetect.bench.figures import BenchReport, Figures, TargetFigures
 
@@ -70,6 +75,13 @@ class Grid:
     title: str
     head: list[str]
     rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """Return it with its title as Markdown, aligned for those who read that as it is."""
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        with StringIO() as text:
+            Console(file=text, width=10_000).print(_drawn(replace(self, rows=rows), box=MARKDOWN))
+            return f"## {self.title}\n\n{text.getvalue().strip()}"
 
 
 def grids(report: BenchReport) -> Iterator[Grid]:
@@ -138,10 +150,9 @@ def _change(old: float | None, new: float | None, noise: float | None) -> str:
 
 def about(report: BenchReport) -> list[str]:
     """Return what every figure depends on, a line each."""
-    machine, setting = report.machine, report.setting
+    setting = report.setting
     lines = [
-        f"machine: {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
-        f"versions: Python {machine['python']}, " + ", ".join(f"{k} {v}" for k, v in report.versions.items()),
+        *described(report.machine, report.versions),
         f"images: {report.image_count} of {report.images!r}, {report.image_mean_kb:g} kB on average",
         f"model: {setting.model} {setting.model_version}, score {setting.score:g}",
         f"command: {report.command}",
@@ -168,11 +179,12 @@ def print_report(report: BenchReport, *, compared_with: BenchReport | None = Non
         console.print(Text.assemble(("warning ", "yellow"), warning), soft_wrap=True)
 
 
-def _drawn(grid: Grid) -> Table:
-    table = Table(pad_edge=False, box=None)
+def _drawn(grid: Grid, *, box: Box | None = None) -> Table:
+    table = Table(pad_edge=box is not None, box=box)
     for index, heading in enumerate(grid.head):
         is_label = index == 0 or not heading
-        table.add_column(heading, justify="left" if is_label else "right", style="dim" if is_label else None)
+        style = "dim" if is_label else None
+        table.add_column(Text(heading), justify="left" if is_label else "right", style=style, no_wrap=box is not None)
     for row in grid.rows:
         is_main = "images/s" in row[:2]
         table.add_row(
@@ -186,12 +198,7 @@ def markdown(report: BenchReport, *, compared_with: BenchReport | None = None) -
     """Return the report as Markdown."""
     lines = ["# humandetect bench", ""]
     for grid in [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]:
-        lines += [f"## {grid.title}", "", _row(grid.head), _row(["---"] * len(grid.head)), *map(_row, grid.rows), ""]
+        lines += [grid.markdown(), ""]
     lines += [f"* {line}" for line in about(report)]
     lines += [f"* warning: {warning}" for warning in report.warnings]
     return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return "| " + " | ".join(escaped) + " |"
