@@ -8,7 +8,6 @@ the fastest engine of a CPU; exit code 1 where it is not five times as high.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import json
@@ -17,7 +16,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from common import print_machine
+from common import parser, print_machine, print_table, say
 
 from humandetect.bench.child import child
 from humandetect.bench.pictures import read_pictures
@@ -38,22 +37,22 @@ PEOPLE = [{"box": [100.12, 200.34, 150.56, 300.78], "score": 0.9123}] * 8
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = parser(__doc__, clip=False)
     options.add_argument("--seconds", type=float, default=3.0)
     seconds = options.parse_args().seconds
     print_machine()
     pictures = read_pictures(SAMPLE).data
-    slowest = float("inf")
+    slowest, rows = float("inf"), []
     with spawned(ServeConfig(queue=1024, engine=EngineConfig(engine="openvino"))) as real:
         for load in LOADS:
             with _from_memory(pictures[: load.batch]) as url:
                 rate, cpu_ms = _asked(url, load, pictures, seconds)
             real_rate, _ = _asked(real.url, load, pictures, seconds)
             slowest = min(slowest, rate / real_rate)
-            print(
-                f"{load.name}: {rate:.0f} images/s from memory, {real_rate:.0f} from the model, ratio "
-                f"{rate / real_rate:.1f}; {cpu_ms:.2f} ms CPU of the client an image", flush=True,
-            )  # fmt: skip
+            rows.append([load.name, f"{rate:.0f}", f"{real_rate:.0f}", f"{rate / real_rate:.1f}", f"{cpu_ms:.2f}"])
+            say(f"{load.name}: {rate / real_rate:.1f} times as fast from memory")
+    head = ["", "images/s from memory", "from the model", "ratio", "CPU ms of the client an image"]
+    print_table("What the client can ask for", head, rows)
     if slowest < TIMES_FASTER:
         sys.exit(f"the client is only {slowest:.1f} times as fast as the model: it must be {TIMES_FASTER}")
 

@@ -48,9 +48,10 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def parser(description: str | None, *, clip: bool = True) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--clip", type=Path, help="use this video instead of the sample scaled to 1280x720")
+    if clip:
+        made.add_argument("--clip", type=Path, help="use this video instead of the sample scaled to 1280x720")
     return made
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from common import clip_720p, measured, parser, print_machine
+from common import clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.bench.child import Child, child
 from humandetect.bench.plan import Load, WindowPlan
@@ -53,19 +53,27 @@ def main() -> None:
             client.ask(ServerSetup(server.url, pictures))
             _bench(client, server.pid, seconds=1.0)
             _feed(server, clip, "auto", 2 * LOAD.batch)
-            for endpoint in args.endpoint:
-                _compare(client, server, clip, endpoint, args)
+            rows = [_row(client, server, clip, endpoint, args) for endpoint in args.endpoint]
+    sides = [f"{side} {what}" for side in ("bench", "feed") for what in ("images/s", "server CPU ms", "own CPU ms")]
+    title = f"Feed against bench, medians of {args.rounds} rounds"
+    print_table(title, ["endpoint", *sides, "ratio of rates", "ratio of CPU time"], rows)
 
 
-def _compare(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> None:
-    rates, costs = [], []
+def _row(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> list[str]:
+    rounds = []
     for _ in range(args.rounds):
         bench = _bench(client, server.pid, seconds=WINDOW_SECONDS)
         feed = _feed(server, clip, endpoint, args.frames)
-        rates.append(feed.rate / bench.rate)
-        costs.append(bench.cpu_ms / feed.cpu_ms)
-        print(f"{endpoint}: bench {bench}; feed {feed}", flush=True)
-    print(f"{endpoint}: ratio of rates {median(rates):.2f}, of CPU time {median(costs):.2f}")
+        say(f"{endpoint}: bench {bench.rate:.1f}, feed {feed.rate:.1f} images/s")
+        rounds.append((bench, feed))
+    sides = [
+        f"{median(getattr(side, what) for side in some):.1f}"
+        for some in zip(*rounds, strict=True)
+        for what in ("rate", "server_ms", "own_ms")
+    ]
+    rates = median(feed.rate / bench.rate for bench, feed in rounds)
+    costs = median(bench.cpu_ms / feed.cpu_ms for bench, feed in rounds)
+    return [endpoint, *sides, f"{rates:.2f}", f"{costs:.2f}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +87,6 @@ class Outcome:
     @property
     def cpu_ms(self) -> float:
         return self.server_ms + self.own_ms
-
-    def __str__(self) -> str:
-        return f"{self.rate:.1f}/s, CPU {self.server_ms:.1f} + {self.own_ms:.1f} ms"
 
 
 def _bench(client: Child, pid: int, *, seconds: float) -> Outcome:
