@@ -13,11 +13,11 @@ from common import Cost, measured, print_table
 from load import Answers, Question, people_of
 
 from humandetect.base64_pictures import decode_base64
+from humandetect.detection.agreement import compare
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.images import decode_image, encode_jpeg
 from humandetect.media.sinks.text_formats import people_in
-from humandetect.service.routes.readiness import compare
 from humandetect.wire import BatchAnswer, BatchErrors, BatchRequest, ImageOut, Person
 
 if TYPE_CHECKING:

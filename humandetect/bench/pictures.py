@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from humandetect.config import SAMPLE, EngineConfig, SourceConfig
+from humandetect.detection.agreement import SCORE_DRIFT, compare
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import SourceError
@@ -14,7 +15,6 @@ from humandetect.media.images import decode_image, encode_jpeg
 from humandetect.media.sinks.text_formats import people_in
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
-from humandetect.service.routes.readiness import SCORE_DRIFT, compare
 from humandetect.wire import Person
 
 if TYPE_CHECKING:
