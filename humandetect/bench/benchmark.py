@@ -84,7 +84,7 @@ class _Benchmark:
         plan = loads(self.config)
         if self.old is not None and not self.config.urls:  # it costs nothing yet: servers take a while to start
             check_matching(self.old, engines_of(self.config), plan)
-        self.progress.say("reading pictures")
+        self._say("reading pictures")
         self.pictures = read_pictures(self.config.images)
         with open_targets(self.config, self.pictures, say=self._say) as (targets, left_out):
             self.targets, self.left_out = targets, left_out

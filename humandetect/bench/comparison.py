@@ -48,9 +48,10 @@ def matching_targets(old: BenchReport, targets: Sequence[str]) -> dict[str, str]
         return {targets[0]: before[0]}
     if same := {name: name for name in targets if name in before}:
         return same
+    then, now = (", ".join(some) or "nothing" for some in (before, targets))
     raise UsageError(
-        f"nothing can be compared, no target is the same: {', '.join(before)} then, {', '.join(targets)} now; name "
-        "those of then by --url or --engine, or a single one"
+        f"nothing can be compared, no target is the same: {then} then, {now} now; name those of then by --url or "
+        "--engine, or a single one"
     )
 
 

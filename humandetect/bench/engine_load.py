@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from humandetect.bench.child import obey
+from humandetect.bench.pictures import MAX_MEGAPIXELS
 from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from humandetect.bench.plan import WindowPlan
     from humandetect.bench.schedule import Schedule
     from humandetect.config import EngineConfig
-
-MEGAPIXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class EngineLoad:
 
     def __init__(self, setup: EngineSetup) -> None:
         self._detector = Detector(load_engine(setup.config), score=setup.score)
-        self._images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in setup.pictures]
+        self._images = [decode_image(data, max_megapixels=MAX_MEGAPIXELS) for data in setup.pictures]
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
@@ -76,7 +75,7 @@ class EngineLoad:
             sample = self._sample(due, [(start + index) % len(self._images) for index in range(batch)], reported)
             with self._lock:
                 samples.append(sample)
-                schedule.answered()
+                schedule.answered(sample.ended)
 
     def _sample(self, due: float, indices: list[int], reported: ReportedPeople) -> Sample:
         images = [self._images[index] for index in indices]

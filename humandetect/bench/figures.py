@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -110,10 +110,6 @@ class BenchReport:
     versions: dict[str, str] = field(default_factory=versions)
     command: str = field(default_factory=lambda: command_line(sys.argv[1:]))
     began: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
     @property
     def failures(self) -> list[HumanDetectError]:

@@ -20,9 +20,9 @@ from humandetect.wire import Person
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST = 64
-QUALITY = 92
-MEGAPIXELS = 50
+MOST_PICTURES = 64
+JPEG_QUALITY = 92
+MAX_MEGAPIXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Pictures:
 def read_pictures(name: str) -> Pictures:
     """Read up to 64 pictures from a folder, a video or the sample. Raises SourceError."""
     path = str(bundled("examples/plaza.mp4")) if name == SAMPLE else name
-    with open_source(path, SourceConfig(limit=MOST)) as source:
-        data = [encode_jpeg(frame.image, quality=QUALITY) for frame in source][:MOST]
+    with open_source(path, SourceConfig(limit=MOST_PICTURES)) as source:
+        data = [encode_jpeg(frame.image, quality=JPEG_QUALITY) for frame in source][:MOST_PICTURES]
     if not data:
         raise SourceError(f"{name!r} holds no picture that could be sent")
     return Pictures(name, tuple(data))
@@ -86,7 +86,7 @@ def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | N
     """Find the people of each picture with OpenVINO in float32, whatever else is measured."""
     engine = load_engine(replace(config, engine="openvino", device="cpu", precision="f32"))
     with Detector(engine, score=score) as detector:
-        images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in pictures.data]
+        images = [decode_image(data, max_megapixels=MAX_MEGAPIXELS) for data in pictures.data]
         people = [
             [Person(box=one.box, score=one.score) for one in people_in(detector.detect(image))] for image in images
         ]

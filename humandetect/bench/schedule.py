@@ -16,7 +16,7 @@ class Schedule(Protocol):
         """Return when the next request is due, which may be over; None: it was the last."""
         ...
 
-    def answered(self) -> None:
+    def answered(self, ended: float) -> None:
         """Take note of an answer that has just come."""
         ...
 
@@ -50,7 +50,7 @@ class CountedSchedule:
         # A closed loop's request is due when it can be sent.
         return self.began + (self._next - 1) * self._between if self._between else time.perf_counter()
 
-    def answered(self) -> None:
+    def answered(self, ended: float) -> None:
         """All that were due are sent, whenever answers come."""
 
     def counts(self, ended: float) -> bool:
@@ -67,7 +67,6 @@ class SteadySchedule:
     def __init__(self, concurrency: int, seconds: float) -> None:
         self._concurrency = concurrency
         self._seconds = seconds
-        self._first = time.perf_counter()
         self._answers = 0
         self.began = float("inf")
         self._ended: float | None = None
@@ -75,19 +74,19 @@ class SteadySchedule:
     def due(self) -> float | None:
         return time.perf_counter() if self._ended is None else None
 
-    def answered(self) -> None:
-        now = time.perf_counter()
+    def answered(self, ended: float) -> None:
         self._answers += 1
         if self._answers == self._concurrency:
-            self.began = now
-        if self._ended is None and self._is_over(now):
-            self._ended = now
+            self.began = ended
+        if self._ended is None and self._is_over(ended):
+            self._ended = ended
 
     def counts(self, ended: float) -> bool:
         return self.began < ended <= (self._ended or float("inf"))
 
-    def _is_over(self, now: float) -> bool:
+    def _is_over(self, ended: float) -> bool:
         """A window holds an answer of each connection, unless that takes too long."""
-        if self._answers > self._concurrency and now - self.began >= self._seconds * LONGEST_TIMES:
+        spent = ended - self.began
+        if self._answers > self._concurrency and spent >= self._seconds * LONGEST_TIMES:
             return True
-        return self._answers >= 2 * self._concurrency and now - self.began >= self._seconds
+        return self._answers >= 2 * self._concurrency and spent >= self._seconds

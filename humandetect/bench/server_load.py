@@ -15,9 +15,7 @@ from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.client.detect_client import batch_body
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from humandetect.bench.plan import WindowPlan
+    from humandetect.bench.plan import Load, WindowPlan
     from humandetect.bench.schedule import Schedule
 
 
@@ -55,44 +53,38 @@ class ServerLoad:
 
     def __call__(self, plan: WindowPlan) -> WindowSamples:
         """Send one window of load and return what came of it, once everything that was sent is answered."""
-        requests = self._requests_of(plan.load.batch)
         reported = ReportedPeople()
+        self._requests_of(plan.load.batch)  # prepared before the clock starts
         cpu = time.process_time()
         schedule = plan.begin()
-        sent = asyncio.run(self._send(plan.load.concurrency, schedule, requests, reported))
+        sent = asyncio.run(self._send(plan.load, schedule, reported))
         return WindowSamples.of(sent, schedule, reported, cpu_seconds=time.process_time() - cpu)
 
     def close(self) -> None:
         """Connections are those of a window, and closed with it."""
 
-    async def _send(
-        self, connections: int, schedule: Schedule, requests: Sequence[PreparedRequest], reported: ReportedPeople
-    ) -> list[Sample]:
+    async def _send(self, load: Load, schedule: Schedule, reported: ReportedPeople) -> list[Sample]:
+        requests = self._requests_of(load.batch)
         samples: list[Sample] = []
-        async with asyncio.TaskGroup() as group:
-            for _ in range(connections):
-                group.create_task(self._converse(schedule, requests, reported, samples))
-        return samples
 
-    async def _converse(
-        self,
-        schedule: Schedule,
-        requests: Sequence[PreparedRequest],
-        reported: ReportedPeople,
-        samples: list[Sample],
-    ) -> None:
-        """Send what is due over one connection, as long as something is."""
-        connection = Connection(self._address, timeout_seconds=self._setup.timeout_seconds)
-        try:
-            while (due := schedule.due()) is not None:
-                if (early := due - time.perf_counter()) > 0:
-                    await asyncio.sleep(early)
-                request = requests[self._next % len(requests)]
-                self._next += 1
-                samples.append(await _sample(connection, request, due, reported))
-                schedule.answered()
-        finally:
-            connection.close()
+        async def converse() -> None:
+            """Send what is due over one connection, as long as something is."""
+            connection = Connection(self._address, timeout_seconds=self._setup.timeout_seconds)
+            try:
+                while (due := schedule.due()) is not None:
+                    if (early := due - time.perf_counter()) > 0:
+                        await asyncio.sleep(early)
+                    request = requests[self._next % len(requests)]
+                    self._next += 1
+                    samples.append(await _sample(connection, request, due, reported))
+                    schedule.answered(samples[-1].ended)
+            finally:
+                connection.close()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(load.concurrency):
+                group.create_task(converse())
+        return samples
 
     def _requests_of(self, batch: int) -> list[PreparedRequest]:
         if batch not in self._requests:

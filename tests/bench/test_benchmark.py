@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -391,6 +390,14 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], code: int, words: str
     assert out == ""
 
 
+def test_a_report_of_other_targets_is_a_mistake_in_one_line(images: str, tmp_path: Path) -> None:
+    Files(json=tmp_path / "old.json").write(report(figures(target="http://127.0.0.1:8000")))
+    engines = ("--engine", "openvino", "--engine", "tensorflow")
+    with command(*engines, "--images", images, "--compare", str(tmp_path / "old.json")) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:8000 then, openvino, tensorflow now" in err
+
+
 def test_files_can_be_none() -> None:
     assert Files().write(report()) == []
-    json.dumps(report().as_dict())

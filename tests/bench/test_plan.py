@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from humandetect.bench.plan import Load, WindowPlan, is_late, loads
-from humandetect.bench.schedule import SteadySchedule
 from humandetect.config import BenchConfig
 from humandetect.errors import UsageError
 
@@ -79,20 +78,3 @@ def test_so_many_requests_are_so_many_requests() -> None:
     assert due.pop() is None
     assert None not in due
     assert schedule.counts(time.perf_counter())
-
-
-def test_a_steady_window_begins_and_ends_while_all_connections_are_busy() -> None:
-    schedule = SteadySchedule(concurrency=2, seconds=0.05)
-    before = time.perf_counter()
-    schedule.answered()
-    assert not schedule.counts(time.perf_counter()), "the first answers came before all were busy"
-    schedule.answered()
-    schedule.answered()
-    time.sleep(0.05)
-    inside = time.perf_counter()
-    assert schedule.due() is not None
-    schedule.answered()
-    assert schedule.due() is None
-    assert schedule.counts(inside)
-    assert not schedule.counts(before)
-    assert not schedule.counts(time.perf_counter()), "the last answers came when fewer were busy"
