@@ -31,7 +31,7 @@ def check_matching(old: BenchReport, targets: Sequence[str], loads: Sequence[Loa
     matching_targets(old, targets)
     before = list(dict.fromkeys(one.load for one in old.figures))
     if not set(before) & set(loads):
-        then, now = (", ".join(f"{load.mode} {load.size}" for load in some) or "nothing" for some in (before, loads))
+        then, now = (", ".join(load.name for load in some) or "nothing" for some in (before, loads))
         raise UsageError(
             f"nothing can be compared, no load is the same: {then} then, {now} now; give the --concurrency, --batch, "
             "--rate and --sweep of then"

@@ -80,7 +80,7 @@ class Grid:
         """Return it with its title as Markdown, aligned for those who read that as it is."""
         rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
         with StringIO() as text:
-            Console(file=text, width=10_000).print(_drawn(replace(self, rows=rows), box=MARKDOWN))
+            Console(file=text, width=10_000, color_system=None).print(_drawn(replace(self, rows=rows), box=MARKDOWN))
             return f"## {self.title}\n\n{text.getvalue().strip()}"
 
 
