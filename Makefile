@@ -22,7 +22,7 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The pages of figures, on a machine that does nothing else meanwhile: ten minutes.
+# The pages of figures, on a machine that does nothing else meanwhile: six minutes.
 measured: .venv/all.stamp
 	mkdir -p docs/measured
 	for name in startup memory pipeline; do $(BIN)/python benchmarks/$$name.py > docs/measured/$$name.md || exit 1; done
