@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint browser clean
+.PHONY: demo test lint browser measured clean
 
 demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
@@ -21,6 +21,11 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages of figures, on a machine that does nothing else meanwhile: six minutes.
+measured: .venv/all.stamp
+	mkdir -p docs/measured
+	for name in startup memory pipeline; do $(BIN)/python benchmarks/$$name.py > docs/measured/$$name.md || exit 1; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -136,10 +136,10 @@ def bench(
         api_key=api_key,
         timeout_seconds=timeout,
     )
+    from humandetect.bench.benchmark import run
+    from humandetect.bench.figures import BenchInterrupted, read_report
     from humandetect.bench.gates import Gate
-    from humandetect.bench.measure import run
-    from humandetect.bench.progress import ProgressBar
-    from humandetect.bench.report import BenchInterrupted, read_report
+    from humandetect.bench.progress import BenchProgress
     from humandetect.bench.report_files import Files
     from humandetect.bench.tables import print_report
 
@@ -149,7 +149,7 @@ def bench(
     old = read_report(compare) if compare is not None else None
     interrupted: BenchInterrupted | None = None
     try:
-        report = run(config, progress=ProgressBar(quiet=quiet), stop=SIGNALS.stop, old=old)
+        report = run(config, progress=BenchProgress(quiet=quiet), stop=SIGNALS.stop, old=old)
     except BenchInterrupted as error:
         interrupted, report = error, error.report
     if not quiet:

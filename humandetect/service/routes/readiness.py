@@ -12,15 +12,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from humandetect import __version__
+from humandetect.detection.agreement import SCORE_DRIFT, compare
 from humandetect.errors import EngineError, EngineTimeout, HumanDetectError, ModelError, ModelNotFound
 from humandetect.models.find import find_model
 from humandetect.wire import Milliseconds, ModelUsed, Person, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from humandetect.config import ServeConfig
     from humandetect.service.inference import ImageAnswer, Inference
@@ -30,9 +28,6 @@ router = APIRouter(tags=["health"])
 
 PICTURE = Path(__file__).parents[1] / "static" / "sample.jpg"
 REFERENCE = Path(__file__).parents[1] / "sample.json"
-SAME_IOU = 0.5
-SCORE_DRIFT = 0.1
-"""How far scores may move between precisions: people this close to the threshold prove nothing."""
 REUSED_SECONDS = 1.0
 """However often it is asked, the engine works for one deep check a second at most."""
 
@@ -160,27 +155,6 @@ class DeepCheck:
         reference = Reference.model_validate_json(REFERENCE.read_bytes())
         known = reference.sha256 == _sha256(self._inference, self._config)
         return PICTURE.read_bytes(), reference.people if known else None
-
-
-def compare(found: Sequence[Person], known: Sequence[Person], *, certain: float) -> tuple[int, int, int]:
-    """Count people matched by their boxes: found, expected, and found where none is known. Only certain ones count."""
-    import numpy as np
-    from supervision.detection.utils.iou_and_nms import box_iou_batch
-
-    overlap: NDArray[np.floating] = np.zeros((len(known), len(found)))
-    if overlap.size:
-        overlap = box_iou_batch(np.array([one.box for one in known]), np.array([one.box for one in found]))
-    missed, extra = set(range(len(known))), set(range(len(found)))
-    for place in np.argsort(-overlap, axis=None):
-        row, column = divmod(int(place), len(found))
-        if overlap[row, column] < SAME_IOU:
-            break
-        if row in missed and column in extra:
-            missed.remove(row)
-            extra.remove(column)
-    expected = {row for row, one in enumerate(known) if one.score >= certain}
-    unexpected = sum(found[column].score >= certain for column in extra)
-    return len(expected - missed), len(expected), unexpected
 
 
 def _sha256(inference: Inference, config: ServeConfig) -> str | None:
