@@ -5,9 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+from humandetect.service.problems import Refused
+from humandetect.service.refusals import Cause
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,7 +53,7 @@ async def docs(request: Request) -> Response:
 async def static(request: Request, name: str) -> Response:
     """Send a part of the pages."""
     if name not in FILES:
-        raise HTTPException(404, "no such file")
+        raise Refused(Cause.NOTHING_HERE, "no such file")
     return _file(request, FILES[name], _FRESH)
 
 

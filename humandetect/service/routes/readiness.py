@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field
 from humandetect import __version__
 from humandetect.errors import EngineError, EngineTimeout, HumanDetectError, ModelError, ModelNotFound
 from humandetect.models.find import find_model
+from humandetect.service.problems import Refused, described
+from humandetect.service.refusals import Cause
 from humandetect.wire import Milliseconds, ModelUsed, Person, Problem
 
 if TYPE_CHECKING:
@@ -76,9 +78,9 @@ async def healthz() -> Alive:
     "/readyz",
     response_model=Readiness,
     response_model_exclude_none=True,
-    responses={
+    responses=described(Cause.NOT_UNDERSTOOD)
+    | {
         401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
-        422: {"model": Problem, "description": "Not what this endpoint reads"},
         503: {"model": Readiness, "description": "Loading, failed, hanging, too slow, overloaded, or wrong"},
     },
 )
@@ -99,6 +101,15 @@ async def readyz(
     if not hasattr(state, "deep_check"):
         state.deep_check = DeepCheck(state.inference, state.config)
     return _answer(await state.deep_check.result())
+
+
+def loaded(request: Request) -> Inference:
+    """Return the service's core. Raises Refused until the model is loaded."""
+    inference: Inference | None = request.app.state.inference
+    if inference is None:
+        why = "could not be loaded; the server's log says why" if request.app.state.failure else "is being loaded"
+        raise Refused(Cause.UNAVAILABLE, f"the model {why}", retry_seconds=2)
+    return inference
 
 
 class DeepCheck:

@@ -284,6 +284,18 @@ def test_the_documentation_needs_nothing_from_outside(browser: Browser, url: str
         expect(page.get_by_text("/request").first).to_be_visible()
 
 
+def test_the_documentation_takes_the_key_and_asks_with_it(browser: Browser) -> None:
+    with asking(api_key="open sesame") as client, looking_at(browser, f"{client.base_url}/docs") as page:
+        page.get_by_role("button", name="Authorize").first.click()
+        page.locator("#auth-bearer-value").fill("open sesame")
+        page.get_by_role("button", name="Apply credentials").first.click()
+        page.get_by_role("button", name="Close").first.click()
+        page.get_by_text("/metrics", exact=True).click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        expect(page.get_by_text("humandetect_requests_total").first).to_be_visible()
+
+
 @pytest.mark.parametrize("path", ["/static/index.html", "/static/../server.py", "/static/%2e%2e/server.py", "/static/"])
 def test_only_the_pages_parts_are_served(url: str, path: str) -> None:
     assert httpx.get(url + path).status_code == 404
