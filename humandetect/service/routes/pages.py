@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
@@ -11,6 +12,9 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from humandetect.service.problems import Refused
 from humandetect.service.refusals import Cause
+
+if TYPE_CHECKING:
+    from humandetect.config import ServeConfig
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,6 +45,13 @@ DOCS_HEADERS = _FRESH | {"Content-Security-Policy": _PAGE.format(styles="'self' 
 async def page(request: Request) -> Response:
     """Show the page."""
     return _file(request, STATIC / "index.html", PAGE_HEADERS)
+
+
+@router.get("/limits")
+async def limits(request: Request) -> dict[str, float]:
+    """Tell what an image may be at most: the page shrinks those that are larger."""
+    config: ServeConfig = request.app.state.config
+    return {"image_mb": config.max_image_mb, "megapixels": config.max_megapixels}
 
 
 @router.api_route("/docs", methods=READ)

@@ -67,7 +67,7 @@ class Reference(BaseModel):
 
 
 @router.head("/healthz", include_in_schema=False)  # load balancers ask that way too
-@router.get("/healthz")
+@router.get("/healthz", summary="Does the process live?")
 async def healthz() -> Alive:
     """Tell that the process lives."""
     return Alive()
@@ -76,6 +76,7 @@ async def healthz() -> Alive:
 @router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
+    summary="Would images be answered?",
     response_model=Readiness,
     response_model_exclude_none=True,
     responses=described(Cause.NOT_UNDERSTOOD)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from humandetect.config import EngineConfig, ServeConfig
@@ -130,6 +133,46 @@ def test_a_bad_file_is_told(browser: Browser, url: str, content: bytes, kind: st
         upload(page, content, kind)
         expect(page.locator("#message")).to_be_visible()
         expect(page.locator("#message")).to_contain_text("JPEG")
+
+
+def test_after_a_bad_file_nothing_of_the_last_picture_stays(browser: Browser, url: str) -> None:
+    with looking_at(browser, url) as page:
+        upload(page, jpeg(320, 240))
+        expect(page.locator("#count")).to_have_text("1")
+        upload(page, b"hello", "text/plain", "notes.txt")
+        expect(page.locator("#message")).to_contain_text("JPEG")
+        for gone in ("#canvas", "#people", "#download", "#score"):
+            expect(page.locator(gone)).to_be_hidden()
+        expect(page.locator("#counted")).to_have_text(re.compile(r"^\s*$"))
+        assert "mine.jpg" not in page.inner_text("#code")
+        upload(page, jpeg(320, 240))
+        expect(page.locator("#count")).to_have_text("1")
+        expect(page.locator("#people li")).to_be_visible()
+        expect(page.locator("#message")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("my clip.mp4", "video/mp4"), ("my clip.mkv", "")])
+def test_a_video_is_sent_to_the_command_for_videos(browser: Browser, url: str, name: str, kind: str) -> None:
+    with looking_at(browser, url) as page:
+        upload(page, b"a video", kind, name)
+        expect(page.locator("#message")).to_contain_text(f"humandetect detect '{name}'")
+
+
+@pytest.mark.parametrize("options", [{"max_image_mb": 0.3}, {"max_megapixels": 0.5}], ids=["bytes", "pixels"])
+def test_a_photo_that_is_too_large_is_shrunk_and_stays_upright(browser: Browser, options: dict[str, Any]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: the picture lies in the file
+    photo, noise = BytesIO(), np.random.default_rng(0).integers(0, 255, (150, 200, 3), np.uint8)
+    Image.fromarray(noise).resize((1600, 1200)).save(photo, "JPEG", exif=exif, quality=98)
+    with asking(**options) as client, looking_at(browser, str(client.base_url)) as page:
+        expect(page.locator("#model")).to_contain_text("fake")
+        upload(page, photo.getvalue(), name="photo.jpg")
+        expect(page.locator("#count")).to_have_text("1")
+        width, height = page.locator("#canvas").evaluate("canvas => [canvas.width, canvas.height]")
+        assert 300 < width < 1200
+        assert height / width == pytest.approx(4 / 3, abs=0.02)
+        expect(page.locator("#message")).to_contain_text(f"a copy of {width} x {height} was sent")
+        assert "@photo_small.jpg" in page.inner_text("#code")
 
 
 def test_other_formats_are_sent_as_jpeg(browser: Browser, url: str) -> None:
