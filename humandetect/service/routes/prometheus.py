@@ -11,7 +11,12 @@ from humandetect.service.refusals import Cause
 router = APIRouter(tags=["health"])
 
 
-@router.get("/metrics", summary="What was counted and timed", response_class=PlainTextResponse, responses=described(Cause.NO_KEY))
+@router.get(
+    "/metrics",
+    summary="What was counted and timed",
+    response_class=PlainTextResponse,
+    responses=described(Cause.NO_KEY),
+)
 async def metrics(request: Request) -> Response:
     """Tell what was counted and timed since the start, in Prometheus' format."""
     body, kind = request.app.state.metrics.exposition()
