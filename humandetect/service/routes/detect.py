@@ -66,9 +66,7 @@ async def detect(
     most = config.max_images if is_form else 1
     limit = int(most * config.max_image_mb * 1e6) + (ENVELOPE_BYTES if is_form else 0)
     with Body(request, limit=limit, budget=request.app.state.budget) as body:
-        files = await body.read_files(max_files=most) if is_form else [(None, bytes(await body.read()))]
-        if not files:
-            raise Refused(Cause.NO_IMAGE, "the form holds no file: send each image as a part with a filename")
+        files = await _read_form(body, most=most) if is_form else [(None, bytes(await body.read()))]
         annotate = _wants_picture(request.headers.get("accept", ""), images=len(files))
         with inference.admitted(len(files)):
             work = [outcome_of(inference, data, annotate=annotate, score=score) for _, data in files]
@@ -79,12 +77,17 @@ async def detect(
         raise Refused(Cause.NO_IMAGE, _why(names, outcomes))
     if annotate:
         return Response(answers[0].annotated, media_type="image/jpeg")
-    answer = DetectAnswer(
-        results=[_found(name, outcome) for name, outcome in zip(names, outcomes, strict=True)],
-        model=inference.model_used(score),
-        timings_ms=_timings(answers, total_seconds=time.perf_counter() - began),
-    )
+    results = [_found(name, outcome) for name, outcome in zip(names, outcomes, strict=True)]
+    timings_ms = _timings(answers, total_seconds=time.perf_counter() - began)
+    answer = DetectAnswer(results=results, model=inference.model_used(score), timings_ms=timings_ms)
     return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+async def _read_form(body: Body, *, most: int) -> list[tuple[str | None, bytes]]:
+    files = await body.read_files(max_files=most)
+    if not files:
+        raise Refused(Cause.NO_IMAGE, "the form holds no file: send each image as a part with a filename")
+    return files
 
 
 def _wants_picture(accept: str, *, images: int) -> bool:
