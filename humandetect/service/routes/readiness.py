@@ -15,6 +15,8 @@ from humandetect import __version__
 from humandetect.detection.agreement import SCORE_DRIFT, compare
 from humandetect.errors import EngineError, EngineTimeout, HumanDetectError, ModelError, ModelNotFound
 from humandetect.models.find import find_model
+from humandetect.service.problems import Refused, described
+from humandetect.service.refusals import Cause
 from humandetect.wire import Milliseconds, ModelUsed, Person, Problem
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Reference(BaseModel):
 
 
 @router.head("/healthz", include_in_schema=False)  # load balancers ask that way too
-@router.get("/healthz")
+@router.get("/healthz", summary="Does the process live?")
 async def healthz() -> Alive:
     """Tell that the process lives."""
     return Alive()
@@ -69,11 +71,12 @@ async def healthz() -> Alive:
 @router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
+    summary="Would images be answered?",
     response_model=Readiness,
     response_model_exclude_none=True,
-    responses={
+    responses=described(Cause.NOT_UNDERSTOOD)
+    | {
         401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
-        422: {"model": Problem, "description": "Not what this endpoint reads"},
         503: {"model": Readiness, "description": "Loading, failed, hanging, too slow, overloaded, or wrong"},
     },
 )
@@ -94,6 +97,15 @@ async def readyz(
     if not hasattr(state, "deep_check"):
         state.deep_check = DeepCheck(state.inference, state.config)
     return _answer(await state.deep_check.result())
+
+
+def loaded(request: Request) -> Inference:
+    """Return the service's core. Raises Refused until the model is loaded."""
+    inference: Inference | None = request.app.state.inference
+    if inference is None:
+        why = "could not be loaded; the server's log says why" if request.app.state.failure else "is being loaded"
+        raise Refused(Cause.UNAVAILABLE, f"the model {why}", retry_seconds=2)
+    return inference
 
 
 class DeepCheck:
