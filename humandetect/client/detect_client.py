@@ -62,7 +62,7 @@ class DetectClient:
             transport=transport,
         )
         self.where = self._exchange.where
-        """The server's URL, without a password."""
+        """The server's URL, as far as it may be shown."""
 
     def reach(self) -> None:
         """Make sure that there is a server, at once: only one that was there before is waited for."""

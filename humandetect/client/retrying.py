@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from humandetect.addresses import has_doubtful_host, looks_like_address, shown_address
 from humandetect.errors import Closed, RequestFailed, ServiceAway, ServiceError, UsageError
 from humandetect.wire import Problem
 
@@ -80,8 +81,8 @@ class Exchange:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         url = _checked_url(base_url)
-        self.where = str(url.copy_with(username=None, password=None)).rstrip("/")
-        """The server's URL, without a password."""
+        self.where = shown_address(base_url.rstrip("/"))
+        """The server's URL, as far as it may be shown."""
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._reached = False
@@ -164,7 +165,8 @@ class Exchange:
         if status in (401, 403):
             raise ServiceError(f"{said} (--api-key, or HUMANDETECT_API_KEY)", status=status)
         if status < 400:
-            raise ServiceError(f"{said} (moved to {reply.headers.get('location', '?')}: use that URL)", status=status)
+            where = shown_address(reply.headers.get("location", ""))
+            raise ServiceError(f"{said} (moved to {where}: use that URL)", status=status)
         if status in (404, 405):
             raise ServiceError(f"{said}. There is no POST {path}: is this a humandetect server?", status=status)
         raise ServiceError(said, status=status)
@@ -173,7 +175,9 @@ class Exchange:
         """Say what a transport's error means for people, and whether asking again may help."""
         if (tls := _cause(error, ssl.SSLError)) is not None:
             return self._explained_tls(tls)
-        if isinstance(error, (httpx.LocalProtocolError, httpx.ProxyError)):
+        if isinstance(error, httpx.LocalProtocolError):  # its text quotes what it does not like, the API key too
+            return ServiceError(f"cannot ask {self.where}: the URL or the API key has characters that HTTP cannot send")
+        if isinstance(error, httpx.ProxyError):
             return ServiceError(f"cannot ask {self.where}: {error}")
         if isinstance(error, httpx.DecodingError):
             return nonsense(str(error))
@@ -245,12 +249,12 @@ def _bounded(response: httpx.Response, deadline: float) -> Iterator[bytes]:
 
 
 def _checked_url(text: str) -> httpx.URL:
-    shown = re.sub(r"//[^@/]*@", "//", text)
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"{shown!r} is not the URL of a server: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    except httpx.InvalidURL:  # its text quotes a piece, which may be one of a password
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or has_doubtful_host(text):
+        shown = shown_address(text) if looks_like_address(text) else text
         raise UsageError(f"{shown!r} is not the URL of a server: it looks like http://127.0.0.1:8000")
     return url
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from humandetect.addresses import address_words
 from humandetect.errors import SinkError, UsageError
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ def _plain_stem(name: str) -> str:
     if name.isascii() and name.isdigit():
         return f"camera{name}"
     if "://" in name:
-        parts = urlsplit(name)
-        plain = PurePosixPath(parts.path).stem or parts.hostname or "stream"
-        return re.sub(r"[^\w.-]", "_", plain)
+        return address_words(name) or "stream"
     return Path(name).stem or "frames"
 
 

@@ -10,11 +10,12 @@ import glob
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.images import HEAD_BYTES, is_image
@@ -72,11 +73,11 @@ class SourceRef:
 
     kind: Kind
     name: str
-    """As given, without passwords."""
+    """As given; of an address only what may be shown."""
     files: tuple[str, ...] = ()
     """The files behind it; none for pipes, cameras and addresses."""
     address: str = field(default="", repr=False)
-    """Camera number or URL with its password."""
+    """Camera number, or URL with its secrets."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -89,7 +90,7 @@ def expand(refs: Sequence[str]) -> list[SourceRef]:
     Folders give their images and videos in natural order, without hidden files and without folders inside. Nothing is
     opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
     """
-    found = [single for ref in refs for single in _expand_one(ref)]
+    found = _told_apart([single for ref in refs for single in _expand_one(ref)])
     sources: list[SourceRef] = []
     for is_images, group in groupby(found, key=lambda ref: ref.kind == "images"):
         alike = list(group)
@@ -107,29 +108,45 @@ def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, aud
     try:
         return _OPENERS[ref.kind](ref, config or SourceConfig(), audio)
     except SourceError as error:
-        # This line says all that the inner error does, and no error of an address may drag its password along.
+        # This line says all that the inner error does, and no error of an address may drag its secrets along.
         raise SourceError(f"cannot read {ref.name!r}: {error}") from error.__cause__
     except OSError as error:
         raise SourceError(f"cannot read {ref.name!r}: {error.strerror or error}") from error
 
 
-def _expand_one(ref: str) -> list[SourceRef]:
-    from humandetect.media.sources.container import without_password
+def _told_apart(refs: list[SourceRef]) -> list[SourceRef]:
+    """Number addresses that differ only in what is not shown: two channels of a recorder stay two."""
+    seen: dict[str, list[str]] = {}
+    told = []
+    for ref in refs:
+        addresses = seen.setdefault(ref.name, [])
+        if ref.address not in addresses:
+            addresses.append(ref.address)
+        number = addresses.index(ref.address) + 1
+        told.append(ref if number == 1 else replace(ref, name=f"{ref.name} #{number}"))
+    return told
 
+
+def _expand_one(ref: str) -> list[SourceRef]:
     if ref == "-":
         return [SourceRef("pipe", ref)]
     if ref.isdecimal():
         return [SourceRef("camera", ref, address=ref)]
     if _URL.match(ref):
-        return [SourceRef("url", without_password(ref), address=ref)]
+        return [_address(ref)]
     path = Path(ref)
     if path.is_dir():
         return _scan(path) or [SourceRef("video", ref, (ref,))]
-    # A name that exists as it stands wins over the pattern it might be.
-    if glob.has_magic(ref) and not os.path.lexists(ref):
-        matches = sorted(glob.glob(ref, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute patterns
-        return [_file(match) for match in matches] or [SourceRef("video", ref, (ref,))]
-    return [_file(ref)]
+    if os.path.lexists(ref):  # wins over the pattern or the address that it might be
+        return [_file(ref)]
+    matches = sorted(glob.glob(ref, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute patterns
+    if not matches and looks_like_address(ref):
+        return [_address(ref)]
+    return [_file(match) for match in matches or [ref]]
+
+
+def _address(ref: str) -> SourceRef:
+    return SourceRef("url", shown_address(ref), address=ref)
 
 
 def _scan(folder: Path) -> list[SourceRef]:
