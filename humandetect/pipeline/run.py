@@ -16,9 +16,11 @@ from humandetect.detection.finders import EngineFinder, found_in, open_batcher
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError, SourceError, UsageError
 from humandetect.media.reader import FrameReader
+from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.names import Destinations, refuse_input
-from humandetect.media.sinks.text import CropsSink, open_results
-from humandetect.media.sinks.video import ImageSink, VideoSink
+from humandetect.media.sinks.pictures import ImageSink
+from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import expand, open_source
 from humandetect.pipeline.summary import RunInterrupted, RunSummary, Tally
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from humandetect.detection.finders import Finder
     from humandetect.media.frames import DetectedFrame
     from humandetect.media.reader import BufferPolicy
-    from humandetect.media.sinks.text import Sink
+    from humandetect.media.sinks.base import Sink
     from humandetect.media.sinks.window import WindowSink
     from humandetect.media.sources import Source
 

@@ -18,50 +18,19 @@ from typing import TYPE_CHECKING, Literal
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_image
 from humandetect.media.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Source", "SourceRef", "expand", "open_source"]
 
 Kind = Literal["images", "video", "pipe", "camera", "url"]
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
-VIDEO_ENDINGS = frozenset(
-    {
-        ".gif",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".flv",
-        ".ogv",
-        ".wmv",
-    }
-    | {
-        ".asf",
-        ".3gp",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".y4m",
-        ".mxf",
-        ".vob",
-        ".dv",
-        ".ivf",
-        ".mjpeg",
-        ".mjpg",
-    }
+VIDEO_ENDINGS = (
+    *(".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv"),
+    *(".wmv", ".asf", ".3gp", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m", ".mxf", ".vob", ".dv", ".ivf"),
+    *(".mjpeg", ".mjpg"),
 )
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -139,7 +108,7 @@ def _expand_one(ref: str) -> list[SourceRef]:
         return _scan(path) or [SourceRef("video", ref, (ref,))]
     if os.path.lexists(ref):  # wins over the pattern or the address that it might be
         return [_file(ref)]
-    matches = sorted(glob.glob(ref, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute patterns
+    matches = _in_order(glob.glob(ref, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
     if not matches and looks_like_address(ref):
         return [_address(ref)]
     return [_file(match) for match in matches or [ref]]
@@ -152,14 +121,16 @@ def _address(ref: str) -> SourceRef:
 def _scan(folder: Path) -> list[SourceRef]:
     if not os.access(folder, os.R_OK):
         return []
-    wanted = IMAGE_ENDINGS | VIDEO_ENDINGS
+    wanted = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
     files = (path for path in folder.iterdir() if path.suffix.lower() in wanted and not path.name.startswith("."))
-    return [_file(str(path)) for path in sorted(files, key=lambda path: _natural(path.name)) if not path.is_dir()]
+    return [_file(name) for name in _in_order(str(path) for path in files if not path.is_dir())]
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Sort as people count: `img2` before `img10`."""
+    from natsort import natsorted, ns
+
+    return natsorted(names, alg=ns.IGNORECASE)
 
 
 def _file(name: str) -> SourceRef:
