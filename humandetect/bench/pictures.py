@@ -50,10 +50,11 @@ def read_pictures(name: str) -> Pictures:
     """Read up to 64 pictures from a folder, a video or the sample. Raises SourceError."""
     path = str(bundled("examples/plaza.mp4")) if name == SAMPLE else name
     with open_source(path, SourceConfig(limit=MOST_PICTURES)) as source:
+        shown = name if name == SAMPLE else source.name
         data = [encode_jpeg(frame.image, quality=JPEG_QUALITY) for frame in source][:MOST_PICTURES]
     if not data:
-        raise SourceError(f"{name!r} holds no picture that could be sent")
-    return Pictures(name, tuple(data))
+        raise SourceError(f"{shown!r} holds no picture that could be sent")
+    return Pictures(shown, tuple(data))
 
 
 @dataclass

@@ -59,7 +59,7 @@ class DetectClient:
         server = ServerTransport(base_url, api_key=api_key, timeout_seconds=timeout_seconds, transport=transport)
         self._server = RetryingClient(server, patience_seconds=patience_seconds)
         self.where = server.where
-        """The server's URL, without a password."""
+        """The server's URL, as far as it may be shown."""
 
     def reach(self) -> None:
         """Make sure that there is a server, at once: only one that was there before is waited for."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from humandetect.addresses import shown_address
 from humandetect.client.transport import FAULTY_ATTEMPTS, TryAgain
 from humandetect.errors import RequestFailed, ServiceAway, ServiceError
 from humandetect.wire import Problem
@@ -85,7 +86,8 @@ class RetryingClient:
         if status in (401, 403):
             raise ServiceError(f"{said} (--api-key, or HUMANDETECT_API_KEY)", status=status)
         if status < 400:
-            raise ServiceError(f"{said} (moved to {reply.headers.get('location', '?')}: use that URL)", status=status)
+            where = shown_address(reply.headers.get("location", ""))
+            raise ServiceError(f"{said} (moved to {where}: use that URL)", status=status)
         if status in (404, 405):
             raise ServiceError(f"{said}. There is no POST {path}: is this a humandetect server?", status=status)
         raise ServiceError(said, status=status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from humandetect.addresses import has_doubtful_host, looks_like_address, shown_address
 from humandetect.errors import Closed, RequestFailed, ServiceAway, ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class ServerTransport:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         url = _checked_url(base_url)
-        self.where = str(url.copy_with(username=None, password=None)).rstrip("/")
-        """The server's URL, without a password."""
+        self.where = shown_address(base_url.rstrip("/"))
+        """The server's URL, as far as it may be shown."""
         self._timeout_seconds = timeout_seconds
         self.reached = False
         """Whether it was there before: a server that comes back is worth waiting for."""
@@ -110,7 +110,9 @@ class ServerTransport:
         """Say what a transport's error means for people, and whether asking again may help."""
         if (tls := _cause(error, ssl.SSLError)) is not None:
             return self._explain_tls(tls)
-        if isinstance(error, (httpx.LocalProtocolError, httpx.ProxyError)):
+        if isinstance(error, httpx.LocalProtocolError):  # its text quotes what it does not like, the API key too
+            return ServiceError(f"cannot ask {self.where}: the URL or the API key has characters that HTTP cannot send")
+        if isinstance(error, httpx.ProxyError):
             return ServiceError(f"cannot ask {self.where}: {error}")
         if isinstance(error, httpx.DecodingError):
             return senseless(str(error))
@@ -175,12 +177,12 @@ def _chunks(response: httpx.Response, deadline: float) -> Iterator[bytes]:
 
 
 def _checked_url(text: str) -> httpx.URL:
-    shown = re.sub(r"//[^@/]*@", "//", text)
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"{shown!r} is not the URL of a server: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    except httpx.InvalidURL:  # its text quotes a piece, which may be one of a password
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or has_doubtful_host(text):
+        shown = shown_address(text) if looks_like_address(text) else text
         raise UsageError(f"{shown!r} is not the URL of a server: it looks like http://127.0.0.1:8000")
     return url
 

@@ -16,7 +16,7 @@ BenchTarget = Literal["server", "engine"]
 class BenchConfig:
     """One run of `bench`."""
 
-    urls: tuple[str, ...] = ()
+    urls: tuple[str, ...] = field(default=(), repr=False)
     """Servers that are there; none: one server of one's own for each of `engines`."""
     engines: tuple[EngineName, ...] = ()
     """None: every engine that is installed."""

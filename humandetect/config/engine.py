@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
 from typing import Literal, get_args
 
+from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config.checks import require
 
 EngineName = Literal["auto", "openvino", "tensorflow", "tf-serving"]
@@ -72,7 +73,7 @@ class ServingConfig:
 
 
 def _check_target(target: str) -> None:
-    """Raise UsageError unless gRPC can connect to such an address; passwords in it are not repeated."""
+    """Raise UsageError unless gRPC can connect to such an address; secrets in it are not repeated."""
     expected = "expected HOST:PORT of the gRPC port (usually 8500), dns:///NAME:PORT or unix:PATH"
     require("@" not in target, f"a server's address has no user or password in it; {expected}, and --serving-token")
     path = re.fullmatch(r"unix:(?://)?(.*)", target)
@@ -81,7 +82,8 @@ def _check_target(target: str) -> None:
         return
     found = re.fullmatch(r"(?:dns:///)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):([0-9]{1,5})", target)
     port = int(found[2]) if found else 0
-    require(1 <= port <= 65535, f"{target!r} is no server's address; {expected}")
+    shown = shown_address(target) if looks_like_address(target) else target
+    require(1 <= port <= 65535, f"{shown!r} is no server's address; {expected}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ class SourceConfig:
 class RunConfig:
     """What a run reads and where its results go: the part that `detect` and `feed` share."""
 
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = field(repr=False)
+    """Addresses among them may hold secrets."""
     output: Path | None = None
     """File for one source, folder for several; None writes no picture unless `results` is empty too."""
     results: tuple[str, ...] = ()
@@ -85,8 +86,8 @@ class DetectConfig(RunConfig):
 class FeedConfig(RunConfig):
     """One run of `feed`."""
 
-    sources: tuple[str, ...] = (SAMPLE,)
-    url: str = "http://127.0.0.1:8000"
+    sources: tuple[str, ...] = field(default=(SAMPLE,), repr=False)
+    url: str = field(default="http://127.0.0.1:8000", repr=False)
     endpoint: Endpoint = "auto"
     """`request`: the server's annotated pictures; `v1`: pictures drawn here.
 

@@ -26,7 +26,7 @@ class Frame:
     time_seconds: float
     """From the start of the source; 0 for images."""
     source: str
-    """As the user gave it, without passwords."""
+    """As the user gave it; of an address only what may be shown."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

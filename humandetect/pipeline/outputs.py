@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.errors import HumanDetectError, UsageError
+from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.names import Destinations, refuse_input
-from humandetect.media.sinks.text import CropsSink, open_results
-from humandetect.media.sinks.video import ImageSink, VideoSink
+from humandetect.media.sinks.pictures import ImageSink
+from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.video import VideoSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from humandetect.config import RunConfig
     from humandetect.media.frames import DetectedFrame
-    from humandetect.media.sinks.text import Sink
+    from humandetect.media.sinks.base import Sink
     from humandetect.media.sinks.window import WindowSink
     from humandetect.media.sources import Source, SourceRef
     from humandetect.pipeline.summary import RunRecord

@@ -9,7 +9,7 @@ import pytest
 
 from humandetect.config import DetectConfig
 from humandetect.detection.detector import Detector
-from humandetect.media.sinks.atomic_files import ClosingSink
+from humandetect.media.sinks.base import ClosingSink
 from humandetect.pipeline.outputs import SourceOutputs
 from humandetect.pipeline.run import run
 from tests.builders import detected, make_clip

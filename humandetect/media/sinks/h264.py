@@ -86,7 +86,7 @@ class PresentationTimes:
         return float((self.ticks + self.duration) * self.time_base)
 
 
-class Movie:
+class VideoFile:
     """The file being written: one video stream and its sound."""
 
     def __init__(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from humandetect.media.frames import people_in
-from humandetect.media.sinks.names import IMAGE_ENDINGS
+from humandetect.media.images import IMAGE_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ some (`%03d`, `concat:`), and cannot spell others.
 from __future__ import annotations
 
 import os
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 
+from humandetect.addresses import has_doubtful_host
 from humandetect.errors import SourceError
 
 if TYPE_CHECKING:
@@ -41,13 +41,6 @@ _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 _MOST_PIXELS = 2**31 - 1
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
-_SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
-_USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
-
-
-def without_password(url: str) -> str:
-    """Return the URL fit for messages and results."""
-    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub(r"\1@", url))
 
 
 class Input:
@@ -154,10 +147,16 @@ def _open(data: Input, config: SourceConfig) -> InputContainer:
 
 
 def open_url(url: str, config: SourceConfig) -> Media:
-    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds its password."""
+    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it."""
     protocols = _PROTOCOLS.get(url.partition("://")[0].lower())
     if protocols is None:
-        raise SourceError(f"this kind of address is not supported; known are {', '.join(_PROTOCOLS)}")
+        known = ", ".join(f"{scheme}://" for scheme in _PROTOCOLS)
+        raise SourceError(f"no such file, and no address that can be read: those begin with {known}")
+    if has_doubtful_host(url):  # libav would ask the network for a host by the name of a piece of the password
+        raise SourceError(
+            "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
+            "and behind the host write the @ as %40"
+        )
     options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": "tcp"}
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
         ("folder/one.mov", "one"),
         ("-", "stdin"),
         ("0", "camera0"),
-        ("rtsp://host:554/live/main?x=1", "main"),
+        ("rtsp://…@host:554/live/main?…", "main"),
+        ("rtsp://…@host/cam/realmonitor?channel=2 #2", "realmonitor_channel_2_2"),
         ("http://host", "host"),
-        ("http://host/a%20b.mp4", "a_20b"),
+        ("rtsp://…", "stream"),
         ("x" * 251 + ".mp4", "x" * 50),
     ],
 )
