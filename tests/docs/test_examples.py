@@ -1,4 +1,8 @@
-"""What the README shows is what happens."""
+"""What the README and the documentation show is what happens.
+
+Blocks marked `sh` and `python` are run as they stand, in a newcomer's folder, but for short: few frames, free ports,
+and beside a server. Those marked `text` need what is not here (a camera, other machines): their options are checked.
+"""
 
 from __future__ import annotations
 
@@ -10,55 +14,78 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from humandetect.bench.targets import engines_of
+from humandetect.cli import app
 from humandetect.config import BenchConfig
 from tests.builders import make_clip
+from tests.docs.pages import ROOT, blocks, commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = [
-    [line.split("  #")[0] for line in block.splitlines() if line.startswith("humandetect ")]
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-]
-FIRST_BLOCK = BLOCKS[0]
-COMMANDS = [line for block in BLOCKS[1:] for line in block]
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+HERE = "http://127.0.0.1:8000"
+"""Where the examples find their server."""
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "HUMANDETECT_LIMIT": "12",
+    "HUMANDETECT_PORT": "0",
+    "HUMANDETECT_GRPC_PORT": "0",
+}
+FIRST_FOUR = [line for page, line in commands("sh") if page == "README.md"]
+SERVERS = ("humandetect serve", "humandetect model-server")
+LINES = [(page, line) for page, line in commands("sh") if line not in FIRST_FOUR]
+SHOWN = [(page, line) for page, line in commands("text") if line.startswith("humandetect ")]
 
 
-ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
-@pytest.fixture
-def newcomer(tmp_path: Path) -> Path:
-    """A folder with the files that the README's commands name."""
-    make_clip(tmp_path / "video.mp4", frames=12, audio="aac", width=320, height=240)
-    (tmp_path / "clips").mkdir()
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples name."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    make_clip(folder / "video.mp4", frames=12, audio="aac", width=320, height=240)
+    (folder / "clips").mkdir()
     for name in ("a.mp4", "b.mp4"):
-        shutil.copy(tmp_path / "video.mp4", tmp_path / "clips" / name)
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    return tmp_path
+        shutil.copy(folder / "video.mp4", folder / "clips" / name)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    sample = ROOT / "humandetect" / "service" / "static" / "sample.jpg"
+    for name in ("photo.jpg", "a.jpg", "b.png"):  # what a picture is, its first bytes say
+        shutil.copy(sample, folder / name)
+    return folder
 
 
-def test_the_help_texts_are_up_to_date() -> None:
-    sys.path.insert(0, str(ROOT / "tools"))
-    from update_readme import updated
+@pytest.fixture(scope="module")
+def server(newcomer: Path) -> Iterator[str]:
+    """The URL of a server, started as the README says."""
+    with running("humandetect serve", newcomer) as said:
+        found = re.search(r"http://\S+", said)
+        assert found
+        yield found[0]
 
-    assert updated(README) == README
+
+@contextmanager
+def running(line: str, folder: Path) -> Iterator[str]:
+    """Run a server's line and yield what it says when it is ready; afterwards it must end well."""
+    command = ["bash", "-c", f"exec {line}"]
+    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            yield next(text for text in process.stderr if " serves " in text)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0, process.stderr.read()
 
 
-def run(line: str, folder: Path, **environment: str) -> str:
-    """Run a line of the README as it stands; return what it prints."""
+def run(line: str, folder: Path, server: str) -> str:
+    """Run a line as it stands, with the server's URL in the place of the usual one; return what it prints."""
     done = subprocess.run(
-        ["bash", "-c", line],
+        ["bash", "-o", "pipefail", "-c", line.replace(HERE, server)],
         cwd=folder,
-        env={**ENVIRONMENT, **environment},
+        env={**ENVIRONMENT, "HUMANDETECT_URL": server},
         capture_output=True,
         text=True,
         timeout=100,
@@ -68,43 +95,43 @@ def run(line: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-@contextmanager
-def serving(line: str, folder: Path) -> Iterator[str]:
-    """Run a server's line and yield its URL; afterwards it must end well."""
-    environment = {**ENVIRONMENT, "HUMANDETECT_PORT": "0"}
-    command = ["bash", "-c", f"exec {line}"]
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            yield next(found[1] for text in server.stderr if (found := re.search(r" serves .* at (\S+)", text)))
-        finally:
-            server.terminate()
-            assert server.wait(30) == 0, server.stderr.read()
-
-
-def test_the_first_four_commands_need_no_preparation(newcomer: Path) -> None:
-    """As they stand there, but for short: fewer frames, a free port, few requests."""
-    detect, serve, feed, bench = FIRST_BLOCK
-    run(detect, newcomer)
+def test_the_first_four_commands_need_no_preparation(newcomer: Path, server: str) -> None:
+    detect, serve, feed, bench = FIRST_FOUR
+    run(detect, newcomer, server)
     assert (newcomer / "out.mp4").exists()
-    with serving(serve, newcomer) as url:
-        run(feed, newcomer, HUMANDETECT_URL=url, HUMANDETECT_LIMIT="12")
+    assert serve == "humandetect serve"
+    run(feed, newcomer, server)
     assert (newcomer / "plaza_people.mp4").exists()
-    said = run(f"{bench} --requests 2 --windows 1 --batch 1", newcomer)
+    said = run(f"{bench} --requests 2 --windows 1 --batch 1", newcomer, server)
     assert all(name in said for name in engines_of(BenchConfig()))
     assert "20 x 1" in said
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_command(line: str, newcomer: Path) -> None:
-    run(line, newcomer)
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_command(page: str, line: str, newcomer: Path, server: str) -> None:
+    if line.startswith(SERVERS):
+        with running(line, newcomer):
+            return
+    if line.startswith("curl ") and not shutil.which("curl"):
+        pytest.skip("no curl here")
+    run(line, newcomer, server)
 
 
-@pytest.mark.parametrize("block", PYTHON_BLOCKS)
-def test_python(block: str, newcomer: Path) -> None:
-    run(shlex.join([sys.executable, "-c", block]), newcomer)
+@pytest.mark.parametrize(("page", "line"), SHOWN)
+def test_command_that_cannot_run_here_has_options_that_exist(page: str, line: str) -> None:
+    group: Any = typer.main.get_command(app)
+    words = shlex.split(re.split(r"\s[|<>&]", line)[0])[1:]
+    while words and words[0] in getattr(group, "commands", {}):
+        group = group.commands[words.pop(0)]
+    group.make_context("humandetect", words)  # raises a usage error
 
 
-def test_the_readme_has_commands_and_python() -> None:
-    assert len(COMMANDS) >= 5
-    assert PYTHON_BLOCKS
+@pytest.mark.parametrize(("page", "block"), list(blocks("python")))
+def test_python(page: str, block: str, newcomer: Path, server: str) -> None:
+    run(shlex.join([sys.executable, "-c", block]), newcomer, server)
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(LINES) >= 15
+    assert len(SHOWN) >= 15
+    assert list(blocks("python"))
