@@ -23,7 +23,7 @@ class Option(NamedTuple):
     takes: str
     help: str
     default: str
-    bounds: str
+    allowed: str
     variable: str
 
 
@@ -48,8 +48,8 @@ def commands_page() -> str:
 
 
 def _meaning(option: Option) -> str:
-    details = [f"default {code(option.default)}" if option.default else "", option.bounds, code(option.variable)]
-    return f"{escaped(option.help)}<br>{', '.join(filter(None, details))}".removesuffix("<br>")
+    details = [option.allowed, f"default {code(option.default)}" if option.default else "", code(option.variable)]
+    return f"{escaped(option.help)}<br>{'; '.join(filter(None, details))}".removesuffix("<br>")
 
 
 def settings_page() -> str:
@@ -104,12 +104,17 @@ def options_of(command: Any) -> Iterator[Option]:
         kind = (one.metavar or one.display_type(context)).strip("<>").removesuffix(" range")
         is_switch = getattr(one, "is_flag", False)
         is_argument = one.param_type_name == "argument"
+        choices = kind.split("|") if kind.islower() else []
         yield Option(
             panel=one.rich_help_panel or "Arguments",
             names=kind if is_argument else ", ".join(sorted(one.opts, key=len)),
-            takes="" if is_switch or is_argument else VALUES.get(kind, kind),
+            takes=""
+            if is_switch or is_argument
+            else "NAME"
+            if choices[1:]
+            else VALUES.get(kind, kind.replace("|", " or ")),
             default="" if is_switch or one.default is None else str(one.default),
-            bounds=_between(one.min, one.max),
+            allowed=", ".join(map(code, choices)) if choices[1:] else _between(one.min, one.max),
             variable=one.envvar or "",
             help=one.help or "",
         )

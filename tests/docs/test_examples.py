@@ -39,8 +39,8 @@ ENVIRONMENT = {
 }
 FIRST_FOUR = [line for page, line in commands("sh") if page == "README.md"]
 SERVERS = ("humandetect serve", "humandetect model-server")
-LINES = [(page, line) for page, line in commands("sh") if line not in FIRST_FOUR]
-SHOWN = [(page, line) for page, line in commands("text") if line.startswith("humandetect ")]
+LINES = {line: page for page, line in commands("sh") if line not in FIRST_FOUR}
+SHOWN = {line: page for page, line in commands("text") if line.startswith("humandetect ") and "[OPTIONS]" not in line}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_the_first_four_commands_need_no_preparation(newcomer: Path, server: str
     assert "20 x 1" in said
 
 
-@pytest.mark.parametrize(("page", "line"), LINES)
-def test_command(page: str, line: str, newcomer: Path, server: str) -> None:
+@pytest.mark.parametrize(("line", "page"), LINES.items())
+def test_command(line: str, page: str, newcomer: Path, server: str) -> None:
     if line.startswith(SERVERS):
         with running(line, newcomer):
             return
@@ -117,8 +117,8 @@ def test_command(page: str, line: str, newcomer: Path, server: str) -> None:
     run(line, newcomer, server)
 
 
-@pytest.mark.parametrize(("page", "line"), SHOWN)
-def test_command_that_cannot_run_here_has_options_that_exist(page: str, line: str) -> None:
+@pytest.mark.parametrize(("line", "page"), SHOWN.items())
+def test_command_that_cannot_run_here_has_options_that_exist(line: str, page: str) -> None:
     group: Any = typer.main.get_command(app)
     words = shlex.split(re.split(r"\s[|<>&]", line)[0])[1:]
     while words and words[0] in getattr(group, "commands", {}):
