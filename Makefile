@@ -28,7 +28,7 @@ measured: .venv/all.stamp
 	for name in startup memory pipeline; do $(BIN)/python benchmarks/$$name.py > docs/measured/$$name.md || exit 1; done
 
 docs: .venv/dev.stamp
-	$(BIN)/zensical build --strict
+	$(BIN)/python -m zensical build --strict
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
