@@ -19,6 +19,7 @@ from humandetect.engines import ENGINES, has_model_server, load_engine
 from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, SourceError
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import verify
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +160,7 @@ def _infer(config: EngineConfig, frames: list[Frame]) -> str:
         people = [len(detector.detect(frame.image)) for frame in frames]
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
         return (
-            f"{detector.engine.info.engine}: {sum(people)} people in {len(frames)} frames, "
+            f"{detector.engine.info.engine}: {sum(people)} people in {counted(len(frames), 'frame')}, "
             f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s"
         )
 
@@ -170,7 +171,7 @@ def _decode_sample(frames: list[Frame]) -> str:
     path = bundled("examples/plaza.mp4")
     with open_source(str(path), SourceConfig(limit=SAMPLE_FRAMES)) as source:
         frames.extend(source)
-    return f"{len(frames)} frames of {source.info.width}x{source.info.height} from {path}"
+    return f"{counted(len(frames), 'frame')} of {source.info.width}x{source.info.height} from {path}"
 
 
 def _blank_frame() -> Frame:
@@ -194,7 +195,7 @@ def _encode(frames: list[Frame]) -> str:
         with VideoSink(path, VideoInfo(width=width, height=height)) as sink:
             for frame in frames:
                 sink.write(DetectedFrame(frame, sv.Detections.empty()))
-        return f"{len(frames)} frames, {path.stat().st_size:,} bytes of video"
+        return f"{counted(len(frames), 'frame')}, {path.stat().st_size:,} bytes of video"
 
 
 def _try(name: str, action: Callable[[], str], fix: str) -> Check:

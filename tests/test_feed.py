@@ -482,7 +482,7 @@ def test_frames_without_an_answer_are_told_and_the_exit_code_says_so(clip: Path)
         done = humandetect("feed", clip, "--url", url, "-o", "out.mp4")
     assert done.returncode == 1
     assert error_line(done) == f"error: {url} did not answer for 2 of 20 frames"
-    assert "warning 2 frames were not answered" in done.stderr
+    assert "warning 2 frames not answered" in done.stderr
     assert "first frame 5: it was told to refuse it" in done.stderr
     assert frame_count(Path("out.mp4")) == 20
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from humandetect.plural import people
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from fractions import Fraction
@@ -76,8 +78,7 @@ class DetectedFrame:
     """Why there is no answer for this frame, which then goes on as it is."""
 
     def __repr__(self) -> str:
-        count = len(self.detections)
-        return f"{type(self).__name__}({self.frame.where}, {count} {'person' if count == 1 else 'people'})"
+        return f"{type(self).__name__}({self.frame.where}, {people(len(self.detections))})"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a person a row under the names of the CSV results: what `pandas.DataFrame` makes a table of."""

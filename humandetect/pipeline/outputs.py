@@ -12,6 +12,8 @@ from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
 from humandetect.media.sinks.text import open_results
 from humandetect.media.sinks.video import VideoSink
+from humandetect.media.sources import tree_root
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,6 +61,11 @@ class Outputs:
         """Open the sinks that serve every source."""
         with self._opened(self._shared_sinks()) as self._shared:
             yield self
+        if renamed := self._destinations.renamed:
+            self._record.warnings.append(
+                f"{counted(len(renamed), 'result')} renamed, as several sources have one name: {renamed[0]}"
+                f"{' and so on' if len(renamed) > 1 else ''}"
+            )
 
     @contextmanager
     def of_source(self, source: Source) -> Iterator[SourceOutputs]:
@@ -104,11 +111,12 @@ class Outputs:
             ended_well = True
         finally:
             try:
-                self._record.add_output(sink.close(complete=ended_well and not self.partial))
+                where = sink.close(complete=ended_well and not self.partial)
+                self._record.add_output(where, pictures=sink.pictures)
             except HumanDetectError as error:
                 self._record.failures.append(error)
             except KeyboardInterrupt:
-                self._record.add_output(sink.close(complete=False))
+                self._record.add_output(sink.close(complete=False), pictures=sink.pictures)
                 raise
             self._record.warnings += sink.warnings
 
@@ -141,4 +149,6 @@ def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> Destinations:
         refuse_input(path, inputs)
     if len({path.absolute() for path in files}) < len(files):
         raise UsageError("two outputs have the same name: choose different ones")
-    return Destinations(config.output, several=several, inputs=inputs)
+    trees = [tree_root(ref) for ref in config.sources if "**" in ref]
+    root = trees[0] if len(trees) == len(config.sources) == 1 else None
+    return Destinations(config.output, several=several, inputs=inputs, root=root)

@@ -6,12 +6,25 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from humandetect.plural import counted
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame
     from humandetect.media.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """What was found in one source."""
+
+    name: str
+    frames: int
+    people_most: int
+    people_mean: float
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,6 +43,9 @@ class RunSummary:
     seconds: float = 0.0
     """From the first frame read to the last result written; start-up is not in it."""
     outputs: tuple[Path, ...] = ()
+    pictures: Mapping[Path, int] = field(default_factory=dict)
+    """How many image files there are in an output, crops too."""
+    sources: tuple[SourceSummary, ...] = ()
     warnings: tuple[str, ...] = ()
     failures: tuple[HumanDetectError, ...] = ()
     """Inputs that could not be read, or what ended the run early."""
@@ -37,7 +53,7 @@ class RunSummary:
 
     def __repr__(self) -> str:
         """Say what matters; all of it is in `as_dict()`."""
-        told = [f"{self.frames:,} frames in {self.seconds:.1f} s", f"people_most={self.people_most}"]
+        told = [f"{counted(self.frames, 'frame')} in {self.seconds:.1f} s", f"people_most={self.people_most}"]
         told += [f"outputs={[str(path) for path in self.outputs]}"]
         told += [f"failures={list(self.failures)}"] if self.failures else []
         return f"RunSummary({', '.join(told)}{', interrupted' if self.interrupted else ''})"
@@ -50,6 +66,7 @@ class RunSummary:
         """Return plain values for JSON."""
         plain = asdict(replace(self, failures=()))
         plain["outputs"] = [str(path) for path in self.outputs]
+        plain["pictures"] = {str(path): count for path, count in self.pictures.items()}
         plain["failures"] = [str(failure) for failure in self.failures]
         return plain | {"seconds": round(self.seconds, 3), "fps": round(self.fps, 2)}
 
@@ -76,9 +93,14 @@ class RunRecord:
     people_most: int = 0
     began: float | None = None
     outputs: list[Path] = field(default_factory=list)
+    pictures: dict[Path, int] = field(default_factory=dict)
+    sources: list[SourceSummary] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[HumanDetectError] = field(default_factory=list)
     interrupted: bool = False
+    _source_frames: int = 0
+    _source_people: int = 0
+    _source_most: int = 0
 
     def begin(self, *, engine: str) -> None:
         self.engine = engine
@@ -86,6 +108,9 @@ class RunRecord:
 
     def add(self, result: DetectedFrame) -> None:
         count = len(result.detections)
+        self._source_frames += 1
+        self._source_people += count
+        self._source_most = max(self._source_most, count)
         self.frames += 1
         self.detected_frames += result.detected
         self.people += count
@@ -94,18 +119,27 @@ class RunRecord:
             self.failed_frames += 1
             self.first_failure = self.first_failure or f"frame {result.frame.index}: {result.failure}"
 
-    def add_output(self, path: Path | None) -> None:
-        """Note where a sink wrote; several may write into one folder."""
-        if path is not None and path not in self.outputs:
+    def add_output(self, path: Path | None, *, pictures: int = 0) -> None:
+        """Note where a sink wrote, and how many image files; several may write into one folder."""
+        if path is None:
+            return
+        if path not in self.outputs:
             self.outputs.append(path)
+        if pictures:
+            self.pictures[path] = self.pictures.get(path, 0) + pictures
 
     def end_source(self, source: Source, *, dropped: int) -> None:
         """Take over what a source says at its end."""
+        frames = self._source_frames
+        if frames:
+            mean = round(self._source_people / frames, 3)
+            self.sources.append(SourceSummary(source.name, frames, self._source_most, mean))
+        self._source_frames = self._source_people = self._source_most = 0
         self.dropped_frames += dropped
         self.warnings += source.warnings
         if dropped:
             self.warnings.append(
-                f"{source.name!r}: {dropped:,} frames dropped, they came faster than they were handled"
+                f"{source.name!r}: {counted(dropped, 'frame')} dropped: they came faster than they were handled"
             )
         self.failures += source.failures
 
@@ -120,6 +154,8 @@ class RunRecord:
             people_mean=self.people / self.frames if self.frames else 0.0,
             seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
             outputs=tuple(self.outputs),
+            pictures=self.pictures,
+            sources=tuple(self.sources),
             warnings=(*self.warnings, *self._lost()),
             failures=tuple(self.failures),
             interrupted=self.interrupted,
@@ -128,5 +164,5 @@ class RunRecord:
     def _lost(self) -> list[str]:
         if not self.failed_frames:
             return []
-        what = "1 frame was" if self.failed_frames == 1 else f"{self.failed_frames:,} frames were"
-        return [f"{what} not answered and stand in the output as they were, first {self.first_failure}"]
+        lost = counted(self.failed_frames, "frame")
+        return [f"{lost} not answered, which the output has as they were; first {self.first_failure}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,30 @@ def test_sources_of_the_same_name_do_not_overwrite_each_other(clip: Path, detect
     go(detector, clip, twin, output=tmp_path / "out")
     assert frame_count(tmp_path / "out" / "clip.mp4") == 20
     assert frame_count(tmp_path / "out" / "clip_2.mp4") == 3
+
+
+def test_a_tree_of_sources_becomes_a_tree_of_results(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "in/one"):
+        Path(folder).mkdir(exist_ok=True)
+        shutil.copy(clip, Path(folder) / "a.mp4")
+    go(detector, "in/**/*.mp4", output=Path("out"))
+    assert sorted(map(str, Path("out").rglob("*.mp4"))) == ["out/a.mp4", "out/one/a.mp4"]
+
+
+def test_the_summary_tells_of_each_source_and_counts_what_was_cut_out(
+    clip: Path, detector: Detector, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.mp4"
+    shutil.copy(clip, other)
+    summary = go(detector, clip, other, crops=tmp_path / "people")
+    assert [source.name for source in summary.sources] == [str(clip), str(other)]
+    assert sum(source.frames for source in summary.sources) == summary.frames
+    crops = list((tmp_path / "people").glob("*.jpg"))
+    assert summary.pictures == {tmp_path / "people": len(crops)}
+    assert crops
 
 
 def test_a_bad_source_is_named_and_the_others_are_done(clip: Path, detector: Detector, tmp_path: Path) -> None:

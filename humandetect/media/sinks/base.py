@@ -23,6 +23,9 @@ class Sink(Protocol):
     warnings: list[str]
     """What was lost or changed, for people; complete after `close`."""
 
+    pictures: int
+    """Image files written."""
+
     def write(self, result: DetectedFrame) -> None:
         """Take the next result. Raises SinkError."""
         ...
@@ -43,6 +46,8 @@ class ClosingSink:
     def __init__(self) -> None:
         self.warnings: list[str] = []
         """What was lost or changed, for people; complete after `close`."""
+        self.pictures = 0
+        """Image files written."""
 
     def close(self, *, complete: bool = True) -> Path | None:
         raise NotImplementedError

@@ -27,7 +27,6 @@ class CropsSink(ClosingSink):
         self._names: dict[str, tuple[str, int]] = {}
         """For each source its name here and its latest frame's index."""
         self._taken: set[str] = set()
-        self._written = False
         make_folder(folder)
 
     def write(self, result: DetectedFrame) -> None:
@@ -41,10 +40,10 @@ class CropsSink(ClosingSink):
             crop = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
             if crop.size:
                 write_image(self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg", crop)
-                self._written = True
+                self.pictures += 1
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every crop written is complete
-        return self._folder if self._written else None
+        return self._folder if self.pictures else None
 
     def _name_of(self, frame: Frame) -> str:
         """Return the source's stem, with a number where another source of the run has it, or this one once before."""

@@ -13,6 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from humandetect.errors import SinkError
 from humandetect.media.sinks.sound import Soundtrack, is_usable
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ class VideoFile:
             self.warnings += track.finish()
         if self._scaled:
             height, width = self._hw
-            self.warnings.append(f"{self._scaled} frames had another size and were scaled to {width} x {height}")
+            self.warnings.append(f"{counted(self._scaled, 'frame')} of another size scaled to {width} x {height}")
         self._out.close()
 
     def close(self) -> None:

@@ -40,10 +40,16 @@ def _plain_stem(name: str) -> str:
 class Destinations:
     """Hand out one file for each picture or video of a run, never the same one twice, never an input."""
 
-    def __init__(self, output: Path | None, *, several: bool, inputs: Sequence[Path]) -> None:
+    def __init__(self, output: Path | None, *, several: bool, inputs: Sequence[Path], root: Path | None = None) -> None:
+        if output == Path("-"):
+            raise UsageError("pictures and videos do not go to stdout: name a file (-o out.mp4); `--results -` does")
         self._output = output
         self._inputs = inputs
+        self._root = root
+        """Inputs below it keep their folders in the output."""
         self._taken: set[Path] = set()
+        self.renamed: list[str] = []
+        """What could not have the name one expects, because another source of the run has it."""
         # A name without an ending can only be meant as a folder.
         self._is_folder = output is not None and (several or output.is_dir() or not output.suffix)
         if output is None:
@@ -61,31 +67,44 @@ class Destinations:
         """Return the file for a video or live source."""
         if self._output is not None and not self._is_folder:
             return self._one_file(self._output, tuple(VIDEO_MUXERS), "a video to")
-        return self._free(stem_of(name), ".mp4")
+        return self._free(name, ".mp4")
 
     def image(self, name: str) -> Path:
         """Return the file for an image; it keeps the image's own format."""
         if self._output is not None and not self._is_folder:
             return self._one_file(self._output, WRITABLE_ENDINGS, "an image to")
         ending = Path(name).suffix.lower()
-        return self._free(stem_of(name), ending if ending in WRITABLE_ENDINGS else ".jpg")
+        return self._free(name, ending if ending in WRITABLE_ENDINGS else ".jpg")
 
     def _one_file(self, path: Path, endings: tuple[str, ...], what: str) -> Path:
         if path.suffix.lower() not in endings:
             raise UsageError(f"cannot write {what} {str(path)!r}: use one of {', '.join(endings)}")
         return path
 
-    def _free(self, stem: str, ending: str) -> Path:
+    def _free(self, name: str, ending: str) -> Path:
         """Pick the next free name. A chosen folder is the user's: only names of this run count as taken there."""
-        folder, stem = (Path(), f"{stem}_people") if self._output is None else (self._output, stem)
+        folder, stem = self._folder_of(name), stem_of(name)
+        if self._output is None:
+            stem = f"{stem}_people"
         names = itertools.chain([f"{stem}{ending}"], (f"{stem}_{number}{ending}" for number in itertools.count(2)))
-        for path in (folder / name for name in names):
+        for number, path in enumerate(folder / name for name in names):
             if path in self._taken or (self._output is None and path.exists()):
                 continue
             self._check(path)
             self._taken.add(path)
+            if number and self._output is not None:
+                self.renamed.append(f"{name!r} as {str(path)!r}")
             return path
         raise AssertionError("endless names ended")
+
+    def _folder_of(self, name: str) -> Path:
+        """Return the folder for a source's results: of a tree that was asked for, the same one as in the tree."""
+        output = self._output or Path()
+        if self._root is None or not Path(name).is_relative_to(self._root):
+            return output
+        folder = output / Path(name).relative_to(self._root).parent
+        make_folder(folder)
+        return folder
 
     def _check(self, path: Path) -> None:
         refuse_input(path, self._inputs)

@@ -29,19 +29,18 @@ class ImageSink(ClosingSink):
     def __init__(self, path_for: Callable[[Frame], Path]) -> None:
         super().__init__()
         self._path_for = path_for
-        self._count = 0
         self._last: Path | None = None
 
     def write(self, result: DetectedFrame) -> None:
         """Write the image, complete or not at all."""
         path = self._path_for(result.frame)
         write_image(path, result.frame.image)
-        self._count += 1
+        self.pictures += 1
         self._last = path
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
         """Return the image, or the folder where several went; None: there was none."""
-        return self._last.parent if self._last is not None and self._count > 1 else self._last
+        return self._last.parent if self._last is not None and self.pictures > 1 else self._last
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:

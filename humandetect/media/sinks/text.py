@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
 from humandetect.media.sinks.base import ClosingSink
-from humandetect.media.sinks.text_formats import FORMATS, JsonLines
+from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from humandetect.media.sinks.text_formats import Format
 
 
-def open_results(path_or_dash: str) -> Sink:
+def open_results(path_or_dash: str, *, empty_rows: bool = False) -> Sink:
     """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout."""
     if path_or_dash == "-":
         return StdoutSink()
     for ending, kind in FORMATS.items():
         if path_or_dash.lower().endswith(ending):
-            return ResultsSink(Path(path_or_dash), kind(), ending=path_or_dash[-len(ending) :])
+            form = Csv(empty_rows=empty_rows) if kind is Csv else kind()
+            return ResultsSink(Path(path_or_dash), form, ending=path_or_dash[-len(ending) :])
     raise UsageError(f"cannot write results to {path_or_dash!r}: the name must end in {', '.join(FORMATS)}, or be -")
 
 

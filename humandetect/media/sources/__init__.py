@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
@@ -24,7 +26,7 @@ from humandetect.media.sources.base import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Source", "SourceRef", "expand", "open_source"]
+__all__ = ["Source", "SourceRef", "expand", "open_source", "tree_root"]
 
 Kind = Literal["images", "video", "pipe", "camera", "url"]
 VIDEO_ENDINGS = (
@@ -34,6 +36,7 @@ VIDEO_ENDINGS = (
 )
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_CAMERA = re.compile(r"(?:/dev/video)?([0-9]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ def expand(refs: Sequence[str]) -> list[SourceRef]:
         alike = list(group)
         sources += [_together(alike)] if is_images else alike
     return sources
+
+
+def tree_root(pattern: str) -> Path:
+    """Return the folder that a pattern with `**` begins to look in."""
+    return Path(pattern[: pattern.index("**")] or ".").expanduser()
 
 
 def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, audio: bool = False) -> Source:
@@ -99,8 +107,10 @@ def _told_apart(refs: list[SourceRef]) -> list[SourceRef]:
 def _expand_one(ref: str) -> list[SourceRef]:
     if ref == "-":
         return [SourceRef("pipe", ref)]
-    if ref.isdecimal():
-        return [SourceRef("camera", ref, address=ref)]
+    if camera := _CAMERA.fullmatch(ref):
+        return [SourceRef("camera", ref, address=camera[1])]
+    if ref[:7].lower() == "file://":
+        return [_file(url2pathname(urlsplit(ref).path))]
     if _URL.match(ref):
         return [_address(ref)]
     path = Path(ref)

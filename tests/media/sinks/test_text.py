@@ -53,7 +53,10 @@ def test_the_ending_chooses_the_format(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("name", ["out.json", "out.txt", "out", "jsonl", "--", ""])
 def test_other_endings_are_refused_with_the_list(name: str) -> None:
-    with pytest.raises(UsageError, match=r"must end in \.jsonl, \.ndjson, \.csv, \.coco\.json, \.mot\.txt, or be -"):
+    with pytest.raises(
+        UsageError,
+        match=r"must end in \.jsonl, \.ndjson, .*\.coco-dataset\.json, \.mot\.txt, or be -",
+    ):
         open_results(name)
 
 

@@ -142,7 +142,7 @@ def test_odd_sizes_grow_by_a_repeated_row_or_column(tmp_path: Path, width: int, 
 def test_a_new_size_in_mid_stream_is_scaled_and_counted(tmp_path: Path) -> None:
     sink = write(tmp_path / "out.mp4", [at(0.0), at(0.1, picture(32, 24)), at(0.2, picture(128, 96)), at(0.3)])
     assert [image.shape for image in pictures(tmp_path / "out.mp4")] == [(48, 64, 3)] * 4
-    assert sink.warnings == ["2 frames had another size and were scaled to 64 x 48"]
+    assert sink.warnings == ["2 frames of another size scaled to 64 x 48"]
 
 
 def test_the_preset_is_used(tmp_path: Path) -> None:
