@@ -50,7 +50,8 @@ class Child:
         """
         self._name = " ".join((module, *arguments[:1]))
         self._end_seconds = end_seconds
-        self._line, theirs = Pipe()
+        self.line, theirs = Pipe()
+        """What it says, for those who wait for several children; others `receive`."""
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -80,7 +81,7 @@ class Child:
 
     def send(self, value: object) -> None:
         with suppress(OSError):  # it is gone, and the missing answer says so
-            self._line.send(value)
+            self.line.send(value)
 
     def receive(self, within_seconds: float | None = None) -> Any:
         """Return what it sends next; raise that if it is an error.
@@ -88,9 +89,9 @@ class Child:
         Raises TimeoutError, and ChildProcessError once it has ended.
         """
         try:
-            if not self._line.poll(within_seconds):
+            if not self.line.poll(within_seconds):
                 raise TimeoutError
-            value = self._line.recv()
+            value = self.line.recv()
         except (EOFError, ConnectionError):
             raise ChildProcessError(f"ended with exit code {self._wait()}") from None
         if isinstance(value, Exception):
@@ -105,7 +106,7 @@ class Child:
     def close(self) -> None:
         """End it and forget what it has said; may be called twice."""
         self.end()
-        self._line.close()
+        self.line.close()
         if self._reader is not None:
             self._reader.join()
 
