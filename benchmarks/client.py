@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from common import parser, print_machine, print_table, say
 
-from humandetect.bench.child import child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.pictures import read_pictures
 from humandetect.bench.plan import Load, WindowPlan
 from humandetect.bench.server_load import ServerSetup
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _asked(url: str, load: Load, pictures: tuple[bytes, ...], seconds: float) -> tuple[float, float]:
     """Return images/s, and CPU milliseconds of the client an image."""
-    with child("humandetect.bench.server_load") as client:
+    with LoadProcess("humandetect.bench.server_load") as client:
         client.ask(ServerSetup(url, pictures))
         samples: WindowSamples = client.ask(WindowPlan(load, seconds))
     images = sum(sample.images for sample in samples.counted if not sample.error)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from common import clip_720p, measured, parser, print_machine, print_table, say
 
-from humandetect.bench.child import Child, child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.plan import Load, WindowPlan
 from humandetect.bench.server_load import ServerSetup
 from humandetect.bench.usage import watched
@@ -49,7 +49,7 @@ def main() -> None:
         clip = args.clip or clip_720p(Path(name), seconds=30)
         with open_source(str(clip), SourceConfig(limit=64)) as source:
             pictures = tuple(encode_jpeg(frame.image, quality=FEED.jpeg_quality) for frame in source)
-        with spawned(ServeConfig()) as server, child("humandetect.bench.server_load") as client:
+        with spawned(ServeConfig()) as server, LoadProcess("humandetect.bench.server_load") as client:
             client.ask(ServerSetup(server.url, pictures))
             _bench(client, server.pid, seconds=1.0)
             _feed(server, clip, "auto", 2 * LOAD.batch)
@@ -59,7 +59,7 @@ def main() -> None:
     print_table(title, ["endpoint", *sides, "ratio of rates", "ratio of CPU time"], rows)
 
 
-def _row(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> list[str]:
+def _row(client: LoadProcess, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> list[str]:
     rounds = []
     for _ in range(args.rounds):
         bench = _bench(client, server.pid, seconds=WINDOW_SECONDS)
@@ -89,7 +89,7 @@ class Outcome:
         return self.server_ms + self.own_ms
 
 
-def _bench(client: Child, pid: int, *, seconds: float) -> Outcome:
+def _bench(client: LoadProcess, pid: int, *, seconds: float) -> Outcome:
     with watched(pid) as usage:
         samples: WindowSamples = client.ask(WindowPlan(LOAD, seconds))
     good = sum(sample.images for sample in samples.counted if not sample.error)

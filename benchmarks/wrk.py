@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from common import parser, print_machine, print_table, say
 
-from humandetect.bench.child import Child, child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.pictures import read_pictures
 from humandetect.bench.plan import Load, WindowPlan
 from humandetect.bench.server_load import ServerSetup
@@ -79,7 +79,7 @@ def _options() -> Namespace:
 def _pairs(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace) -> list[tuple[float, float]]:
     """Return rates by bench and by wrk, which take turns."""
     pairs = []
-    with child("humandetect.bench.server_load") as client:
+    with LoadProcess("humandetect.bench.server_load") as client:
         client.ask(ServerSetup(url, pictures))
         client.ask(WindowPlan(load, seconds=1.0, requests=2 * load.concurrency))  # warm
         for number in range(options.pairs):
@@ -92,7 +92,7 @@ def _pairs(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace
     return pairs
 
 
-def _bench(client: Child, load: Load, seconds: float) -> float:
+def _bench(client: LoadProcess, load: Load, seconds: float) -> float:
     samples: WindowSamples = client.ask(WindowPlan(load, seconds))
     return sum(sample.images for sample in samples.counted if not sample.error) / samples.seconds
 

@@ -12,7 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from humandetect.bench.child import Child, child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.engine_load import EngineSetup
 from humandetect.bench.plan import Load, WindowPlan, loads
 from humandetect.bench.server_load import ServerSetup
@@ -43,7 +43,7 @@ class Target:
     """One column of the report."""
 
     name: str
-    worker: Child
+    worker: LoadProcess
     """Takes the plans of windows."""
     pid: int | None = None
     """Of the process that answers, where it is known."""
@@ -148,15 +148,15 @@ def _started_server(name: EngineName, config: BenchConfig, pictures: Pictures) -
 @contextmanager
 def _started_engine(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     began = time.perf_counter()
-    with child("humandetect.bench.engine_load") as worker:
+    with LoadProcess("humandetect.bench.engine_load") as worker:
         model: ModelUsed = worker.ask(EngineSetup(replace(config.engine, engine=name), config.score, pictures.data))
         started = time.perf_counter() - began
         yield _warmed_up(Target(name, worker, pid=worker.pid, model=model, start_seconds=started))
 
 
 @contextmanager
-def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Child]:
-    with child("humandetect.bench.server_load") as worker:
+def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[LoadProcess]:
+    with LoadProcess("humandetect.bench.server_load") as worker:
         worker.ask(ServerSetup(url, pictures.data, config.api_key, config.timeout_seconds))
         yield worker
 

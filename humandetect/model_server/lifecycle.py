@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import os
 import socket
-import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from humandetect.engines import has_model_server
 from humandetect.errors import MissingExtra, ServerError
 from humandetect.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 from humandetect.models.find import CONFIG_NAME, bundled
+from humandetect.processes import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ END_SECONDS = 28
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ModelServerReady:
     """A server that answers."""
 
     address: str
@@ -49,7 +49,7 @@ class Ready:
     """Whether others than this machine can use it."""
 
 
-def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop: threading.Event) -> None:
+def serve(config: ModelServerConfig, *, on_ready: Callable[[ModelServerReady], None], stop: threading.Event) -> None:
     """Serve until Ctrl-C, SIGTERM or `stop`, then answer what is under way.
 
     Raises MissingExtra without TensorFlow, and ServerError for a server that cannot start.
@@ -65,13 +65,13 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
         grpc_port = _reserve(config.host, config.port, "--port", stack)
         rest_port = None if config.rest_port is None else _reserve(config.host, config.rest_port, "--rest-port", stack)
         if config.exit_with_stdin:
-            _stop_with_stdin(stop)
+            end_with_parent(stop.set)
         core = _load_models(settings, batching, stack)
         is_open = not ipaddress.ip_address(grpc_port.getsockname()[0]).is_loopback
         address = _start_grpc(config, core, grpc_port, stack)
         rest_address = None if rest_port is None else _start_rest(core, rest_port, stack)
         _watch(core.registry, config.poll_seconds, stack)
-        on_ready(Ready(address, rest_address, core.registry.available(), is_open))
+        on_ready(ModelServerReady(address, rest_address, core.registry.available(), is_open))
         try:
             stop.wait()
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
@@ -89,15 +89,6 @@ def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None
 def _default_config() -> Path:
     here = Path(CONFIG_NAME)
     return here if here.exists() else bundled(CONFIG_NAME)
-
-
-def _stop_with_stdin(stop: threading.Event) -> None:
-    def wait_for_the_end() -> None:
-        while sys.stdin.buffer.read(4096):
-            pass
-        stop.set()
-
-    threading.Thread(target=wait_for_the_end, name="stdin", daemon=True).start()
 
 
 def _load_models(settings: list[ModelSettings], batching: BatchingParameters | None, stack: ExitStack) -> Core:

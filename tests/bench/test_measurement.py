@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from humandetect.bench.child import Child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.measurement import Measurement
 from humandetect.bench.plan import Load
 from humandetect.bench.targets import Target
@@ -12,7 +12,7 @@ from humandetect.bench.windows import Window
 
 
 def measurement(*windows: Window) -> Measurement:
-    worker = Child.__new__(Child)  # never asked
+    worker = LoadProcess.__new__(LoadProcess)  # never asked
     return Measurement(Load("stream", 1, 2), Target("a", worker), list(windows))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.responses import PlainTextResponse
 
-from humandetect.bench.child import child
+from humandetect.bench.child import LoadProcess
 from humandetect.bench.plan import Load, WindowPlan
 from humandetect.bench.server_load import ServerLoad, ServerSetup
 from humandetect.errors import HumanDetectError
@@ -114,7 +114,7 @@ def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None
 
 def test_the_client_runs_in_a_process_of_its_own() -> None:
     app = Faulty(good)
-    with running(app) as url, child("humandetect.bench.server_load") as client:
+    with running(app) as url, LoadProcess("humandetect.bench.server_load") as client:
         client.ask(ServerSetup(url, PICTURES))
         samples = client.ask(WindowPlan(Load("stream", 1, 2), seconds=1.0, requests=3))
         process = client.process
@@ -123,7 +123,7 @@ def test_the_client_runs_in_a_process_of_its_own() -> None:
 
 
 def test_a_process_that_dies_is_an_error() -> None:
-    with child("humandetect.bench.server_load") as client:
+    with LoadProcess("humandetect.bench.server_load") as client:
         client.process.kill()
         with pytest.raises(HumanDetectError, match="exit code -9"):
             client.ask(ServerSetup("http://127.0.0.1:1", PICTURES))

@@ -94,17 +94,18 @@ def test_sigterm_ends_it(served: Any) -> None:
             assert probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
 
 
-def test_it_needs_no_files_around_and_can_end_with_who_started_it(tmp_path: Path) -> None:
-    process = start("--exit-with-stdin", "--host", "0.0.0.0", cwd=tmp_path, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    assert process.stderr is not None
-    assert READY.search(process.stderr.readline())
-    assert process.stderr.readline().startswith("warning: whoever reaches this machine can use it")
-    process.stdin.close()
-    assert process.wait(20) == 0
-    process.stderr.close()
-    assert process.stdout is not None
-    process.stdout.close()
+@pytest.mark.parametrize("way", ["stdin", "signal"])
+def test_it_needs_no_files_around_and_can_end_with_who_started_it(tmp_path: Path, way: str) -> None:
+    with start("--exit-with-stdin", "--host", "0.0.0.0", cwd=tmp_path, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert READY.search(process.stderr.readline())
+        assert process.stderr.readline().startswith("warning: whoever reaches this machine can use it")
+        if way == "stdin":
+            process.stdin.close()
+        else:  # stdin stays open, and a thread of the server reads it
+            process.terminate()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
-import sys
 import tempfile
-import threading
-from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from humandetect.engines import has_model_server
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
+from humandetect.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +24,11 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 120
 """TensorFlow alone needs 5 to 12 on a quiet machine."""
 END_SECONDS = 5
-LAST_WORDS = 5
 _READY = re.compile(r"gRPC at (\S+:\d+)")
 
 
 class EmbeddedServer:
-    """Serves one model on a free port of the loopback interface.
-
-    It holds the other end of this process's pipe as stdin and ends with it, however this process ends.
-    """
+    """Serves one model on a free port of the loopback interface, and ends with this process."""
 
     def __init__(self, model: ModelFolder) -> None:
         if not has_model_server():
@@ -43,64 +36,30 @@ class EmbeddedServer:
                 "--engine tf-serving without --serving starts a model server, which needs more: "
                 "pip install 'humandetect[tensorflow]'; or name a server with --serving HOST:PORT"
             )
-        self.target = ""
-        self._folder = None if model.version else tempfile.TemporaryDirectory(prefix="humandetect-")
-        self._said: deque[str] = deque(maxlen=LAST_WORDS)
-        self._started = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
-        try:
-            self._start(model)
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as stack:
+            folder = None
+            if not model.version:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="humandetect-")))
+            with _pipe_of(_models_config(model, folder)) as config:
+                command = ("model-server", "--models-config", f"/dev/fd/{config}", "--port", "0")
+                options = ("--exit-with-stdin", "--enable-serialization-as-tensor-content")
+                server = Child(
+                    "humandetect", *command, *options, end_seconds=END_SECONDS, ready=_READY,
+                    environment=_environment(), pass_fds=(config,),
+                )  # fmt: skip
+            stack.enter_context(server)
+            try:
+                self.target = server.wait_ready(START_SECONDS)[1]
+            except TimeoutError as error:
+                raise EngineTimeout(f"the model server was not ready after {START_SECONDS} s: {error}") from None
+            except ChildProcessError as error:
+                raise EngineError(f"the model server did not start: {error}") from None
+            self._opened = stack.pop_all()
+        logger.info("started a model server at %s", self.target)
 
     def close(self) -> None:
         """End the server; may be called twice."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(OSError):
-                cast("IO[str]", process.stdin).close()
-            process.terminate()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            self._reader.join()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    def _start(self, model: ModelFolder) -> None:
-        with _pipe_of(_models_config(model, Path(self._folder.name) if self._folder else None)) as config:
-            command = [sys.executable, "-m", "humandetect", "model-server", "--models-config", f"/dev/fd/{config}"]
-            self._process = subprocess.Popen(
-                [*command, "--port", "0", "--exit-with-stdin", "--enable-serialization-as-tensor-content"],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                env=_environment(), pass_fds=(config,),
-                process_group=0,  # a Ctrl-C in the terminal is for this process, which still needs answers then
-            )  # fmt: skip
-        stderr = cast("IO[str]", self._process.stderr)
-        self._reader = threading.Thread(target=self._listen, args=(stderr,), name="model-server", daemon=True)
-        self._reader.start()
-        if not self._started.wait(START_SECONDS):
-            raise EngineTimeout(f"the model server was not ready after {START_SECONDS} s: {self._last_words()}")
-        if not self.target:
-            raise EngineError(f"the model server did not start: {self._last_words()}")
-        logger.info("started a model server at %s", self.target)
-
-    def _listen(self, stderr: IO[str]) -> None:
-        """Read what the server says until it ends, or its pipe would fill up."""
-        with stderr:
-            for line in stderr:
-                logger.debug("model server: %s", line.rstrip())
-                self._said.append(line.strip())
-                if not self.target and (ready := _READY.search(line)):
-                    self.target = ready[1]
-                    self._started.set()
-        self._started.set()
-
-    def _last_words(self) -> str:
-        return " ".join(line.removeprefix("error: ") for line in self._said) or "it said nothing"
+        self._opened.close()
 
 
 @contextmanager

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from humandetect.errors import ServerError, UsageError
+from humandetect.plural import counted
 from humandetect.service import ANSWER_SECONDS, END_SECONDS
 from humandetect.service.process.http.deadlines import HEAD_SECONDS, DeadlineProtocol
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
     from humandetect.config import ServeConfig
     from humandetect.engines.base import ModelInfo
+
+logger = logging.getLogger("humandetect.service")
 
 BACKLOG = 2048
 """Connections that may wait for the server; the system may allow fewer."""
@@ -40,10 +46,16 @@ class Server(uvicorn.Server):
         config: ServeConfig,
         *,
         on_loaded: Callable[[ModelInfo], None],
+        on_second: Callable[[], None] = lambda: None,
         stop: threading.Event | None = None,
         accept_when_loaded: bool = False,
+        is_worker: bool = False,
     ) -> None:
-        """`accept_when_loaded` leaves connections to the others on the same port until the model is there."""
+        """`on_second` is called once a second by the loop that serves.
+
+        `accept_when_loaded` leaves connections to the others on the same port until the model is there. What a worker
+        has to say of its end its parent says.
+        """
         from humandetect.service.app import create_app
 
         app = create_app(config)
@@ -56,9 +68,11 @@ class Server(uvicorn.Server):
             )
         )  # fmt: skip
         self._state = app.state
-        self._on_loaded = on_loaded
+        self._on_loaded, self._on_second = on_loaded, on_second
         self._told = stop or threading.Event()
         self._accept_when_loaded = accept_when_loaded
+        self._is_worker = is_worker
+        self._began = time.monotonic()
         self._loaded = False
         self._watchdog: threading.Timer | None = None
 
@@ -69,6 +83,8 @@ class Server(uvicorn.Server):
         finally:
             if self._watchdog is not None:
                 self._watchdog.cancel()
+                answered = counted(self.server_state.total_requests, "request")
+                self._say("ended after %s and %s", lasted(self._began), answered)
         failure = self._state.failure
         if isinstance(failure, UsageError):
             raise failure
@@ -104,6 +120,10 @@ class Server(uvicorn.Server):
             await self._accept()
         self.started = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._say("ending, %s under way", counted(len(self.server_state.tasks), "request"))
+        await super().shutdown(sockets)
+
     async def _accept(self) -> None:
         """Open the port, with deadlines for TLS: plain uvicorn waits a minute for a handshake."""
         make_protocol = functools.partial(
@@ -118,7 +138,13 @@ class Server(uvicorn.Server):
             for listener in self._listeners
         ]
 
+    def _say(self, what: str, *values: object) -> None:
+        if not self._is_worker:
+            logger.info(what, *values)
+
     async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # uvicorn's ticks are tenths of a second
+            self._on_second()
         if not self._loaded and self._state.loaded.is_set():
             self._loaded = True
             if self._state.failure is None:
@@ -130,6 +156,11 @@ class Server(uvicorn.Server):
         if self._told.is_set():
             self.stop()
         return await super().on_tick(counter)
+
+
+def lasted(began: float) -> str:
+    """Say how long ago a moment in monotonic seconds was: `0:03:20`."""
+    return str(timedelta(seconds=round(time.monotonic() - began)))
 
 
 def leave(code: int) -> None:

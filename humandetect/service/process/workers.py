@@ -1,31 +1,32 @@
-"""Several processes behind one port, each with an engine of its own, for machines that one process cannot fill."""
+"""Several processes behind one port, each with an engine of its own, for machines that one process cannot fill.
+
+Not uvicorn's supervisor: there, one worker that cannot start ends all of them, and the thread that says that a worker
+lives goes on where the loop that serves hangs.
+"""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 import psutil
 
 from humandetect.errors import HumanDetectError, ServerError
+from humandetect.processes import Child, Parent
 from humandetect.service import END_SECONDS, METRICS_FOLDER
-from humandetect.service.process.server import Server, leave, on_signals
+from humandetect.service.process.server import Server, lasted, leave, on_signals
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+    from collections.abc import Callable
     from types import FrameType
 
     from humandetect.config import ServeConfig
@@ -36,23 +37,30 @@ logger = logging.getLogger("humandetect.service")
 LOOK_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries to start a worker; the first pause is 2 s, each next one twice as long."""
+SILENT_SECONDS = 15.0
+"""A worker that serves says every second that its loop goes round; one that does not for so long is killed."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """A process, and the line to it: it says when it is ready or why it cannot be; it ends when the line does."""
+    """A process that says when it is ready or why it cannot be, and then, every second, that it lives."""
 
-    process: SpawnProcess
-    line: Connection
+    child: Child
     ready: bool = False
     failure: HumanDetectError | None = None
+    heard: float = field(default_factory=time.monotonic)
+    """When it last said something, in monotonic seconds."""
 
     @property
     def resident_bytes(self) -> int:
         try:
-            return int(psutil.Process(self.process.pid).memory_info().rss)
+            return int(psutil.Process(self.child.pid).memory_info().rss)
         except psutil.Error:  # it died just now
             return 0
+
+    @property
+    def hangs(self) -> bool:
+        return self.ready and time.monotonic() - self.heard > SILENT_SECONDS
 
 
 class Workers:
@@ -86,25 +94,32 @@ class Workers:
     def run(self) -> None:
         """Serve until told to end. Raises what the first worker says that cannot start, if none of the first can."""
         with on_signals(self._on_signal), tempfile.TemporaryDirectory(prefix="humandetect-metrics-") as folder:
+            began = time.monotonic()
             try:
                 self._workers = [self._start(folder) for _ in range(self._config.workers)]
                 while not self._stop.is_set():
                     self._look()
                     self._announce()
                     self._start_due(folder)
+                logger.info("ending %d workers", len(self._workers))
             finally:
                 self._listener.close()
                 self._end()
+                logger.info("ended after %s", lasted(began))
 
     def _look(self) -> None:
         """Wait for what happens next, for a moment."""
-        lines: list[Connection | int] = [worker.line for worker in self._workers if not worker.line.closed]
-        happened = wait([*lines, *(worker.process.sentinel for worker in self._workers)], timeout=LOOK_SECONDS)
-        for worker in list(self._workers):
-            if worker.line in happened:
+        talking = {worker.child.line: worker for worker in self._workers if not worker.child.line.closed}
+        happened = wait(list(talking), timeout=LOOK_SECONDS)
+        for line, worker in talking.items():
+            if line in happened:
                 self._hear(worker)
-            if worker.process.sentinel in happened:
-                self._bury(worker)
+        for worker in list(self._workers):
+            if worker.hangs:
+                logger.error("worker %d hangs: killed", worker.child.pid)
+                worker.child.process.kill()
+            if worker.child.process.poll() is not None:
+                self._replace(worker)
 
     def _announce(self) -> None:
         """Say once that the first workers serve; some may have failed, but not all."""
@@ -126,25 +141,24 @@ class Workers:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._stop.is_set():
             for worker in self._workers:
-                worker.process.kill()
+                worker.child.process.kill()
             leave(128 + number)
         self._stop.set()
 
     def _start(self, folder: str) -> Worker:
-        spawn = multiprocessing.get_context("spawn")  # a forked process would share locks and threads' leftovers
-        ours, theirs = spawn.Pipe()
-        arguments = (self._config, self._listener, theirs, folder, self._set_up_logs, self._announced)
-        process = spawn.Process(target=work, args=arguments, name="humandetect worker")
-        with _ctrl_c_held():
-            process.start()
-        theirs.close()
-        return Worker(process, ours)
+        number = self._listener.fileno()
+        child = Child(__name__, end_seconds=END_SECONDS, pass_fds=(number,))
+        child.send(WorkerOrder(self._config, number, folder, self._set_up_logs, is_replacement=self._announced))
+        return Worker(child)
 
     def _hear(self, worker: Worker) -> None:
         try:
-            message = worker.line.recv()
+            message = worker.child.line.recv()
         except (EOFError, OSError):  # it ends; how is known when it has
-            worker.line.close()
+            worker.child.line.close()
+            return
+        worker.heard = time.monotonic()
+        if message is None:
             return
         if isinstance(message, HumanDetectError):
             worker.failure = message
@@ -153,14 +167,13 @@ class Workers:
         worker.ready, self._model = True, message
         self._failures.clear()
         if self._announced:
-            logger.info("worker %d serves", worker.process.pid)
+            logger.info("worker %d serves", worker.child.pid)
 
-    def _bury(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """Forget a worker that has ended, and have another one start in its place, now or later."""
         self._workers.remove(worker)
-        worker.line.close()
-        worker.process.join()
-        number, code = worker.process.pid, worker.process.exitcode
+        worker.child.close()
+        number, code = worker.child.pid, worker.child.process.returncode
         if worker.ready:
             pause = LOOK_SECONDS  # whoever ends all processes at once ends this one too
             if not self._stop.wait(pause):
@@ -173,59 +186,44 @@ class Workers:
         self._due.append(time.monotonic() + pause)
 
     def _end(self) -> None:
-        deadline = time.monotonic() + END_SECONDS
+        """Tell all at once, then wait for each."""
         for worker in self._workers:
-            worker.line.close()
+            worker.child.process.terminate()
         for worker in self._workers:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.child.close()
 
 
-@contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Start a process that does not hear Ctrl-C, which reaches all of the terminal's: ours is told, and tells it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """What a worker is told first."""
+
+    config: ServeConfig
+    listener: int
+    """The number of the listening socket, which it has inherited."""
+    folder: str
+    """Where the metrics of all workers are."""
+    set_up_logs: Callable[[], None]
+    is_replacement: bool
+    """It leaves connections to the others until it can answer them."""
+
+
+def main() -> None:
+    """Be a worker."""
+    parent, parent_id = Parent(), os.getppid()
+    order: WorkerOrder = parent.receive()
+    os.environ[METRICS_FOLDER] = order.folder
+    order.set_up_logs()
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def work(
-    config: ServeConfig,
-    listener: socket.socket,
-    line: Connection,
-    folder: str,
-    set_up_logs: Callable[[], None],
-    is_replacement: bool,
-) -> None:
-    """Be a worker; a replacement leaves connections to the others until it can answer them."""
-
-    def tell(message: ModelInfo | HumanDetectError) -> None:
-        with suppress(OSError):  # the parent may have hung up meanwhile
-            line.send(message)
-
-    os.environ[METRICS_FOLDER] = folder
-    set_up_logs()
-    try:
-        server = Server(config, on_loaded=tell, accept_when_loaded=is_replacement)
-        threading.Thread(target=_end_with_parent, args=(line, server), daemon=True).start()
-        server.run_on(listener)
+        server = Server(
+            order.config, on_loaded=parent.send, on_second=lambda: parent.send(None),
+            accept_when_loaded=order.is_replacement, is_worker=True,
+        )  # fmt: skip
+        server.run_on(socket.socket(fileno=order.listener))
     except HumanDetectError as error:
-        tell(error)
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        shutil.rmtree(folder, ignore_errors=True)
+        parent.send(error)
+    if os.getppid() != parent_id:  # nobody else is left to clean up
+        shutil.rmtree(order.folder, ignore_errors=True)
 
 
-def _end_with_parent(line: Connection, server: Server) -> None:
-    """Stop when the parent hangs up, be it on purpose or because it was killed."""
-    try:
-        line.recv()
-    except (EOFError, OSError):
-        server.stop()
+if __name__ == "__main__":
+    main()

@@ -82,9 +82,8 @@ def refuses(url: str) -> bool:
 
 
 def workers_of(server: Spawned) -> list[psutil.Process]:
-    """The processes that serve; multiprocessing has one of its own beside them."""
-    children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    """The processes that serve."""
+    return list(psutil.Process(server.process.pid).children())
 
 
 @contextmanager
@@ -115,6 +114,8 @@ def test_a_signal_closes_the_port_answers_what_is_under_way_and_is_no_failure(nu
         assert answered.startswith(b"HTTP/1.1 200")
         assert b'"people"' in answered
         assert server.process.wait(PATIENCE) == 0
+        eventually(lambda: _said(server, r"ended after 0:\d\d:\d\d and \d+ requests"))
+        assert _said(server, "ending, 1 request under way")
 
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
@@ -163,6 +164,7 @@ def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> No
             client.sendall(REQUEST[-1:])
             assert read_to_end(client).startswith(b"HTTP/1.1 200")
         assert server.process.wait(PATIENCE) == 0
+        eventually(lambda: _said(server, "ending 2 workers"))
         assert not any(worker.is_running() for worker in workers)
         assert "Traceback" not in "".join(server.lines)
         assert not list(tmp_path.glob("humandetect-metrics-*"))

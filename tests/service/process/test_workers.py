@@ -7,7 +7,7 @@ import queue
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from humandetect.config import ServeConfig
 from humandetect.errors import ServerError
@@ -22,30 +22,40 @@ if TYPE_CHECKING:
     import pytest
 
 
-class Process:
-    """Ends when it is told to."""
+class Made:
+    """A worker's child that says and does what the test wants, over a real line."""
 
     def __init__(self) -> None:
         self.pid = 2**22 + 1  # more than any system has
-        self.exitcode = 1
-        self._end, self.sentinel = multiprocessing.Pipe()
+        self.line, self._end = multiprocessing.Pipe()
+        self.process = self
+        self.returncode: int | None = None
 
-    def die(self) -> None:
+    def says(self, message: object) -> None:
+        self._end.send(message)
+
+    def hangs_up(self) -> None:
         self._end.close()
 
-    kill = die
+    def die(self) -> None:
+        self.returncode = 1
+        self._end.close()
 
-    def is_alive(self) -> bool:
-        return not self._end.closed
+    kill = terminate = close = die
 
-    def join(self, timeout: float | None = None) -> None: ...
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def fails(self, words: str) -> None:
+        self.says(ServerError(words))
+        self.die()
 
 
-class Made:
+class Supervised:
     """A supervisor whose workers do what the test says."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-        self.started: queue.Queue[tuple[Process, Any]] = queue.Queue()
+        self.started: queue.Queue[Made] = queue.Queue()
         self.announced: list[int] = []
         self.stop = threading.Event()
         self.failure: BaseException | None = None
@@ -57,10 +67,9 @@ class Made:
         )  # fmt: skip
 
     def _start(self) -> Worker:
-        ours, theirs = multiprocessing.Pipe()
-        process = Process()
-        self.started.put((process, theirs))
-        return Worker(process, ours)  # type: ignore[arg-type]
+        child = Made()
+        self.started.put(child)
+        return Worker(child)  # type: ignore[arg-type]
 
     def run(self) -> None:
         try:
@@ -70,8 +79,8 @@ class Made:
 
 
 @contextmanager
-def supervised(monkeypatch: pytest.MonkeyPatch, count: int = 2) -> Iterator[Made]:
-    made = Made(monkeypatch, count)
+def supervised(monkeypatch: pytest.MonkeyPatch, count: int = 2) -> Iterator[Supervised]:
+    made = Supervised(monkeypatch, count)
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -82,15 +91,10 @@ def supervised(monkeypatch: pytest.MonkeyPatch, count: int = 2) -> Iterator[Made
         assert not thread.is_alive()
 
 
-def fail(worker: tuple[Process, Any], words: str) -> None:
-    worker[1].send(ServerError(words))
-    worker[0].die()
-
-
 def test_if_none_of_the_first_can_start_the_first_reason_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with supervised(monkeypatch) as made:
         for words in ("first", "second"):
-            fail(made.started.get(timeout=10), words)
+            made.started.get(timeout=10).fails(words)
         eventually(lambda: made.failure)
     assert str(made.failure) == "first"
     assert made.announced == []
@@ -100,14 +104,14 @@ def test_one_that_cannot_start_is_tried_again_while_the_others_serve(monkeypatch
     monkeypatch.setattr(workers, "LONGEST_PAUSE_SECONDS", 0.01)
     with supervised(monkeypatch) as made:
         bad, good = made.started.get(timeout=10), made.started.get(timeout=10)
-        fail(bad, "no memory")
-        good[1].send(INFO)
+        bad.fails("no memory")
+        good.says(INFO)
         eventually(lambda: made.announced == [1])
         for _ in range(3):
-            fail(made.started.get(timeout=10), "no memory")
-        made.started.get(timeout=10)[1].send(INFO)
-        good[0].die()
-        made.started.get(timeout=10)[1].send(INFO)
+            made.started.get(timeout=10).fails("no memory")
+        made.started.get(timeout=10).says(INFO)
+        good.die()
+        made.started.get(timeout=10).says(INFO)
         assert made.announced == [1]
         assert made.failure is None
 
@@ -115,11 +119,33 @@ def test_one_that_cannot_start_is_tried_again_while_the_others_serve(monkeypatch
 def test_a_worker_that_is_long_in_ending_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with supervised(monkeypatch) as made:
         slow, other = made.started.get(timeout=10), made.started.get(timeout=10)
-        slow[1].send(INFO)
-        other[1].send(INFO)
+        slow.says(INFO)
+        other.says(INFO)
         eventually(lambda: made.announced == [2])
-        slow[1].close()  # it has said good-bye, and its process hangs
-        other[0].die()
-        made.started.get(timeout=10)[1].send(INFO)
-        slow[0].die()
+        slow.hangs_up()  # it has said good-bye, and its process hangs
+        other.die()
+        made.started.get(timeout=10).says(INFO)
+        slow.die()
         made.started.get(timeout=10)
+
+
+def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with supervised(monkeypatch) as made:
+        silent, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        silent.says(INFO)
+        other.says(INFO)
+        eventually(lambda: made.announced == [2])
+        monkeypatch.setattr(workers, "SILENT_SECONDS", 0.5)
+        stop = threading.Event()
+
+        def live() -> None:
+            while not stop.wait(0.05):
+                other.says(None)
+
+        beat = threading.Thread(target=live)
+        beat.start()
+        made.started.get(timeout=10).says(INFO)
+        stop.set()
+        beat.join()
+        assert silent.returncode == 1
+        assert other.returncode is None

@@ -1,0 +1,37 @@
+"""A child process for the tests of those: does what its parent says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from humandetect.errors import HumanDetectError
+from humandetect.processes import Parent
+
+
+def main() -> None:
+    if "words" in sys.argv:
+        sys.stderr.write("one\nready at 12\ntwo\n")
+    if "fails" in sys.argv:
+        sys.stderr.write("error: no luck\n")
+        raise SystemExit(4)
+    parent = Parent()
+    while True:
+        match parent.receive():
+            case "stubborn":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                parent.send("deaf")
+            case "error":
+                parent.send(HumanDetectError("what went wrong"))
+            case "leave":
+                os._exit(7)
+            case "silent":
+                time.sleep(60)
+            case value:
+                parent.send(value)
+
+
+if __name__ == "__main__":
+    main()
