@@ -14,11 +14,11 @@ from humandetect.bench.comparison import check_comparable, check_matching
 from humandetect.bench.figures import BenchInterrupted, BenchReport, Setting, now, target_figures
 from humandetect.bench.forecast import Forecast
 from humandetect.bench.measurement import Measurement
-from humandetect.bench.pictures import Pictures, ReferencePeople, find_reference, read_pictures
 from humandetect.bench.plan import Load, WindowPlan, is_late, loads
 from humandetect.bench.targets import Target, engines_of, open_targets
 from humandetect.bench.usage import gpu_memory_mb
 from humandetect.bench.windows import AGREEING, agree
+from humandetect.bench.workload import Pictures, ReferencePeople, find_reference, read_pictures
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.models.find import find_model
 

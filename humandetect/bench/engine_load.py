@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from humandetect.bench.child import obey
-from humandetect.bench.pictures import MAX_MEGAPIXELS
+from humandetect.bench.load_process import obey
 from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
+from humandetect.bench.workload import MAX_MEGAPIXELS
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError

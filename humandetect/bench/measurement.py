@@ -16,11 +16,11 @@ from humandetect.bench.windows import AGREEING, WRONG, judge, spread
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from humandetect.bench.pictures import ReferencePeople
     from humandetect.bench.plan import Load, WindowPlan
     from humandetect.bench.samples import WindowSamples
     from humandetect.bench.targets import StageTimes, Target
     from humandetect.bench.windows import Window
+    from humandetect.bench.workload import ReferencePeople
 
 PERCENTS = (50, 90, 95, 99)
 

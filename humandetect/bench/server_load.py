@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from humandetect.bench.child import obey
 from humandetect.bench.connection import Address, Connection
+from humandetect.bench.load_process import obey
 from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.client.detect_client import batch_body
 

@@ -12,8 +12,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from humandetect.bench.child import LoadProcess
 from humandetect.bench.engine_load import EngineSetup
+from humandetect.bench.load_process import LoadProcess
 from humandetect.bench.plan import Load, WindowPlan, loads
 from humandetect.bench.server_load import ServerSetup
 from humandetect.client.detect_client import DetectClient
@@ -26,8 +26,8 @@ from humandetect.service.routes.readiness import Readiness
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from humandetect.bench.pictures import Pictures
     from humandetect.bench.samples import WindowSamples
+    from humandetect.bench.workload import Pictures
     from humandetect.config import BenchConfig, EngineName
     from humandetect.wire import ModelUsed
 

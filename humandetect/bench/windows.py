@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from humandetect.bench.pictures import ReferencePeople
     from humandetect.bench.samples import WindowSamples
+    from humandetect.bench.workload import ReferencePeople
 
 AGREEING = 3
 """So many windows in a row must agree."""

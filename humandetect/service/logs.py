@@ -35,7 +35,7 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 def set_up_access_log(log_format: LogFormat) -> None:
     """Write requests, the service's own words and the warnings of what serves to stderr. The root logger stays."""
-    formatter = _JsonLines() if log_format == "json" else _TextLines()
+    formatter = _JsonFormatter() if log_format == "json" else _TextFormatter()
     for name, level in LEVELS.items():
         handler = _Stderr()
         handler.setFormatter(formatter)
@@ -56,7 +56,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-class _TextLines(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     """One line an event; nothing that came over the network can begin another."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -71,7 +71,7 @@ class _TextLines(logging.Formatter):
         return "\n".join([head, *(f"    {_on_one_line(line)}" for line in trace)])
 
 
-class _JsonLines(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     """One JSON object an event."""
 
     def format(self, record: logging.LogRecord) -> str:

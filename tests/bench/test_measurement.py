@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from humandetect.bench.child import LoadProcess
+from humandetect.bench.load_process import LoadProcess
 from humandetect.bench.measurement import Measurement
 from humandetect.bench.plan import Load
 from humandetect.bench.targets import Target

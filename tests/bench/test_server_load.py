@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.responses import PlainTextResponse
 
-from humandetect.bench.child import LoadProcess
+from humandetect.bench.load_process import LoadProcess
 from humandetect.bench.plan import Load, WindowPlan
 from humandetect.bench.server_load import ServerLoad, ServerSetup
 from humandetect.errors import HumanDetectError

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from humandetect.bench.pictures import Pictures, ReferencePeople
 from humandetect.bench.samples import Sample, WindowSamples
 from humandetect.bench.windows import Window, agree, judge, spread
+from humandetect.bench.workload import Pictures, ReferencePeople
 from humandetect.wire import Person
 
 SURE = {"box": [10.0, 10.0, 40.0, 90.0], "score": 0.9}

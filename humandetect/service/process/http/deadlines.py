@@ -50,7 +50,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._steps = 0  # of the parser; data that brings no step only fills its memory
         self._body_bytes = 0  # since a body began, or since nobody wants it any more
         self._waited = 0.0  # for what is awaited now, in seconds
-        self._deaf = self._farewell = False
+        self._ignoring = self._is_parting = False
         self._due: Refusal | None = None  # when the requests before it have their answers
         self._body = Pace(BODY_SECONDS, BODY_BYTES)
         self._answer = Pace(ANSWER_SECONDS, ANSWER_BYTES)
@@ -65,7 +65,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf or self.transport.is_closing():
+        if self._ignoring or self.transport.is_closing():
             return
         steps = self._steps
         try:
@@ -74,7 +74,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()
-        if self._steps == steps and (self._in_head or self._in_body) and not self._deaf:
+        if self._steps == steps and (self._in_head or self._in_body) and not self._ignoring:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_head()
@@ -159,7 +159,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         self._answer.restart(taken)
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or self._farewell or self.transport.is_closing():
+        if cycle is None or cycle.response_complete or self._is_parting or self.transport.is_closing():
             self._waited += CHECK_SECONDS
             self._check_waiting()
         elif self._is_listening() and self._body.too_slow(self._body_bytes, least=self._body_bytes // SHARES):
@@ -170,7 +170,10 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _is_listening(self) -> bool:
         """Tell whether it is the client's turn: a body is under way and nobody told it to wait."""
         return (
-            self._in_body and not self._deaf and not self.flow.read_paused and not self.cycle.waiting_for_100_continue
+            self._in_body
+            and not self._ignoring
+            and not self.flow.read_paused
+            and not self.cycle.waiting_for_100_continue
         )
 
     def _check_waiting(self) -> None:
@@ -178,7 +181,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             if self._waited >= FAREWELL_SECONDS:
                 self.transport.abort()
-        elif self._farewell:
+        elif self._is_parting:
             if self._waited >= FAREWELL_SECONDS:
                 self._close()
         elif self._in_body:
@@ -207,7 +210,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
         Requests that came whole before this are answered first.
         """
-        self._deaf = True
+        self._ignoring = True
         cycle, client = self.cycle, self.client[0] if self.client else "-"
         name = request_id(self.headers if self._in_head or self._in_body else ())
         refusal = Refusal(status, message, name, client, self.loop.time() - self._began)
@@ -245,7 +248,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _part(self) -> None:
         """Let the client read what was said before the connection is closed."""
-        self._due, self._farewell, self._waited = None, True, 0.0
+        self._due, self._is_parting, self._waited = None, True, 0.0
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -30,7 +30,7 @@ class LoadProcess(Child):
             raise HumanDetectError(f"a process of the benchmark {error}") from None
 
 
-class Worker(Protocol):
+class LoadWorker(Protocol):
     """Takes orders in a child."""
 
     @property
@@ -47,11 +47,11 @@ class Worker(Protocol):
         ...
 
 
-def obey(open_worker: Callable[[Any], Worker]) -> None:
+def obey(open_worker: Callable[[Any], LoadWorker]) -> None:
     """Be the child: make a worker of the first value that comes, and let it answer the others."""
     parent = Parent()
     with ExitStack() as stack:
-        worker: Worker | None = None
+        worker: LoadWorker | None = None
         while True:
             value = parent.receive()
             try:
