@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from humandetect.engines.tfserving.tensor_codec import DATA_TYPES, decode_tensor, read_shape
+from humandetect.engines.tfserving.tensors import DATA_TYPES, decode_tensor, read_shape
 from humandetect.engines.tfserving.wire_format import (
     Parts,
     fields,

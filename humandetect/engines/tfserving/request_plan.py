@@ -10,7 +10,7 @@ import numpy as np
 from humandetect.engines.base import RawDetections
 from humandetect.engines.detection_api import BOXES, CLASSES, COUNT, INPUT_KEYS, OUTPUT_KEYS, SCORES, raw_detections
 from humandetect.engines.tfserving.messages import predict_request, read_prediction
-from humandetect.engines.tfserving.tensor_codec import encode_strings, encode_tensor
+from humandetect.engines.tfserving.tensors import encode_strings, encode_tensor
 from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import EngineError, ModelError
 

@@ -10,8 +10,8 @@ import pytest
 
 from humandetect.engines.tfserving.messages import ModelSpec, Signature, TensorInfo
 from humandetect.engines.tfserving.request_plan import make_plan
-from humandetect.engines.tfserving.tensor_codec import decode_tensor
-from humandetect.engines.tfserving.tensor_codec import encode_tensor as tensor
+from humandetect.engines.tfserving.tensors import decode_tensor
+from humandetect.engines.tfserving.tensors import encode_tensor as tensor
 from humandetect.engines.tfserving.wire_format import fields, message_field, number_field, text_field
 from humandetect.errors import EngineError, ModelError
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from humandetect.config import EngineConfig, ServingConfig
 from humandetect.engines.tfserving.engine import TFServingEngine
-from humandetect.engines.tfserving.tensor_codec import decode_tensor, encode_tensor
+from humandetect.engines.tfserving.tensors import decode_tensor, encode_tensor
 from humandetect.engines.tfserving.wire_format import fields, message_field, number_field, submessage, text, text_field
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from humandetect.engines.tfserving.messages import (
     read_statuses,
     status_request,
 )
-from humandetect.engines.tfserving.tensor_codec import DATA_TYPES, STRING, decode_tensor, encode_strings, encode_tensor
+from humandetect.engines.tfserving.tensors import DATA_TYPES, STRING, decode_tensor, encode_strings, encode_tensor
 from humandetect.engines.tfserving.wire_format import WireError, read_varints, varint
 
 NUMBERS = [entry.dtype for number, entry in DATA_TYPES.items() if number != STRING]
