@@ -255,13 +255,15 @@ def test_the_standard_file_is_read(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("\nmax_batch { value: 1 }", ", line 2: unknown field max_batch, expected .*max_batch_size"),
-        ("max_batch_size: 1", ", line 1: max_batch_size needs a block with a value"),
-        ("max_batch_size { value: -1 }", ", line 1: max_batch_size needs a whole number, found '-1'"),
+        ("max_batch_size: 1", ', line 1: .*Expected "{"'),
+        ("max_batch_size { value: 1.5 }", ", line 1: .*Couldn't parse integer: 1.5"),
+        ("max_batch_size { value: -1 }", ": max_batch_size must be at least 1, got -1"),
+        ("batch_timeout_micros { value: -1 }", ": batch_timeout_micros must be at least 0, got -1"),
         ("max_batch_size { value: 0 }", ": max_batch_size must be at least 1, got 0"),
-        ("pad_variable_length_inputs: maybe", ", line 1: .* needs true or false, found 'maybe'"),
-        ("allowed_batch_sizes { value: 1 }", ", line 1: allowed_batch_sizes needs a plain value"),
+        ("pad_variable_length_inputs: maybe", ', line 1: .*Expected "true" or "false"'),
+        ("allowed_batch_sizes { value: 1 }", ', line 1: .*Expected ":"'),
         ("allowed_batch_sizes: 4", ": allowed_batch_sizes must increase and end with 1000"),
-        ("max_batch_size {", ", line 1: the block opened in line 1 is not closed"),
+        ("max_batch_size {", ', line 1: Expected "}"'),
     ],
 )
 def test_a_bad_file_is_an_error_with_line_and_reason(tmp_path: Path, text: str, reason: str) -> None:
