@@ -126,8 +126,8 @@ class BatchScheduler:
                 return queue, queue.batches.popleft()
         return None
 
-    def _patience(self) -> float | None:
-        return min((self._wait_of(queue) for queue in self._queues if queue.batches), default=None)
+    def _patience(self) -> float:
+        return min([threading.TIMEOUT_MAX, *(self._wait_of(queue) for queue in self._queues if queue.batches)])
 
     def _wait_of(self, queue: Queue) -> float:
         """Return the seconds until a queue's first batch may run."""

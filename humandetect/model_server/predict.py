@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,10 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
-        return cls(None if seconds is None else time.monotonic() + seconds)
+        """Count from now; gRPC gives 292 billion years where a caller set nothing, and no lock waits that long."""
+        if seconds is None or seconds > threading.TIMEOUT_MAX:
+            return cls()
+        return cls(time.monotonic() + seconds)
 
     def remaining(self) -> float | None:
         """Return the seconds left; raises ServingError when there are none."""

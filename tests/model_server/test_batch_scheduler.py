@@ -290,6 +290,28 @@ def test_clients_share_runs_of_the_graph(tmp_path: Path) -> None:
         assert 0 < runs(client.rest, "half") <= 64 / 4
 
 
+@pytest.mark.parametrize("seconds", [None, 3e8, 20])
+def test_a_call_may_have_no_deadline_or_a_far_one(tmp_path: Path, seconds: float | None) -> None:
+    import httpx
+
+    models.half_plus(tmp_path / "half" / "1", 2)
+    (tmp_path / "models.config").write_text(config_text({"half": tmp_path / "half"}))
+    with serving(tmp_path / "models.config", enable_batching=True, rest_port=0) as client:
+        assert list(client.ask("half", timeout=seconds, x=[1.0]).outputs["y"].float_val) == [2.5]
+        url = f"http://{client.rest}/v1/models/half:predict"
+        assert httpx.post(url, json={"instances": [1.0]}, timeout=seconds).json() == {"predictions": [2.5]}
+
+
+def test_a_time_that_is_longer_than_threads_can_wait_harms_no_other_request() -> None:
+    doubler = Doubler()
+    with batched(doubler, max_batch_size=2, batch_timeout_micros=2**62) as runner, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, runner, [1.0], None)
+        eventually(lambda: waiting(runner) == [1])
+        time.sleep(0.1)  # the thread begins to wait
+        assert ask(runner, [2.0]) == [4.0]
+        assert first.result(20) == [2.0]
+
+
 def runs(address: str | None, model: str) -> float:
     import httpx
 
