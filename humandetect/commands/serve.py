@@ -65,7 +65,7 @@ from humandetect.options.serving import (
 )
 
 if TYPE_CHECKING:
-    from humandetect.model_server.lifecycle import Ready as ModelServerReady
+    from humandetect.model_server.lifecycle import ModelServerReady
     from humandetect.service.process.launch import Ready
 
 # The defaults shown and used are those of humandetect.config.

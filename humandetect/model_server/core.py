@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from humandetect.model_server.registry import Registry
     from humandetect.model_server.servable import Servable
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
     from humandetect.protos.serving_pb2 import (
         GetModelMetadataRequest,
         GetModelMetadataResponse,
@@ -35,7 +35,7 @@ Entrypoint = Literal["GRPC", "REST"]
 class Core:
     """Answers the protocol's requests with the protocol's responses; raises ServingError. Thread-safe."""
 
-    def __init__(self, registry: Registry, metrics: Metrics) -> None:
+    def __init__(self, registry: Registry, metrics: ServingMetrics) -> None:
         self.registry, self.metrics = registry, metrics
 
     def predict(

@@ -37,7 +37,7 @@ END_SECONDS = 28
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ModelServerReady:
     """A server that answers."""
 
     address: str
@@ -49,7 +49,7 @@ class Ready:
     """Whether others than this machine can use it."""
 
 
-def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop: threading.Event) -> None:
+def serve(config: ModelServerConfig, *, on_ready: Callable[[ModelServerReady], None], stop: threading.Event) -> None:
     """Serve until Ctrl-C, SIGTERM or `stop`, then answer what is under way.
 
     Raises MissingExtra without TensorFlow, and ServerError for a server that cannot start.
@@ -71,7 +71,7 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
         address = _start_grpc(config, core, grpc_port, stack)
         rest_address = None if rest_port is None else _start_rest(core, rest_port, stack)
         _watch(core.registry, config.poll_seconds, stack)
-        on_ready(Ready(address, rest_address, core.registry.available(), is_open))
+        on_ready(ModelServerReady(address, rest_address, core.registry.available(), is_open))
         try:
             stop.wait()
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
@@ -109,10 +109,10 @@ def _load_models(settings: list[ModelSettings], batching: BatchingParameters | N
     from humandetect.model_server.core import Core
     from humandetect.model_server.loader import Loader
     from humandetect.model_server.registry import Registry
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
     from humandetect.model_server.status import ServingError
 
-    metrics = Metrics()
+    metrics = ServingMetrics()
     scheduler = BatchScheduler(batching, metrics) if batching is not None else None
     if scheduler is not None:
         stack.callback(scheduler.close)

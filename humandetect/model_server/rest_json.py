@@ -38,7 +38,7 @@ BYTES_ENDING = "_bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class PredictBody:
     """What a predict request says."""
 
     values: Any
@@ -46,7 +46,7 @@ class Body:
     signature: str
 
 
-def parse_body(body: bytes) -> Body:
+def parse_body(body: bytes) -> PredictBody:
     """Read a predict request; raises ServingError."""
     try:
         content = json.loads(body)
@@ -61,10 +61,10 @@ def parse_body(body: bytes) -> Body:
     values = content["instances" if by_row else "inputs"]
     if by_row and (not isinstance(values, list) or not values):
         raise invalid("'instances' must be a list with at least one element")
-    return Body(values, by_row, signature)
+    return PredictBody(values, by_row, signature)
 
 
-def fill_request(request: PredictRequest, servable: Servable, body: Body) -> None:
+def fill_request(request: PredictRequest, servable: Servable, body: PredictBody) -> None:
     """Turn values into tensors of the types that the signature has."""
     name = body.signature or DEFAULT_SIGNATURE
     if name not in servable.signatures:

@@ -15,7 +15,7 @@ import pytest
 from humandetect.errors import ServerError
 from humandetect.model_server.batch_scheduler import BatchingRunner, BatchScheduler
 from humandetect.model_server.batching_parameters import BatchingParameters, read_batching_parameters
-from humandetect.model_server.serving_metrics import RUNS, Metrics
+from humandetect.model_server.serving_metrics import RUNS, ServingMetrics
 from humandetect.model_server.status import ServingError
 from tests.model_server import served_models as models
 from tests.model_server.started import config_text, predict_request, serving
@@ -52,7 +52,7 @@ class Doubler:
 
 @contextmanager
 def batched(doubler: Doubler, **parameters: Any) -> Iterator[BatchingRunner]:
-    metrics = Metrics()
+    metrics = ServingMetrics()
     scheduler = BatchScheduler(BatchingParameters(num_batch_threads=1, **parameters), metrics)
     runner = BatchingRunner("m", doubler, scheduler, metrics)
     try:
