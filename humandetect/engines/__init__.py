@@ -33,8 +33,6 @@ class EngineEntry:
     """The model lies with a server, not here; without one that is named, the engine starts a model server."""
 
 
-MODEL_SERVER_PACKAGES = ("tensorflow", "tensorflow_serving")
-"""What a model server of our own needs."""
 ENGINES = {
     "openvino": EngineEntry(where="humandetect.engines.openvino:OpenVinoEngine", package="openvino"),
     "tensorflow": EngineEntry(
@@ -94,7 +92,7 @@ def starts_model_server(config: EngineConfig) -> bool:
 
 def has_model_server() -> bool:
     """Say whether a model server of our own can be started."""
-    return all(map(is_installed, MODEL_SERVER_PACKAGES))
+    return is_installed("tensorflow")
 
 
 def has_nvidia_device() -> bool:

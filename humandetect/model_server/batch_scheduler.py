@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from humandetect.model_server.batching_parameters import BatchingParameters
     from humandetect.model_server.servable import Runner
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Queue:
 class BatchScheduler:
     """Runs batches that are full, or whose first task has waited long enough, on a pool of threads."""
 
-    def __init__(self, parameters: BatchingParameters, metrics: Metrics) -> None:
+    def __init__(self, parameters: BatchingParameters, metrics: ServingMetrics) -> None:
         self.parameters, self._metrics = parameters, metrics
         self._queues: deque[Queue] = deque()
         self._changed = threading.Condition()
@@ -126,8 +126,8 @@ class BatchScheduler:
                 return queue, queue.batches.popleft()
         return None
 
-    def _patience(self) -> float | None:
-        return min((self._wait_of(queue) for queue in self._queues if queue.batches), default=None)
+    def _patience(self) -> float:
+        return min([threading.TIMEOUT_MAX, *(self._wait_of(queue) for queue in self._queues if queue.batches)])
 
     def _wait_of(self, queue: Queue) -> float:
         """Return the seconds until a queue's first batch may run."""
@@ -178,7 +178,7 @@ class BatchScheduler:
 class BatchingRunner:
     """Runs a graph like its session, but together with what others want of it at the same time."""
 
-    def __init__(self, model: str, runner: Runner, scheduler: BatchScheduler, metrics: Metrics) -> None:
+    def __init__(self, model: str, runner: Runner, scheduler: BatchScheduler, metrics: ServingMetrics) -> None:
         self._model, self._runner, self._scheduler, self._metrics = model, runner, scheduler, metrics
         self._queues: dict[object, Queue] = {}
         self._lock = threading.Lock()

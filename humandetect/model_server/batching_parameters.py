@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from humandetect.errors import ServerError
-from humandetect.textproto import Block, Scalar, TextprotoError, parse_textproto
+from humandetect.protos import config_pb2 as protos
+from humandetect.protos.text_files import read_text_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-NUMBERS = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
-OPTIONAL_NUMBERS = ("max_execution_batch_size",)
-FLAGS = ("enable_large_batch_splitting",)
-"""These three kinds stand in a wrapper: `name { value: ... }`."""
-PLAIN_FLAGS = ("pad_variable_length_inputs",)
-PLAIN_NUMBERS = ("allowed_batch_sizes",)
-IGNORED = ("thread_pool_name",)
+_LEAST = {
+    "max_batch_size": 1, "max_enqueued_batches": 1, "num_batch_threads": 1,
+    "batch_timeout_micros": 0, "max_execution_batch_size": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,9 @@ class BatchingParameters:
     def __post_init__(self) -> None:
         if not self.num_batch_threads:
             object.__setattr__(self, "num_batch_threads", os.cpu_count() or 1)
-        for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         sizes = self.allowed_batch_sizes
         if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != self.execution_batch_size or sizes[0] < 1):
             raise ValueError(
@@ -74,54 +72,17 @@ class BatchingParameters:
 
 def read_batching_parameters(path: Path) -> BatchingParameters:
     """Read a file; raises ServerError with line and reason."""
+    message = protos.BatchingParameters()
+    read_text_file(path, message, failure=ServerError)
+    known = {field.name for field in fields(BatchingParameters)}
+    given = {field.name: value for field, value in message.ListFields() if field.name in known}
     try:
-        block = parse_textproto(path.read_text(encoding="utf-8"))
-        return BatchingParameters(**_values(block))
-    except TextprotoError as error:
-        raise ServerError(f"{path}, line {error.line}: {error.reason}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServerError(f"{path} cannot be read: {error}") from error
+        return BatchingParameters(**{name: _plain(value) for name, value in given.items()})
     except ValueError as error:
         raise ServerError(f"{path}: {error}") from error
 
 
-def _values(block: Block) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, found in block.fields.items():
-        if name in PLAIN_NUMBERS:
-            values[name] = tuple(_number(name, _plain(name, value)) for value in found)
-        elif name in PLAIN_FLAGS:
-            values[name] = _flag(name, _plain(name, found[-1]))
-        elif name in FLAGS:
-            values[name] = _flag(name, _wrapped(name, found[-1]))
-        elif name in NUMBERS + OPTIONAL_NUMBERS:
-            values[name] = _number(name, _wrapped(name, found[-1]))
-        elif name not in IGNORED:
-            known = ", ".join(sorted(NUMBERS + OPTIONAL_NUMBERS + FLAGS + PLAIN_FLAGS + PLAIN_NUMBERS + IGNORED))
-            raise TextprotoError(found[0].line if found else block.line, f"unknown field {name}, expected {known}")
-    return values
-
-
-def _plain(name: str, value: Block | Scalar) -> Scalar:
-    if isinstance(value, Block):
-        raise TextprotoError(value.line, f"{name} needs a plain value, found a block")
-    return value
-
-
-def _wrapped(name: str, value: Block | Scalar) -> Scalar:
-    inside = value.fields.get("value", []) if isinstance(value, Block) else []
-    if len(inside) != 1 or isinstance(inside[0], Block):
-        raise TextprotoError(value.line, f"{name} needs a block with a value: {name} {{ value: 1 }}")
-    return inside[0]
-
-
-def _number(name: str, value: Scalar) -> int:
-    if value.quoted or not value.text.isdecimal():
-        raise TextprotoError(value.line, f"{name} needs a whole number, found {value.text!r}")
-    return int(value.text)
-
-
-def _flag(name: str, value: Scalar) -> bool:
-    if value.text not in ("true", "false", "1", "0"):
-        raise TextprotoError(value.line, f"{name} needs true or false, found {value.text!r}")
-    return value.text in ("true", "1")
+def _plain(value: Any) -> Any:
+    """Return what a field holds: most stand in a wrapper, `name { value: ... }`."""
+    value = getattr(value, "value", value)
+    return tuple(value) if isinstance(value, Sequence) else value

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Literal
-
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
+from typing import TYPE_CHECKING, Literal
 
 from humandetect.model_server import serving_metrics as names
 from humandetect.model_server.predict import Deadline, metadata, predict
 from humandetect.model_server.settings import settings_of
 from humandetect.model_server.status import ServingError, invalid
+from humandetect.protos.serving_pb2 import GetModelStatusResponse, ReloadConfigResponse, StatusProto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.model_server.registry import Registry
     from humandetect.model_server.servable import Servable
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
+    from humandetect.protos.serving_pb2 import (
+        GetModelMetadataRequest,
+        GetModelMetadataResponse,
+        GetModelStatusRequest,
+        PredictRequest,
+        PredictResponse,
+        ReloadConfigRequest,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -28,18 +35,18 @@ Entrypoint = Literal["GRPC", "REST"]
 class Core:
     """Answers the protocol's requests with the protocol's responses; raises ServingError. Thread-safe."""
 
-    def __init__(self, registry: Registry, metrics: Metrics) -> None:
+    def __init__(self, registry: Registry, metrics: ServingMetrics) -> None:
         self.registry, self.metrics = registry, metrics
 
     def predict(
         self,
-        request: Any,
+        request: PredictRequest,
         deadline: Deadline,
         *,
         as_content: bool,
         entrypoint: Entrypoint,
         complete: Callable[[Servable], None] | None = None,
-    ) -> Any:
+    ) -> PredictResponse:
         """Answer a PredictRequest, which `complete` may fill in once it is known what answers."""
         begun = time.monotonic()
         _require_spec(request)
@@ -59,32 +66,27 @@ class Core:
         self.metrics.observe(names.REQUEST_LATENCY, elapsed, model_name=model, API="Predict", entrypoint=entrypoint)
         return response
 
-    def metadata(self, request: Any) -> Any:
+    def metadata(self, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
         _require_spec(request)
         with self.registry.lease(request.model_spec) as (servable, version):
             return metadata(servable, request, version=version)
 
-    def status(self, request: Any) -> Any:
+    def status(self, request: GetModelStatusRequest) -> GetModelStatusResponse:
         _require_spec(request)
-        response = get_model_status_pb2.GetModelStatusResponse()
+        response = GetModelStatusResponse()
         for version in self.registry.status(request.model_spec):
-            entry = response.model_version_status.add(version=version.number, state=int(version.state))
-            if version.failure is not None:
-                entry.status.error_code = version.failure.number
-                entry.status.error_message = version.failure.message
-            else:
-                entry.status.SetInParent()
+            code, text = (version.failure.code.name, version.failure.message) if version.failure else ("OK", "")
+            status = StatusProto(error_code=code, error_message=text)
+            response.model_version_status.add(version=version.number, state=int(version.state), status=status)
         return response
 
-    def reload(self, request: Any) -> Any:
+    def reload(self, request: ReloadConfigRequest) -> ReloadConfigResponse:
         """Replace the list of models; returns when the new ones answer."""
         self.registry.apply(settings_of(request.config))
         logger.info("the list of models was replaced")
-        response = model_management_pb2.ReloadConfigResponse()
-        response.status.SetInParent()
-        return response
+        return ReloadConfigResponse(status={})
 
 
-def _require_spec(request: Any) -> None:
+def _require_spec(request: PredictRequest | GetModelMetadataRequest | GetModelStatusRequest) -> None:
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")

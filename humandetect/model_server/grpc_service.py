@@ -7,20 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
-    predict_pb2,
-    regression_pb2,
-)
 
 from humandetect.model_server.grpc_health import health_service
 from humandetect.model_server.predict import Deadline
-from humandetect.model_server.status import ServingError, cut
+from humandetect.model_server.status import ServingError, cut, unimplemented
+from humandetect.protos.serving_pb2 import (
+    GetModelMetadataRequest,
+    GetModelStatusRequest,
+    PredictRequest,
+    ReloadConfigRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +56,9 @@ def _prediction_service(core: Core, *, as_content: bool) -> Any:
     return grpc.method_handlers_generic_handler(
         PREDICTION,
         {
-            "Predict": _method(predict_pb2.PredictRequest, predict),
-            "GetModelMetadata": _method(
-                get_model_metadata_pb2.GetModelMetadataRequest, lambda request, _: core.metadata(request)
-            ),
-            "Classify": _method(classification_pb2.ClassificationRequest, _unimplemented("Classify")),
-            "Regress": _method(regression_pb2.RegressionRequest, _unimplemented("Regress")),
-            "MultiInference": _method(inference_pb2.MultiInferenceRequest, _unimplemented("MultiInference")),
+            "Predict": _method(PredictRequest, predict),
+            "GetModelMetadata": _method(GetModelMetadataRequest, lambda request, _: core.metadata(request)),
+            **{name: _method(Empty, _refusal(name)) for name in ("Classify", "Regress", "MultiInference")},
         },
     )
 
@@ -73,12 +67,8 @@ def _model_service(core: Core) -> Any:
     return grpc.method_handlers_generic_handler(
         MODEL,
         {
-            "GetModelStatus": _method(
-                get_model_status_pb2.GetModelStatusRequest, lambda request, _: core.status(request)
-            ),
-            "HandleReloadConfigRequest": _method(
-                model_management_pb2.ReloadConfigRequest, lambda request, _: core.reload(request)
-            ),
+            "GetModelStatus": _method(GetModelStatusRequest, lambda request, _: core.status(request)),
+            "HandleReloadConfigRequest": _method(ReloadConfigRequest, lambda request, _: core.reload(request)),
         },
     )
 
@@ -93,7 +83,7 @@ def _method(request_type: Any, answer: Callable[[Any, Any], Any]) -> Any:
         try:
             request = request_type.FromString(data)
         except DecodeError:
-            context.abort(grpc.StatusCode.INTERNAL, f"the request is not a {request_type.DESCRIPTOR.full_name}")
+            context.abort(grpc.StatusCode.INTERNAL, f"the request is not a {request_type.DESCRIPTOR.name}")
         try:
             response: bytes = answer(request, context).SerializeToString()
         except ServingError as error:
@@ -106,11 +96,8 @@ def _method(request_type: Any, answer: Callable[[Any, Any], Any]) -> Any:
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _unimplemented(name: str) -> Callable[[Any, Any], Any]:
+def _refusal(name: str) -> Callable[[Any, Any], Any]:
     def refuse(_request: Any, _context: Any) -> Any:
-        raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED,
-            f"{name} is not offered by this server: use Predict, or TensorFlow Serving itself",
-        )
+        raise unimplemented(f"{name} is not offered by this server: use Predict, or TensorFlow Serving itself")
 
     return refuse

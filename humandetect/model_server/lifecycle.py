@@ -100,10 +100,10 @@ def _load_models(settings: list[ModelSettings], batching: BatchingParameters | N
     from humandetect.model_server.core import Core
     from humandetect.model_server.loader import Loader
     from humandetect.model_server.registry import Registry
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
     from humandetect.model_server.status import ServingError
 
-    metrics = Metrics()
+    metrics = ServingMetrics()
     scheduler = BatchScheduler(batching, metrics) if batching is not None else None
     if scheduler is not None:
         stack.callback(scheduler.close)

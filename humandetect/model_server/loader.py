@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from humandetect.model_server.batch_scheduler import BatchScheduler
     from humandetect.model_server.servable import Runner
-    from humandetect.model_server.serving_metrics import Metrics
+    from humandetect.model_server.serving_metrics import ServingMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class MeasuredRunner:
 
     model: str
     runner: Runner
-    metrics: Metrics
+    metrics: ServingMetrics
 
     def run(
         self, feeds: Mapping[str, NDArray[Any]], fetches: Sequence[str], timeout_seconds: float | None
@@ -47,7 +47,7 @@ class MeasuredRunner:
 class Loader:
     """Loads versions; raises ServingError for those that cannot be served."""
 
-    metrics: Metrics
+    metrics: ServingMetrics
     scheduler: BatchScheduler | None
 
     def __call__(self, model: str, version: Path) -> Servable:

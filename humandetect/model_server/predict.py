@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+import numpy as np
+from google.protobuf.message import DecodeError, EncodeError
 
-from humandetect.model_server.status import deadline_exceeded, failed_precondition, invalid
-from humandetect.model_server.tensors import to_array, to_proto
+from humandetect.engines.tfserving.messages import SIGNATURES
+from humandetect.engines.tfserving.tensors import read_tensor, write_tensor
+from humandetect.model_server.status import deadline_exceeded, failed_precondition, invalid, unimplemented
+from humandetect.protos.serving_pb2 import GetModelMetadataResponse, PredictResponse
+from humandetect.protos.tensors_pb2 import SignatureDefMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.model_server.servable import Servable
+    from humandetect.protos.serving_pb2 import GetModelMetadataRequest, PredictRequest
+    from humandetect.protos.tensors_pb2 import SignatureDef, TensorProto
 
 DEFAULT_SIGNATURE = "serving_default"
-METADATA_FIELD = "signature_def"
+SIGNATURES_TYPE = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+"""What clients know the message as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,10 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
-        return cls(None if seconds is None else time.monotonic() + seconds)
+        """Count from now; gRPC gives 292 billion years where a caller set nothing, and no lock waits that long."""
+        if seconds is None or seconds > threading.TIMEOUT_MAX:
+            return cls()
+        return cls(time.monotonic() + seconds)
 
     def remaining(self) -> float | None:
         """Return the seconds left; raises ServingError when there are none."""
@@ -42,44 +53,48 @@ class Deadline:
         return seconds
 
 
-def predict(servable: Servable, request: Any, *, version: int, deadline: Deadline, as_content: bool) -> Any:
+def predict(
+    servable: Servable, request: PredictRequest, *, version: int, deadline: Deadline, as_content: bool
+) -> PredictResponse:
     """Answer a PredictRequest; raises ServingError."""
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = find_signature(servable, name)
     feeds = _feeds(signature, request.inputs)
     outputs = choose_outputs(signature, request.output_filter)
     arrays = servable.runner.run(feeds, [signature.outputs[alias].name for alias in outputs], deadline.remaining())
-    response = predict_pb2.PredictResponse()
-    for alias, array in zip(outputs, arrays, strict=True):
-        response.outputs[alias].CopyFrom(to_proto(array, as_content=as_content))
+    response = PredictResponse()
+    try:
+        for alias, array in zip(outputs, arrays, strict=True):
+            write_tensor(response.outputs[alias], np.asarray(array), as_content=as_content)
+    except EncodeError as error:
+        raise unimplemented(f"the output {alias} cannot be sent: {error}") from error
     spec = response.model_spec
     spec.name, spec.signature_name, spec.version.value = request.model_spec.name, name, version
     return response
 
 
-def metadata(servable: Servable, request: Any, *, version: int) -> Any:
+def metadata(servable: Servable, request: GetModelMetadataRequest, *, version: int) -> GetModelMetadataResponse:
     """Answer a GetModelMetadataRequest; raises ServingError."""
     if not request.metadata_field:
         raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
     for field in request.metadata_field:
-        if field != METADATA_FIELD:
+        if field != SIGNATURES:
             raise invalid(f"Metadata field {field} is not supported")
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    for name, signature in servable.signatures.items():
-        signatures.signature_def[name].CopyFrom(signature)
-    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    signatures = SignatureDefMap(signature_def=servable.signatures)
+    response = GetModelMetadataResponse()
     response.model_spec.name, response.model_spec.version.value = request.model_spec.name, version
-    response.metadata[METADATA_FIELD].Pack(signatures)
+    wrapped = response.metadata[SIGNATURES]
+    wrapped.type_url, wrapped.value = SIGNATURES_TYPE, signatures.SerializeToString()
     return response
 
 
-def find_signature(servable: Servable, name: str) -> Any:
+def find_signature(servable: Servable, name: str) -> SignatureDef:
     if name not in servable.signatures:
         raise failed_precondition(f'Serving signature key "{name}" not found.')
     return servable.signatures[name]
 
 
-def choose_outputs(signature: Any, wanted: Sequence[str]) -> list[str]:
+def choose_outputs(signature: SignatureDef, wanted: Sequence[str]) -> list[str]:
     """Return the outputs' names; all of them if none are asked for."""
     chosen: list[str] = []
     for alias in wanted:
@@ -94,7 +109,7 @@ def choose_outputs(signature: Any, wanted: Sequence[str]) -> list[str]:
     return chosen or list(signature.outputs)
 
 
-def check_inputs(signature: Any, given: Mapping[str, Any]) -> None:
+def check_inputs(signature: SignatureDef, given: Mapping[str, TensorProto]) -> None:
     """Raise ServingError unless the inputs are those of the signature; a default stands for one that is left out."""
     expected, defaults = signature.inputs, signature.defaults
     extra = [alias for alias in given if alias not in expected]
@@ -113,10 +128,17 @@ def check_inputs(signature: Any, given: Mapping[str, Any]) -> None:
         )
 
 
-def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+def _feeds(signature: SignatureDef, inputs: Mapping[str, TensorProto]) -> dict[str, NDArray[Any]]:
     check_inputs(signature, inputs)
     given = {alias: inputs[alias] if alias in inputs else signature.defaults[alias] for alias in signature.inputs}
-    return {signature.inputs[alias].name: to_array(proto, alias) for alias, proto in given.items()}
+    return {signature.inputs[alias].name: _read(tensor, alias) for alias, tensor in given.items()}
+
+
+def _read(tensor: TensorProto, alias: str) -> NDArray[Any]:
+    try:
+        return read_tensor(tensor)
+    except DecodeError as error:
+        raise invalid(f"tensor parsing error: {alias}") from error
 
 
 def _names(names: Mapping[str, Any] | Sequence[str]) -> str:

@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from humandetect.model_server.predict import METADATA_FIELD, Deadline
+from humandetect.engines.tfserving.messages import SIGNATURES
+from humandetect.model_server.predict import Deadline
 from humandetect.model_server.rest_json import (
     fill_request,
     metadata_json,
@@ -23,7 +23,8 @@ from humandetect.model_server.rest_json import (
     response_json,
     status_json,
 )
-from humandetect.model_server.status import ServingError, invalid, not_found
+from humandetect.model_server.status import ServingError, invalid, not_found, unimplemented
+from humandetect.protos.serving_pb2 import GetModelMetadataRequest, GetModelStatusRequest, PredictRequest
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +37,6 @@ TIMEOUT_SECONDS = 30
 """TensorFlow Serving's own default for REST."""
 END_SECONDS = 25
 METRICS_PATH = "/monitoring/prometheus/metrics"
-METHODS = ("predict", "classify", "regress")
 MODEL_PATH = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
     r"(?P<rest>/metadata|:predict|:classify|:regress)?",
@@ -89,14 +89,12 @@ class RestApp:
         if what == ":predict":
             return self._predict(found, body)
         if what.startswith(":"):
-            raise ServingError(
-                CODE.UNIMPLEMENTED, f"{what[1:]} is not offered by this server: use predict, or TensorFlow Serving"
-            )
+            raise unimplemented(f"{what[1:]} is not offered by this server: use predict, or TensorFlow Serving")
         return self._metadata(found) if what else self._status(found)
 
     def _predict(self, found: re.Match[str], body: bytes) -> Any:
         content = parse_body(body)
-        request = predict_pb2.PredictRequest()
+        request = PredictRequest()
         _name_model(request.model_spec, found)
         request.model_spec.signature_name = content.signature
         response = self._core.predict(
@@ -106,12 +104,12 @@ class RestApp:
         return response_json(response, by_row=content.by_row)
 
     def _status(self, found: re.Match[str]) -> Any:
-        request = get_model_status_pb2.GetModelStatusRequest()
+        request = GetModelStatusRequest()
         _name_model(request.model_spec, found)
         return status_json(self._core.status(request))
 
     def _metadata(self, found: re.Match[str]) -> Any:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[METADATA_FIELD])
+        request = GetModelMetadataRequest(metadata_field=[SIGNATURES])
         _name_model(request.model_spec, found)
         return metadata_json(self._core.metadata(request))
 

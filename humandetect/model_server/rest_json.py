@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
-from tensorflow_serving.apis import get_model_metadata_pb2
 
-from humandetect.model_server.predict import DEFAULT_SIGNATURE, METADATA_FIELD
-from humandetect.model_server.status import ServingError, failed_precondition, invalid
-from humandetect.model_server.tensors import BY_NUMBER, to_array, to_proto
+from humandetect.engines.tfserving.messages import SIGNATURES
+from humandetect.engines.tfserving.tensors import KINDS, STRING, read_tensor, write_tensor
+from humandetect.model_server.predict import DEFAULT_SIGNATURE
+from humandetect.model_server.status import failed_precondition, invalid
+from humandetect.protos.tensors_pb2 import SignatureDefMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from google.protobuf.message import Message
     from numpy.typing import NDArray
 
     from humandetect.model_server.servable import Servable
+    from humandetect.protos.serving_pb2 import (
+        GetModelMetadataResponse,
+        GetModelStatusResponse,
+        PredictRequest,
+        PredictResponse,
+    )
+    from humandetect.protos.tensors_pb2 import DataType, TensorInfo
 
 B64 = "b64"
 BYTES_ENDING = "_bytes"
@@ -29,7 +38,7 @@ BYTES_ENDING = "_bytes"
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class PredictBody:
     """What a predict request says."""
 
     values: Any
@@ -37,7 +46,7 @@ class Body:
     signature: str
 
 
-def parse_body(body: bytes) -> Body:
+def parse_body(body: bytes) -> PredictBody:
     """Read a predict request; raises ServingError."""
     try:
         content = json.loads(body)
@@ -52,10 +61,10 @@ def parse_body(body: bytes) -> Body:
     values = content["instances" if by_row else "inputs"]
     if by_row and (not isinstance(values, list) or not values):
         raise invalid("'instances' must be a list with at least one element")
-    return Body(values, by_row, signature)
+    return PredictBody(values, by_row, signature)
 
 
-def fill_request(request: Any, servable: Servable, body: Body) -> None:
+def fill_request(request: PredictRequest, servable: Servable, body: PredictBody) -> None:
     """Turn values into tensors of the types that the signature has."""
     name = body.signature or DEFAULT_SIGNATURE
     if name not in servable.signatures:
@@ -64,11 +73,11 @@ def fill_request(request: Any, servable: Servable, body: Body) -> None:
     for alias, value in (_columns(body.values, infos) if body.by_row else _named(body.values, infos)).items():
         if alias not in infos:
             raise invalid(f"unknown input {alias!r}, expected {', '.join(sorted(infos))}")
-        request.inputs[alias].CopyFrom(to_proto(_array(alias, value, infos[alias].dtype), as_content=True))
+        write_tensor(request.inputs[alias], _array(alias, value, infos[alias].dtype))
 
 
-def response_json(response: Any, *, by_row: bool) -> dict[str, Any]:
-    arrays = {name: to_array(proto, name) for name, proto in response.outputs.items()}
+def response_json(response: PredictResponse, *, by_row: bool) -> dict[str, Any]:
+    arrays = {name: read_tensor(tensor) for name, tensor in response.outputs.items()}
     values = {name: _values(name, array) for name, array in arrays.items()}
     if not by_row:
         return {"outputs": next(iter(values.values())) if len(values) == 1 else values}
@@ -84,21 +93,20 @@ def response_json(response: Any, *, by_row: bool) -> dict[str, Any]:
     return {"predictions": [dict(zip(values, row, strict=True)) for row in rows]}
 
 
-def status_json(response: Any) -> Any:
+def status_json(response: GetModelStatusResponse) -> Any:
     return _message(response)
 
 
-def metadata_json(response: Any) -> Any:
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata[METADATA_FIELD].Unpack(signatures)
-    return {"model_spec": _message(response.model_spec), "metadata": {METADATA_FIELD: _message(signatures)}}
+def metadata_json(response: GetModelMetadataResponse) -> Any:
+    signatures = SignatureDefMap.FromString(response.metadata[SIGNATURES].value)
+    return {"model_spec": _message(response.model_spec), "metadata": {SIGNATURES: _message(signatures)}}
 
 
-def _message(message: Any) -> Any:
+def _message(message: Message) -> Any:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _named(values: Any, infos: Mapping[str, Any]) -> dict[str, Any]:
+def _named(values: Any, infos: Mapping[str, TensorInfo]) -> dict[str, Any]:
     """Return inputs by name; a model's only input needs none."""
     if isinstance(values, dict) and set(values) != {B64}:
         return values
@@ -107,18 +115,18 @@ def _named(values: Any, infos: Mapping[str, Any]) -> dict[str, Any]:
     return {next(iter(infos)): values}
 
 
-def _columns(rows: list[Any], infos: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(rows: list[Any], infos: Mapping[str, TensorInfo]) -> dict[str, Any]:
     named = [_named(row, infos) for row in rows]
     if any(row.keys() != named[0].keys() for row in named):
         raise invalid("all instances must have the same inputs")
     return {alias: [row[alias] for row in named] for alias in named[0]}
 
 
-def _array(alias: str, value: Any, dtype: int) -> NDArray[Any]:
-    if dtype not in BY_NUMBER:
-        raise ServingError(invalid("").code, f"inputs of type {dtype} cannot be given as JSON")
-    kind = BY_NUMBER[dtype]
-    if kind.field == "string_val":
+def _array(alias: str, value: Any, dtype: DataType) -> NDArray[Any]:
+    if dtype not in KINDS:
+        raise invalid(f"inputs of type {dtype} cannot be given as JSON")
+    kind = KINDS[dtype]
+    if kind.name == STRING:
         return _strings(alias, value)
     try:
         found = np.asarray(value)
@@ -126,11 +134,11 @@ def _array(alias: str, value: Any, dtype: int) -> NDArray[Any]:
         raise invalid(f"{alias}: the lists do not make a tensor, they differ in length") from error
     fits = {"b": "b", "i": "i", "u": "iu"}.get(kind.dtype.kind, "iuf")
     if found.size and found.dtype.kind not in fits:
-        raise invalid(f"{alias}: JSON values are not of expected type: {kind.dtype.name}")
+        raise invalid(f"{alias}: JSON values are not of expected type: {kind.name}")
     if found.size and kind.dtype.kind in "iu":
         limits = np.iinfo(kind.dtype)
         if found.min() < limits.min or found.max() > limits.max:
-            raise invalid(f"{alias}: JSON values are out of range for {kind.dtype.name}")
+            raise invalid(f"{alias}: JSON values are out of range for {kind.name}")
     return found.astype(kind.dtype)
 
 

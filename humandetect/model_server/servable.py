@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from humandetect.model_server.status import ServingError, deadline_exceeded, invalid, tensorflow_errors
+from humandetect.protos.tensors_pb2 import SignatureDef
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ class Runner(Protocol):
 class Servable:
     """A version that answers."""
 
-    signatures: Mapping[str, Any]
-    """SignatureDef by name."""
+    signatures: Mapping[str, SignatureDef]
     runner: Runner
 
 
@@ -137,10 +138,8 @@ def import_tensorflow() -> Any:
     return tf
 
 
-def load_session(path: Path) -> tuple[Session, dict[str, Any]]:
+def load_session(path: Path) -> tuple[Session, dict[str, SignatureDef]]:
     """Load a SavedModel; return its session and its signatures. Raises ServingError."""
-    from google.protobuf.message import DecodeError
-
     tf = import_tensorflow()
     options = tf.compat.v1.ConfigProto(gpu_options=tf.compat.v1.GPUOptions(allow_growth=True))
     session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
@@ -158,7 +157,8 @@ def load_session(path: Path) -> tuple[Session, dict[str, Any]]:
         session.close()
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ServingError(_load_code(error), reason) from error
-    return Session(session), dict(meta_graph.signature_def)
+    given = meta_graph.signature_def.items()
+    return Session(session), {name: SignatureDef.FromString(one.SerializeToString()) for name, one in given}
 
 
 def _load_code(error: Exception) -> Any:

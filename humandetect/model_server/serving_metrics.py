@@ -35,7 +35,7 @@ class _Histogram:
 
 
 @dataclass(slots=True)
-class Metrics:
+class ServingMetrics:
     """Counts what is counted; thread-safe."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)

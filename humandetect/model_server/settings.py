@@ -1,22 +1,21 @@
-"""models.config, read and checked as TensorFlow Serving does; its protos for that do not need TensorFlow."""
+"""models.config, read and checked as TensorFlow Serving does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
+from typing import TYPE_CHECKING, Literal
 
 from humandetect.errors import HumanDetectError, ServerError
-from humandetect.model_server.status import ServingError, failed_precondition, invalid
+from humandetect.model_server.status import failed_precondition, invalid
+from humandetect.models.config_file import parse_models_config
 from humandetect.models.find import find_model
-from humandetect.textproto import Block, TextprotoError, parse_textproto
+from humandetect.protos.config_pb2 import TENSORFLOW
+
+if TYPE_CHECKING:
+    from humandetect.protos.config_pb2 import ModelConfig, ModelServerConfig
 
 PLATFORM = "tensorflow"
-TENSORFLOW_TYPE = 1
-"""The deprecated `model_type: TENSORFLOW`."""
 
 Policy = Literal["latest", "all", "specific"]
 
@@ -36,28 +35,20 @@ class ModelSettings:
 
 def read_settings(path: Path, models_dir: Path | None) -> list[ModelSettings]:
     """Read a models.config; raises ServerError with line and reason."""
-    config = model_server_config_pb2.ModelServerConfig()
-    try:
-        text = path.read_text(encoding="utf-8")
-        text_format.Parse(text, config)
-    except text_format.ParseError as error:
-        reason = str(error).rpartition(" : ")[2] if error.GetLine() else str(error)
-        raise ServerError(f"{path}, line {error.GetLine() or 1}: {reason}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServerError(f"{path} cannot be read: {error}") from error
+    config, lines = parse_models_config(path, failure=ServerError)
     if not config.model_config_list.config:
         raise ServerError(f"{path}, line 1: no model is listed; expected model_config_list {{ config {{ ... }} }}")
     settings: list[ModelSettings] = []
-    for index, entry in enumerate(config.model_config_list.config):
+    for entry, line in zip(config.model_config_list.config, lines, strict=True):
         try:
             entry.base_path = str(_base_path(entry, path, models_dir))
             settings.append(_settings(entry, {known.name for known in settings}))
         except HumanDetectError as error:
-            raise ServerError(f"{path}, line {_line_of(text, index)}: {error}") from error
+            raise ServerError(f"{path}, line {line}: {error}") from error
     return settings
 
 
-def settings_of(config: Any) -> list[ModelSettings]:
+def settings_of(config: ModelServerConfig) -> list[ModelSettings]:
     """Check a ModelServerConfig that came over the network; raises ServingError."""
     if config.WhichOneof("config") != "model_config_list":
         raise invalid(
@@ -80,14 +71,14 @@ def check_labels(settings: ModelSettings, available: set[int]) -> None:
             )
 
 
-def _settings(entry: Any, known: set[str]) -> ModelSettings:
+def _settings(entry: ModelConfig, known: set[str]) -> ModelSettings:
     if not entry.name:
         raise invalid("a model's config needs a name")
     if entry.name in known:
         raise invalid(f"Illegal to list model {entry.name} multiple times in config list")
     if not Path(entry.base_path).is_absolute():
         raise invalid(f"Expected model {entry.name} to have an absolute path or URI; got base_path()={entry.base_path}")
-    if not entry.model_platform and entry.model_type != TENSORFLOW_TYPE:
+    if not entry.model_platform and entry.model_type != TENSORFLOW:
         raise invalid("Illegal setting neither ModelServerConfig::model_type nor ModelServerConfig::model_platform.")
     if entry.model_platform not in ("", PLATFORM):
         raise invalid(f"Model {entry.name} requests unsupported platform {entry.model_platform}")
@@ -103,7 +94,7 @@ def _settings(entry: Any, known: set[str]) -> ModelSettings:
     )
 
 
-def _base_path(entry: Any, config: Path, models_dir: Path | None) -> Path:
+def _base_path(entry: ModelConfig, config: Path, models_dir: Path | None) -> Path:
     """Take the config's path, relative to the config, or else the model of that name in the models folder."""
     if not entry.base_path:
         raise invalid(f"model {entry.name!r} needs a base_path")
@@ -113,19 +104,7 @@ def _base_path(entry: Any, config: Path, models_dir: Path | None) -> Path:
     try:
         found = find_model(entry.name, models_dir)
     except HumanDetectError as error:
-        raise ServingError(
-            invalid("").code, f"the base_path {base_path} of model {entry.name!r} does not exist, and {error}"
-        ) from error
+        raise invalid(f"the base_path {base_path} of model {entry.name!r} does not exist, and {error}") from error
     if not found.version:
         raise invalid(f"the base_path {base_path} of model {entry.name!r} does not exist")
     return found.path.absolute().parent
-
-
-def _line_of(text: str, index: int) -> int:
-    """Return the line in which the model's block begins."""
-    try:
-        lists = parse_textproto(text).fields["model_config_list"]
-        blocks = [block for one in lists if isinstance(one, Block) for block in one.fields.get("config", [])]
-        return blocks[index].line
-    except (TextprotoError, LookupError):  # the official reader takes a little more than ours
-        return 1

@@ -25,11 +25,6 @@ class ServingError(HumanDetectError):
         super().__init__(message)
         self.code, self.message = code, message
 
-    @property
-    def number(self) -> int:
-        """The code as TensorFlow counts, which is as gRPC does."""
-        return int(self.code.value[0])
-
 
 def invalid(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
@@ -41,6 +36,10 @@ def not_found(message: str) -> ServingError:
 
 def failed_precondition(message: str) -> ServingError:
     return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
+def unimplemented(message: str) -> ServingError:
+    return ServingError(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 def deadline_exceeded() -> ServingError:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
 from typing import TYPE_CHECKING
+
+import google_crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import BinaryIO
 
-_POLYNOMIAL = 0x82F63B78
-"""CRC-32C (Castagnoli), with its bits in reverse. zlib's CRC-32 is another one."""
 _MASK_DELTA = 0xA282EAD8
 
 
@@ -24,25 +23,7 @@ def write_records(file: BinaryIO, records: Iterable[bytes]) -> None:
         file.write(_checksum(record))
 
 
-def crc32c(content: bytes) -> int:
-    """Return the CRC-32C of some bytes; about 10 MB take a second."""
-    table, value = _table(), 0xFFFF_FFFF
-    for octet in content:
-        value = table[(value ^ octet) & 0xFF] ^ value >> 8
-    return value ^ 0xFFFF_FFFF
-
-
 def _checksum(content: bytes) -> bytes:
     """Mask the checksum as TFRecord does, as a checksum of data that holds checksums is weak."""
-    crc = crc32c(content)
+    crc = google_crc32c.value(content)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFF_FFFF)
-
-
-@cache
-def _table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
-        table.append(value)
-    return table

@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from humandetect.model_server.predict import Deadline, predict
-from humandetect.model_server.status import ServingError, tensorflow_errors
+from humandetect.model_server.status import ServingError, invalid, tensorflow_errors
 from humandetect.model_server.warmup_records import MAX_RECORDS, WARMUP_NAME
+from humandetect.protos.serving_pb2 import PredictionLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +33,7 @@ def warm_up(servable: Servable, version: Path) -> float | None:
     begun, number = time.monotonic(), 0
     for number, log in enumerate(_records(path), start=1):
         if number > MAX_RECORDS:
-            raise ServingError(
-                grpc.StatusCode.INVALID_ARGUMENT, f"{path}: more than the {MAX_RECORDS} warm-up records allowed"
-            )
+            raise invalid(f"{path}: more than the {MAX_RECORDS} warm-up records allowed")
         kind = log.WhichOneof("log_type")
         if kind != "predict_log":  # other servers can run it: no reason to refuse the model
             logger.warning("%s: record %d is left out: %s is not offered by this server", path, number, kind)
@@ -46,17 +46,13 @@ def warm_up(servable: Servable, version: Path) -> float | None:
 
 def _records(path: Path) -> Iterator[Any]:
     import tensorflow as tf
-    from google.protobuf.message import DecodeError
-    from tensorflow_serving.apis import prediction_log_pb2
 
     try:
         with tensorflow_errors():
             for record in tf.compat.v1.io.tf_record_iterator(str(path)):
-                yield prediction_log_pb2.PredictionLog.FromString(record)
+                yield PredictionLog.FromString(record)
     except DecodeError as error:
-        raise ServingError(
-            grpc.StatusCode.INVALID_ARGUMENT, f"{path}: a warm-up record is not a PredictionLog"
-        ) from error
+        raise invalid(f"{path}: a warm-up record is not a PredictionLog") from error
     except ServingError as error:
         if error.code == grpc.StatusCode.DATA_LOSS:
             raise ServingError(error.code, f"{error.message}. {ADVICE}") from error

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from humandetect.config import SourceConfig
-from humandetect.engines.tfserving.messages import ModelSpec, prediction_log, read_saved_model
+from humandetect.engines.tfserving.messages import model_spec, prediction_log, read_saved_model
 from humandetect.engines.tfserving.request_plan import make_plan
-from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import ModelError
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 from humandetect.model_server.tfrecord import write_records
@@ -63,7 +63,7 @@ def export_warmup(
     plan = _plan(folder)
     sizes = (plan.batch,) if plan.batch else tuple(batch_sizes)
     pictures = _pictures(folder, plan, count=min(max(sizes), max(BATCH_SIZES)))
-    spec = ModelSpec(folder.name, signature=plan.signature)
+    spec = model_spec(folder.name)
     records = (prediction_log(plan.request(spec, _batch(pictures, size))) for size in sizes)
     path = folder.path / WARMUP_NAME if output is None else output
     try:
@@ -88,7 +88,7 @@ def _plan(folder: ModelFolder) -> Plan:
     graph = folder.path / GRAPH_NAME
     try:
         signatures = read_saved_model(graph.read_bytes())
-    except (OSError, WireError) as error:
+    except (OSError, DecodeError) as error:
         raise ModelError(f"{graph} cannot be read: {error}") from error
     if signatures is None:
         raise ModelError(f"{graph} holds no graph for serving; export the model with the tag serve")

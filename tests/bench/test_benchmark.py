@@ -257,8 +257,6 @@ def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.Mo
     missing = {""}
     monkeypatch.setattr("humandetect.engines.is_installed", lambda package: package not in missing)
     assert engines_of(BenchConfig()) == ["openvino", "tensorflow", "tf-serving"]
-    missing.add("tensorflow_serving")  # without it no model server can be started
-    assert engines_of(BenchConfig()) == ["openvino", "tensorflow"]
     missing.add("tensorflow")
     assert engines_of(BenchConfig()) == ["openvino"]
     assert engines_of(BenchConfig(engines=("tensorflow", "tensorflow"))) == ["tensorflow"]

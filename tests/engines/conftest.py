@@ -12,7 +12,7 @@ from humandetect.config import EngineConfig, ServingConfig
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.models.find import bundled
-from tests.engines.tfserving.serving_process import model_server
+from tests.engines.tfserving.server_process import model_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

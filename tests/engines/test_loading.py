@@ -50,7 +50,7 @@ def test_everything_but_tensorflow_works_without_tensorflow() -> None:
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('tensorflow', 'tensorflow_serving', 'google', 'keras'):
+        if name.partition('.')[0] in ('tensorflow', 'tensorflow_serving', 'keras'):
             raise ModuleNotFoundError(f'No module named {name!r}', name=name.partition('.')[0])
 sys.meta_path.insert(0, Blocked())
 import numpy as np
@@ -68,7 +68,7 @@ except MissingExtra as error:
     assert message == "the tensorflow engine needs more: pip install 'humandetect[tensorflow]'"
 
 
-def test_tensorflow_serving_is_asked_with_nothing_but_grpc_and_numpy(serving_address: str) -> None:
+def test_tensorflow_serving_is_asked_with_nothing_but_grpc_protobuf_and_numpy(serving_address: str) -> None:
     script = f"""
 import sys
 import numpy as np
@@ -77,7 +77,7 @@ from humandetect.engines import load_engine
 engine = load_engine(EngineConfig('tf-serving', serving=ServingConfig(targets=({serving_address!r},))))
 engine.infer(np.zeros((1, 300, 300, 3), np.uint8))
 engine.close()
-heavy = ('tensorflow', 'tensorflow_serving', 'google.protobuf', 'openvino', 'cv2', 'supervision', 'av')
+heavy = ('tensorflow', 'tensorflow_serving', 'openvino', 'cv2', 'supervision', 'av')
 print([name for name in heavy if name in sys.modules])
 """
     assert run(script) == "[]"

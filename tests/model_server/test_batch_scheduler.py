@@ -15,7 +15,7 @@ import pytest
 from humandetect.errors import ServerError
 from humandetect.model_server.batch_scheduler import BatchingRunner, BatchScheduler
 from humandetect.model_server.batching_parameters import BatchingParameters, read_batching_parameters
-from humandetect.model_server.serving_metrics import RUNS, Metrics
+from humandetect.model_server.serving_metrics import RUNS, ServingMetrics
 from humandetect.model_server.status import ServingError
 from tests.model_server import served_models as models
 from tests.model_server.started import config_text, predict_request, serving
@@ -52,7 +52,7 @@ class Doubler:
 
 @contextmanager
 def batched(doubler: Doubler, **parameters: Any) -> Iterator[BatchingRunner]:
-    metrics = Metrics()
+    metrics = ServingMetrics()
     scheduler = BatchScheduler(BatchingParameters(num_batch_threads=1, **parameters), metrics)
     runner = BatchingRunner("m", doubler, scheduler, metrics)
     try:
@@ -255,13 +255,15 @@ def test_the_standard_file_is_read(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("\nmax_batch { value: 1 }", ", line 2: unknown field max_batch, expected .*max_batch_size"),
-        ("max_batch_size: 1", ", line 1: max_batch_size needs a block with a value"),
-        ("max_batch_size { value: -1 }", ", line 1: max_batch_size needs a whole number, found '-1'"),
+        ("max_batch_size: 1", ', line 1: .*Expected "{"'),
+        ("max_batch_size { value: 1.5 }", ", line 1: .*Couldn't parse integer: 1.5"),
+        ("max_batch_size { value: -1 }", ": max_batch_size must be at least 1, got -1"),
+        ("batch_timeout_micros { value: -1 }", ": batch_timeout_micros must be at least 0, got -1"),
         ("max_batch_size { value: 0 }", ": max_batch_size must be at least 1, got 0"),
-        ("pad_variable_length_inputs: maybe", ", line 1: .* needs true or false, found 'maybe'"),
-        ("allowed_batch_sizes { value: 1 }", ", line 1: allowed_batch_sizes needs a plain value"),
+        ("pad_variable_length_inputs: maybe", ', line 1: .*Expected "true" or "false"'),
+        ("allowed_batch_sizes { value: 1 }", ', line 1: .*Expected ":"'),
         ("allowed_batch_sizes: 4", ": allowed_batch_sizes must increase and end with 1000"),
-        ("max_batch_size {", ", line 1: the block opened in line 1 is not closed"),
+        ("max_batch_size {", ', line 1: Expected "}"'),
     ],
 )
 def test_a_bad_file_is_an_error_with_line_and_reason(tmp_path: Path, text: str, reason: str) -> None:
@@ -286,6 +288,28 @@ def test_clients_share_runs_of_the_graph(tmp_path: Path) -> None:
         with pytest.raises(grpc.RpcError, match="Expects arg"):
             client.prediction.Predict(predict_request("half", x=np.array([1], np.int32)), timeout=20)
         assert 0 < runs(client.rest, "half") <= 64 / 4
+
+
+@pytest.mark.parametrize("seconds", [None, 3e8, 20])
+def test_a_call_may_have_no_deadline_or_a_far_one(tmp_path: Path, seconds: float | None) -> None:
+    import httpx
+
+    models.half_plus(tmp_path / "half" / "1", 2)
+    (tmp_path / "models.config").write_text(config_text({"half": tmp_path / "half"}))
+    with serving(tmp_path / "models.config", enable_batching=True, rest_port=0) as client:
+        assert list(client.ask("half", timeout=seconds, x=[1.0]).outputs["y"].float_val) == [2.5]
+        url = f"http://{client.rest}/v1/models/half:predict"
+        assert httpx.post(url, json={"instances": [1.0]}, timeout=seconds).json() == {"predictions": [2.5]}
+
+
+def test_a_time_that_is_longer_than_threads_can_wait_harms_no_other_request() -> None:
+    doubler = Doubler()
+    with batched(doubler, max_batch_size=2, batch_timeout_micros=2**62) as runner, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, runner, [1.0], None)
+        eventually(lambda: waiting(runner) == [1])
+        time.sleep(0.1)  # the thread begins to wait
+        assert ask(runner, [2.0]) == [4.0]
+        assert first.result(20) == [2.0]
 
 
 def runs(address: str | None, model: str) -> float:

@@ -298,6 +298,11 @@ def test_nonsense_is_an_internal_error_and_harms_nobody(client: Client) -> None:
     assert client.predict("half", x=[2.0])["y"] == [3.0]
 
 
+@pytest.mark.parametrize("seconds", [None, 3e8])
+def test_a_call_may_have_no_deadline_or_a_far_one(client: Client, seconds: float | None) -> None:
+    assert list(client.ask("half", timeout=seconds, x=[1.0]).outputs["y"].float_val) == [2.5]
+
+
 def test_a_deadline_stops_the_graph(client: Client) -> None:
     begun = time.monotonic()
     code, _ = refusal(client.prediction.Predict, predict_request("slow", x=[1.0]), timeout=0.3)

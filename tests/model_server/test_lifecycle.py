@@ -162,7 +162,7 @@ def test_batching_parameters_alone_are_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named_with_the_command_to_run() -> None:
-    script = "import sys; sys.modules['tensorflow_serving'] = None; from humandetect.cli import app; app()"
+    script = "import sys; sys.modules['tensorflow'] = None; from humandetect.cli import app; app()"
     ended = subprocess.run(
         [sys.executable, "-c", script, "model-server"], cwd=ROOT, capture_output=True, text=True, check=False
     )

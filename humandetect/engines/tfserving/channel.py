@@ -21,7 +21,7 @@ MIN_RESOLVE_MS = 5000
 """How often a DNS name may be asked for the servers behind it while some of them are away."""
 
 
-class Server:
+class ServingChannel:
     """One target: its channel, and what is known of it. Fields are guarded by the condition of `Servers`."""
 
     def __init__(self, target: str, channel: Any, token: str | None) -> None:
@@ -59,7 +59,7 @@ class Server:
         self._channel.close()
 
 
-def open_servers(config: ServingConfig) -> list[Server]:
+def open_servers(config: ServingConfig) -> list[ServingChannel]:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C++ part repeats on stderr what the errors say
     import grpc
 
@@ -74,7 +74,7 @@ def open_servers(config: ServingConfig) -> list[Server]:
         channel = (
             grpc.secure_channel(target, credentials, options) if credentials else grpc.insecure_channel(target, options)
         )
-        servers.append(Server(target, channel, config.token))
+        servers.append(ServingChannel(target, channel, config.token))
     return servers
 
 

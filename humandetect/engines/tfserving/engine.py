@@ -11,29 +11,29 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from humandetect.engines.base import ModelInfo
 from humandetect.engines.detection_api import check_images, warm_up
 from humandetect.engines.tfserving.embedded import EmbeddedServer
 from humandetect.engines.tfserving.failures import CallFailed, explained
 from humandetect.engines.tfserving.messages import (
-    AVAILABLE,
     METADATA,
     PREDICT,
-    STATES,
     STATUS,
-    ModelSpec,
     metadata_request,
+    model_spec,
     read_metadata,
     read_statuses,
     status_request,
 )
 from humandetect.engines.tfserving.request_plan import keep_request_memory, make_plan
 from humandetect.engines.tfserving.servers import Servers
-from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
 from humandetect.models.config_file import is_model_name
 from humandetect.models.find import find_model, list_models
 from humandetect.models.metadata import ModelMetadata, verify
+from humandetect.protos.serving_pb2 import ModelVersionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from humandetect.config import EngineConfig, ServingConfig
     from humandetect.engines.base import RawDetections
-    from humandetect.engines.tfserving.messages import VersionStatus
     from humandetect.engines.tfserving.request_plan import Plan
     from humandetect.errors import HumanDetectError
 
@@ -55,6 +54,8 @@ logger = logging.getLogger(__name__)
 BEST_BATCH = 2
 """With two requests at once as fast as any other on two cores shared with the server, and each image more in flight
 holds a frame here. Servers with a GPU gain from larger ones: --batch."""
+STATES = {0: "unknown", 10: "starting", 20: "loading", 30: "available", 40: "unloading", 50: "ended"}
+"""ModelVersionStatus.State in words."""
 _STALE = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND")
 """What a server answers when another version has another signature, and when it has gone."""
 _TOO_MANY = re.compile(r"larger than maximum input batch size (\d+)")
@@ -73,7 +74,7 @@ class TFServingEngine:
         if not config.serving.targets:
             self._embedded, self._serving = start_embedded(config)
         targets = self._serving.targets
-        self._spec = ModelSpec(name, version=self._serving.version, label=self._serving.label)
+        self._spec = model_spec(name, version=self._serving.version, label=self._serving.label)
         self._where = "embedded server" if self._embedded else ", ".join(targets)
         self._model = f"{name} at {', '.join(targets)}"
         self._at_once = self._serving.parallel * len(targets)
@@ -154,10 +155,9 @@ class TFServingEngine:
         return plan.detections(answers, len(images))
 
     def _requests(self, plan: Plan, images: NDArray[np.uint8]) -> Iterator[bytes]:
-        spec = replace(self._spec, signature=plan.signature)
         size = len(images) if plan.batch or self._most is None else self._most
         for start in range(0, len(images), size):
-            yield from plan.requests(spec, images[start : start + size])
+            yield from plan.requests(self._spec, images[start : start + size])
 
     def _responses(self, requests: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the answers in order; one request needs no thread, more of them travel together."""
@@ -177,7 +177,7 @@ class TFServingEngine:
         """Ask for the signatures; return how to ask the model, and the version that this is true of."""
         try:
             signatures, version = read_metadata(self._servers.call(METADATA, metadata_request(self._spec)))
-        except WireError as error:
+        except DecodeError as error:
             raise EngineError(
                 f"{self._model}: its signatures cannot be read ({error}); is this TensorFlow Serving?"
             ) from error
@@ -216,26 +216,26 @@ class TFServingEngine:
         """Say why a GetModelStatus answer means that the model cannot be used yet."""
         try:
             statuses = read_statuses(response)
-        except WireError as error:
+        except DecodeError as error:
             return f"its answer is not TensorFlow Serving's ({error}); check host and port"
-        wanted = [one for one in statuses if self._spec.version in (None, one.version)]
-        if any(one.state == AVAILABLE for one in wanted):
+        wanted = [one for one in statuses if self._serving.version in (None, one.version)]
+        if any(one.state == ModelVersionStatus.AVAILABLE for one in wanted):
             return None
         return f"no version of {self._spec.name!r} can be used: {_told(wanted)}"
 
     def _explain_start(self, failure: CallFailed) -> HumanDetectError:
         """Say what the servers have instead of what was asked for."""
-        spec, details = self._spec, failure.details
-        if failure.code == "INVALID_ARGUMENT" and "version label" in details:
+        spec, serving = self._spec, self._serving
+        if failure.code == "INVALID_ARGUMENT" and "version label" in failure.details:
             return ModelNotFound(
-                f"{failure.target} knows no label {spec.label!r} of {spec.name!r}; it serves "
+                f"{failure.target} knows no label {serving.label!r} of {spec.name!r}; it serves "
                 f"{_told(self._statuses(spec.name))}. Labels are set by version_labels in its models.config."
             )
         if failure.code != "NOT_FOUND":
-            return explained(failure, sent="the first request", timeout_seconds=self._serving.timeout_seconds)
+            return explained(failure, sent="the first request", timeout_seconds=serving.timeout_seconds)
         versions = self._statuses(spec.name)
         if versions:
-            asked = f"no version {spec.version}" if spec.version is not None else "no usable version"
+            asked = f"no version {serving.version}" if serving.version is not None else "no usable version"
             return ModelNotFound(f"{failure.target} has {asked} of {spec.name!r}; it has {_told(versions)}")
         known = [model.name for model in list_models(self._models_dir) if model.name != spec.name]
         served = ", ".join(name for name in known if self._statuses(name))
@@ -245,11 +245,11 @@ class TFServingEngine:
             "or add it to the server's models.config"
         )
 
-    def _statuses(self, name: str) -> list[VersionStatus]:
+    def _statuses(self, name: str) -> list[ModelVersionStatus]:
         """Return the versions of a model on the servers; none where there is no such model, or no answer."""
         try:
-            return read_statuses(self._servers.call(STATUS, status_request(ModelSpec(name))))
-        except (CallFailed, EngineError, WireError):
+            return read_statuses(self._servers.call(STATUS, status_request(model_spec(name))))
+        except (CallFailed, EngineError, DecodeError):
             return []
 
 
@@ -290,11 +290,15 @@ def _known(config: EngineConfig) -> tuple[str, ModelMetadata]:
         return name, ModelMetadata()
 
 
-def _told(versions: list[VersionStatus]) -> str:
+def _told(versions: list[ModelVersionStatus]) -> str:
     return ", ".join(
-        f"version {one.version} ({STATES.get(one.state, one.state)}{f': {one.error}' if one.error else ''})"
+        f"version {one.version} ({STATES.get(one.state, one.state)}{_because(one)})"
         for one in sorted(versions, key=lambda one: one.version)
     ) or "none"  # fmt: skip
+
+
+def _because(status: ModelVersionStatus) -> str:
+    return f": {status.status.error_message}" if status.status.error_message else ""
 
 
 def _text(version: int | None) -> str:

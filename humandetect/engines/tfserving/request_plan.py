@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from humandetect.engines.base import RawDetections
 from humandetect.engines.detection_api import BOXES, CLASSES, COUNT, INPUT_KEYS, OUTPUT_KEYS, SCORES, raw_detections
 from humandetect.engines.tfserving.messages import predict_request, read_prediction
-from humandetect.engines.tfserving.tensor_codec import encode_strings, encode_tensor
-from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import EngineError, ModelError
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from humandetect.engines.tfserving.messages import ModelSpec, Signature, TensorInfo
-    from humandetect.engines.tfserving.wire_format import Parts
+    from humandetect.engines.tfserving.messages import Signature, TensorInfo
+    from humandetect.protos.serving_pb2 import ModelSpec
 
 DEFAULT_SIGNATURE = "serving_default"
 INIT_SIGNATURE = "__saved_model_init_op"
@@ -61,7 +60,7 @@ class Plan:
 
     def request(self, spec: ModelSpec, images: NDArray[np.uint8]) -> bytes:
         """Encode a PredictRequest for images that travel together."""
-        return predict_request(spec, {self.input: self._tensor(images)}, OUTPUT_KEYS)
+        return predict_request(spec, self.signature, self.input, self._values(images), OUTPUT_KEYS)
 
     def read(self, response: bytes) -> tuple[dict[str, NDArray[Any]], int | None]:
         """Read a PredictResponse: the outputs with one row an image, and the version that gave them.
@@ -70,7 +69,7 @@ class Plan:
         """
         try:
             outputs, version = read_prediction(response)
-        except WireError as error:
+        except DecodeError as error:
             raise EngineError(
                 f"{self.model}: the answer is damaged, or not TensorFlow Serving's ({error}); "
                 "what else listens at this address?"
@@ -84,10 +83,10 @@ class Plan:
             raise ModelError(f"{self.model}: {len(raw.scores)} answers for {count} images; it is no detection model")
         return RawDetections(raw.xyxy[:count], raw.scores[:count], raw.class_ids[:count])
 
-    def _tensor(self, images: NDArray[np.uint8]) -> Parts:
+    def _values(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         if not self.encoded:
-            return encode_tensor(images)
-        return encode_strings([_jpeg(image) for image in images], [len(images)][: self.rank])
+            return images
+        return np.array([_jpeg(image) for image in images], object).reshape([len(images)][: self.rank])
 
     def _checked(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the outputs with one row an image; raise ModelError unless they are those of a detector."""

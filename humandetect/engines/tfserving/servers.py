@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from humandetect.engines.tfserving.channel import Server, closed, open_servers
+from humandetect.engines.tfserving.channel import ServingChannel, closed, open_servers
 from humandetect.engines.tfserving.failures import CallFailed, overloaded, unavailable
 from humandetect.errors import Closed
 
@@ -118,7 +118,7 @@ class Servers:
         if prober is not None:
             prober.join()
 
-    def _take(self, waiting: _Patience, avoided: set[str]) -> Server:
+    def _take(self, waiting: _Patience, avoided: set[str]) -> ServingChannel:
         """Wait for a server with room for a call, and count the call."""
         with self._changed:
             while True:
@@ -139,14 +139,14 @@ class Servers:
                     )
                 self._changed.wait(None if usable else waiting.left())
 
-    def _put_back(self, server: Server, failure: CallFailed | None) -> None:
+    def _put_back(self, server: ServingChannel, failure: CallFailed | None) -> None:
         with self._changed:
             server.under_way -= 1
             if failure is None:
                 server.failures = 0
             self._changed.notify_all()
 
-    def _consider(self, server: Server, failure: CallFailed, waiting: _Patience, avoided: set[str]) -> None:
+    def _consider(self, server: ServingChannel, failure: CallFailed, waiting: _Patience, avoided: set[str]) -> None:
         """Return if the call may be tried again, after a wait where that helps; else raise."""
         if self._closed:
             raise closed() from failure
@@ -171,7 +171,7 @@ class Servers:
         with self._changed:
             return any(not server.away and server.target not in avoided for server in self._servers)
 
-    def _leave_out(self, server: Server, failure: CallFailed) -> None:
+    def _leave_out(self, server: ServingChannel, failure: CallFailed) -> None:
         with self._changed:
             if not server.away:
                 logger.warning("%s is away: %s", server.target, failure.reason)
@@ -202,7 +202,7 @@ class Servers:
                     continue
             self._ask(server)
 
-    def _ask(self, server: Server) -> None:
+    def _ask(self, server: ServingChannel) -> None:
         method, request, not_ready = self._probe
         failure: CallFailed | None = None
         try:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from humandetect.models.find import bundled
-from tests.engines.tfserving.serving_process import Served, model_server
+from tests.engines.tfserving.server_process import Served, model_server
 
 if TYPE_CHECKING:
     from pathlib import Path

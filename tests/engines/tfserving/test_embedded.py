@@ -19,7 +19,7 @@ from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelEr
 from humandetect.models.config_file import read_models_config
 from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelFolder, ModelMetadata
-from tests.engines.tfserving.serving_fakes import pictures
+from tests.engines.tfserving.fake_server import pictures
 from tests.waiting import eventually
 
 if TYPE_CHECKING:

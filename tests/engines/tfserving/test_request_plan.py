@@ -8,17 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from humandetect.engines.tfserving.messages import ModelSpec, Signature, TensorInfo
+from humandetect.engines.tfserving.messages import Signature, TensorInfo, model_spec
 from humandetect.engines.tfserving.request_plan import make_plan
-from humandetect.engines.tfserving.tensor_codec import decode_tensor
-from humandetect.engines.tfserving.tensor_codec import encode_tensor as tensor
-from humandetect.engines.tfserving.wire_format import fields, message_field, number_field, text_field
+from humandetect.engines.tfserving.tensors import read_tensor, write_tensor
 from humandetect.errors import EngineError, ModelError
+from humandetect.protos.serving_pb2 import PredictRequest, PredictResponse
 
 if TYPE_CHECKING:
     from humandetect.engines.tfserving.request_plan import Plan
 
-SPEC = ModelSpec("people")
+SPEC = model_spec("people")
 OUTPUTS = {
     "detection_boxes": TensorInfo("float32", (None, 3, 4)),
     "detection_scores": TensorInfo("float32", (None, 3)),
@@ -35,19 +34,16 @@ def plan_for(**inputs: TensorInfo) -> Plan:
 
 def sent(request: bytes) -> tuple[str, np.ndarray, list[str]]:
     """Input name, its tensor and the outputs asked for."""
-    parts: dict[int, list[Any]] = {}
-    for field, _, value in fields(memoryview(request)):
-        parts.setdefault(field, []).append(value)
-    (entry,) = parts[2]
-    content = {field: value for field, _, value in fields(entry)}
-    return str(content[1], "utf-8"), decode_tensor(content[2]), [str(name, "utf-8") for name in parts[3]]
+    message = PredictRequest.FromString(request)
+    ((name, tensor),) = message.inputs.items()
+    return name, read_tensor(tensor), list(message.output_filter)
 
 
 def response(**outputs: np.ndarray) -> bytes:
-    parts = message_field(2, message_field(2, [number_field(1, 5)]))
+    message = PredictResponse(model_spec={"version": {"value": 5}})
     for name, values in outputs.items():
-        parts += message_field(1, [text_field(1, name), *message_field(2, tensor(values))])
-    return b"".join(parts)
+        write_tensor(message.outputs[name], values)
+    return message.SerializeToString()
 
 
 def outputs_for(scores: list[list[float]]) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from humandetect.config import ServingConfig
 from humandetect.engines.tfserving.channel import channel_options
 from humandetect.engines.tfserving.servers import LAST_BACKOFF_SECONDS, Servers, _backoff
 from humandetect.errors import Closed, EngineUnavailable, UsageError
-from tests.engines.tfserving.serving_fakes import LOADING, FakeServing, Refusal, engine_for, pictures
+from tests.engines.tfserving.fake_server import LOADING, FakeServing, Refusal, engine_for, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,15 +11,16 @@ import numpy as np
 
 from humandetect.config import EngineConfig, ServingConfig
 from humandetect.engines.tfserving.engine import TFServingEngine
-from humandetect.engines.tfserving.tensor_codec import decode_tensor, encode_tensor
-from humandetect.engines.tfserving.wire_format import fields, message_field, number_field, submessage, text, text_field
+from humandetect.engines.tfserving.tensors import read_tensor, write_tensor
+from humandetect.protos import serving_pb2 as protos
+from humandetect.protos.tensors_pb2 import DataType, SignatureDefMap, TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-UINT8, FLOAT, STRING = 4, 1, 7
+UINT8, FLOAT, STRING = DataType.DT_UINT8, DataType.DT_FLOAT, DataType.DT_STRING
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-AVAILABLE, LOADING = 30, 20
+AVAILABLE, LOADING = protos.ModelVersionStatus.AVAILABLE, protos.ModelVersionStatus.LOADING
 
 
 class Refusal(Exception):
@@ -41,7 +42,7 @@ class FakeServing:
         *,
         model: str = "people",
         shape: Sequence[int] = (-1, 24, 32, 3),
-        dtype: int = UINT8,
+        dtype: DataType = UINT8,
         key: str = "inputs",
         outputs: Sequence[str] = OUTPUTS,
         extra: int = 0,
@@ -55,7 +56,8 @@ class FakeServing:
         """Bytes of an answer beyond the useful ones."""
         self.fault = fault
         self.metadata_fault: Refusal | None = None
-        self.version, self.state = 1, AVAILABLE
+        self.version = 1
+        self.state: protos.ModelVersionStatus.State = AVAILABLE
         self.sizes: list[int] = []
         """Of the Predict requests, in images."""
         self.filters: list[list[str]] = []
@@ -115,16 +117,19 @@ class FakeServing:
 
         return guarded
 
-    def _predict(self, request: bytes) -> bytes:
+    def _predict(self, data: bytes) -> bytes:
         with self._lock:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         try:
-            images, wanted = _read_predict(request, self.key)
-            self._check(request)
+            request = protos.PredictRequest.FromString(data)
+            if self.key not in request.inputs:
+                raise Refusal("INVALID_ARGUMENT", f"input tensor alias not found in signature: {[*request.inputs]}")
+            self._check(request.model_spec)
+            images = read_tensor(request.inputs[self.key])
             self.sizes.append(len(images))
-            self.request_bytes.append(len(request))
-            self.filters.append(wanted)
+            self.request_bytes.append(len(data))
+            self.filters.append(list(request.output_filter))
             other = self.fault() if self.fault else None
             return other if other is not None else self._answer(images)
         finally:
@@ -141,38 +146,44 @@ class FakeServing:
         }
         if self.extra:
             values["raw"] = np.zeros(self.extra, np.uint8)
-        return b"".join([*message_field(2, [self._spec()]), *_outputs(values)])
+        response = protos.PredictResponse(model_spec=self._spec())
+        for name, array in values.items():
+            write_tensor(response.outputs[name], array)
+        return response.SerializeToString()
 
-    def _spec(self) -> bytes:
-        return text_field(1, self.model) + b"".join(message_field(2, [number_field(1, self.version)]))
+    def _spec(self) -> protos.ModelSpec:
+        return protos.ModelSpec(name=self.model, version={"value": self.version})
 
-    def _check(self, request: bytes) -> None:
-        name, version, label = _spec(request)
-        if name != self.model:
-            raise Refusal("NOT_FOUND", f"Servable not found for request: Latest({name})")
-        if version not in (None, self.version):
-            raise Refusal("NOT_FOUND", f"Servable not found for request: Specific({name}, {version})")
-        if label not in ("", "stable"):
-            raise Refusal("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+    def _check(self, spec: protos.ModelSpec) -> None:
+        if spec.name != self.model:
+            raise Refusal("NOT_FOUND", f"Servable not found for request: Latest({spec.name})")
+        if spec.HasField("version") and spec.version.value != self.version:
+            raise Refusal("NOT_FOUND", f"Servable not found for request: Specific({spec.name}, {spec.version.value})")
+        if spec.version_label not in ("", "stable"):
+            raise Refusal("INVALID_ARGUMENT", f"Unrecognized servable version label: {spec.version_label}")
 
     def _metadata(self, request: bytes) -> bytes:
-        self._check(request)
+        self._check(protos.GetModelMetadataRequest.FromString(request).model_spec)
         if self.metadata_fault is not None:
             raise self.metadata_fault
-        inputs = _map(1, {self.key: _tensor_info(self.dtype, self.shape)})
-        outputs = _map(2, {name: _tensor_info(FLOAT, (-1,)) for name in self.outputs})
-        signatures = _map(1, {"serving_default": inputs + outputs})
-        wrapped = text_field(1, "type.googleapis.com/tensorflow.serving.SignatureDefMap")
-        wrapped += b"".join(message_field(2, [signatures]))
-        return b"".join(message_field(1, [self._spec()])) + _map(2, {"signature_def": wrapped})
+        signatures = SignatureDefMap()
+        signature = signatures.signature_def["serving_default"]
+        signature.inputs[self.key].CopyFrom(_tensor_info(self.dtype, self.shape))
+        for name in self.outputs:
+            signature.outputs[name].CopyFrom(_tensor_info(FLOAT, (-1,)))
+        response = protos.GetModelMetadataResponse(model_spec=self._spec())
+        response.metadata["signature_def"].value = signatures.SerializeToString()
+        return response.SerializeToString()
 
     def _status(self, request: bytes) -> bytes:
-        name, version, _ = _spec(request)
-        if name != self.model:
-            raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
-        if version not in (None, self.version):
-            raise Refusal("NOT_FOUND", f"Could not find version {version} of model {name}")
-        return b"".join(message_field(1, [number_field(1, self.version) + number_field(2, self.state)]))
+        spec = protos.GetModelStatusRequest.FromString(request).model_spec
+        if spec.name != self.model:
+            raise Refusal("NOT_FOUND", f"Could not find any versions of model {spec.name}")
+        if spec.HasField("version") and spec.version.value != self.version:
+            raise Refusal("NOT_FOUND", f"Could not find version {spec.version.value} of model {spec.name}")
+        response = protos.GetModelStatusResponse()
+        response.model_version_status.add(version=self.version, state=self.state)
+        return response.SerializeToString()
 
 
 def engine_for(*fakes: FakeServing | str, **options: Any) -> TFServingEngine:
@@ -192,43 +203,5 @@ def _service(name: str, handlers: dict[str, Callable[[bytes, Any], bytes]]) -> A
     return grpc.method_handlers_generic_handler(name, methods)
 
 
-def _spec(request: bytes) -> tuple[str, int | None, str]:
-    """Name, version and label of the model that is meant."""
-    spec = next(submessage(value) for field, _, value in fields(memoryview(request)) if field == 1)
-    given = {field: value for field, _, value in fields(spec)}
-    version = None if 2 not in given else next((number for _, _, number in fields(given[2])), 0)
-    return text(given[1]), version, text(given[4]) if 4 in given else ""
-
-
-def _read_predict(request: bytes, key: str) -> tuple[np.ndarray, list[str]]:
-    images, wanted = None, []
-    for field, _, value in fields(memoryview(request)):
-        if field == 2:
-            entry = {number: inner for number, _, inner in fields(submessage(value))}
-            if text(entry[1]) != key:
-                raise Refusal("INVALID_ARGUMENT", f"input tensor alias not found in signature: {text(entry[1])}")
-            images = decode_tensor(entry[2])
-        elif field == 3:
-            wanted.append(text(value))
-    assert images is not None
-    return images, wanted
-
-
-def _map(field: int, entries: dict[str, bytes]) -> bytes:
-    return b"".join(
-        b"".join(message_field(field, [text_field(1, key), *message_field(2, [value])]))
-        for key, value in entries.items()
-    )
-
-
-def _outputs(values: dict[str, np.ndarray]) -> list[Any]:
-    return [
-        part
-        for name, value in values.items()
-        for part in message_field(1, [text_field(1, name), *message_field(2, encode_tensor(value))])
-    ]
-
-
-def _tensor_info(dtype: int, shape: Sequence[int]) -> bytes:
-    sizes = b"".join(b"".join(message_field(2, [number_field(1, size)])) for size in shape)
-    return text_field(1, "x:0") + number_field(2, dtype) + b"".join(message_field(3, [sizes]))
+def _tensor_info(dtype: DataType, shape: Sequence[int]) -> TensorInfo:
+    return TensorInfo(name="x:0", dtype=dtype, tensor_shape={"dim": [{"size": size} for size in shape]})
