@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from humandetect import __version__
 from humandetect.cli import app
 from humandetect.commands.running import exit_code
+from humandetect.config.fields import seconds
 from humandetect.doctor import check_everything
 from humandetect.models.find import bundled
-from humandetect.options.base import seconds
 from tests.builders import make_clip
 from tests.waiting import eventually
 

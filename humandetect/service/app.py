@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from humandetect import __version__
-from humandetect.config import EngineConfig, ServeConfig, ServingConfig
+from humandetect.config import ServeConfig
+from humandetect.config.settings import config_from_environment
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import (
@@ -34,7 +32,6 @@ from humandetect.errors import (
     HumanDetectError,
     Overloaded,
     SourceError,
-    UsageError,
 )
 from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
@@ -44,7 +41,7 @@ from humandetect.service.refusals import ON_REFUSAL
 from humandetect.service.routes import pages, readiness, recognition
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
 logger = logging.getLogger("humandetect.service")
 
@@ -62,19 +59,14 @@ STATUSES: dict[type[HumanDetectError], int] = {
     HumanDetectError: 500,
 }
 """By the nearest class; a new error has the status of its parent."""
-VARIABLES = {
-    "timeout_seconds": "_TIMEOUT", "patience_seconds": "_PATIENCE", "cors_origins": "_CORS_ORIGIN", "targets": "",
-}  # fmt: skip
-"""Ends of environment variables that are not called like their field."""
-LISTS = ("cors_origins", "targets")
 
 
 def create_app(config: ServeConfig | None = None, *, detector: Detector | None = None) -> FastAPI:
-    """Make the application; without a config the environment (HUMANDETECT_ENGINE and so on) makes one.
+    """Make the application; without a config variables (HUMANDETECT_ENGINE and so on) and humandetect.toml make one.
 
     The engine is loaded while the application answers health checks already. A `detector` is used as it is, and closed.
     """
-    config = config or config_from(os.environ)
+    config = config or config_from_environment(ServeConfig)
     app = FastAPI(
         title="humandetect", version=__version__, summary="Finds people in images.", lifespan=_lifespan,
         docs_url=None, redoc_url=None,
@@ -100,45 +92,6 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
         )  # fmt: skip
     app.add_middleware(Access, metrics=app.state.metrics)
     return app
-
-
-def config_from(environment: Mapping[str, str]) -> ServeConfig:
-    """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
-    given: list[str] = []
-    values = _values(ServeConfig(), environment, prefix="HUMANDETECT", given=given)
-    try:
-        return TypeAdapter(ServeConfig).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        *outer, field = [part for part in first["loc"] if isinstance(part, str)]
-        name = _variable(field, prefix="HUMANDETECT_SERVING" if "serving" in outer else "HUMANDETECT")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from None
-    except UsageError as error:  # of a value, or of several that do not go together
-        raise UsageError(f"{error} (the environment sets {', '.join(given)})") from None
-
-
-def _variable(field: str, *, prefix: str) -> str:
-    return f"{prefix}{VARIABLES.get(field, f'_{field.upper()}')}"
-
-
-def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str, given: list[str]) -> dict[str, Any]:
-    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is.
-
-    What the environment says is noted in `given` by the variables' names.
-    """
-    values: dict[str, Any] = {}
-    for field in fields(defaults):
-        default = getattr(defaults, field.name)
-        name = _variable(field.name, prefix=prefix)
-        if isinstance(default, EngineConfig | ServingConfig):
-            inner = f"{prefix}_SERVING" if isinstance(default, ServingConfig) else prefix
-            values[field.name] = _values(default, environment, prefix=inner, given=given)
-        elif text := environment.get(name):
-            given.append(name)
-            values[field.name] = text.split() if field.name in LISTS else text
-        else:
-            values[field.name] = default
-    return values
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from humandetect.config.file import VARIABLE
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
 
 if TYPE_CHECKING:
@@ -137,4 +138,5 @@ def _quoted(text: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Leave out this program's own settings: those for a model server are meant for another one."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HUMANDETECT_")}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("HUMANDETECT_")}
+    return {**others, VARIABLE: os.devnull}  # nor is a humandetect.toml in this folder
