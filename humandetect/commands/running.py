@@ -44,10 +44,18 @@ class Signals:
 
     def listen(self) -> None:
         # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+        for number in self._numbers():
+            if not (number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
                 signal.signal(number, self._on_signal)
+
+    def close(self) -> None:
+        """Let nothing disturb an end that a signal brought: Python resets handlers before the process is gone."""
+        for number in self._numbers() if self.exit_code else ():
+            signal.signal(number, signal.SIG_IGN)
+
+    @staticmethod
+    def _numbers() -> list[signal.Signals]:
+        return [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if not self.exit_code:
@@ -95,6 +103,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
                 raise typer.Exit(exit_code(error)) from None
             print_error(_explained(error))
             raise typer.Exit(exit_code(error)) from None
+        finally:
+            SIGNALS.close()
 
     return wrapped
 
