@@ -40,8 +40,8 @@ class Commands(TyperGroup):
         try:
             code = super().main(*args, **extra)
         except TyperException as error:
-            if error.message:  # else it has shown the help
-                print_error(UsageError(_said(error)))
+            if said := _said(error):  # else it has shown the help
+                print_error(UsageError(said))
             code = exit_code(UsageError())
         sys.exit(code)
 

@@ -119,9 +119,7 @@ def print_models(models: Sequence[ModelFolder]) -> None:
             model.metadata.licence or "unknown",
             _printable(model.path),
         )
-    console = Console(highlight=False)
-    console.width = max(console.width, table.__rich_measure__(console, console.options).maximum)  # a path stays whole
-    console.print(table)
+    Console(highlight=False, width=10_000).print(table)  # a path stays whole, to be copied
 
 
 def print_models_as_json(models: Sequence[ModelFolder]) -> None:
