@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint browser clean
+.PHONY: demo test lint docs browser measured clean
 
 demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
@@ -22,6 +22,14 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The pages of figures, on a machine that does nothing else meanwhile: six minutes.
+measured: .venv/all.stamp
+	mkdir -p docs/measured
+	for name in startup memory pipeline; do $(BIN)/python benchmarks/$$name.py > docs/measured/$$name.md || exit 1; done
+
+docs: .venv/dev.stamp
+	$(BIN)/python -m zensical build --strict
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "humandetect needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -36,4 +44,4 @@ lint: .venv/dev.stamp
 	@touch $@ .venv/all.stamp
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage* dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage* .cache dist site

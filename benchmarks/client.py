@@ -8,7 +8,6 @@ the fastest engine of a CPU; exit code 1 where it is not five times as high.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import json
@@ -17,12 +16,12 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from common import print_machine
+from common import parser, print_machine, print_table, say
 
 from humandetect.bench.child import child
 from humandetect.bench.pictures import read_pictures
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.config import SAMPLE, EngineConfig, ServeConfig
 from humandetect.service.process.spawned import spawned
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
 
 LOADS = (Load("batch", 16, 20), Load("stream", 1, 20), Load("stream", 1, 160))
 TIMES_FASTER = 5
@@ -38,22 +37,22 @@ PEOPLE = [{"box": [100.12, 200.34, 150.56, 300.78], "score": 0.9123}] * 8
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = parser(__doc__, clip=False)
     options.add_argument("--seconds", type=float, default=3.0)
     seconds = options.parse_args().seconds
     print_machine()
     pictures = read_pictures(SAMPLE).data
-    slowest = float("inf")
+    slowest, rows = float("inf"), []
     with spawned(ServeConfig(queue=1024, engine=EngineConfig(engine="openvino"))) as real:
         for load in LOADS:
             with _from_memory(pictures[: load.batch]) as url:
                 rate, cpu_ms = _asked(url, load, pictures, seconds)
             real_rate, _ = _asked(real.url, load, pictures, seconds)
             slowest = min(slowest, rate / real_rate)
-            print(
-                f"{load.name}: {rate:.0f} images/s from memory, {real_rate:.0f} from the model, ratio "
-                f"{rate / real_rate:.1f}; {cpu_ms:.2f} ms CPU of the client an image", flush=True,
-            )  # fmt: skip
+            rows.append([load.name, f"{rate:.0f}", f"{real_rate:.0f}", f"{rate / real_rate:.1f}", f"{cpu_ms:.2f}"])
+            say(f"{load.name}: {rate / real_rate:.1f} times as fast from memory")
+    head = ["", "images/s from memory", "from the model", "ratio", "CPU ms of the client an image"]
+    print_table("What the client can ask for", head, rows)
     if slowest < TIMES_FASTER:
         sys.exit(f"the client is only {slowest:.1f} times as fast as the model: it must be {TIMES_FASTER}")
 
@@ -61,10 +60,10 @@ def main() -> None:
 def _asked(url: str, load: Load, pictures: tuple[bytes, ...], seconds: float) -> tuple[float, float]:
     """Return images/s, and CPU milliseconds of the client an image."""
     with child("humandetect.bench.server_load") as client:
-        client.ask(Server(url, pictures))
-        haul: Haul = client.ask(Order(load, seconds))
-    images = sum(sample.images for sample in haul.counted if not sample.error)
-    return images / haul.seconds, haul.client_cpu_seconds / sum(sample.images for sample in haul.samples) * 1000
+        client.ask(ServerSetup(url, pictures))
+        samples: WindowSamples = client.ask(WindowPlan(load, seconds))
+    images = sum(sample.images for sample in samples.counted if not sample.error)
+    return images / samples.seconds, samples.client_cpu_seconds / sum(sample.images for sample in samples.sent) * 1000
 
 
 @contextmanager

@@ -1,20 +1,23 @@
-"""What the benchmark scripts share: the machine line, the 720p clip, CPU accounting, the published model."""
+"""What the benchmark scripts share: Markdown, the 720p clip, CPU accounting, the published model."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from humandetect.bench.machine import machine, versions
+from humandetect.bench.machine import described, machine, versions
+from humandetect.bench.tables import Grid
 from humandetect.models.find import bundled
 
 if TYPE_CHECKING:
@@ -26,15 +29,29 @@ CLIP_SIZE = (1280, 720)
 
 
 def print_machine() -> None:
-    """Print what every figure depends on."""
-    here = machine()
-    print(f"machine: {here['cpu']}, {here['cpus']} CPUs, {here['memory_gb']} GB, {here['system']}")
-    print(f"versions: Python {here['python']}, " + ", ".join(f"{name} {one}" for name, one in versions().items()))
+    """Begin the Markdown that every script prints on stdout: what it measures, and what every figure depends on."""
+    script = Path(sys.argv[0])
+    purpose = (sys.modules["__main__"].__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    print(f"# {script.stem.replace('_', ' ').capitalize()}\n\n{purpose}\n")
+    for line in described(machine(), versions()):
+        print(f"* {line}")
+    print(f"* command: `{shlex.join(['python', f'benchmarks/{script.name}', *sys.argv[1:]])}`")
+    print(f"* day: {datetime.now(UTC):%Y-%m-%d}", flush=True)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def print_table(title: str, head: list[str], rows: list[list[str]]) -> None:
+    print(f"\n{Grid(title, head, rows).markdown()}", flush=True)
+
+
+def say(what: str) -> None:
+    """Tell whoever waits; it is no part of the result."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def parser(description: str | None, *, clip: bool = True) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--clip", type=Path, help="use this video instead of the sample scaled to 1280x720")
+    if clip:
+        made.add_argument("--clip", type=Path, help="use this video instead of the sample scaled to 1280x720")
     return made
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from common import clip_720p, measured, parser, print_machine
+from common import clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.bench.child import Child, child
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.bench.usage import watched
 from humandetect.config import FeedConfig, ServeConfig, SourceConfig
 from humandetect.feed import run
@@ -30,7 +30,7 @@ from humandetect.service.process.spawned import Spawned, spawned
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
     from humandetect.config import Endpoint
 
 FEED = FeedConfig()
@@ -50,22 +50,30 @@ def main() -> None:
         with open_source(str(clip), SourceConfig(limit=64)) as source:
             pictures = tuple(encode_jpeg(frame.image, quality=FEED.jpeg_quality) for frame in source)
         with spawned(ServeConfig()) as server, child("humandetect.bench.server_load") as client:
-            client.ask(Server(server.url, pictures))
+            client.ask(ServerSetup(server.url, pictures))
             _bench(client, server.pid, seconds=1.0)
             _feed(server, clip, "auto", 2 * LOAD.batch)
-            for endpoint in args.endpoint:
-                _compare(client, server, clip, endpoint, args)
+            rows = [_row(client, server, clip, endpoint, args) for endpoint in args.endpoint]
+    sides = [f"{side} {what}" for side in ("bench", "feed") for what in ("images/s", "server CPU ms", "own CPU ms")]
+    title = f"Feed against bench, medians of {args.rounds} rounds"
+    print_table(title, ["endpoint", *sides, "ratio of rates", "ratio of CPU time"], rows)
 
 
-def _compare(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> None:
-    rates, costs = [], []
+def _row(client: Child, server: Spawned, clip: Path, endpoint: Endpoint, args: Namespace) -> list[str]:
+    rounds = []
     for _ in range(args.rounds):
         bench = _bench(client, server.pid, seconds=WINDOW_SECONDS)
         feed = _feed(server, clip, endpoint, args.frames)
-        rates.append(feed.rate / bench.rate)
-        costs.append(bench.cpu_ms / feed.cpu_ms)
-        print(f"{endpoint}: bench {bench}; feed {feed}", flush=True)
-    print(f"{endpoint}: ratio of rates {median(rates):.2f}, of CPU time {median(costs):.2f}")
+        say(f"{endpoint}: bench {bench.rate:.1f}, feed {feed.rate:.1f} images/s")
+        rounds.append((bench, feed))
+    sides = [
+        f"{median(getattr(side, what) for side in some):.1f}"
+        for some in zip(*rounds, strict=True)
+        for what in ("rate", "server_ms", "own_ms")
+    ]
+    rates = median(feed.rate / bench.rate for bench, feed in rounds)
+    costs = median(bench.cpu_ms / feed.cpu_ms for bench, feed in rounds)
+    return [endpoint, *sides, f"{rates:.2f}", f"{costs:.2f}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +88,14 @@ class Outcome:
     def cpu_ms(self) -> float:
         return self.server_ms + self.own_ms
 
-    def __str__(self) -> str:
-        return f"{self.rate:.1f}/s, CPU {self.server_ms:.1f} + {self.own_ms:.1f} ms"
-
 
 def _bench(client: Child, pid: int, *, seconds: float) -> Outcome:
     with watched(pid) as usage:
-        haul: Haul = client.ask(Order(LOAD, seconds))
-    good = sum(sample.images for sample in haul.counted if not sample.error)
-    everything = sum(sample.images for sample in haul.samples)
+        samples: WindowSamples = client.ask(WindowPlan(LOAD, seconds))
+    good = sum(sample.images for sample in samples.counted if not sample.error)
+    everything = sum(sample.images for sample in samples.sent)
     return Outcome(
-        good / haul.seconds, usage.cpu_seconds / everything * 1000, haul.client_cpu_seconds / everything * 1000
+        good / samples.seconds, usage.cpu_seconds / everything * 1000, samples.client_cpu_seconds / everything * 1000
     )
 
 

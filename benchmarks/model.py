@@ -7,7 +7,6 @@ GROUNDTRUTH is MOTChallenge: rows of frame (from 1), id, x, y, width, height, fl
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import Cost, measured, print_machine
+from common import Cost, measured, parser, print_machine, print_table, say
 from numpy.typing import NDArray
 
 from humandetect.detection.detector import open_detector
@@ -39,7 +38,7 @@ SCORES = [round(0.05 * step, 2) for step in range(2, 11)]
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = parser(__doc__, clip=False)
     arguments.add_argument("--images", type=int, default=200, help="images per measured round")
     arguments.add_argument("--clips", nargs="*", default=[], metavar="VIDEO=GROUNDTRUTH")
     chosen = arguments.parse_args()
@@ -60,16 +59,18 @@ def sample_images(count: int) -> list[NDArray[np.uint8]]:
 def print_speeds(images: list[NDArray[np.uint8]]) -> None:
     from export_model import original_graph
 
-    print(f"\nimages/s (CPU ms an image), {len(images)} images, median of {ROUNDS} alternating rounds")
-    print(f"{'':32}{'published':>18}{'exported':>18}{'ratio':>8}")
+    rows = []
     exported = find_model("human_detection").path
     with tempfile.TemporaryDirectory() as folder:
         published = Path(folder) / "published.pb"
         published.write_bytes(original_graph())
         for name, load in SETTINGS.items():
             before, after = measure([load(published), load(exported)], images)
-            cells = "".join(f"{cost.fps:10.0f} ({cost.cpu_ms:4.1f})" for cost in (before, after))
-            print(f"{name:32}{cells}{after.fps / before.fps:8.2f}")
+            cells = [f"{cost.fps:.0f} ({cost.cpu_ms:.1f})" for cost in (before, after)]
+            rows.append([name, *cells, f"{after.fps / before.fps:.2f}"])
+            say(" ".join(rows[-1]))
+    title = f"images/s (CPU ms an image), {len(images)} images, medians of {ROUNDS} alternating rounds"
+    print_table(title, ["", "published", "exported", "ratio"], rows)
 
 
 def openvino_runner(path: Path, *, precision: str) -> Runner:
@@ -143,11 +144,13 @@ def print_f1(video: Path, truth_path: Path) -> None:
         open_source(str(video)) as source,
     ):
         found = {frame.index: detector.detect(frame.image) for frame in source if frame.index <= max(truth)}
-    print(f"\n{video.name}: {len(found)} frames, float32, IoU 0.5\n score  precision  recall     F1")
+    rows = []
     for score in SCORES:
         counts = np.sum([hits(truth[index], people, score) for index, people in found.items()], axis=0)
         precision, recall = counts[0] / max(counts[1], 1), counts[0] / max(counts[2], 1)
-        print(f"{score:6.2f}{precision:11.3f}{recall:8.3f}{statistics.harmonic_mean([precision, recall]):7.3f}")
+        f1 = statistics.harmonic_mean([precision, recall])
+        rows.append([f"{score:.2f}", f"{precision:.3f}", f"{recall:.3f}", f"{f1:.3f}"])
+    print_table(f"{video.name}: {len(found)} frames, float32, IoU 0.5", ["score", "precision", "recall", "F1"], rows)
 
 
 def ground_truth(path: Path) -> defaultdict[int, NDArray[np.float64]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from common import Cost, PublishedModel, clip_720p, measured, parser, print_machine
+from common import Cost, PublishedModel, clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.config import DetectConfig, EngineConfig, SourceConfig
 from humandetect.detection.detector import Detector
@@ -43,7 +43,7 @@ def main() -> None:
         clip = args.clip or clip_720p(folder)
         engine = EngineConfig(engine=args.engine, precision=args.precision)
         with Detector(load_engine(engine)) as detector:
-            print(f"settings: {detector.engine.info.engine}, x264 {args.preset}, {clip.name}")
+            print(f"* settings: {detector.engine.info.engine}, x264 {args.preset}, {clip.name}")
             frames = _frames(clip)
             stages: dict[str, Callable[[], Cost]] = {
                 "decode to BGR": lambda: _decode(clip),
@@ -58,26 +58,31 @@ def main() -> None:
 def _report(stages: dict[str, Callable[[], Cost]], clip: Path, engine: EngineConfig, folder: Path, args: Any) -> None:
     naive = NaiveLoop()
     rounds: dict[str, list[Cost]] = {}
-    for _ in range(args.rounds):  # interleaved: a machine that drifts hurts all alike
+    for number in range(args.rounds):  # interleaved: a machine that drifts hurts all alike
         for name, stage in stages.items():
             rounds.setdefault(name, []).append(stage())
         rounds.setdefault("run, video", []).append(_whole(clip, engine, args.preset, output=folder / "out.mp4"))
         rounds.setdefault("run, results", []).append(_whole(clip, engine, args.preset, results=folder / "out.jsonl"))
         rounds.setdefault("naive loop", []).append(naive.run(clip, folder / "naive.mp4"))
-    print(f"\n{'':<16}{'CPU ms/frame':>14}{'frames/s':>10}{'cores busy':>12}")
-    for name, costs in rounds.items():
-        print(
-            f"{name:<16}{_median(costs, 'cpu_ms'):>14.2f}{_median(costs, 'fps'):>10.1f}{_median(costs, 'busy'):>11.0%}"
-        )
-    alone = sum(_median(rounds[name], "cpu_ms") for name in stages)
+        say(f"round {number + 1} of {args.rounds}")
+    cells = [
+        [name, f"{_median(costs, 'cpu_ms'):.2f}", f"{_median(costs, 'fps'):.1f}", f"{_median(costs, 'busy'):.0%}"]
+        for name, costs in rounds.items()
+    ]
+    print_table(f"Medians of {args.rounds} rounds", ["", "CPU ms/frame", "frames/s", "cores busy"], cells)
+    _print_ratios(rounds, alone=sum(_median(rounds[name], "cpu_ms") for name in stages))
+
+
+def _print_ratios(rounds: dict[str, list[Cost]], *, alone: float) -> None:
     no_video = alone - _median(rounds["draw"], "cpu_ms") - _median(rounds["encode"], "cpu_ms")
     video, results = rounds["run, video"], rounds["run, results"]
-    print(f"\nsum of the stages {alone:.2f} CPU ms, without draw and encode {no_video:.2f}")
-    print(f"run with video:   {_median(video, 'cpu_ms') / alone:.2f} x the CPU of its stages")
-    print(f"                  cores {_median(video, 'busy'):.0%} busy")
-    print(f"                  {_ratio(video, rounds['naive loop']):.2f} x the frame rate of the naive loop")
-    print(f"run with results: {_median(results, 'cpu_ms') / no_video:.2f} x the CPU of its stages")
-    print(f"                  {_ratio(results, rounds['infer']):.2f} x the frame rate of the engine alone")
+    ratios = {
+        f"run with video: CPU against the {alone:.2f} ms of its stages": _median(video, "cpu_ms") / alone,
+        "run with video: frame rate against the naive loop": _ratio(video, rounds["naive loop"]),
+        f"run with results: CPU against the {no_video:.2f} ms of its stages": _median(results, "cpu_ms") / no_video,
+        "run with results: frame rate against the engine alone": _ratio(results, rounds["infer"]),
+    }
+    print_table("Ratios", ["", "times"], [[name, f"{ratio:.2f}"] for name, ratio in ratios.items()])
 
 
 def _median(costs: list[Cost], what: str) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 import av
 import cv2
 import numpy as np
-from common import clip_720p, measured, parser, print_machine
+from common import clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.config import Preset, SourceConfig
 from humandetect.detection.detector import open_detector
@@ -39,12 +39,11 @@ def main() -> None:
         annotator = Annotator()
         for result in results:
             annotator.draw(result)
-        print(f"\n{'preset':<12}{'CPU ms/frame':>14}{'kbit/s':>10}{'PSNR-Y dB':>12}")
-        for preset in get_args(Preset):
-            _print_row(preset, results, info, folder / "out.mp4")
+        rows = [_row(preset, results, info, folder / "out.mp4") for preset in get_args(Preset)]
+    print_table("Presets of x264", ["", "CPU ms/frame", "kbit/s", "PSNR-Y dB"], rows)
 
 
-def _print_row(preset: Preset, results: list[DetectedFrame], info: VideoInfo, path: Path) -> None:
+def _row(preset: Preset, results: list[DetectedFrame], info: VideoInfo, path: Path) -> list[str]:
     with measured() as cost, VideoSink(path, info, preset=preset) as sink:
         for result in results:
             sink.write(result)
@@ -54,7 +53,8 @@ def _print_row(preset: Preset, results: list[DetectedFrame], info: VideoInfo, pa
         seconds = video.duration / av.time_base if video.duration else 0.0
         psnr = [_psnr(frame.to_ndarray(), results[at]) for at, frame in enumerate(video.decode(video=0))]
     kilobits = path.stat().st_size * 8 / 1000 / seconds
-    print(f"{preset:<12}{cost.cpu_ms:>14.2f}{kilobits:>10.0f}{np.mean(psnr):>12.2f}")
+    say(preset)
+    return [preset, f"{cost.cpu_ms:.2f}", f"{kilobits:.0f}", f"{np.mean(psnr):.2f}"]
 
 
 def _psnr(written: np.ndarray, result: DetectedFrame) -> float:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import clip_720p, parser, print_machine
+from common import clip_720p, parser, print_machine, print_table, say
 from load import Answers, Question, Server, ask, humandetect_server, naive_server
 from serve_stages import Known, limit_of, print_stages
 
@@ -34,7 +34,7 @@ from humandetect.media.sources import open_source
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 SECTIONS = ("stages", "load", "naive", "batching", "single", "memory")
@@ -48,10 +48,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         pictures = _pictures(args.clip or clip_720p(Path(name)))
     kilobytes = statistics.mean(len(picture) for picture in pictures) / 1000
-    print(f"pictures: {len(pictures)} of 1280x720, JPEG at quality 90, {kilobytes:.0f} kB on average")
+    print(f"* pictures: {len(pictures)} of 1280x720, JPEG at quality 90, {kilobytes:.0f} kB on average")
     engine = EngineConfig(engine=args.engine, precision=args.precision)
     with Detector(load_engine(engine)) as detector:
-        print(f"settings: {detector.engine.info.engine}, {args.rounds} rounds")
+        print(f"* settings: {detector.engine.info.engine}, medians of {args.rounds} rounds")
         known = Known(pictures, detector)
         stages_ms = print_stages(known, detector, args.rounds) if "stages" in args.sections else None
     if "load" in args.sections:
@@ -115,26 +115,36 @@ def _print_load(known: Known, args: Namespace, stages_ms: float | None) -> None:
         naive = stack.enter_context(naive_server()) if "naive" in args.sections else None
         load: dict[str, Any] = {"known": known, "questions": known.batches, "concurrency": 20}
         _round(server, requests=20, **load)
-        print(f"\n20 connections, 16 images a request\n  memory after 20 x 16: {_memory(server)}")
+        memory = [_memory_row("serve after 20 x 16", server)]
         rounds, naive_rounds = [], []
-        for _ in range(args.rounds):
+        for number in range(args.rounds):
             rounds.append(_round(server, requests=args.requests, **load))
             if naive is not None:
                 naive_rounds.append(_round(naive, requests=20, **load))
-        _print_rounds("humandetect serve", rounds)
-        if stages_ms is not None:
-            server_ms = statistics.median(one.server_ms for one in rounds)
-            print(f"  {_rate(rounds) / limit_of(stages_ms):.0%} of the stages' limit, ", end="")
-            print(f"{server_ms / stages_ms:.2f} x the CPU of the stages")
+            say(f"load: round {number + 1} of {args.rounds}")
+        sides = {"humandetect serve": rounds} | ({"naive server": naive_rounds} if naive is not None else {})
+        _print_rounds("20 connections, 16 images a request", sides)
+        _print_ratios(rounds, naive_rounds, stages_ms)
+        memory.append(_memory_row("serve after the load", server))
         if naive is not None:
-            _print_rounds("naive server", naive_rounds)
-            ratio = statistics.median(
-                ours.answers.rate / theirs.answers.rate for ours, theirs in zip(rounds, naive_rounds, strict=True)
-            )
-            print(f"  {ratio:.2f} x the naive server; {_memory(naive)}")
-        print(f"  memory after the load: {_memory(server)}")
+            memory.append(_memory_row("naive server after the load", naive))
         if "memory" in args.sections:
-            _print_memory(server, known)
+            memory += _more_requests(server, known)
+    print_table("Memory", ["", "MB resident", "peak MB"], memory)
+
+
+def _print_ratios(rounds: Sequence[Round], naive_rounds: Sequence[Round], stages_ms: float | None) -> None:
+    rows = []
+    if stages_ms is not None:
+        server_ms = statistics.median(one.server_ms for one in rounds)
+        rows.append(["rate against the stages' limit", f"{_rate(rounds) / limit_of(stages_ms):.2f}"])
+        rows.append(["CPU against that of the stages", f"{server_ms / stages_ms:.2f}"])
+    if naive_rounds:
+        pairs = zip(rounds, naive_rounds, strict=True)
+        ratio = statistics.median(ours.answers.rate / theirs.answers.rate for ours, theirs in pairs)
+        rows.append(["rate against the naive server", f"{ratio:.2f}"])
+    if rows:
+        print_table("Ratios", ["", "times"], rows)
 
 
 def _serve_options(args: Namespace) -> list[str]:
@@ -146,25 +156,31 @@ def _rate(rounds: Sequence[Round]) -> float:
     return statistics.median(one.answers.rate for one in rounds)
 
 
-def _print_rounds(name: str, rounds: Sequence[Round]) -> None:
-    medians = {
-        what: statistics.median(getattr(one, what) for one in rounds)
-        for what in ("server_ms", "client_ms", "busy", "elsewhere")
-    }
-    print(
-        "  {name}: {rate:.1f} images/s; cores {busy:.0%} busy with it and {elsewhere:.0%} with other things; "
-        "CPU ms an image: server {server_ms:.1f}, client {client_ms:.1f}".format(
-            name=name, rate=_rate(rounds), **medians
-        )
-    )
+COLUMNS: dict[str, tuple[str, Callable[[Round], float]]] = {
+    "images/s": ("{:.1f}", lambda one: one.answers.rate),
+    "p50 ms": ("{:.0f}", lambda one: one.answers.percentile_ms(50)),
+    "p95 ms": ("{:.0f}", lambda one: one.answers.percentile_ms(95)),
+    "server CPU ms an image": ("{:.1f}", lambda one: one.server_ms),
+    "client CPU ms an image": ("{:.1f}", lambda one: one.client_ms),
+    "cores busy with it": ("{:.0%}", lambda one: one.busy),
+    "with other things": ("{:.0%}", lambda one: one.elsewhere),
+}
 
 
-def _memory(server: Server) -> str:
-    return f"{server.resident_mb():.0f} MB resident, peak {server.peak_mb:.0f} MB"
+def _print_rounds(title: str, sides: Mapping[str, Sequence[Round]]) -> None:
+    rows = [
+        [name, *(form.format(statistics.median(map(value, rounds))) for form, value in COLUMNS.values())]
+        for name, rounds in sides.items()
+    ]
+    print_table(title, ["", *COLUMNS], rows)
 
 
-def _print_memory(server: Server, known: Known) -> None:
-    """Nineteen single images for each batch: the whole of it is done in a minute or two."""
+def _memory_row(when: str, server: Server) -> list[str]:
+    return [when, f"{server.resident_mb():.0f}", f"{server.peak_mb:.0f}"]
+
+
+def _more_requests(server: Server, known: Known) -> Iterator[list[str]]:
+    """Send nineteen single images for each batch: the whole of it is done in a minute or two."""
     mixed = [
         question
         for batch, singles in zip(itertools.cycle(known.batches), _groups(known.singles, 19), strict=False)
@@ -172,7 +188,7 @@ def _print_memory(server: Server, known: Known) -> None:
     ]
     for quarter in range(1, 5):
         _round(server, known, mixed, requests=MORE_REQUESTS // 4, concurrency=20)
-        print(f"  memory after {quarter * MORE_REQUESTS // 4} more requests: {_memory(server)}")
+        yield _memory_row(f"serve after {quarter * MORE_REQUESTS // 4} more requests", server)
 
 
 def _groups(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
@@ -180,7 +196,6 @@ def _groups(questions: Sequence[Question], size: int) -> list[Sequence[Question]
 
 
 def _print_batching(known: Known, args: Namespace) -> None:
-    print("\n40 connections, one image a request on /v1/detect, tensorflow")
     common = ["--engine", "tensorflow"]
     with humandetect_server(*common) as batched, humandetect_server(*common, "--batch", "1") as alone:
         rounds: dict[str, list[Round]] = {"batches": [], "batch 1": []}
@@ -189,12 +204,9 @@ def _print_batching(known: Known, args: Namespace) -> None:
         for _ in range(args.rounds):
             for name, server in (("batches", batched), ("batch 1", alone)):
                 rounds[name].append(_round(server, known, known.singles, requests=400, concurrency=40))
-    for name, some in rounds.items():
-        _print_rounds(name, some)
-        p50, p95 = (statistics.median(one.answers.percentile_ms(percent) for one in some) for percent in (50, 95))
-        print(f"    p50 {p50:.0f} ms, p95 {p95:.0f} ms: {p95 / p50:.2f} x")
+    _print_rounds("40 connections, one image a request on /v1/detect, tensorflow", rounds)
     ratios = [ours.answers.rate / theirs.answers.rate for ours, theirs in zip(*rounds.values(), strict=True)]
-    print(f"  batches make {statistics.median(ratios):.2f} x the rate")
+    print_table("Batching", ["", "times"], [["rate against batch 1", f"{statistics.median(ratios):.2f}"]])
 
 
 def _print_single(known: Known, args: Namespace) -> None:
@@ -206,10 +218,12 @@ def _print_single(known: Known, args: Namespace) -> None:
     stages = [one["decode"] + one["infer"] + one["encode"] for one in spent]
     beyond = [one["total"] - alone for one, alone in zip(spent, stages, strict=True)]
     seen = [seconds * 1000 - alone for seconds, alone in zip(answers.latencies, stages, strict=True)]
-    print("\none request at a time on /v1/detect, median ms")
-    print("  " + ", ".join(f"{name} {statistics.median(one[name] for one in spent):.2f}" for name in spent[0]))
-    print(f"  beyond decode, infer and encode: {statistics.median(beyond):.2f} in the server, ", end="")
-    print(f"{statistics.median(seen):.2f} for the client")
+    rows = [[name, f"{statistics.median(one[name] for one in spent):.2f}"] for name in spent[0]]
+    rows += [
+        ["beyond decode, infer and encode, in the server", f"{statistics.median(beyond):.2f}"],
+        ["beyond decode, infer and encode, for the client", f"{statistics.median(seen):.2f}"],
+    ]
+    print_table("One request at a time on /v1/detect", ["", "median ms"], rows)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from common import Cost, measured
+from common import Cost, measured, print_table
 from load import Answers, Question, people_of
 
 from humandetect.base64_pictures import decode_base64
+from humandetect.detection.agreement import compare
 from humandetect.media.annotate.boxes import Annotator
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sinks.text_formats import people_in
-from humandetect.service.routes.readiness import compare
 from humandetect.wire import BatchAnswer, BatchErrors, BatchRequest, ImageOut, Person
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Known:
                 seen, expected, unexpected = compare(found, self.people[index], certain=self.certain)
                 wrong += seen != expected or unexpected > 0
         if wrong or set(answers.statuses) != {200}:
-            print(f"WRONG: {wrong} images with other people; statuses {dict(answers.statuses)}")
+            print(f"\n**WRONG**: {wrong} images with other people; statuses {dict(answers.statuses)}")
 
 
 def _persons(found: sv.Detections) -> list[Person]:
@@ -77,11 +76,10 @@ def print_stages(known: Known, detector: Detector, rounds: int) -> float:
         for name, stage in stages.items():
             costs[name].append(stage(known, detector).cpu_ms)
     medians = {name: statistics.median(values) for name, values in costs.items()}
-    print("\neach stage alone, CPU ms an image")
-    for name, value in medians.items():
-        print(f"  {name:<22}{value:6.2f}")
     total = sum(medians.values())
-    print(f"  {'sum':<22}{total:6.2f}: at most {limit_of(total):.1f} images/s on {os.cpu_count()} cores")
+    rows = [[name, f"{value:.2f}"] for name, value in [*medians.items(), ("sum", total)]]
+    title = f"Each stage alone: at most {limit_of(total):.1f} images/s on {os.cpu_count()} cores"
+    print_table(title, ["", "CPU ms an image"], rows)
     return total
 
 

@@ -34,7 +34,7 @@ from rich.table import Table
 
 from humandetect.bench.machine import machine, versions
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
-from humandetect.detection.detector import prepare_image
+from humandetect.detection.preprocess import prepare_image
 from humandetect.engines import load_engine
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled, find_model

@@ -8,7 +8,6 @@ Needs wrk: apt-get install wrk, dnf install wrk, brew install wrk, or https://gi
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -18,12 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import print_machine
+from common import parser, print_machine, print_table, say
 
 from humandetect.bench.child import Child, child
 from humandetect.bench.pictures import read_pictures
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerSetup
 from humandetect.client.detect_client import batch_body
 from humandetect.config import SAMPLE, ServeConfig
 from humandetect.service.process.spawned import spawned
@@ -31,7 +30,7 @@ from humandetect.service.process.spawned import spawned
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
 
 # wrk leaves out what is under way when its time is over: a window must hold many more requests than that.
 LOADS = (Load("stream", 1, 20), Load("batch", 4, 4))
@@ -56,42 +55,46 @@ def main() -> None:
         sys.exit("wrk is not installed: apt-get install wrk, dnf install wrk or brew install wrk")
     print_machine()
     picture = read_pictures(SAMPLE).data[0]
-    largest = 0.0
+    rows, largest = [], 0.0
     with spawned(ServeConfig()) as server:
         for load in LOADS:
-            ratio = _compared(server.url, load, (picture,) * load.batch, options)
+            pairs = _pairs(server.url, load, (picture,) * load.batch, options)
+            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
             largest = max(largest, abs(ratio - 1))
+            ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+            rows.append([load.name, f"{ours:.1f}", f"{theirs:.1f}", f"{ratio:.3f}"])
+    head = ["", "images/s by bench", "by wrk", "ratio"]
+    print_table(f"Medians of {options.pairs} pairs of {options.seconds} s", head, rows)
     if largest > MOST_APART:
         sys.exit(f"they differ by {largest:.0%}, more than {MOST_APART:.0%}")
 
 
 def _options() -> Namespace:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = parser(__doc__, clip=False)
     options.add_argument("--seconds", type=int, default=5, help="length of a window")
     options.add_argument("--pairs", type=int, default=5)
     return options.parse_args()
 
 
-def _compared(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace) -> float:
-    """Return bench's rate as a share of wrk's, in the middle of all pairs."""
+def _pairs(url: str, load: Load, pictures: tuple[bytes, ...], options: Namespace) -> list[tuple[float, float]]:
+    """Return rates by bench and by wrk, which take turns."""
     pairs = []
     with child("humandetect.bench.server_load") as client:
-        client.ask(Server(url, pictures))
-        client.ask(Order(load, seconds=1.0, requests=2 * load.concurrency))  # warm
+        client.ask(ServerSetup(url, pictures))
+        client.ask(WindowPlan(load, seconds=1.0, requests=2 * load.concurrency))  # warm
         for number in range(options.pairs):
             if number % 2 == 0:
                 ours, theirs = _bench(client, load, options.seconds), _wrk(url, load, pictures, options.seconds)
             else:
                 theirs, ours = _wrk(url, load, pictures, options.seconds), _bench(client, load, options.seconds)
-            print(f"{load.name}: bench {ours:.1f}, wrk {theirs:.1f} images/s, ratio {ours / theirs:.3f}", flush=True)
-            pairs.append(ours / theirs)
-    print(f"{load.name}: ratio {statistics.median(pairs):.3f}")
-    return statistics.median(pairs)
+            say(f"{load.name}: bench {ours:.1f}, wrk {theirs:.1f} images/s")
+            pairs.append((ours, theirs))
+    return pairs
 
 
 def _bench(client: Child, load: Load, seconds: float) -> float:
-    haul: Haul = client.ask(Order(load, seconds))
-    return sum(sample.images for sample in haul.counted if not sample.error) / haul.seconds
+    samples: WindowSamples = client.ask(WindowPlan(load, seconds))
+    return sum(sample.images for sample in samples.counted if not sample.error) / samples.seconds
 
 
 def _wrk(url: str, load: Load, pictures: tuple[bytes, ...], seconds: int) -> float:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from humandetect.detection.detector import Detector, open_detector
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.pipeline.run import detect_frames, detect_video, run
+    from humandetect.pipeline.python_api import detect_frames, detect_video
+    from humandetect.pipeline.run import run
     from humandetect.pipeline.summary import RunInterrupted, RunSummary
 
 _WHERE = {
@@ -27,8 +28,8 @@ _WHERE = {
     "RunInterrupted": "humandetect.pipeline.summary",
     "RunSummary": "humandetect.pipeline.summary",
     "SourceConfig": "humandetect.config",
-    "detect_frames": "humandetect.pipeline.run",
-    "detect_video": "humandetect.pipeline.run",
+    "detect_frames": "humandetect.pipeline.python_api",
+    "detect_video": "humandetect.pipeline.python_api",
     "open_detector": "humandetect.detection.detector",
     "run": "humandetect.pipeline.run",
 }

@@ -1,29 +1,39 @@
-"""The checks behind `doctor` and `models check`: decode, infer, encode on the sample, one line each."""
+"""The checks behind `doctor` and `models check`, one line each: sample, engines, cameras, display."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humandetect.config import DEFAULT_MODEL, EngineConfig, SourceConfig
-from humandetect.engines import ENGINES, load_engine
-from humandetect.errors import DeviceError, HumanDetectError, MissingExtra
-from humandetect.models.find import bundled, find_model, verify
+from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
+from humandetect.engines import ENGINES, has_model_server, load_engine
+from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, SourceError
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import verify
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.config import Device
     from humandetect.media.frames import Frame
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 SAMPLE_FRAMES = 5
+SERVER_SECONDS = 10.0
+"""A server that is asked must answer within this time."""
+CAMERAS_SECONDS = 15.0
+"""All cameras must give a picture within this time."""
+DEVICES = Path("/dev")
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
 
 
@@ -37,8 +47,11 @@ class Check:
     fix: str = ""
 
 
-def check_everything(*, device: Device = "auto") -> Iterator[Check]:
-    """Try decode, every engine and encode on the sample, in the order a video travels."""
+def check_everything(*, device: Device = "auto", servers: tuple[str, ...] = ()) -> Iterator[Check]:
+    """Try decode, every engine and encode on the sample, then cameras and display.
+
+    `servers` are addresses for remote engines; what nobody set up is told, and no fault.
+    """
     yield Check("system", True, f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} CPUs")
     yield Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     frames: list[Frame] = []
@@ -46,6 +59,10 @@ def check_everything(*, device: Device = "auto") -> Iterator[Check]:
     frames = frames or [_blank_frame()]
     yield _try("encode", lambda: _encode(frames), "see the message; free space in the temporary folder?")
     yield from _check_model(DEFAULT_MODEL, None, device, frames)
+    for name in (name for name, entry in ENGINES.items() if entry.remote):
+        yield _check_remote_engine(name, servers, frames)
+    yield _try("cameras", lambda: _within(CAMERAS_SECONDS, _look_for_cameras), "close other programs that use it")
+    yield _try("display", _look_for_display, "log in with a display, or write a video with -o instead of --show")
 
 
 def check_model(model: str, *, models_dir: Path | None, device: Device = "auto") -> Iterator[Check]:
@@ -58,9 +75,7 @@ def check_model(model: str, *, models_dir: Path | None, device: Device = "auto")
 def _check_model(model: str, models_dir: Path | None, device: Device, frames: list[Frame]) -> Iterator[Check]:
     folder = find_model(model, models_dir)
     yield _try(f"model {folder.name}", lambda: _verify(folder), "")
-    for name in ENGINES:
-        if name == "tf-serving":  # what it runs by itself is the engine tensorflow, 15 seconds later
-            continue
+    for name in (name for name, entry in ENGINES.items() if not entry.remote):
         config = EngineConfig(engine=name, model=model, models_dir=models_dir, device=device)  # type: ignore[arg-type]
         yield _check_engine(name, config, frames)
 
@@ -74,6 +89,61 @@ def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check
     except HumanDetectError as error:
         fix = "use --device cpu or auto" if isinstance(error, DeviceError) else ""
         return Check(f"engine {name}", False, str(error), fix=fix)
+
+
+def _check_remote_engine(name: str, servers: tuple[str, ...], frames: list[Frame]) -> Check:
+    if not servers:
+        own = "one of its own can start" if has_model_server() else "one of its own needs humandetect[tensorflow]"
+        return Check(f"engine {name}", True, f"no server named by --serving; {own}")
+    serving = ServingConfig(targets=servers, timeout_seconds=SERVER_SECONDS, patience_seconds=SERVER_SECONDS)
+    return _check_engine(name, EngineConfig(engine=name, serving=serving), frames)  # type: ignore[arg-type]
+
+
+def _look_for_cameras() -> str:
+    from humandetect.media.sources import open_source
+
+    if not sys.platform.startswith("linux"):
+        return "not looked for on this system: try humandetect detect 0 --show"
+    numbers = sorted(int(path.name.removeprefix("video")) for path in DEVICES.glob("video[0-9]*"))
+    if not numbers:
+        return f"none: there is no {DEVICES}/video*"
+    found, failures = [], []
+    part = SourceConfig(limit=1, open_timeout_seconds=2, read_timeout_seconds=2)
+    for number in numbers:
+        try:
+            with open_source(str(number), part) as source:
+                found.append(f"{number} ({source.info.width} x {source.info.height})")
+        except SourceError as error:  # cameras show further devices, which give no pictures
+            failures.append(error)
+    if not found:
+        raise failures[0]
+    return f"number {', '.join(found)}"
+
+
+def _look_for_display() -> str:
+    from humandetect.media.sinks.window import WindowSink
+
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "none: --show needs one (DISPLAY or WAYLAND_DISPLAY)"
+    WindowSink("humandetect").close()
+    return "windows open"
+
+
+def _within(seconds: float, action: Callable[[], str]) -> str:
+    """Return what `action` does, or raise SourceError when it takes longer; then its thread is left behind."""
+    future: Future[str] = Future()
+
+    def act() -> None:
+        try:
+            future.set_result(action())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=act, name="check", daemon=True).start()
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        raise SourceError(f"no answer within {seconds:g} s") from None
 
 
 def _verify(folder: ModelFolder) -> str:
@@ -90,7 +160,7 @@ def _infer(config: EngineConfig, frames: list[Frame]) -> str:
         people = [len(detector.detect(frame.image)) for frame in frames]
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
         return (
-            f"{detector.engine.info.engine}: {sum(people)} people in {len(frames)} frames, "
+            f"{detector.engine.info.engine}: {sum(people)} people in {counted(len(frames), 'frame')}, "
             f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s"
         )
 
@@ -101,7 +171,7 @@ def _decode_sample(frames: list[Frame]) -> str:
     path = bundled("examples/plaza.mp4")
     with open_source(str(path), SourceConfig(limit=SAMPLE_FRAMES)) as source:
         frames.extend(source)
-    return f"{len(frames)} frames of {source.info.width}x{source.info.height} from {path}"
+    return f"{counted(len(frames), 'frame')} of {source.info.width}x{source.info.height} from {path}"
 
 
 def _blank_frame() -> Frame:
@@ -125,7 +195,7 @@ def _encode(frames: list[Frame]) -> str:
         with VideoSink(path, VideoInfo(width=width, height=height)) as sink:
             for frame in frames:
                 sink.write(DetectedFrame(frame, sv.Detections.empty()))
-        return f"{len(frames)} frames, {path.stat().st_size:,} bytes of video"
+        return f"{counted(len(frames), 'frame')}, {path.stat().st_size:,} bytes of video"
 
 
 def _try(name: str, action: Callable[[], str], fix: str) -> Check:

@@ -38,8 +38,8 @@ LARGEST_IMAGE_BYTES = 5_000_000
 """Servers take images under this."""
 LOWER_QUALITIES = (90, 80, 60, 40)
 """For frames that would be too large."""
-NOT_THERE = (404, 405)
-COMPANY_SECONDS = 0.1
+NO_SUCH_ROUTE = (404, 405)
+BATCH_WAIT_SECONDS = 0.1
 """How long a batch that is not full waits for more frames."""
 FAILURES_IN_A_ROW = 100
 """A server that fails at so many frames will not do better at the rest of the film."""
@@ -59,7 +59,7 @@ def run(config: FeedConfig, *, progress: FeedProgress | None = None, stop: threa
     A frame that the server does not answer is in the output as it was, which is complete, and counted: that is a
     failure of the run. Failures and interruptions are told as `humandetect.run` tells them.
     """
-    summary = run_with(lambda: _server_finder(config, progress), config, progress=progress, stop=stop)
+    summary = run_with(lambda: _server_finder(config, progress), config, draw=_draw, progress=progress, stop=stop)
     failed, all_frames = summary.failed_frames, summary.frames
     if not failed:
         return summary
@@ -78,14 +78,14 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
             timeout_seconds=config.timeout_seconds,
             patience_seconds=config.patience_seconds,
         )
-        _reach(client)
-        sender = Sender(_way_to_ask(client, config), jpeg_quality=config.jpeg_quality)
+        _make_contact(client)
+        sender = Sender(_endpoint_method(client, config), jpeg_quality=config.jpeg_quality)
         requests = Batcher(
             sender.send,
             max_batch=config.batch if config.concurrent else 1,
             queue_size=config.batch if config.concurrent else 1,
             workers=config.workers if config.concurrent else 1,
-            max_wait_seconds=COMPANY_SECONDS,
+            max_wait_seconds=BATCH_WAIT_SECONDS,
             eager=False,
         )
         stack.enter_context(requests)
@@ -93,7 +93,7 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
         yield ServerFinder(requests, name=client.where, progress=progress)
 
 
-def _reach(client: DetectClient) -> None:
+def _make_contact(client: DetectClient) -> None:
     try:
         client.reach()
     except ServiceAway as error:
@@ -116,7 +116,7 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
         yield server.url
 
 
-def _way_to_ask(client: DetectClient, config: FeedConfig) -> Ask:
+def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     """Return the endpoint's method: for results only one that need not draw."""
     wants_pictures = config.output is not None or config.show or not config.results
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
@@ -136,7 +136,7 @@ class PeopleOnly:
             try:
                 return _ask_v1(self._client, images)
             except ServiceError as error:
-                if error.status not in NOT_THERE:
+                if error.status not in NO_SUCH_ROUTE:
                     raise
                 self._has_v1 = False  # an older server; if it is none at all, POST /request says so
         return self._client.request(images)
@@ -182,7 +182,7 @@ class Sender:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AnsweredFrame(DetectedFrame):
     """A frame, the people in it, and the server's picture of them."""
 
@@ -190,14 +190,13 @@ class AnsweredFrame(DetectedFrame):
 
 
 class ServerFinder:
-    """Finds people by requests that are under way; draws by the pictures that come back."""
+    """Finds people by requests that are under way."""
 
     def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
         self.name = name
         self.capacity = requests.capacity
         self._requests = requests
         self._progress = progress
-        self._annotator = Annotator()
         self._under_way = 0
         self._failures_in_a_row = 0
 
@@ -219,19 +218,20 @@ class ServerFinder:
         # A server's picture shows its own frame; on frames that keep its boxes they are drawn here.
         return AnsweredFrame(frame, detections, detected=detected, annotated=answer.annotated if detected else b"")
 
-    def draw(self, result: DetectedFrame) -> None:
-        """Take the server's picture; draw the boxes here where there is none, or none of this size."""
-        image = result.frame.image
-        picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
-        if picture is None or picture.shape != image.shape:
-            self._annotator.draw(result)
-        else:
-            np.copyto(image, picture)
-
     def _count(self, by: int) -> None:
         self._under_way += by
         if self._progress is not None:
             self._progress.queue(self._under_way)
+
+
+def _draw(result: DetectedFrame) -> None:
+    """Take the server's picture; draw the boxes here where there is none, or none of this size."""
+    image = result.frame.image
+    picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
+    if picture is None or picture.shape != image.shape:
+        Annotator().draw(result)
+    else:
+        np.copyto(image, picture)
 
 
 def _decoded(picture: bytes) -> NDArray[np.uint8] | None:
@@ -252,4 +252,5 @@ def _detections(answer: ImageOutcome, image_hw: tuple[int, ...]) -> sv.Detection
         xyxy=xyxy.clip(0, np.array([width, height, width, height], np.float32)),
         confidence=np.array([person.score for person in answer.people], np.float32),
         class_id=np.ones(len(answer.people), dtype=int),
+        data={"class_name": np.full(len(answer.people), "person")},
     )

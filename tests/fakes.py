@@ -17,7 +17,6 @@ INFO = ModelInfo(
     version="1",
     engine="fake 1, CPU",
     input_hw=(24, 32),
-    max_batch=None,
     parallel=2,
     best_batch=2,
     labels={1: "person"},

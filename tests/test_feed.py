@@ -20,7 +20,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from humandetect.client.detect_client import ImageOutcome
-from humandetect.client.retrying import Exchange
+from humandetect.client.retrying import RetryingClient
 from humandetect.config import DetectConfig, EngineConfig, FeedConfig, ServeConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import ServiceAway, ServiceError, UsageError
@@ -81,14 +81,14 @@ def serving(answer: Callable[[Call], Response]) -> Iterator[tuple[str, Faulty]]:
 def posts() -> Iterator[list[str]]:
     """Note the paths of all that a client posts meanwhile."""
     paths: list[str] = []
-    post = Exchange.post
+    post = RetryingClient.post
 
-    def noting(self: Exchange, path: str, *arguments: Any, **content: Any) -> Any:
+    def noting(self: RetryingClient, path: str, *arguments: Any, **content: Any) -> Any:
         paths.append(path)
         return post(self, path, *arguments, **content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Exchange, "post", noting)
+        patch.setattr(RetryingClient, "post", noting)
         yield paths
 
 
@@ -482,7 +482,7 @@ def test_frames_without_an_answer_are_told_and_the_exit_code_says_so(clip: Path)
         done = humandetect("feed", clip, "--url", url, "-o", "out.mp4")
     assert done.returncode == 1
     assert error_line(done) == f"error: {url} did not answer for 2 of 20 frames"
-    assert "warning 2 frames were not answered" in done.stderr
+    assert "warning 2 frames not answered" in done.stderr
     assert "first frame 5: it was told to refuse it" in done.stderr
     assert frame_count(Path("out.mp4")) == 20
 

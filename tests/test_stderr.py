@@ -13,7 +13,7 @@ from humandetect.stderr import quiet
 def test_words_on_stderr_go_to_the_debug_log(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG), quiet("libnoise"):
+    with caplog.at_level(logging.DEBUG, "humandetect.stderr"), quiet("libnoise"):
         os.write(2, b"noise\n")
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"

@@ -14,8 +14,8 @@ import numpy as np
 
 from humandetect.config import DEFAULT_MODEL
 from humandetect.detection.detector import open_detector
+from humandetect.media.frames import people_in
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.models.find import find_model
 
 SERVICE = Path("humandetect/service")

@@ -10,77 +10,74 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from humandetect.bench.child import obey
-from humandetect.bench.samples import Claims, Haul, Sample
+from humandetect.bench.pictures import MAX_MEGAPIXELS
+from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError
+from humandetect.media.frames import people_in
 from humandetect.media.images import decode_image
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.wire import ModelUsed
 
 if TYPE_CHECKING:
-    from humandetect.bench.plan import Order, Pace
+    from humandetect.bench.plan import WindowPlan
+    from humandetect.bench.schedule import Schedule
     from humandetect.config import EngineConfig
-
-MEGAPIXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSetup:
-    """What is loaded and what it is given. It is sent to the engine's process ahead of the orders."""
+    """What is loaded and what it is given. It is sent to the engine's process ahead of the plans of windows."""
 
     config: EngineConfig
     score: float | None
     pictures: tuple[bytes, ...]
 
 
-class EngineUnderLoad:
+class EngineLoad:
     """Answers windows of load with its own engine."""
 
     def __init__(self, setup: EngineSetup) -> None:
         self._detector = Detector(load_engine(setup.config), score=setup.score)
-        self._images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in setup.pictures]
+        self._images = [decode_image(data, max_megapixels=MAX_MEGAPIXELS) for data in setup.pictures]
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
         info = self._detector.info
         self.greeting = ModelUsed(name=info.name, version=info.version, engine=info.engine, score=self._detector.score)
 
-    def __call__(self, order: Order) -> Haul:
+    def __call__(self, plan: WindowPlan) -> WindowSamples:
         """Do one window of load and return what came of it."""
-        pace, claims, samples = order.pace, Claims(), list[Sample]()
+        schedule, reported, samples = plan.begin(), ReportedPeople(), list[Sample]()
         cpu = time.process_time()
-        with ThreadPoolExecutor(order.load.concurrency) as threads:
+        with ThreadPoolExecutor(plan.load.concurrency) as threads:
             jobs = [
-                threads.submit(self._work, pace, order.load.batch, claims, samples)
-                for _ in range(order.load.concurrency)
+                threads.submit(self._work, schedule, plan.load.batch, reported, samples)
+                for _ in range(plan.load.concurrency)
             ]
         for job in jobs:
             job.result()
-        counted = [sample for sample in samples if pace.counts(sample.ended)]
-        ended = max((sample.ended for sample in counted), default=pace.began)
-        seconds = ended - pace.began if counted else 0.0
-        return Haul(samples, counted, seconds, claims.known, time.process_time() - cpu)
+        return WindowSamples.of(samples, schedule, reported, cpu_seconds=time.process_time() - cpu)
 
     def close(self) -> None:
         """End the window under way, and the engine with all that it has started."""
         self._closed = True
         self._detector.close()
 
-    def _work(self, pace: Pace, batch: int, claims: Claims, samples: list[Sample]) -> None:
+    def _work(self, schedule: Schedule, batch: int, reported: ReportedPeople, samples: list[Sample]) -> None:
         while not self._closed:
             with self._lock:
-                due = pace.due()
+                due = schedule.due()
                 start = next(self._numbers) * max(1, batch // 2)
             if due is None:
                 return
             time.sleep(max(0.0, due - time.perf_counter()))
-            sample = self._sample(due, [(start + index) % len(self._images) for index in range(batch)], claims)
+            sample = self._sample(due, [(start + index) % len(self._images) for index in range(batch)], reported)
             with self._lock:
                 samples.append(sample)
-                pace.answered()
+                schedule.answered(sample.ended)
 
-    def _sample(self, due: float, indices: list[int], claims: Claims) -> Sample:
+    def _sample(self, due: float, indices: list[int], reported: ReportedPeople) -> Sample:
         images = [self._images[index] for index in indices]
         try:
             rows = self._detector.infer([self._detector.prepare(image) for image in images])
@@ -90,9 +87,9 @@ class EngineUnderLoad:
         ended = time.perf_counter()
         people = [[{"box": one.box, "score": one.score} for one in people_in(detections)] for detections in found]
         with self._lock:
-            numbers = tuple(claims.number(index, who) for index, who in zip(indices, people, strict=True))
-        return Sample(due, ended, len(images), claims=numbers)
+            numbers = tuple(reported.number(index, who) for index, who in zip(indices, people, strict=True))
+        return Sample(due, ended, len(images), reported=numbers)
 
 
 if __name__ == "__main__":
-    obey(EngineUnderLoad)
+    obey(EngineLoad)

@@ -12,7 +12,7 @@ from humandetect.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from humandetect.bench.report import BenchReport, Figures
+    from humandetect.bench.figures import BenchReport, Figures
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -73,7 +73,7 @@ class Gate:
         """Yield a line for each load that fails. A figure that is not known has not kept its limit."""
         for one in report.figures:
             value = MEASURES[self.measure].value(one)
-            where = f"{one.target}, {one.mode} {one.load_name}: {self.measure}"
+            where = f"{one.target}, {one.load.name}: {self.measure}"
             if value is None:
                 yield f"{where} is not known, and must be to pass --fail-if {self.text!r}"
             elif COMPARISONS[self.comparison](value, self.limit):

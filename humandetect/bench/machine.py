@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PACKAGES = ("humandetect", "openvino", "tensorflow", "av", "numpy", "opencv-python", "uvicorn", "fastapi")
 
@@ -46,6 +46,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def described(machine: Mapping[str, str | int | float], versions: Mapping[str, str]) -> list[str]:
+    """Return both as lines."""
+    return [
+        f"machine: {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
+        f"versions: Python {machine['python']}, " + ", ".join(f"{name} {one}" for name, one in versions.items()),
+    ]
 
 
 def command_line(arguments: Sequence[str]) -> str:

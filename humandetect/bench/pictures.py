@@ -7,22 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from humandetect.config import SAMPLE, EngineConfig, SourceConfig
+from humandetect.detection.agreement import SCORE_DRIFT, compare
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
 from humandetect.errors import SourceError
+from humandetect.media.frames import people_in
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
-from humandetect.service.routes.readiness import SCORE_DRIFT, compare
 from humandetect.wire import Person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST = 64
-QUALITY = 92
-MEGAPIXELS = 50
+MOST_PICTURES = 64
+JPEG_QUALITY = 92
+MAX_MEGAPIXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,16 @@ class Pictures:
 def read_pictures(name: str) -> Pictures:
     """Read up to 64 pictures from a folder, a video or the sample. Raises SourceError."""
     path = str(bundled("examples/plaza.mp4")) if name == SAMPLE else name
-    with open_source(path, SourceConfig(limit=MOST)) as source:
-        data = [encode_jpeg(frame.image, quality=QUALITY) for frame in source][:MOST]
+    with open_source(path, SourceConfig(limit=MOST_PICTURES)) as source:
+        shown = name if name == SAMPLE else source.name
+        data = [encode_jpeg(frame.image, quality=JPEG_QUALITY) for frame in source][:MOST_PICTURES]
     if not data:
-        raise SourceError(f"{name!r} holds no picture that could be sent")
-    return Pictures(name, tuple(data))
+        raise SourceError(f"{shown!r} holds no picture that could be sent")
+    return Pictures(shown, tuple(data))
 
 
 @dataclass
-class Reference:
+class ReferencePeople:
     """Who is in each picture, by a model in float32 on this machine."""
 
     model: str
@@ -82,12 +83,12 @@ class Reference:
         return found == expected and not unexpected
 
 
-def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | None) -> Reference:
+def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | None) -> ReferencePeople:
     """Find the people of each picture with OpenVINO in float32, whatever else is measured."""
     engine = load_engine(replace(config, engine="openvino", device="cpu", precision="f32"))
     with Detector(engine, score=score) as detector:
-        images = [decode_image(data, max_megapixels=MEGAPIXELS) for data in pictures.data]
+        images = [decode_image(data, max_megapixels=MAX_MEGAPIXELS) for data in pictures.data]
         people = [
             [Person(box=one.box, score=one.score) for one in people_in(detector.detect(image))] for image in images
         ]
-        return Reference(detector.info.name, detector.info.version, detector.score, people)
+        return ReferencePeople(detector.info.name, detector.info.version, detector.score, people)

@@ -1,4 +1,4 @@
-"""The picture of a run: throughput and p95 over concurrency, memory as bars."""
+"""The picture of a run: throughput and p95, as bars or over concurrency, and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 STYLES = {"batch": ("-", "o"), "stream": ("--", "s")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -27,15 +27,21 @@ BAR_LETTERS = 36
 
 def plot(report: BenchReport, path: Path, *, format: str) -> None:  # noqa: A002
     """Draw the report as PNG or SVG."""
+    draw_report(report).savefig(path, format=format, dpi=150)
+
+
+def draw_report(report: BenchReport) -> Figure:
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     rate, latency, memory = figure.subplots(1, 3)
-    _lines(rate, report, "images_per_second")
+    draw = _lines if len({one.concurrency for one in report.figures}) > 1 else _bars
+    draw(rate, report, "images_per_second")
     rate.set(title="Throughput", ylabel="images/s", ylim=(0, None))
-    _lines(latency, report, "p95_ms")
+    draw(latency, report, "p95_ms")
     latency.set(title="Latency, 95th percentile", ylabel="ms")
-    _stretch(latency, [one.p95_ms for one in report.figures if one.p95_ms])
-    _bars(memory, report)
+    if draw is _lines:
+        _stretch(latency, [one.p95_ms for one in report.figures if one.p95_ms])
+    _memory(memory, report)
     handles, labels = rate.get_legend_handles_labels()
     if handles:
         columns = min(len(report.targets), LEGEND_LETTERS // max(map(len, labels))) or 1  # a column a target
@@ -44,7 +50,24 @@ def plot(report: BenchReport, path: Path, *, format: str) -> None:  # noqa: A002
     figure.suptitle(
         f"{report.machine['cpu']}, {report.machine['cpus']} CPUs, {report.setting.model}{state}", fontsize=10
     )
-    figure.savefig(path, format=format, dpi=150)
+    return figure
+
+
+def _bars(axes: Axes, report: BenchReport, measure: str) -> None:
+    """Draw a group for each load, with a bar for each target."""
+    groups = list(dict.fromkeys(one.load for one in report.figures))
+    known = {(one.target, one.load): getattr(one, measure) for one in report.figures}
+    width = min(0.4, 0.8 / len(report.targets))
+    for index, (colour, target) in enumerate(zip(_colours(report), report.targets, strict=True)):
+        heights = [known.get((target.name, load)) for load in groups]
+        places = [place + (index - (len(report.targets) - 1) / 2) * width for place in range(len(groups))]
+        bars = axes.bar(places, [one or 0 for one in heights], width * 0.9, color=colour, label=_short(target.name))
+        axes.bar_label(bars, [_value(one) for one in heights], padding=2, fontsize=8)
+    axes.set_xticks(range(len(groups)), [f"{load.mode}, {load.size}" for load in groups])
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_xlabel("requests at once x images")
+    axes.margins(y=0.1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def _lines(axes: Axes, report: BenchReport, measure: str) -> None:
@@ -80,7 +103,7 @@ def _stretch(axes: Axes, values: Sequence[float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _bars(axes: Axes, report: BenchReport) -> None:
+def _memory(axes: Axes, report: BenchReport) -> None:
     axes.set(title="Peak memory", ylabel="MB")
     known = [
         (_short(one.name), one.peak_memory_mb, colour)
@@ -100,6 +123,10 @@ def _bars(axes: Axes, report: BenchReport) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     if sum(map(len, names)) > BAR_LETTERS:
         axes.tick_params(axis="x", rotation=20)
+
+
+def _value(number: float | None) -> str:
+    return "-" if number is None else f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
 
 
 def _short(name: str) -> str:

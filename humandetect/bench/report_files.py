@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from humandetect.media.sinks.atomic_files import sink_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 PLOT_ENDINGS = (".png", ".svg")
 
@@ -46,7 +46,7 @@ class Files:
         from humandetect.bench.tables import markdown
 
         if self.json is not None:
-            _write(self.json, json.dumps(report.as_dict(), indent=2) + "\n")
+            _write(self.json, json.dumps(asdict(report), indent=2) + "\n")
         if self.csv is not None:
             _write(self.csv, as_csv(report))
         if self.markdown is not None:
@@ -66,7 +66,7 @@ class Files:
 
 def as_csv(report: BenchReport) -> str:
     """Return one row a load and target."""
-    rows = [_flat(row) for row in report.as_dict()["figures"]]
+    rows = [_flat(row) for row in asdict(report)["figures"]]
     text = StringIO()
     writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from humandetect.bench.schedule import Schedule
 
 
 class Sample(NamedTuple):
@@ -15,13 +18,13 @@ class Sample(NamedTuple):
     """How many it held."""
     error: str = ""
     """What kind of error came instead of an answer."""
-    claims: tuple[int, ...] = ()
-    """For each image the number of the claim that its answer makes."""
+    reported: tuple[int, ...] = ()
+    """For each image the number, in `ReportedPeople`, of what the answer says of it."""
 
 
 @dataclass
-class Claims:
-    """Who is in which image, as answers say it: each different claim once, to be judged when the clock has stopped."""
+class ReportedPeople:
+    """Who is in which image, as answers say it: each different answer once, to be judged when the clock has stopped."""
 
     known: list[tuple[int, list[dict[str, Any]]]] = field(default_factory=list)
     """The image's number, and its people."""
@@ -36,14 +39,23 @@ class Claims:
 
 
 @dataclass
-class Haul:
+class WindowSamples:
     """All that a window gave."""
 
-    samples: list[Sample]
+    sent: list[Sample]
     """Of every request that was sent."""
     counted: list[Sample]
     """Those of the time that counts."""
     seconds: float
     """How long that was."""
-    claims: list[tuple[int, list[dict[str, Any]]]]
+    reported: list[tuple[int, list[dict[str, Any]]]]
     client_cpu_seconds: float
+
+    @classmethod
+    def of(
+        cls, sent: list[Sample], schedule: Schedule, reported: ReportedPeople, *, cpu_seconds: float
+    ) -> WindowSamples:
+        """Pick the samples that count."""
+        counted = [sample for sample in sent if schedule.counts(sample.ended)]
+        seconds = max(sample.ended for sample in counted) - schedule.began if counted else 0.0
+        return cls(sent, counted, seconds, reported.known, cpu_seconds)

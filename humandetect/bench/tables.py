@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from humandetect.bench.report import check_comparable
+from humandetect.bench.comparison import check_comparable, compared_figures
+from humandetect.bench.machine import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from humandetect.bench.report import BenchReport, Figures, TargetFigures
+    from rich.box import Box
+
+    from humandetect.bench.figures import BenchReport, Figures, TargetFigures
 
 OVERVIEW = "Overview: images/s and p95"
 TITLES = {"batch": "Batch: {batch} images a request", "stream": "Stream: 1 image a request"}
@@ -25,10 +30,6 @@ def _number(value: float | None, unit: str = "") -> str:
         return "-"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}{unit}"
-
-
-def _errors(one: Figures) -> str:
-    return ", ".join(f"{count} x {kind}" for kind, count in one.errors.items()) or "none"
 
 
 def _spread(one: Figures) -> str:
@@ -55,7 +56,7 @@ MEASURES: dict[str, Callable[[Figures], str]] = {
     "  encode": _stage("encode"),
     "CPU an image": lambda one: _number(one.cpu_ms_per_image, " ms"),
     "peak memory": lambda one: _number(one.peak_memory_mb, " MB"),
-    "errors": _errors,
+    "errors": lambda one: one.kinds_of_errors or "none",
     "spread of windows": _spread,
 }
 TARGET_MEASURES: dict[str, Callable[[TargetFigures], str]] = {
@@ -75,6 +76,13 @@ class Grid:
     head: list[str]
     rows: list[list[str]]
 
+    def markdown(self) -> str:
+        """Return it with its title as Markdown, aligned for those who read that as it is."""
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        with StringIO() as text:
+            Console(file=text, width=10_000, color_system=None).print(_drawn(replace(self, rows=rows), box=MARKDOWN))
+            return f"## {self.title}\n\n{text.getvalue().strip()}"
+
 
 def grids(report: BenchReport) -> Iterator[Grid]:
     """Yield the targets as a whole, a table for each mode, and of a sweep an overview."""
@@ -90,8 +98,8 @@ def grids(report: BenchReport) -> Iterator[Grid]:
 
 
 def _overview_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
-    for mode, load in dict.fromkeys((one.mode, one.load_name) for one in figures):
-        by_target = {one.target: one for one in figures if (one.mode, one.load_name) == (mode, load)}
+    for mode, load in dict.fromkeys((one.mode, one.load.size) for one in figures):
+        by_target = {one.target: one for one in figures if (one.mode, one.load.size) == (mode, load)}
         cells = [_in_short(by_target[name]) if name in by_target else "-" for name in names]
         yield [f"{mode}, {load}", *cells]
 
@@ -102,8 +110,8 @@ def _in_short(one: Figures) -> str:
 
 
 def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[list[str]]:
-    for load in dict.fromkeys(one.load_name for one in figures):
-        by_target = {one.target: one for one in figures if one.load_name == load}
+    for load in dict.fromkeys(one.load.size for one in figures):
+        by_target = {one.target: one for one in figures if one.load.size == load}
         label = load
         for what, cell in MEASURES.items():
             cells = [cell(by_target[name]) if name in by_target else "-" for name in names]
@@ -115,16 +123,16 @@ def _mode_rows(figures: Sequence[Figures], names: Sequence[str]) -> Iterator[lis
 def change_grid(old: BenchReport, new: BenchReport) -> Grid:
     """Compare two runs; a change is noise where it is no larger than the windows' spread. Raises UsageError."""
     check_comparable(old, new)
-    before = {_key(one): one for one in old.figures}
-    rows = [_change_row(before[_key(one)], one) for one in new.figures if _key(one) in before]
+    rows = [_change_row(then, now) for then, now in compared_figures(old, new)]
     return Grid("Change", ["", "images/s", "", "p95", "", "noise"], rows)
 
 
 def _change_row(old: Figures, new: Figures) -> list[str]:
     spreads = [one.spread for one in (old, new) if one.spread is not None]
     noise = max(spreads) if len(spreads) == 2 else None
+    other = "" if old.target == new.target else f"{old.target} to "
     return [
-        f"{new.target}, {new.mode} {new.load_name}",
+        f"{other}{new.target}, {new.load.name}",
         f"{_number(old.images_per_second)} to {_number(new.images_per_second)}",
         _change(old.images_per_second, new.images_per_second, noise),
         f"{_number(old.p95_ms)} to {_number(new.p95_ms)} ms",
@@ -140,16 +148,11 @@ def _change(old: float | None, new: float | None, noise: float | None) -> str:
     return f"{change:+.0%}{' (noise)' if noise is not None and abs(change) <= noise else ''}"
 
 
-def _key(one: Figures) -> tuple[str, str, int, int, float | None]:
-    return one.target, one.mode, one.batch, one.concurrency, one.rate
-
-
 def about(report: BenchReport) -> list[str]:
     """Return what every figure depends on, a line each."""
-    machine, setting = report.machine, report.setting
+    setting = report.setting
     lines = [
-        f"machine: {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
-        f"versions: Python {machine['python']}, " + ", ".join(f"{k} {v}" for k, v in report.versions.items()),
+        *described(report.machine, report.versions),
         f"images: {report.image_count} of {report.images!r}, {report.image_mean_kb:g} kB on average",
         f"model: {setting.model} {setting.model_version}, score {setting.score:g}",
         f"command: {report.command}",
@@ -176,11 +179,12 @@ def print_report(report: BenchReport, *, compared_with: BenchReport | None = Non
         console.print(Text.assemble(("warning ", "yellow"), warning), soft_wrap=True)
 
 
-def _drawn(grid: Grid) -> Table:
-    table = Table(pad_edge=False, box=None)
+def _drawn(grid: Grid, *, box: Box | None = None) -> Table:
+    table = Table(pad_edge=box is not None, box=box)
     for index, heading in enumerate(grid.head):
         is_label = index == 0 or not heading
-        table.add_column(heading, justify="left" if is_label else "right", style="dim" if is_label else None)
+        style = "dim" if is_label else None
+        table.add_column(Text(heading), justify="left" if is_label else "right", style=style, no_wrap=box is not None)
     for row in grid.rows:
         is_main = "images/s" in row[:2]
         table.add_row(
@@ -194,12 +198,7 @@ def markdown(report: BenchReport, *, compared_with: BenchReport | None = None) -
     """Return the report as Markdown."""
     lines = ["# humandetect bench", ""]
     for grid in [*grids(report), *([change_grid(compared_with, report)] if compared_with else [])]:
-        lines += [f"## {grid.title}", "", _row(grid.head), _row(["---"] * len(grid.head)), *map(_row, grid.rows), ""]
+        lines += [grid.markdown(), ""]
     lines += [f"* {line}" for line in about(report)]
     lines += [f"* warning: {warning}" for warning in report.warnings]
     return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return "| " + " | ".join(escaped) + " |"

@@ -6,7 +6,7 @@ import ssl
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from humandetect.bench.child import Child, child
 from humandetect.bench.engine_load import EngineSetup
-from humandetect.bench.plan import Load, Order, loads
-from humandetect.bench.server_load import Server
+from humandetect.bench.plan import Load, WindowPlan, loads
+from humandetect.bench.server_load import ServerSetup
 from humandetect.client.detect_client import DetectClient
-from humandetect.config import EngineName, ServeConfig
-from humandetect.engines import ENGINES, is_installed
+from humandetect.config import ServeConfig
+from humandetect.engines import usable_engines
 from humandetect.errors import HumanDetectError, ServiceError
 from humandetect.service.process.spawned import spawned
 from humandetect.service.routes.readiness import Readiness
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.bench.pictures import Pictures
-    from humandetect.bench.samples import Haul
-    from humandetect.config import BenchConfig
+    from humandetect.bench.samples import WindowSamples
+    from humandetect.config import BenchConfig, EngineName
     from humandetect.wire import ModelUsed
 
+StageTimes = dict[str, tuple[float, float]]
+"""Seconds and images that each stage of a server has counted."""
 STAGES = ("decode", "queue", "infer", "encode")
 ASIDE_SECONDS = 10.0
 """Questions beside the load are answered by then, or do not matter."""
-EMBEDDED = ("tensorflow", "tensorflow_serving")
-"""What the model server needs that `tf-serving` starts where no other is named."""
 
 
 @dataclass
@@ -43,10 +43,8 @@ class Target:
     """One column of the report."""
 
     name: str
-    engine: str
-    """Who runs the model, as it says itself."""
     worker: Child
-    """Takes the orders."""
+    """Takes the plans of windows."""
     pid: int | None = None
     """Of the process that answers, where it is known."""
     url: str | None = None
@@ -60,11 +58,16 @@ class Target:
     ended: str | None = None
     """Why nothing more is asked of it."""
 
-    def send(self, order: Order) -> Haul:
-        haul: Haul = self.worker.ask(order)
-        return haul
+    @property
+    def engine(self) -> str:
+        """Who runs the model, as it says itself."""
+        return self.model.engine if self.model else ""
 
-    def stages(self) -> dict[str, tuple[float, float]]:
+    def send(self, plan: WindowPlan) -> WindowSamples:
+        samples: WindowSamples = self.worker.ask(plan)
+        return samples
+
+    def stages(self) -> StageTimes:
         """Return seconds and images that its stages have counted so far; nothing where it does not tell."""
         if self.url is None:
             return {}
@@ -77,20 +80,23 @@ class Target:
 
 @contextmanager
 def open_targets(
-    config: BenchConfig, pictures: Pictures, *, starting: Callable[[str], None] = lambda _: None
+    config: BenchConfig, pictures: Pictures, *, say: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[list[Target], list[str]]]:
     """Start what is to be measured and yield it, with a line for each engine that nobody named and that cannot start.
 
-    All ends with the block, however that ends. `starting` is told each name.
+    All ends with the block, however that ends. `say` is told what is done.
     """
     targets: list[Target] = []
     left_out: list[str] = []
     first: HumanDetectError | None = None
     with ExitStack() as stack:
-        targets += [stack.enter_context(_there(url, config, pictures)) for url in config.urls]
-        start = _alone if config.target == "engine" else _own
-        for name in () if config.urls else engines_of(config):
-            starting(name)
+        for number, url in enumerate(config.urls, 1):
+            say(f"warming up server {number} of {len(config.urls)}")  # its address may hold a secret
+            targets.append(stack.enter_context(_reached(url, config, pictures)))
+        start = _started_engine if config.target == "engine" else _started_server
+        names = () if config.urls else engines_of(config)
+        for number, name in enumerate(names, 1):
+            say(f"starting and warming up {config.target} {number} of {len(names)}: {name}")
             try:
                 targets.append(stack.enter_context(start(name, config, pictures)))
             except HumanDetectError as error:
@@ -104,32 +110,24 @@ def open_targets(
 
 
 def engines_of(config: BenchConfig) -> list[EngineName]:
-    """Return the engines that are asked for, else all that are installed.
-
-    A remote one is, too, if it is said where its servers are, or if it can start one for itself.
-    """
+    """Return the engines that are asked for, else all that can be started here."""
     if config.engines:
         return list(dict.fromkeys(config.engines))
-    has_serving = bool(config.engine.serving.targets) or all(map(is_installed, EMBEDDED))
-    return [
-        cast("EngineName", name)
-        for name, entry in ENGINES.items()
-        if is_installed(entry.package) and (has_serving or not entry.remote)
-    ]
+    return usable_engines(config.engine.serving)
 
 
 @contextmanager
-def _there(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _reached(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     with DetectClient(url, api_key=config.api_key, timeout_seconds=config.timeout_seconds) as client:
         client.reach()
         where = client.where
     with _client(url, config, pictures) as worker:
         model = _model(url, config.api_key)
-        yield _met(Target(where, model.engine if model else "", worker, url=url, api_key=config.api_key, model=model))
+        yield _warmed_up(Target(where, worker, url=url, api_key=config.api_key, model=model))
 
 
 @contextmanager
-def _own(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _started_server(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     """Start a server that takes whatever the run sends."""
     most = max(load.batch * load.concurrency for load in loads(config))
     serve = ServeConfig(
@@ -144,30 +142,29 @@ def _own(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[
         started = time.perf_counter() - began
         with _client(server.url, config, pictures) as worker:
             model = _model(server.url, None)
-            engine = model.engine if model else ""
-            yield _met(Target(name, engine, worker, pid=server.pid, url=server.url, model=model, start_seconds=started))
+            yield _warmed_up(Target(name, worker, pid=server.pid, url=server.url, model=model, start_seconds=started))
 
 
 @contextmanager
-def _alone(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _started_engine(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
     began = time.perf_counter()
     with child("humandetect.bench.engine_load") as worker:
         model: ModelUsed = worker.ask(EngineSetup(replace(config.engine, engine=name), config.score, pictures.data))
         started = time.perf_counter() - began
-        yield _met(Target(name, model.engine, worker, pid=worker.pid, model=model, start_seconds=started))
+        yield _warmed_up(Target(name, worker, pid=worker.pid, model=model, start_seconds=started))
 
 
 @contextmanager
 def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Child]:
     with child("humandetect.bench.server_load") as worker:
-        worker.ask(Server(url, pictures.data, config.api_key, config.timeout_seconds))
+        worker.ask(ServerSetup(url, pictures.data, config.api_key, config.timeout_seconds))
         yield worker
 
 
-def _met(target: Target) -> Target:
+def _warmed_up(target: Target) -> Target:
     """Ask once: the first answer is slower than those that follow."""
-    haul = target.send(Order(Load("stream", 1, 1), seconds=1.0, requests=1))
-    sample = haul.samples[0]
+    samples = target.send(WindowPlan(Load("stream", 1, 1), seconds=1.0, requests=1))
+    sample = samples.sent[0]
     if sample.error and target.url is not None:
         raise ServiceError(f"{target.name} does not answer as a humandetect server does: {sample.error}")
     target.first_answer_seconds = sample.ended - sample.due
@@ -189,7 +186,7 @@ def _get(url: str, path: str, api_key: str | None) -> httpx.Response:
     return httpx.get(where, headers=headers, timeout=ASIDE_SECONDS, verify=trusted, trust_env=False)
 
 
-def _stages(text: str) -> dict[str, tuple[float, float]]:
+def _stages(text: str) -> StageTimes:
     counted: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         if family.name == "humandetect_stage_seconds":

@@ -1,4 +1,4 @@
-"""From the samples of a window to figures: rates, exact percentiles, errors by kind, and whether windows agree."""
+"""From the samples of a window to figures: rates, latencies, errors by kind, and whether windows agree."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from humandetect.bench.pictures import Reference
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.pictures import ReferencePeople
+    from humandetect.bench.samples import WindowSamples
 
 AGREEING = 3
 """So many windows in a row must agree."""
 AGREEMENT = 0.1
 """Largest difference between them, as a share of their middle."""
 WRONG = "wrong people"
-PERCENTS = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,21 @@ class Window:
         return self.good_images / self.seconds if self.seconds else 0.0
 
 
-def judged(haul: Haul, reference: Reference) -> Window:
-    """Hold what the answers claim against the reference, and count."""
-    right = [reference.agrees(image, people) for image, people in haul.claims]
-    answered = [sample for sample in haul.counted if not sample.error]
-    errors = Counter(sample.error for sample in haul.counted if sample.error)
-    wrong = sum(not right[claim] for sample in answered for claim in sample.claims)
+def judge(samples: WindowSamples, reference: ReferencePeople) -> Window:
+    """Hold what the answers report against the reference, and count."""
+    right = [reference.agrees(image, people) for image, people in samples.reported]
+    answered = [sample for sample in samples.counted if not sample.error]
+    errors = Counter(sample.error for sample in samples.counted if sample.error)
+    wrong = sum(not right[number] for sample in answered for number in sample.reported)
     if wrong:
         errors[WRONG] = wrong
     return Window(
-        seconds=haul.seconds,
+        seconds=samples.seconds,
         requests=len(answered),
-        good_images=sum(right[claim] for sample in answered for claim in sample.claims),
+        good_images=sum(right[number] for sample in answered for number in sample.reported),
         latencies=tuple(sample.ended - sample.due for sample in answered),
         errors=errors,
-        all_images=sum(right[claim] for sample in haul.samples for claim in sample.claims),
+        all_images=sum(right[number] for sample in samples.sent for number in sample.reported),
     )
 
 
@@ -73,10 +72,3 @@ def agree(windows: Sequence[Window]) -> bool:
     """Tell whether the last three windows lie within 10 % of their middle."""
     apart = spread(windows)
     return apart is not None and apart <= AGREEMENT
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the smallest value that so many percent of all values do not exceed."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

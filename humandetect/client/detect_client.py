@@ -10,7 +10,8 @@ import pybase64
 from pydantic import BaseModel, ValidationError
 
 from humandetect.base64_pictures import decode_base64
-from humandetect.client.retrying import LARGEST_ANSWER_BYTES, MOST_LETTERS, Exchange, Reply, message_of, nonsense
+from humandetect.client.retrying import QUOTED_LETTERS, RetryingClient, message_of
+from humandetect.client.transport import LARGEST_ANSWER_BYTES, ServerTransport, senseless
 from humandetect.errors import RequestFailed, SourceError
 from humandetect.wire import BatchAnswer, DetectAnswer, Found, NoValidImage, Person
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from humandetect.client.transport import Reply
     from humandetect.wire import BatchErrors, ImageOut
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,19 +56,14 @@ class DetectClient:
         patience_seconds: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._exchange = Exchange(
-            base_url,
-            api_key=api_key,
-            timeout_seconds=timeout_seconds,
-            patience_seconds=patience_seconds,
-            transport=transport,
-        )
-        self.where = self._exchange.where
-        """The server's URL, without a password."""
+        server = ServerTransport(base_url, api_key=api_key, timeout_seconds=timeout_seconds, transport=transport)
+        self._server = RetryingClient(server, patience_seconds=patience_seconds)
+        self.where = server.where
+        """The server's URL, as far as it may be shown."""
 
     def reach(self) -> None:
         """Make sure that there is a server, at once: only one that was there before is waited for."""
-        self._exchange.reach()
+        self._server.reach()
 
     def request(self, images: Sequence[bytes]) -> list[ImageOutcome]:
         """Post images to /request; they come back annotated."""
@@ -75,7 +72,7 @@ class DetectClient:
     def request_body(self, body: bytes, *, count: int) -> list[ImageOutcome]:
         """Post what `batch_body` made of `count` images to /request."""
         headers = {"Content-Type": "application/json"}
-        return self._exchange.post(
+        return self._server.post(
             "/request", lambda reply: _read_batch(reply, count=count), content=body, headers=headers
         )
 
@@ -92,7 +89,7 @@ class DetectClient:
 
     def close(self) -> None:
         """Give up what is under way; may be called twice, and while other threads wait for answers."""
-        self._exchange.close()
+        self._server.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,9 +99,7 @@ class DetectClient:
 
     def _detect(self, names: Sequence[str | None], score: float | None, **content: Any) -> list[Found]:
         params = {} if score is None else {"score": score}
-        return self._exchange.post(
-            "/v1/detect", lambda reply: _read_found(reply, names=names), params=params, **content
-        )
+        return self._server.post("/v1/detect", lambda reply: _read_found(reply, names=names), params=params, **content)
 
 
 def batch_body(images: Sequence[bytes]) -> bytes:
@@ -121,7 +116,7 @@ def _read_batch(reply: Reply, *, count: int) -> list[ImageOutcome]:
     wanted = [str(index) for index in range(count) if str(index) not in reasons]
     got = [image.id for image in answer.output]
     if got != wanted:
-        raise nonsense(f"{count} images were sent, ids {_some(wanted)} were to come back, and {_some(got)} came")
+        raise senseless(f"{count} images were sent, ids {_some(wanted)} were to come back, and {_some(got)} came")
     outcomes = {image.id: _outcome(image) for image in answer.output}
     outcomes |= {name: ImageOutcome([], reason=reason) for name, reason in reasons.items()}
     return [outcomes[str(index)] for index in range(count)]
@@ -137,16 +132,16 @@ def _refused_batch(reply: Reply) -> NoValidImage:
 def _reasons(errors: BatchErrors) -> dict[str, str]:
     """Return why images have no answer, by id; older servers give the ids alone."""
     reasons = dict.fromkeys(errors.error_ids, errors.message) | {reason.id: reason.reason for reason in errors.reasons}
-    return {name: reason[:MOST_LETTERS] for name, reason in reasons.items()}
+    return {name: reason[:QUOTED_LETTERS] for name, reason in reasons.items()}
 
 
 def _outcome(image: ImageOut) -> ImageOutcome:
     try:
         annotated = decode_base64(image.annotated_image, max_bytes=LARGEST_ANSWER_BYTES)
     except SourceError as error:
-        raise nonsense(f"the picture of id {image.id} is {error}") from error
+        raise senseless(f"the picture of id {image.id} is {error}") from error
     if not annotated.startswith(JPEG_HEAD):
-        raise nonsense(f"the picture of id {image.id} is not a JPEG")
+        raise senseless(f"the picture of id {image.id} is not a JPEG")
     _check_people(image.people)
     return ImageOutcome(image.people, annotated)
 
@@ -157,7 +152,7 @@ def _read_found(reply: Reply, *, names: Sequence[str | None]) -> list[Found]:
     results = _parsed(DetectAnswer, reply).results
     got = [found.name for found in results]
     if got != list(names):
-        raise nonsense(f"{len(names)} images were sent, names {_some(names)} were to come back, and {_some(got)} came")
+        raise senseless(f"{len(names)} images were sent, names {_some(names)} were to come back, and {_some(got)} came")
     for found in results:
         _check_people(found.people)
     return results
@@ -169,13 +164,13 @@ def _parsed(model: type[Model], reply: Reply) -> Model:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise nonsense(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        raise senseless(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
 def _check_people(people: Sequence[Person]) -> None:
     for person in people:
         if not all(map(math.isfinite, person.box)):
-            raise nonsense(f"a box is {person.box}")
+            raise senseless(f"a box is {person.box}")
 
 
 def _some(names: Sequence[str | None]) -> str:

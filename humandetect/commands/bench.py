@@ -24,10 +24,10 @@ def bench(config: BenchConfig, talk: ReportConfig) -> None:
 
     Without --url it starts a server for each installed engine and ends them again.
     """
+    from humandetect.bench.benchmark import run
+    from humandetect.bench.figures import BenchInterrupted, read_report
     from humandetect.bench.gates import Gate
-    from humandetect.bench.measure import run
-    from humandetect.bench.progress import ProgressBar
-    from humandetect.bench.report import BenchInterrupted, read_report
+    from humandetect.bench.progress import BenchProgress
     from humandetect.bench.report_files import Files
     from humandetect.bench.tables import print_report
 
@@ -37,7 +37,7 @@ def bench(config: BenchConfig, talk: ReportConfig) -> None:
     old = read_report(talk.compare) if talk.compare is not None else None
     interrupted: BenchInterrupted | None = None
     try:
-        report = run(config, progress=ProgressBar(quiet=talk.quiet), stop=SIGNALS.stop, old=old)
+        report = run(config, progress=BenchProgress(quiet=talk.quiet), stop=SIGNALS.stop, old=old)
     except BenchInterrupted as error:
         interrupted, report = error, error.report
     if not talk.quiet:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from humandetect.addresses import without_secrets
 from humandetect.commands.options import ConfigFile, parameter_name
 from humandetect.commands.running import command
 from humandetect.config.commands import COMMANDS, fields_of_command
@@ -73,7 +74,7 @@ def _as_dict(found: dict[str, list[Setting]]) -> dict[str, dict[str, dict[str, A
     return {
         name: {
             ".".join(setting.field.key): {
-                "value": _plain(setting),
+                "value": _shown(setting),
                 "source": setting.source,
                 "where": setting.where or None,
             }
@@ -88,16 +89,21 @@ def _as_toml(found: dict[str, list[Setting]]) -> Iterator[str]:
     for name, settings in found.items():
         tables: dict[tuple[str, ...], list[str]] = {}
         for setting in settings:
-            value = _plain(setting)
+            value = _shown(setting)
             line = f"{setting.field.key[-1]} = {'' if value is None else json.dumps(value, ensure_ascii=False)}"
-            line = line if value is not None and not setting.field.secret else f"# {line}".rstrip()
+            line = line if value is not None and value == _plain(setting.value) else f"# {line}".rstrip()
             tables.setdefault(setting.field.key[:-1], []).append(f"{line:<44}  # {setting.where or 'default'}")
         for table, lines in tables.items():
             yield "\n".join([f"[{'.'.join((*name.split(), *table))}]", *lines])
 
 
-def _plain(setting: Setting) -> Any:
-    value = setting.value
-    if setting.field.secret:
-        return None if value is None else "(hidden)"
-    return str(value) if isinstance(value, Path) else value
+def _shown(setting: Setting) -> Any:
+    """Return a value without what is secret in it."""
+    value = _plain(setting.value)
+    if setting.field.opt.secret:
+        return value and "(hidden)"
+    return json.loads(without_secrets(json.dumps(value)))
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value

@@ -12,9 +12,9 @@ from humandetect.config import DoctorConfig, TalkConfig
 @command
 @options_of(DoctorConfig)
 def doctor(config: DoctorConfig, _talk: TalkConfig) -> None:
-    """Try decode, every installed engine and encode on the sample; say what works and how to fix the rest."""
+    """Try decode, every installed engine, encode, cameras and display; say what works and how to fix the rest."""
     from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_everything
 
-    if not print_checks(check_everything(device=config.device)):
+    if not print_checks(check_everything(device=config.device, servers=config.serving.targets)):
         raise typer.Exit(1)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
+from humandetect.addresses import without_secrets
 from humandetect.config import SAMPLE
 from humandetect.errors import HumanDetectError, ServerError, UsageError
 
@@ -160,7 +161,7 @@ def _explained(error: BaseException) -> HumanDetectError:
 def print_error(error: HumanDetectError) -> None:
     # A name in the message may hold a newline; the message stays one line. If nobody hears it, the exit code remains.
     with contextlib.suppress(OSError):
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {without_secrets(' '.join(str(error).split()))}", err=True)
 
 
 def _missing_library(error: ImportError) -> HumanDetectError:
@@ -171,9 +172,17 @@ def _missing_library(error: ImportError) -> HumanDetectError:
     )
 
 
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Libraries log the addresses they were given, libav among them."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
+
+
 def set_up_logging(*, debug: bool, verbose: bool) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_hide_secrets)
     logging.getLogger("humandetect").setLevel(level)
     if debug:
         import av

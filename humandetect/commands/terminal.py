@@ -13,13 +13,18 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
+from humandetect.plural import counted, people
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from humandetect.doctor import Check
     from humandetect.media.frames import DetectedFrame
-    from humandetect.models.find import ModelFolder
-    from humandetect.pipeline.summary import RunSummary
+    from humandetect.models.metadata import ModelFolder
+    from humandetect.pipeline.summary import RunSummary, SourceSummary
+
+_MOST_SOURCES = 20
+"""That a summary tells one by one."""
 
 
 class ProgressBar:
@@ -44,9 +49,9 @@ class ProgressBar:
 
     def advance(self, result: DetectedFrame) -> None:
         if self._bar is not None:
-            people = people_count(len(result.detections))
+            found = people(len(result.detections))
             waiting = "" if self._queue is None else f", {self._queue} under way"
-            self._bar.set_postfix_str(f"{people}{waiting}", refresh=False)
+            self._bar.set_postfix_str(f"{found}{waiting}", refresh=False)
             self._bar.update()
 
     def queue(self, frames: int) -> None:
@@ -59,36 +64,47 @@ class ProgressBar:
             self._bar = None
 
 
-def people_count(count: int) -> str:
-    """`1 person`, `2 people`."""
-    return f"{count} person" if count == 1 else f"{count} people"
-
-
 def print_summary(summary: RunSummary) -> None:
     """Say in a few lines what was done and where the results are."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if summary.frames:
         line = Text()
-        line.append(f"{summary.frames:,} frame{'s' * (summary.frames != 1)}", "bold")
+        line.append(counted(summary.frames, "frame"), "bold")
+        if summary.detected_frames < summary.frames - summary.failed_frames:
+            line.append(f", {summary.detected_frames:,} of them detected on,")
         line.append(f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s) by {summary.engine}")
         console.print(line)
         if summary.people_most:
-            line = Text(f"up to {people_count(summary.people_most)}", "bold")
+            line = Text(f"up to {people(summary.people_most)}", "bold")
             line.append(f" in a picture, {summary.people_mean:.1f} on average", "")
         else:
             line = Text("no people found", "bold")
         console.print(line)
+    _print_sources(console, summary.sources)
     for path in summary.outputs:
-        console.print(Text.assemble(("written ", "green"), _printable(path)))
+        pictures = summary.pictures.get(path, 0)
+        what = f" ({counted(pictures, 'picture')})" if pictures > 1 or path.is_dir() else ""
+        console.print(Text.assemble(("written ", "green"), _printable(path), what))
     for warning in summary.warnings:
         console.print(Text.assemble(("warning ", "yellow"), _printable(warning)))
     if summary.interrupted:
         what = (
-            f"after {summary.frames:,} frames; what was finished is kept"
+            f"after {counted(summary.frames, 'frame')}; what was finished is kept"
             if summary.frames
             else "before the first frame"
         )
         console.print(Text(f"interrupted {what}", "yellow"))
+
+
+def _print_sources(console: Console, sources: Sequence[SourceSummary]) -> None:
+    """Say of each of several sources what was found in it."""
+    if len(sources) < 2:
+        return
+    for source in sources[:_MOST_SOURCES]:
+        found = f"up to {people(source.people_most)}" if source.people_most else "no people"
+        console.print(Text(f"  {_printable(source.name)}: {counted(source.frames, 'frame')}, {found}"))
+    if len(sources) > _MOST_SOURCES:
+        console.print(f"  and {counted(len(sources) - _MOST_SOURCES, 'more source')}; --json has all")
 
 
 def print_checks(checks: Iterable[Check]) -> bool:

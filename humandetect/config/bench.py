@@ -28,7 +28,7 @@ class BenchConfig:
             unset="servers of its own",
             variable=None,
         ),
-    ] = ()
+    ] = field(default=(), repr=False)
     engines: Annotated[
         tuple[EngineName, ...],
         Opt(
@@ -41,7 +41,7 @@ class BenchConfig:
         ),
     ] = ()
     target: Annotated[BenchTarget, Opt("engine: leave HTTP out.", "Server", variable=None)] = "server"
-    api_key: Annotated[str | None, Opt("Key that the server asks for.", "Server", metavar="KEY")] = field(
+    api_key: Annotated[str | None, Opt("Key that the server asks for.", "Server", metavar="KEY", secret=True)] = field(
         default=None, repr=False
     )
     images: Annotated[

@@ -58,7 +58,8 @@ class RunConfig:
             metavar="SOURCE",
             argument=True,
         ),
-    ]
+    ] = field(repr=False)
+    """Addresses among them may hold secrets."""
     output: Annotated[
         Path | None,
         Opt(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config.fields import Group, Opt, check, require
 
 EngineName = Literal["auto", "openvino", "tensorflow", "tf-serving"]
@@ -80,7 +81,9 @@ class ServingConfig:
     ] = None
     token: Annotated[
         str | None,
-        Opt("Bearer token for a proxy before the servers; safest in the environment.", "TensorFlow Serving"),
+        Opt(
+            "Bearer token for a proxy before the servers; safest in the environment.", "TensorFlow Serving", secret=True
+        ),
     ] = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +107,7 @@ class ServingConfig:
 
 
 def _check_target(target: str) -> None:
-    """Raise UsageError unless gRPC can connect to such an address; passwords in it are not repeated."""
+    """Raise UsageError unless gRPC can connect to such an address; secrets in it are not repeated."""
     expected = "expected HOST:PORT of the gRPC port (usually 8500), dns:///NAME:PORT or unix:PATH"
     require("@" not in target, f"a server's address has no user or password in it; {expected}, and --serving-token")
     path = re.fullmatch(r"unix:(?://)?(.*)", target)
@@ -113,7 +116,8 @@ def _check_target(target: str) -> None:
         return
     found = re.fullmatch(r"(?:dns:///)?(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):([0-9]{1,5})", target)
     port = int(found[2]) if found else 0
-    require(1 <= port <= 65535, f"{target!r} is no server's address; {expected}")
+    shown = shown_address(target) if looks_like_address(target) else target
+    require(1 <= port <= 65535, f"{shown!r} is no server's address; {expected}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,14 @@ class FeedConfig(RunConfig):
     sources: Annotated[
         tuple[str, ...],
         Opt("Whatever `detect` takes.", "Input", metavar="VIDEO", argument=True, unset="the bundled clip"),
-    ] = (SAMPLE,)
-    url: Annotated[str, Opt("Where the server is.", "Server", metavar="URL")] = "http://127.0.0.1:8000"
+    ] = field(default=(SAMPLE,), repr=False)
+    url: Annotated[str, Opt("Where the server is.", "Server", metavar="URL")] = field(
+        default="http://127.0.0.1:8000", repr=False
+    )
     spawn: Annotated[
         bool, Opt("Start a server for this run, and end it; --url is ignored.", "Server", variable=None)
     ] = False
-    api_key: Annotated[str | None, Opt("Key that the server asks for.", "Server", metavar="KEY")] = field(
+    api_key: Annotated[str | None, Opt("Key that the server asks for.", "Server", metavar="KEY", secret=True)] = field(
         default=None, repr=False
     )
     endpoint: Annotated[

@@ -3,7 +3,7 @@
     timeout_seconds: Annotated[float, Opt("Longest time for one call.", "Limits"), Gt(0), Le(3600)] = 30.0
 
 Options, environment variables, keys of humandetect.toml and the reference pages are made from it, and `check` holds
-every value against it, whoever gives it. A field that is left out of `repr` is a secret.
+every value against it, whoever gives it.
 """
 
 import re
@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from humandetect.addresses import without_secrets
 from humandetect.errors import UsageError
 
 Panel = Literal["Input", "Output", "Detection", "Server", "Load", "Limits", "Checks", "Messages", "TensorFlow Serving"]
@@ -41,6 +42,8 @@ class Opt:
     """What None or an empty tuple means, in words."""
     variable: str | None = ""
     """Its environment variable; empty: made of the option's name; None: there is none."""
+    secret: bool = False
+    """Shown nowhere; such a field is left out of `repr`, too."""
     argument: bool = False
     """Given by its place on the command line, and nowhere else."""
     hidden: bool = False
@@ -52,6 +55,8 @@ class Group:
 
     prefix: str = ""
     without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    """None: all of its fields can be set from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,6 @@ class Field:
     _: KW_ONLY
     required: bool
     """Whether a value must be given, because there is no default."""
-    secret: bool
     prefix: str
 
     @property
@@ -187,7 +191,7 @@ class Field:
             raise self._refusal(value, name)
 
     def _refusal(self, value: object, name: str) -> UsageError:
-        given = "something else" if self.secret else f"{value!r:.80}"
+        given = "something else" if self.opt.secret else f"{without_secrets(repr(value)):.80}"
         return UsageError(f"{name} must be {self.expected}, got {given}")
 
     def _parsed(self, text: str) -> Any:
@@ -253,9 +257,11 @@ def _walk(config: type, *, path: tuple[str, ...] = (), prefix: str = "", default
         kind, *said = get_args(hints[field.name])
         default = _default(field) if defaults is None else getattr(defaults, field.name)
         match said[0]:
-            case Group(prefix=inner, without=without):
+            case Group(prefix=inner, without=without, only=only):
                 within = _walk(kind, path=(*path, field.name), prefix=inner or prefix, defaults=default)
-                yield from (found for found in within if found.name not in without)
+                yield from (
+                    found for found in within if found.name in (only or (found.name,)) and found.name not in without
+                )
             case Opt() as opt:
                 bounds = tuple(bound for bound in said if isinstance(bound, Ge | Gt | Le | Lt))
                 yield Field(
@@ -265,7 +271,6 @@ def _walk(config: type, *, path: tuple[str, ...] = (), prefix: str = "", default
                     bounds,
                     None if default is MISSING else default,
                     required=default is MISSING,
-                    secret=not field.repr,
                     prefix=prefix,
                 )
 

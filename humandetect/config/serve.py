@@ -38,7 +38,12 @@ class ServeConfig:
     tls_key: Annotated[Path | None, Opt("Its key, PEM, not encrypted.", "Server", metavar="FILE")] = None
     api_key: Annotated[
         str | None,
-        Opt("Ask every request but the page's and health for it; safest in the environment.", "Server", metavar="KEY"),
+        Opt(
+            "Ask every request but the page's and health for it; safest in the environment.",
+            "Server",
+            metavar="KEY",
+            secret=True,
+        ),
     ] = field(default=None, repr=False)
     cors_origins: Annotated[
         tuple[str, ...],

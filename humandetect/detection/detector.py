@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
+from humandetect.detection.preprocess import as_bgr, prepare_image
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import supervision as sv
     from numpy.typing import NDArray
+    from PIL.Image import Image as PillowImage
 
     from humandetect.config import Device, EngineName, Precision
     from humandetect.engines.base import Engine, ModelInfo
@@ -34,6 +35,10 @@ class Detector:
         self.score = engine.info.default_score if score is None else score
         self._person_classes = sorted(engine.info.person_classes)
 
+    def __repr__(self) -> str:
+        info = self.info
+        return f"Detector({info.name} {info.version}, {info.engine}, score >= {self.score:g})"
+
     @property
     def info(self) -> ModelInfo:
         """What the engine says of its model; a served model's version may change."""
@@ -44,9 +49,15 @@ class Detector:
         return prepare_image(image, self.info.input_hw, self.info.resize)
 
     def infer(self, prepared: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
-        """Run the engine on prepared images; answers of batch size 1, in order. Thread-safe; blocks."""
+        """Run the engine on prepared images, once for each shape. Thread-safe; blocks.
+
+        Returns answers of batch size 1, in order.
+        """
+        indices_by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(prepared):
+            indices_by_shape.setdefault(image.shape, []).append(index)
         answers: dict[int, RawDetections] = {}
-        for group in self._groups(prepared):
+        for group in indices_by_shape.values():
             raw = self.engine.infer(np.stack([prepared[index] for index in group]))
             for row, index in enumerate(group):
                 one = slice(row, row + 1)
@@ -56,7 +67,7 @@ class Detector:
     def people(self, row: RawDetections, image_hw: tuple[int, int], *, score: float | None = None) -> sv.Detections:
         """Pick the people out of one image's answer: best first, in pixels of the original image.
 
-        `score` takes the place of the detector's own threshold.
+        `data["class_name"]` has the model's name for each. `score` takes the place of the detector's own threshold.
         """
         import supervision as sv  # takes as long to import as the model to load: only once there is something to show
 
@@ -68,11 +79,17 @@ class Detector:
         wanted &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
         order = np.argsort(-scores, kind="stable")
         order = order[wanted[order]]
-        return sv.Detections(xyxy=xyxy[order], confidence=scores[order], class_id=class_ids[order].astype(int))
+        class_ids = class_ids[order].astype(int)
+        names = np.array([self.info.labels.get(number, "person") for number in class_ids.tolist()], dtype=str)
+        return sv.Detections(xyxy=xyxy[order], confidence=scores[order], class_id=class_ids, data={"class_name": names})
 
-    def detect(self, image: NDArray[np.uint8]) -> sv.Detections:
-        """Find the people in one BGR image."""
-        return self.people(self.infer([self.prepare(image)])[0], image.shape[:2])
+    def detect(self, image: NDArray[np.uint8] | str | Path | PillowImage) -> sv.Detections:
+        """Find the people in one picture: (H, W, 3) uint8 in BGR order, a path, or a Pillow image.
+
+        Raises UsageError for anything else, SourceError for a file that cannot be read.
+        """
+        bgr = as_bgr(image)
+        return self.people(self.infer([self.prepare(bgr)])[0], bgr.shape[:2])
 
     def close(self) -> None:
         """Close the engine; may be called twice."""
@@ -85,14 +102,6 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _groups(self, prepared: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
-        """Indices of images that can share an engine call: equal shapes, no more than the engine takes."""
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(prepared):
-            by_shape.setdefault(image.shape, []).append(index)
-        size = self.info.max_batch or len(prepared)
-        return [group[start : start + size] for group in by_shape.values() for start in range(0, len(group), size)]
 
 
 def open_detector(
@@ -111,27 +120,3 @@ def open_detector(
         models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)
-
-
-def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:
-    """Shrink a BGR image as a model was trained on it, as RGB; None leaves its size."""
-    if input_hw is not None:
-        image = (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
-
-
-def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = input_hw
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-
-def _sample_legacy(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Sample at x*W/w, y*H/h, without the half pixel that cv2.resize adds: the model was trained on that grid.
-
-    A scaling by warpAffine is that grid: as quick as cv2.remap and as exact, without maps to keep for each size.
-    """
-    height, width = input_hw
-    grid = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, grid, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from humandetect.detection.batching import Batcher
 from humandetect.errors import SourceError
-from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     import numpy as np
     from numpy.typing import NDArray
 
     from humandetect.detection.detector import Detector
-    from humandetect.engines.base import RawDetections
+    from humandetect.engines.base import ModelInfo, RawDetections
     from humandetect.media.frames import Frame
 
     Batches = Batcher[NDArray[np.uint8], RawDetections]
@@ -51,10 +50,6 @@ class Finder(Protocol[Answer]):
         """Make of an answer what the sinks take; not `detected`, it is the answer to an earlier frame."""
         ...
 
-    def draw(self, result: DetectedFrame) -> None:
-        """Draw what was found on the frame's own image."""
-        ...
-
 
 class EngineFinder:
     """Finds people with a detector and a batcher, both of them the caller's."""
@@ -62,7 +57,6 @@ class EngineFinder:
     def __init__(self, detector: Detector, batcher: Batches) -> None:
         self.name = detector.info.engine
         self.capacity = batcher.capacity
-        self.draw = Annotator().draw
         self._detector = detector
         self._batcher = batcher
 
@@ -74,20 +68,28 @@ class EngineFinder:
         return DetectedFrame(frame, self._detector.people(answer, (height, width)), detected=detected)
 
 
-def open_batcher(detector: Detector, *, batch: int | None = None) -> Batches:
-    """Return a batcher that keeps the detector's engine busy."""
-    info = detector.engine.info
+def open_batcher(
+    info: ModelInfo,
+    infer: Callable[[list[NDArray[np.uint8]]], Sequence[Answer]],
+    *,
+    batch: int | None = None,
+    queue_size: int | None = None,
+    max_wait_seconds: float = MAX_WAIT_SECONDS,
+    hung_after_seconds: float | None = None,
+) -> Batcher[NDArray[np.uint8], Answer]:
+    """Return a batcher that keeps an engine busy; without a `batch` and a `queue_size` they are what it needs."""
     size = batch or info.best_batch
     return Batcher(
-        detector.infer,
+        infer,
         max_batch=size,
-        queue_size=size * info.parallel,
+        queue_size=queue_size or size * info.parallel,
         workers=info.parallel,
-        max_wait_seconds=MAX_WAIT_SECONDS,
+        max_wait_seconds=max_wait_seconds,
+        hung_after_seconds=hung_after_seconds,
     )
 
 
-def found_in(
+def detect_in_order(
     frames: Iterable[Frame], finder: Finder[Answer], *, every: int, keep_pixels: bool = True
 ) -> Iterator[DetectedFrame]:
     """Keep many frames under way and yield them in order; what a failing source gave before it failed comes first.

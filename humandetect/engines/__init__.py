@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from humandetect.errors import MissingExtra, UsageError
-from humandetect.models.find import find_model, verify
+from humandetect.models.find import find_model
+from humandetect.models.metadata import verify
 
 if TYPE_CHECKING:
-    from humandetect.config import EngineConfig
+    from humandetect.config import EngineConfig, EngineName, ServingConfig
     from humandetect.engines.base import Engine
 
 
@@ -24,29 +25,25 @@ class EngineEntry:
     """`module:Class`, imported when the engine is chosen."""
     package: str
     """The top-level package that the module needs."""
-    extra: str | None
+    extra: str | None = None
     """The extra that installs it; None: the base install has it."""
-    summary: str
     distribution: str | None = None
     """What pip calls the package, where that differs."""
     remote: bool = False
-    """The model lies with a server, not here."""
+    """The model lies with a server, not here; without one that is named, the engine starts a model server."""
 
 
+MODEL_SERVER_PACKAGES = ("tensorflow", "tensorflow_serving")
+"""What a model server of our own needs."""
 ENGINES = {
-    "openvino": EngineEntry(
-        where="humandetect.engines.openvino:OpenVinoEngine", package="openvino", extra=None,
-        summary="the model compiled by OpenVINO; fastest on CPUs",
-    ),
+    "openvino": EngineEntry(where="humandetect.engines.openvino:OpenVinoEngine", package="openvino"),
     "tensorflow": EngineEntry(
-        where="humandetect.engines.tensorflow:TensorFlowEngine", package="tensorflow", extra="tensorflow",
-        summary="the SavedModel in this process; CPU or NVIDIA GPU",
+        where="humandetect.engines.tensorflow:TensorFlowEngine", package="tensorflow", extra="tensorflow"
     ),
     "tf-serving": EngineEntry(
-        where="humandetect.engines.tfserving.engine:TFServingEngine", package="grpc", extra=None, distribution="grpcio",
-        summary="TensorFlow Serving on one or more machines, over gRPC", remote=True,
+        where="humandetect.engines.tfserving.engine:TFServingEngine", package="grpc", distribution="grpcio", remote=True
     ),
-}  # fmt: skip
+}
 """By name. A new engine is a row here and its name in `config.EngineName`."""
 
 
@@ -78,6 +75,26 @@ def load_engine(config: EngineConfig) -> Engine:
         wanted = f"humandetect[{entry.extra}]" if entry.extra else entry.distribution or entry.package
         raise MissingExtra(f"the {name} engine needs more: pip install '{wanted}'") from error
     return engine
+
+
+def usable_engines(serving: ServingConfig) -> list[EngineName]:
+    """Name the engines that are installed; a remote one also needs a server that is named, or one of its own."""
+    has_server = bool(serving.targets) or has_model_server()
+    return [
+        cast("EngineName", name)
+        for name, entry in ENGINES.items()
+        if is_installed(entry.package) and (has_server or not entry.remote)
+    ]
+
+
+def starts_model_server(config: EngineConfig) -> bool:
+    """Say whether the engine of a config starts a model server for itself."""
+    return config.engine in ENGINES and ENGINES[config.engine].remote and not config.serving.targets
+
+
+def has_model_server() -> bool:
+    """Say whether a model server of our own can be started."""
+    return all(map(is_installed, MODEL_SERVER_PACKAGES))
 
 
 def has_nvidia_device() -> bool:

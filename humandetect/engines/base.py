@@ -20,13 +20,12 @@ class ModelInfo:
     """Who runs it, for people: `openvino 2026.4.1, CPU, bf16`."""
     input_hw: tuple[int, int] | None
     """Images are shrunk to this before they travel; None: the model wants full frames."""
-    max_batch: int | None
-    """Most images a call; None: any number."""
     parallel: int
     """Calls at once that help."""
     best_batch: int
     """Images per call that the engine is fastest with."""
     labels: dict[int, str]
+    """Names of classes, for `class_name` of the detections."""
     person_classes: frozenset[int]
     default_score: float
     resize: str = "linear"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.base import Engine
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
@@ -63,7 +63,7 @@ def model_info(
     """Join what the model's metadata says with what the engine measured."""
     metadata = model.metadata
     return ModelInfo(
-        name=model.name, version=model.version, engine=engine, input_hw=input_hw, max_batch=None, parallel=parallel,
+        name=model.name, version=model.version, engine=engine, input_hw=input_hw, parallel=parallel,
         best_batch=best_batch, labels=metadata.labels, person_classes=frozenset(metadata.person_classes),
         default_score=metadata.default_score, resize=metadata.resize,
     )  # fmt: skip

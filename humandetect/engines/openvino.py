@@ -23,7 +23,7 @@ from humandetect.engines.detection_api import (
     warm_up,
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError
-from humandetect.models.find import checksum
+from humandetect.models.metadata import checksum
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import Device, Precision
     from humandetect.engines.base import RawDetections
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import Device, Precision
     from humandetect.engines.base import RawDetections
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 logger = logging.getLogger(__name__)
 

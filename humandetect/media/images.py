@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """GIF is not among them: it is read as the video it mostly is."""
+WRITABLE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Of names of pictures that are read and written."""
+IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif")
+"""Of names of pictures that are read."""
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
 STRIP_PIXELS = 1 << 16

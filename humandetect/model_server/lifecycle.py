@@ -11,10 +11,10 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from humandetect.engines import has_model_server
 from humandetect.errors import MissingExtra, ServerError
 from humandetect.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 from humandetect.models.find import CONFIG_NAME, bundled
@@ -54,7 +54,7 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
 
     Raises MissingExtra without TensorFlow, and ServerError for a server that cannot start.
     """
-    if not (_is_installed("tensorflow") and _is_installed("tensorflow_serving")):
+    if not has_model_server():
         raise MissingExtra("the model server needs more: pip install 'humandetect[tensorflow]'")
     from humandetect.model_server.settings import read_settings
 
@@ -77,13 +77,6 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[Ready], None], stop:
         except KeyboardInterrupt:  # the signal's handler raises it in whatever the main thread does
             logger.debug("told to end")
         _limit_the_end(core.registry)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except (ImportError, ValueError):  # something blocks the package on purpose
-        return False
 
 
 def _batching_parameters(config: ModelServerConfig) -> BatchingParameters | None:

@@ -17,7 +17,8 @@ from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import ModelError
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 from humandetect.model_server.tfrecord import write_records
-from humandetect.models.find import GRAPH_NAME, bundled, find_model, verify
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import GRAPH_NAME, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.tfserving.request_plan import Plan
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 WARMUP_NAME = "assets.extra/tf_serving_warmup_requests"
 """Where TensorFlow Serving looks, inside a version's folder."""
@@ -97,7 +98,7 @@ def _plan(folder: ModelFolder) -> Plan:
 def _pictures(folder: ModelFolder, plan: Plan, *, count: int) -> NDArray[np.uint8]:
     """Read pictures with people in them, as the model wants them."""
     # What decodes video takes longer to import than the server, which reads this file's constants, to start.
-    from humandetect.detection.detector import prepare_image
+    from humandetect.detection.preprocess import prepare_image
     from humandetect.media.sources import open_source
 
     metadata = folder.metadata

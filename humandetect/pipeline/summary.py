@@ -6,7 +6,10 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from humandetect.plural import counted
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from humandetect.errors import HumanDetectError
@@ -15,6 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """What was found in one source."""
+
+    name: str
+    frames: int
+    people_most: int
+    people_mean: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class RunSummary:
     """What a run did, lost and wrote."""
 
@@ -30,10 +43,20 @@ class RunSummary:
     seconds: float = 0.0
     """From the first frame read to the last result written; start-up is not in it."""
     outputs: tuple[Path, ...] = ()
+    pictures: Mapping[Path, int] = field(default_factory=dict)
+    """How many image files there are in an output, crops too."""
+    sources: tuple[SourceSummary, ...] = ()
     warnings: tuple[str, ...] = ()
     failures: tuple[HumanDetectError, ...] = ()
     """Inputs that could not be read, or what ended the run early."""
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        """Say what matters; all of it is in `as_dict()`."""
+        told = [f"{counted(self.frames, 'frame')} in {self.seconds:.1f} s", f"people_most={self.people_most}"]
+        told += [f"outputs={[str(path) for path in self.outputs]}"]
+        told += [f"failures={list(self.failures)}"] if self.failures else []
+        return f"RunSummary({', '.join(told)}{', interrupted' if self.interrupted else ''})"
 
     @property
     def fps(self) -> float:
@@ -43,6 +66,7 @@ class RunSummary:
         """Return plain values for JSON."""
         plain = asdict(replace(self, failures=()))
         plain["outputs"] = [str(path) for path in self.outputs]
+        plain["pictures"] = {str(path): count for path, count in self.pictures.items()}
         plain["failures"] = [str(failure) for failure in self.failures]
         return plain | {"seconds": round(self.seconds, 3), "fps": round(self.fps, 2)}
 
@@ -56,8 +80,8 @@ class RunInterrupted(KeyboardInterrupt):
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a run has counted so far."""
+class RunRecord:
+    """What a run has counted and written so far."""
 
     engine: str = ""
     frames: int = 0
@@ -69,11 +93,24 @@ class Tally:
     people_most: int = 0
     began: float | None = None
     outputs: list[Path] = field(default_factory=list)
+    pictures: dict[Path, int] = field(default_factory=dict)
+    sources: list[SourceSummary] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[HumanDetectError] = field(default_factory=list)
+    interrupted: bool = False
+    _source_frames: int = 0
+    _source_people: int = 0
+    _source_most: int = 0
+
+    def begin(self, *, engine: str) -> None:
+        self.engine = engine
+        self.began = time.perf_counter()
 
     def add(self, result: DetectedFrame) -> None:
         count = len(result.detections)
+        self._source_frames += 1
+        self._source_people += count
+        self._source_most = max(self._source_most, count)
         self.frames += 1
         self.detected_frames += result.detected
         self.people += count
@@ -82,17 +119,31 @@ class Tally:
             self.failed_frames += 1
             self.first_failure = self.first_failure or f"frame {result.frame.index}: {result.failure}"
 
+    def add_output(self, path: Path | None, *, pictures: int = 0) -> None:
+        """Note where a sink wrote, and how many image files; several may write into one folder."""
+        if path is None:
+            return
+        if path not in self.outputs:
+            self.outputs.append(path)
+        if pictures:
+            self.pictures[path] = self.pictures.get(path, 0) + pictures
+
     def end_source(self, source: Source, *, dropped: int) -> None:
         """Take over what a source says at its end."""
+        frames = self._source_frames
+        if frames:
+            mean = round(self._source_people / frames, 3)
+            self.sources.append(SourceSummary(source.name, frames, self._source_most, mean))
+        self._source_frames = self._source_people = self._source_most = 0
         self.dropped_frames += dropped
         self.warnings += source.warnings
         if dropped:
             self.warnings.append(
-                f"{source.name!r}: {dropped:,} frames dropped, they came faster than they were handled"
+                f"{source.name!r}: {counted(dropped, 'frame')} dropped: they came faster than they were handled"
             )
         self.failures += source.failures
 
-    def summary(self, *, interrupted: bool = False) -> RunSummary:
+    def summary(self) -> RunSummary:
         return RunSummary(
             engine=self.engine,
             frames=self.frames,
@@ -103,13 +154,15 @@ class Tally:
             people_mean=self.people / self.frames if self.frames else 0.0,
             seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
             outputs=tuple(self.outputs),
+            pictures=self.pictures,
+            sources=tuple(self.sources),
             warnings=(*self.warnings, *self._lost()),
             failures=tuple(self.failures),
-            interrupted=interrupted,
+            interrupted=self.interrupted,
         )
 
     def _lost(self) -> list[str]:
         if not self.failed_frames:
             return []
-        what = "1 frame was" if self.failed_frames == 1 else f"{self.failed_frames:,} frames were"
-        return [f"{what} not answered and stand in the output as they were, first {self.first_failure}"]
+        lost = counted(self.failed_frames, "frame")
+        return [f"{lost} not answered, which the output has as they were; first {self.first_failure}"]

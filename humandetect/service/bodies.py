@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from fastapi import HTTPException
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from humandetect.errors import Overloaded
+from humandetect.service.accept import media_type
+from humandetect.service.problems import Refused
+from humandetect.service.refusals import Cause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Coroutine
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 Result = TypeVar("Result")
+
+ENVELOPE_BYTES = 1_000_000
+"""What a request may hold beside its images: ids, JSON, the headers of a form's parts."""
 
 
 class ByteBudget:
@@ -80,7 +85,7 @@ class Body:
         self._budget.free += self._size
 
     async def read(self) -> bytearray:
-        """Read it whole. Raises HTTPException (413), Overloaded, ClientDisconnect."""
+        """Read it whole. Raises Refused, Overloaded, ClientDisconnect."""
         body = bytearray()
         async for chunk in self._chunks():
             body += chunk
@@ -93,8 +98,8 @@ class Body:
             form = await parser.parse()
         except MultiPartException as error:
             if "files" in error.message:
-                raise HTTPException(406, f"too many images: at most {max_files} a request") from error
-            raise HTTPException(422, f"the form cannot be read: {error.message}") from error
+                raise Refused(Cause.TOO_MANY, f"too many images: at most {max_files} a request") from error
+            raise Refused(Cause.NOT_UNDERSTOOD, f"the form cannot be read: {error.message}") from error
         try:
             files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
             return [(file.filename or None, await file.read()) for file in files]
@@ -110,7 +115,7 @@ class Body:
 
     def _check(self, size: int) -> None:
         if size > self._limit:
-            raise HTTPException(413, f"the request is too large: at most {self._limit:,} bytes are taken")
+            raise Refused(Cause.TOO_LARGE, f"the request is too large: at most {self._limit:,} bytes are taken")
 
 
 class _InMemoryParser(MultiPartParser):
@@ -132,14 +137,14 @@ class _InMemoryParser(MultiPartParser):
 
 
 def check_content_type(request: Request, accepted: Collection[str]) -> str:
-    """Return the body's media type, empty when the client names none; raise HTTPException (415) for others."""
+    """Return the body's media type, empty when the client names none; raise Refused for others."""
     encodings = [*request.headers.getlist("content-encoding"), *request.headers.getlist("transfer-encoding")]
     for encoding in encodings:
         if encoding.lower() not in ("identity", "chunked"):
-            raise HTTPException(415, f"the body is encoded as {encoding[:40]!r}: send it as it is")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            raise Refused(Cause.OTHER_TYPE, f"the body is encoded as {encoding[:40]!r}: send it as it is")
+    kind = media_type(request.headers.get("content-type", ""))
     if kind and kind not in accepted:
-        raise HTTPException(415, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}")
+        raise Refused(Cause.OTHER_TYPE, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}")
     return kind
 
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from humandetect.base64_pictures import check_bytes, decode_base64
 from humandetect.cpus import usable_cpus
-from humandetect.detection.batching import Batcher
+from humandetect.detection.finders import open_batcher
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
 from humandetect.media.annotate.boxes import Annotator
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg, read_size
-from humandetect.media.sinks.text_formats import people_in
 from humandetect.service.metrics import Timings
 from humandetect.wire import ModelUsed, Person
 
@@ -75,15 +74,13 @@ class Inference:
         self._metrics = metrics
         self._annotator = Annotator()
         self._under_way = 0
-        info = detector.engine.info
-        batch = config.batch or info.best_batch
         self._usual, self._large = _Allowance(USUAL_TOGETHER), _Allowance(LARGE_TOGETHER)
         self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="picture")
-        self._batcher = Batcher(
+        self._batcher = open_batcher(
+            self.info,
             self._infer_batch,
-            max_batch=batch,
+            batch=config.batch,
             queue_size=config.queue,
-            workers=info.parallel,
             max_wait_seconds=config.max_wait_ms / 1000,
             hung_after_seconds=config.timeout_seconds,
         )

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from humandetect.errors import UsageError
 from humandetect.service.logs import request_id
+from humandetect.service.refusals import Cause
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,14 +26,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("humandetect.service")
 access_logger = logging.getLogger("humandetect.access")
 
-CLIENT_GONE = 499
-"""nginx's number for the log: nobody is there to read an answer."""
 NO_ROUTE = "-"
 """Stands for the route of what never became a request."""
 LONGEST_PATH = 500
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
+OPEN = frozenset({"/", "/limits", "/docs", "/openapi.json", "/healthz", "/readyz"})
 """Answered without the API key, as is everything under /static/."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -123,10 +122,10 @@ class _Exchange:
         if refused is not None:  # by the protocol, in the midst of the request
             return refused
         if self._failed:
-            return 500
+            return Cause.FAILED
         if self._client_left or self._answered is None:  # cut short without a failure: the server is stopping
-            return CLIENT_GONE
-        return self._status or 500
+            return Cause.CLIENT_GONE
+        return self._status or Cause.FAILED
 
     @property
     def seconds(self) -> float:
@@ -164,7 +163,7 @@ class _Exchange:
         if self._status is None:  # else: returning makes the server cut the connection, half an answer shows as one
             text = f"internal error; the server's log has it under request id {self.request_id}"
             with suppress(OSError):
-                await _send_json(self.send, 500, {"message": text})
+                await _send_json(self.send, Cause.FAILED, {"message": text})
 
     def _headers(self, headers: Any) -> list[tuple[bytes, bytes]]:
         kept = [(name, value) for name, value in headers if name.lower() != b"x-request-id"]
@@ -187,7 +186,7 @@ class ApiKey:
             await self._app(scope, receive, send)
             return
         text = "this needs the API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
-        await _send_json(send, 401, {"message": text}, (b"www-authenticate", b"Bearer"))
+        await _send_json(send, Cause.NO_KEY, {"message": text}, (b"www-authenticate", b"Bearer"))
 
     def _is_known(self, scope: Scope) -> bool:
         """Compare every key given, in a time that says nothing of the right one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from humandetect.bench.report import BenchReport, Figures, Setting, TargetFigures
+from humandetect.bench.figures import BenchReport, Figures, Setting, TargetFigures
 
 SETTING = Setting(pictures="0123", model="human_detection", model_version="1", score=0.25)
 

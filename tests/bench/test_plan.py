@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from humandetect.bench.plan import Load, Order, Steady, is_late, loads
+from humandetect.bench.plan import Load, WindowPlan, is_late, loads
 from humandetect.config import BenchConfig
 from humandetect.errors import UsageError
 
@@ -66,32 +66,15 @@ def test_a_run_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
 
 
 def test_an_open_loop_is_due_by_the_clock_whatever_the_answers_do() -> None:
-    pace = Order(Load("stream", 1, 2, rate=100.0), seconds=0.05).pace
-    due = [pace.due() for _ in range(6)]
+    schedule = WindowPlan(Load("stream", 1, 2, rate=100.0), seconds=0.05).begin()
+    due = [schedule.due() for _ in range(6)]
     assert due[5] is None
-    assert [round((moment or 0) - pace.began, 6) for moment in due[:5]] == [0.0, 0.01, 0.02, 0.03, 0.04]
+    assert [round((moment or 0) - schedule.began, 6) for moment in due[:5]] == [0.0, 0.01, 0.02, 0.03, 0.04]
 
 
 def test_so_many_requests_are_so_many_requests() -> None:
-    pace = Order(Load("stream", 1, 2), seconds=9.0, requests=3).pace
-    due = [pace.due() for _ in range(4)]
+    schedule = WindowPlan(Load("stream", 1, 2), seconds=9.0, requests=3).begin()
+    due = [schedule.due() for _ in range(4)]
     assert due.pop() is None
     assert None not in due
-    assert pace.counts(time.perf_counter())
-
-
-def test_a_steady_window_begins_and_ends_while_all_connections_are_busy() -> None:
-    pace = Steady(concurrency=2, seconds=0.05)
-    before = time.perf_counter()
-    pace.answered()
-    assert not pace.counts(time.perf_counter()), "the first answers came before all were busy"
-    pace.answered()
-    pace.answered()
-    time.sleep(0.05)
-    inside = time.perf_counter()
-    assert pace.due() is not None
-    pace.answered()
-    assert pace.due() is None
-    assert pace.counts(inside)
-    assert not pace.counts(before)
-    assert not pace.counts(time.perf_counter()), "the last answers came when fewer were busy"
+    assert schedule.counts(time.perf_counter())

@@ -10,8 +10,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from humandetect.bench.child import child
-from humandetect.bench.plan import Load, Order
-from humandetect.bench.server_load import Client, Server
+from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.server_load import ServerLoad, ServerSetup
 from humandetect.errors import HumanDetectError
 from tests.service.faults import PERSON, Call, Faulty, answers, good, out, problem
 from tests.service.images import jpeg
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from humandetect.bench.samples import Haul
+    from humandetect.bench.samples import WindowSamples
 
 PICTURES = tuple(jpeg(shade=shade) for shade in (0, 80, 160))
 
 
 @contextmanager
-def asking(answer: Callable[[Call], Response], **options: Any) -> Iterator[tuple[Client, Faulty]]:
+def asking(answer: Callable[[Call], Response], **options: Any) -> Iterator[tuple[ServerLoad, Faulty]]:
     app = Faulty(answer)
     with running(app) as url:
-        yield Client(Server(url, PICTURES, **options)), app
+        yield ServerLoad(ServerSetup(url, PICTURES, **options)), app
 
 
 def window(
     answer: Callable[[Call], Response], *, requests: int = 4, batch: int = 1, concurrency: int = 2, **options: Any
-) -> Haul:
+) -> WindowSamples:
     with asking(answer, **options) as (client, _):
-        return client(Order(Load("batch", batch, concurrency), seconds=1.0, requests=requests))
+        return client(WindowPlan(Load("batch", batch, concurrency), seconds=1.0, requests=requests))
 
 
-def errors(haul: Haul) -> set[str]:
-    return {sample.error for sample in haul.samples}
+def errors(samples: WindowSamples) -> set[str]:
+    return {sample.error for sample in samples.sent}
 
 
 def test_every_request_holds_as_many_pictures_as_it_should_and_all_get_their_turn() -> None:
     with asking(good, api_key="secret") as (client, app):
         for _ in range(2):
-            client(Order(Load("batch", 2, 2), seconds=1.0, requests=2))
+            client(WindowPlan(Load("batch", 2, 2), seconds=1.0, requests=2))
     assert [len(call.images) for call in app.calls] == [2, 2, 2, 2]
     assert {image for call in app.calls for image in call.images} == set(PICTURES)
     assert app.calls[0].headers["x-api-key"] == "secret"
@@ -56,19 +56,19 @@ def test_every_request_holds_as_many_pictures_as_it_should_and_all_get_their_tur
 
 
 def test_answers_are_noted_with_what_they_claim() -> None:
-    haul = window(good, requests=6, batch=2)
-    assert len(haul.counted) == 6
-    assert errors(haul) == {""}
-    assert sorted(image for image, _ in haul.claims) == [0, 1, 2]
-    assert all(people == [PERSON] for _, people in haul.claims)
-    assert all(len(sample.claims) == 2 for sample in haul.samples)
+    samples = window(good, requests=6, batch=2)
+    assert len(samples.counted) == 6
+    assert errors(samples) == {""}
+    assert sorted(image for image, _ in samples.reported) == [0, 1, 2]
+    assert all(people == [PERSON] for _, people in samples.reported)
+    assert all(len(sample.reported) == 2 for sample in samples.sent)
 
 
 def test_a_steady_window_leaves_out_its_beginning_and_its_end() -> None:
     with asking(good) as (client, _):
-        haul = client(Order(Load("stream", 1, 4), seconds=0.2))
-    assert 0 < len(haul.counted) < len(haul.samples)
-    assert 0.2 <= haul.seconds < 1.0
+        samples = client(WindowPlan(Load("stream", 1, 4), seconds=0.2))
+    assert 0 < len(samples.counted) < len(samples.sent)
+    assert 0.2 <= samples.seconds < 1.0
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_slow_server_is_a_timeout() -> None:
 def test_a_server_that_is_gone_is_no_connection() -> None:
     with asking(good) as (client, _):
         pass
-    assert errors(client(Order(Load("stream", 1, 1), seconds=1.0, requests=2))) == {"no connection"}
+    assert errors(client(WindowPlan(Load("stream", 1, 1), seconds=1.0, requests=2))) == {"no connection"}
 
 
 def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None:
@@ -105,8 +105,8 @@ def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None
         return good(call)
 
     with asking(stalled) as (client, _):
-        haul = client(Order(Load("stream", 1, 1, rate=50.0), seconds=0.4))
-    latencies = [sample.ended - sample.due for sample in haul.counted]
+        samples = client(WindowPlan(Load("stream", 1, 1, rate=50.0), seconds=0.4))
+    latencies = [sample.ended - sample.due for sample in samples.counted]
     assert len(latencies) == 20
     assert all(latency > 0.09 for latency in latencies), "request number 19 was due after 0.38 s and sent after 0.5"
     assert latencies[0] > latencies[-1]
@@ -115,10 +115,10 @@ def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None
 def test_the_client_runs_in_a_process_of_its_own() -> None:
     app = Faulty(good)
     with running(app) as url, child("humandetect.bench.server_load") as client:
-        client.ask(Server(url, PICTURES))
-        haul = client.ask(Order(Load("stream", 1, 2), seconds=1.0, requests=3))
+        client.ask(ServerSetup(url, PICTURES))
+        samples = client.ask(WindowPlan(Load("stream", 1, 2), seconds=1.0, requests=3))
         process = client.process
-    assert errors(haul) == {""}
+    assert errors(samples) == {""}
     assert process.poll() is not None
 
 
@@ -126,4 +126,4 @@ def test_a_process_that_dies_is_an_error() -> None:
     with child("humandetect.bench.server_load") as client:
         client.process.kill()
         with pytest.raises(HumanDetectError, match="exit code -9"):
-            client.ask(Server("http://127.0.0.1:1", PICTURES))
+            client.ask(ServerSetup("http://127.0.0.1:1", PICTURES))

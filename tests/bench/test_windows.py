@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from humandetect.bench.pictures import Pictures, Reference
-from humandetect.bench.samples import Haul, Sample
-from humandetect.bench.windows import Window, agree, judged, percentile, spread
+from humandetect.bench.pictures import Pictures, ReferencePeople
+from humandetect.bench.samples import Sample, WindowSamples
+from humandetect.bench.windows import Window, agree, judge, spread
 from humandetect.wire import Person
 
 SURE = {"box": [10.0, 10.0, 40.0, 90.0], "score": 0.9}
 DOUBTFUL = {"box": [60.0, 10.0, 90.0, 90.0], "score": 0.55}
 
 
-def reference(*people: dict[str, Any]) -> Reference:
-    return Reference("model", "1", score=0.5, people=[[Person.model_validate(person) for person in people]])
+def reference(*people: dict[str, Any]) -> ReferencePeople:
+    return ReferencePeople("model", "1", score=0.5, people=[[Person.model_validate(person) for person in people]])
 
 
 def window(images_per_second: int) -> Window:
@@ -48,27 +45,18 @@ def test_people_near_the_threshold_prove_nothing_and_all_others_must_be_there(pe
 
 def test_wrong_answers_do_not_count() -> None:
     counted = [
-        Sample(0.0, 0.5, 2, claims=(0, 1)),
-        Sample(0.5, 1.5, 2, claims=(0, 0)),
+        Sample(0.0, 0.5, 2, reported=(0, 1)),
+        Sample(0.5, 1.5, 2, reported=(0, 0)),
         Sample(0.0, 2.0, 2, error="status 503"),
     ]
-    before = Sample(-1.0, 0.0, 1, claims=(0,))
-    haul = Haul([before, *counted], counted, 2.0, claims=[(0, [SURE]), (0, [])], client_cpu_seconds=0.0)
-    result = judged(haul, reference(SURE))
+    before = Sample(-1.0, 0.0, 1, reported=(0,))
+    samples = WindowSamples([before, *counted], counted, 2.0, reported=[(0, [SURE]), (0, [])], client_cpu_seconds=0.0)
+    result = judge(samples, reference(SURE))
     assert result.good_images == 3
     assert result.images_per_second == 1.5
     assert result.errors == {"wrong people": 1, "status 503": 1}
     assert result.latencies == (0.5, 1.0)
     assert result.all_images == 4
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.sampled_from([50, 90, 95, 99]))
-def test_percentiles_are_exact(values: list[float], percent: int) -> None:
-    assert percentile(values, percent) == np.percentile(values, percent, method="inverted_cdf")
-
-
-def test_no_latency_has_no_percentile() -> None:
-    assert percentile([], 95) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import pytest
 import trustme
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from humandetect.client import retrying as exchange
+from humandetect.client import transport
 from humandetect.client.detect_client import DetectClient, batch_body
 from humandetect.config import ServeConfig
 from humandetect.detection.detector import Detector
@@ -239,7 +240,7 @@ def test_nonsense_about_found_people_is_named() -> None:
 
 
 def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "LARGEST_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(transport, "LARGEST_ANSWER_BYTES", 100_000)
     with asking(lambda _: Response(b" " * 200_000)) as (client, _), pytest.raises(RequestFailed, match="longer"):
         client.request([jpeg()])
 
@@ -305,7 +306,7 @@ def test_broken_connections_are_outlived() -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     with raw_server(fragile) as url, DetectClient(url, patience_seconds=5) as client:
-        client._exchange._reached = True  # as in the middle of a film
+        client._server._transport.reached = True  # as in the middle of a film
         assert client.request([jpeg()])[0].people
     assert count == 4
 
@@ -349,10 +350,44 @@ def test_what_is_no_url_is_said(url: str) -> None:
         DetectClient(url)
 
 
-def test_passwords_in_urls_are_not_told() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://user:secret@host",
+        "http://user:secret/1@host",
+        "http://host:secret",
+        "user:secret@host",
+        "http:secret@host",
+    ],
+)
+def test_passwords_in_bad_urls_are_not_told(url: str) -> None:
     with pytest.raises(UsageError) as refused:
-        DetectClient("ftp://user:secret@host")
+        DetectClient(url)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_key_that_cannot_be_sent_is_not_told() -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError("Illegal header value b'secret\\n'")
+
+    with (
+        DetectClient("http://host", api_key="key", transport=httpx.MockTransport(refuse)) as client,
+        pytest.raises(ServiceError, match="characters that HTTP cannot send") as refused,
+    ):
+        client.reach()
     assert "secret" not in str(refused.value)
+
+
+def test_a_redirect_is_named_without_its_secrets() -> None:
+    moved = httpx.MockTransport(
+        lambda _: httpx.Response(302, headers={"location": "https://u:secret@new/live?k=secret"})
+    )
+    with DetectClient("http://host", transport=moved) as client, pytest.raises(ServiceError) as refused:
+        client.request([jpeg()])
+    assert "moved to https://…@new/live?…: use that URL" in str(refused.value)
+
+
+def test_passwords_in_urls_are_not_told() -> None:
     with DetectClient("http://user:secret@127.0.0.1:9") as client:
         assert "secret" not in client.where
         with pytest.raises(ServiceAway) as away:

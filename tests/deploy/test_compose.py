@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from humandetect.service import END_SECONDS
 from tests.deploy.files import DEPLOY, load, parse_command, parse_copy_models, serving_flags
 
 COMPOSE = DEPLOY / "compose.yaml"
@@ -31,6 +33,7 @@ def test_it_is_what_the_compose_specification_allows() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_is_mounted_is_there(name: str) -> None:
+    assert set(SERVICES[name].get("secrets", [])) <= set(PROJECT["secrets"])
     for source in mounts(SERVICES[name]).values():
         assert (DEPLOY / source).is_file() if source.startswith(".") else source in PROJECT["volumes"]
 
@@ -41,6 +44,46 @@ def test_nothing_can_write_or_become_more_than_it_is(name: str) -> None:
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert "no-new-privileges:true" in service["security_opt"]
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_memory_and_logs_are_bounded_and_there_is_time_to_end(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    assert int(service["stop_grace_period"].removesuffix("s")) > END_SECONDS
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu", "embedded", "openvino", "camera"])
+def test_a_profile_is_complete_and_no_port_is_published_twice(profile: str) -> None:
+    started = {name: service for name, service in SERVICES.items() if profile in service["profiles"]}
+    ports = [port for service in started.values() for port in service.get("ports", [])]
+    assert len(ports) == len(set(ports))
+    for service in started.values():
+        needed = service.get("depends_on", {})
+        assert all(name in started or condition.get("required") is False for name, condition in needed.items())
+
+
+def test_the_fast_path_needs_nothing_but_serve() -> None:
+    service = SERVICES["serve-openvino"]
+    assert parse_command(service["command"])["engine"] == "openvino"
+    assert "depends_on" not in service
+    assert service["healthcheck"] == SERVICES["serve"]["healthcheck"]
+
+
+def test_a_camera_is_watched_with_results_of_its_own_on_a_volume(tmp_path: Path) -> None:
+    service = SERVICES["camera"]
+    (shell, flag, script, name), arguments = service["entrypoint"], service["command"]
+    (tmp_path / "camera").write_text("rtsp://user:secret@camera.example/stream\n")
+    said = (
+        script.replace("$$", "$").replace("/run/secrets", str(tmp_path)).replace("exec humandetect", "printf '%s\\n'")
+    )
+    run = subprocess.run([shell, flag, said, name, *arguments], capture_output=True, text=True, check=True)
+    words = run.stdout.splitlines()
+    options = parse_command(words)
+    (results,) = options["results"]
+    assert "rtsp://user:secret@camera.example/stream" in words
+    assert mounts(service)[str(Path(results).parent)] == "results"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -87,10 +130,12 @@ def test_the_model_server_gets_the_same_files() -> None:
     assert f":{options['rest_port']}/" in service["healthcheck"]["test"][-1]
 
 
-def test_the_models_are_written_where_the_volume_is() -> None:
-    service = SERVICES["models"]
-    folder, *options = service["command"]
-    assert mounts(service)[folder] == "models"
-    assert str(parse_copy_models(options)["batching_parameters"]) in mounts(service)
-    for server in SERVERS.values():
-        assert server["depends_on"]["models"]["condition"] == "service_completed_successfully"
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_models_a_server_reads_were_warmed_up_for_its_batches(name: str) -> None:
+    ((models, condition),) = SERVERS[name]["depends_on"].items()
+    assert condition["condition"] == "service_completed_successfully"
+    folder, *options = SERVICES[models]["command"]
+    written, read = mounts(SERVICES[models]), mounts(SERVERS[name])
+    assert written[folder] == read["/models"]
+    parameters = str(parse_copy_models(options)["batching_parameters"])
+    assert written[parameters] == read["/etc/serving/batching_parameters.txt"]

@@ -15,7 +15,7 @@ import pytest
 from humandetect.config import DEFAULT_MODEL
 from humandetect.model_server.batching_parameters import read_batching_parameters
 from humandetect.model_server.warmup_records import BATCH_SIZES, WARMUP_NAME
-from humandetect.models.find import read_models_config
+from humandetect.models.config_file import read_models_config
 from humandetect.textproto import parse_textproto
 from tests.deploy.files import DEPLOY, ROOT, serving_flags
 

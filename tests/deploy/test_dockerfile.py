@@ -6,9 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.deploy.files import DEPLOY, ROOT, dockerfile, parse_command
 
@@ -64,8 +67,46 @@ def test_only_the_model_server_has_tensorflow() -> None:
         for stage, instructions in stages().items()
         if any(name == "RUN" and "tensorflow" in arguments[0] for name, arguments in instructions)
     ]
-    assert with_tensorflow == ["packages-tensorflow"]
+    assert with_tensorflow == ["dependencies-tensorflow"]
     assert [origin for origin, _, _ in copies("humandetect")] == ["packages"]
+
+
+@pytest.mark.parametrize("stage", ["dependencies", "dependencies-tensorflow"])
+def test_what_we_depend_on_is_in_layers_without_our_code(stage: str) -> None:
+    assert [source for _, sources, _ in copies(stage) for source in sources] == [f"deploy/{LOCKS[stage]}"]
+
+
+LOCKS = {"dependencies": "requirements.txt", "dependencies-tensorflow": "requirements-tensorflow.txt"}
+
+
+def pinned(stage: str) -> dict[str, Requirement]:
+    lines = (DEPLOY / LOCKS[stage]).read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if not line.startswith("#")]
+    return {canonicalize_name(one.name): one for one in requirements}
+
+
+@pytest.mark.parametrize(("stage", "extra"), [("dependencies", ""), ("dependencies-tensorflow", "tensorflow")])
+def test_every_dependency_is_pinned_within_its_range(stage: str, extra: str) -> None:
+    """`sh deploy/lock.sh` renews the lock files."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    locked = pinned(stage)
+    for requirement in map(Requirement, wanted):
+        name = INSTEAD.get(requirement.name, requirement.name)
+        if name:
+            (version,) = (one.version for one in locked[canonicalize_name(name)].specifier)
+            assert version in requirement.specifier, f"{name} {version}: run sh deploy/lock.sh"
+
+
+INSTEAD = {"opencv-python": "opencv-python-headless", "matplotlib": ""}
+"""The image has no display and plots nothing."""
+
+
+def test_every_version_is_exact_and_both_images_have_the_same() -> None:
+    small, large = pinned("dependencies"), pinned("dependencies-tensorflow")
+    assert all([one.operator for one in pin.specifier] == ["=="] for pin in large.values())
+    assert {name: str(pin) for name, pin in large.items() if name in small} == {n: str(pin) for n, pin in small.items()}
+    assert not {"opencv-python", "matplotlib"} & set(large)
 
 
 def test_the_build_context_holds_what_is_copied_and_no_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from humandetect.config import ServeConfig
+from humandetect.service.routes.request import largest_body
 from tests.deploy.files import DEPLOY, load, parse_command, parse_copy_models, serving_flags
 
 KUBERNETES = DEPLOY / "kubernetes"
@@ -33,10 +36,12 @@ def kubectl() -> str:
     return found or pytest.skip("no kubectl is here to render the manifests")
 
 
-@pytest.fixture(scope="module", params=["base", "gpu"])
-def documents(request: pytest.FixtureRequest) -> Documents:
+@pytest.fixture(scope="module", params=["base", "gpu", "production"])
+def documents(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Documents:
     """Everything that `kubectl apply -k` would send."""
-    command = [kubectl(), "kustomize", str(KUBERNETES / request.param)]
+    folder = shutil.copytree(KUBERNETES, tmp_path_factory.mktemp("manifests") / "kubernetes")
+    (folder / "production" / "api-key.txt").write_text("secret")
+    command = [kubectl(), "kustomize", str(folder / request.param)]
     rendered = subprocess.run(command, capture_output=True, check=True, text=True)
     assert not rendered.stderr
     return list(yaml.safe_load_all(rendered.stdout))
@@ -69,13 +74,13 @@ def container(documents: Documents, deployment: str, name: str) -> dict[str, Any
     return next(one for one in containers(pods(documents)[deployment]) if one["name"] == name)
 
 
-@pytest.mark.parametrize("folder", ["base", "gpu"])
+@pytest.mark.parametrize("folder", ["base", "gpu", "production"])
 def test_every_file_is_listed(folder: str) -> None:
     (kustomization,) = load(KUBERNETES / folder / KUSTOMIZATION)
-    (config,) = kustomization["configMapGenerator"]
+    configs = [name for config in kustomization.get("configMapGenerator", []) for name in config["files"]]
     patches = [patch["path"] for patch in kustomization.get("patches", [])]
-    listed = {*kustomization["resources"], *config["files"], *patches, KUSTOMIZATION} - {"../base"}
-    assert listed == {path.name for path in (KUBERNETES / folder).iterdir()}
+    named = {*kustomization["resources"], *configs, *patches, *kustomization.get("configurations", []), KUSTOMIZATION}
+    assert named - {"../base"} == {path.name for path in (KUBERNETES / folder).iterdir()} - {"api-key.txt"}
 
 
 def test_the_files_themselves_are_valid() -> None:
@@ -88,7 +93,8 @@ def test_the_files_themselves_are_valid() -> None:
 
 def test_they_are_valid(documents: Documents) -> None:
     for document in documents:
-        kubernetes_validate.validate(document, OLDEST, strict=True)
+        if document["kind"] != "PodMonitor":  # the Prometheus operator's, of which no schema is here
+            kubernetes_validate.validate(document, OLDEST, strict=True)
         assert document["kind"] == "Namespace" or document["metadata"]["namespace"] == "humandetect"
 
 
@@ -119,6 +125,13 @@ def test_policies_name_pods_and_ports_that_there_are(documents: Documents) -> No
     assert {port["port"] for port in rule["ports"]} <= port_names(templates[server])
 
 
+def test_every_deployment_is_counted_by_an_autoscaler_or_by_itself(documents: Documents) -> None:
+    scalers = of_kind(documents, "HorizontalPodAutoscaler")
+    for name, deployment in of_kind(documents, "Deployment").items():
+        assert (name in scalers) != ("replicas" in deployment["spec"])
+    assert "serve" in scalers
+
+
 def test_the_autoscaler_counts_what_asks_for_cpu(documents: Documents) -> None:
     deployments = of_kind(documents, "Deployment")
     for scaler in of_kind(documents, "HorizontalPodAutoscaler").values():
@@ -131,7 +144,7 @@ def test_gpus_take_the_place_of_the_autoscaler(documents: Documents) -> None:
     server = container(documents, "tensorflow-serving", "tensorflow-serving")
     with_gpu = server["image"].endswith("-gpu")
     assert with_gpu == ("nvidia.com/gpu" in server["resources"]["limits"])
-    assert with_gpu == (not of_kind(documents, "HorizontalPodAutoscaler"))
+    assert with_gpu == ("tensorflow-serving" not in of_kind(documents, "HorizontalPodAutoscaler"))
     assert with_gpu == ("replicas" in of_kind(documents, "Deployment")["tensorflow-serving"]["spec"])
 
 
@@ -143,7 +156,37 @@ def test_volumes_and_configs_are_there(documents: Documents) -> None:
         assert mounted == set(volumes)
         assert {volume["configMap"]["name"] for volume in volumes.values() if "configMap" in volume} <= set(configs)
         for variable in (variable for one in containers(pod) for variable in one.get("env", [])):
-            assert "value" in variable or variable["valueFrom"]["secretKeyRef"]["optional"]
+            if "value" not in variable:
+                secret = variable["valueFrom"]["secretKeyRef"]
+                assert secret["optional"] != (secret["name"] in of_kind(documents, "Secret"))
+
+
+def test_what_faces_the_world_asks_for_the_key_and_speaks_tls(documents: Documents) -> None:
+    ingresses = of_kind(documents, "Ingress")
+    if not ingresses:
+        return
+    (secret,) = of_kind(documents, "Secret").values()
+    assert base64.b64decode(secret["data"]["key"]) == b"secret"
+    (rule,) = ingresses["serve"]["spec"]["rules"]
+    (tls,) = ingresses["serve"]["spec"]["tls"]
+    assert tls["hosts"] == [rule["host"]]
+    (path,) = rule["http"]["paths"]
+    target = path["backend"]["service"]
+    assert target["port"]["name"] in [port["name"] for port in of_kind(documents, "Service")["serve"]["spec"]["ports"]]
+    (size,) = (value for name, value in ingresses["serve"]["metadata"]["annotations"].items() if "body-size" in name)
+    assert int(size.removesuffix("m")) * 2**20 >= largest_body(ServeConfig())
+
+
+def test_prometheus_scrapes_pods_that_there_are_with_the_key_where_it_is_asked_for(documents: Documents) -> None:
+    templates = pods(documents)
+    for name, monitor in of_kind(documents, "PodMonitor").items():
+        assert selected(templates, monitor["spec"]["selector"]["matchLabels"]) == [name]
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        assert endpoint["port"] in port_names(templates[name])
+        if name == "serve":
+            assert endpoint["authorization"]["credentials"]["name"] in of_kind(documents, "Secret")
+        else:
+            assert endpoint["path"] in (DEPLOY / "monitoring.txt").read_text()
 
 
 def test_nothing_can_be_root_or_write(documents: Documents) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import cv2
 import numpy as np
 import pytest
+import supervision as sv
+from PIL import Image
 
 from humandetect.detection.detector import Detector, open_detector
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import ModelNotFound, UsageError
+from tests.builders import picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class BrightnessEngine:
@@ -15,7 +24,7 @@ class BrightnessEngine:
 
     def __init__(self, **options: object) -> None:
         known = {
-            "name": "fake", "version": "1", "engine": "fake", "input_hw": (4, 6), "max_batch": None, "parallel": 1,
+            "name": "fake", "version": "1", "engine": "fake", "input_hw": (4, 6), "parallel": 1,
             "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}), "default_score": 0.5,
         }  # fmt: skip
         self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
@@ -38,42 +47,6 @@ def rows(boxes: list[list[float]], scores: list[float], classes: list[int] | Non
     return RawDetections(np.array([boxes], np.float32), np.array([scores], np.float32), np.array([ids], np.int32))
 
 
-def exact_legacy(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The grid x*W/w, y*H/h by definition, in floating point."""
-    sampled = image.astype(float)
-    for axis, size in ((0, height), (1, width)):
-        at = np.arange(size) * image.shape[axis] / size
-        low = at.astype(int)
-        high = np.minimum(low + 1, image.shape[axis] - 1)
-        part = np.expand_dims(at - low, tuple(other for other in range(3) if other != axis))
-        sampled = np.take(sampled, low, axis) * (1 - part) + np.take(sampled, high, axis) * part
-    return sampled
-
-
-@pytest.mark.parametrize("hw", [(48, 64), (33, 7), (3, 5), (1, 1)])
-def test_legacy_models_get_the_grid_they_were_trained_on(hw: tuple[int, int]) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (*hw, 3), np.uint8)
-    prepared = Detector(BrightnessEngine(resize="legacy", input_hw=(12, 10))).prepare(image)
-    assert prepared.shape == (12, 10, 3)
-    # OpenCV 4 places samples on 1/32 of a pixel, OpenCV 5 exactly.
-    assert np.abs(prepared[..., ::-1] - exact_legacy(image, 12, 10)).max() <= 255 / 32 + 1
-
-
-def test_other_models_get_the_usual_grid() -> None:
-    image = np.arange(0, 192, 4, dtype=np.uint8).reshape(4, 4, 3)
-    prepared = Detector(BrightnessEngine(input_hw=(2, 2))).prepare(image)
-    assert prepared[..., ::-1].tolist() == image.reshape(2, 2, 2, 2, 3).mean((1, 3)).tolist()
-
-
-def test_models_for_full_frames_get_them_as_rgb() -> None:
-    image = np.zeros((48, 64, 3), np.uint8)
-    image[..., 2] = 200
-    prepared = Detector(BrightnessEngine(input_hw=None)).prepare(image)
-    assert prepared.shape == (48, 64, 3)
-    assert (prepared == [200, 0, 0]).all()
-    assert prepared.flags.c_contiguous
-
-
 def test_equal_shapes_share_a_call_and_answers_keep_their_order() -> None:
     engine = BrightnessEngine(input_hw=None)
     images = [np.full((4 + index % 2, 6, 3), 10 * index, np.uint8) for index in range(5)]
@@ -81,12 +54,6 @@ def test_equal_shapes_share_a_call_and_answers_keep_their_order() -> None:
     assert engine.shapes == [(3, 4, 6, 3), (2, 5, 6, 3)]
     assert [round(float(answer.scores[0, 0]) * 255) for answer in answers] == [0, 10, 20, 30, 40]
     assert {answer.xyxy.shape for answer in answers} == {(1, 1, 4)}
-
-
-def test_calls_are_no_larger_than_the_engine_takes() -> None:
-    engine = BrightnessEngine(max_batch=2)
-    assert len(Detector(engine).infer([np.zeros((4, 6, 3), np.uint8)] * 5)) == 5
-    assert [shape[0] for shape in engine.shapes] == [2, 2, 1]
 
 
 def test_no_images_need_no_call() -> None:
@@ -137,6 +104,46 @@ def test_open_detector_finds_the_default_model_anywhere(monkeypatch: pytest.Monk
         assert detector.info.name == "human_detection"
         assert detector.score == 0.9
         assert len(detector.detect(np.zeros((48, 64, 3), np.uint8))) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "choices"),
+    [
+        ("device", "cuda", "auto, cpu, gpu"),
+        ("precision", "fp16", "auto, f32, bf16"),
+        ("engine", "onnx", "auto, openvino, tensorflow, tf-serving"),
+    ],
+)
+def test_open_detector_refuses_what_it_does_not_know_and_lists_what_it_does(
+    option: str, value: str, choices: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_detector(**{option: value})  # type: ignore[arg-type]
+    assert value in str(refused.value)
+    assert choices in str(refused.value)
+
+
+def test_a_detector_says_what_it_is() -> None:
+    assert repr(Detector(BrightnessEngine(), score=0.25)) == "Detector(fake 1, fake, score >= 0.25)"
+
+
+def test_people_have_the_model_s_own_name_for_them() -> None:
+    engine = BrightnessEngine(labels={3: "walker"}, person_classes=frozenset({3, 4}))
+    found = Detector(engine).people(rows([[0, 0, 1, 1]] * 3, [0.9, 0.8, 0.7], [3, 4, 1]), (10, 10))
+    assert list(found.data["class_name"]) == ["walker", "person"]
+    nobody = Detector(engine).people(rows([[0, 0, 1, 1]], [0.1]), (10, 10))
+    assert list(sv.Detections.merge([nobody, found]).data["class_name"]) == ["walker", "person"]
+
+
+def test_a_picture_may_be_an_array_a_path_or_a_pillow_image(tmp_path: Path) -> None:
+    image = picture(6, 4, shade=200)
+    path = tmp_path / "picture.png"
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    with Image.open(path) as opened:
+        given = [image, path, str(path), opened]
+        found = [Detector(BrightnessEngine()).detect(one) for one in given]  # type: ignore[arg-type]
+    assert [people.confidence for people in found] == [pytest.approx([200 / 255])] * 4
+    assert found[0].xyxy.tolist() == [[0, 0, 6, 4]]
 
 
 def test_open_detector_names_an_unknown_model() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from humandetect.models.find import ModelFolder, ModelMetadata
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ import tensorflow as tf
 from humandetect.config import EngineConfig
 from humandetect.engines import ENGINES, load_engine
 from humandetect.errors import ModelError
-from humandetect.models.find import ModelFolder, ModelMetadata
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.engines.models import PERSON_BOX, Kind, frozen_graph, modern_saved_model, saved_model
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _plug_in(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None
     (folder / "plugged_engine.py").write_text(source)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "plugged_engine", raising=False)
-    entry = EngineEntry(where="plugged_engine:Engine", package="absent_package", extra=None, summary="")
+    entry = EngineEntry(where="plugged_engine:Engine", package="absent_package")
     monkeypatch.setitem(ENGINES, "plugged", entry)
 
 

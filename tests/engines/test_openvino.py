@@ -17,7 +17,7 @@ from tests.engines.models import Kind, saved_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 BRIGHT = np.full((1, 40, 60, 3), 204, np.uint8)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.config import Precision
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 
 @pytest.fixture

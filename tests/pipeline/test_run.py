@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ import pytest
 
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
-from humandetect.detection.finders import EngineFinder, found_in, open_batcher
+from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
 from humandetect.media.sources import open_source
-from humandetect.pipeline.run import detect_frames, detect_video, run
+from humandetect.pipeline.python_api import detect_frames
+from humandetect.pipeline.run import run
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.fakes import FakeEngine
@@ -111,6 +113,30 @@ def test_sources_of_the_same_name_do_not_overwrite_each_other(clip: Path, detect
     go(detector, clip, twin, output=tmp_path / "out")
     assert frame_count(tmp_path / "out" / "clip.mp4") == 20
     assert frame_count(tmp_path / "out" / "clip_2.mp4") == 3
+
+
+def test_a_tree_of_sources_becomes_a_tree_of_results(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "in/one"):
+        Path(folder).mkdir(exist_ok=True)
+        shutil.copy(clip, Path(folder) / "a.mp4")
+    go(detector, "in/**/*.mp4", output=Path("out"))
+    assert sorted(map(str, Path("out").rglob("*.mp4"))) == ["out/a.mp4", "out/one/a.mp4"]
+
+
+def test_the_summary_tells_of_each_source_and_counts_what_was_cut_out(
+    clip: Path, detector: Detector, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.mp4"
+    shutil.copy(clip, other)
+    summary = go(detector, clip, other, crops=tmp_path / "people")
+    assert [source.name for source in summary.sources] == [str(clip), str(other)]
+    assert sum(source.frames for source in summary.sources) == summary.frames
+    crops = list((tmp_path / "people").glob("*.jpg"))
+    assert summary.pictures == {tmp_path / "people": len(crops)}
+    assert crops
 
 
 def test_a_bad_source_is_named_and_the_others_are_done(clip: Path, detector: Detector, tmp_path: Path) -> None:
@@ -252,17 +278,6 @@ def test_limit_and_start_reach_the_source(clip: Path, detector: Detector, tmp_pa
         assert next(video.decode(video=0)).time == 0
 
 
-def test_detect_frames_yields_frames_with_people(clip: Path, detector: Detector) -> None:
-    results = list(detect_frames(clip, detector, every=5))
-    assert [result.frame.index for result in results] == list(range(20))
-    assert [result.detected for result in results] == [index % 5 == 0 for index in range(20)]
-
-
-def test_detect_video_raises_the_first_failure(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"missing\.mp4"):
-        detect_video(tmp_path / "missing.mp4")
-
-
 def test_the_summary_is_plain_json(clip: Path, detector: Detector, tmp_path: Path) -> None:
     summary = go(detector, clip, tmp_path / "missing.mp4", results=(str(tmp_path / "out.jsonl"),))
     plain = json.loads(json.dumps(summary.as_dict()))
@@ -340,8 +355,8 @@ def test_stop_ends_a_run_as_ctrl_c_does(clip: Path, detector: Detector, tmp_path
 
 def test_every_nth_frame_is_detected_also_when_a_live_source_drops_frames(detector: Detector) -> None:
     indices = [0, 3, 7, 9, 11, 19, 21, 28, 31]
-    with open_batcher(detector) as batcher:
-        results = list(found_in([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
+    with open_batcher(detector.info, detector.infer) as batcher:
+        results = list(detect_in_order([frame(index) for index in indices], EngineFinder(detector, batcher), every=10))
     assert [result.frame.index for result in results if result.detected] == [0, 11, 21, 31]
 
 

@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 
+from humandetect import errors
 from humandetect.config import ServeConfig
 from humandetect.detection.detector import Detector
+from humandetect.errors import HumanDetectError
 from humandetect.service.app import create_app
+from humandetect.service.refusals import cause_of
 from tests.fakes import FakeEngine
 from tests.service.images import jpeg, png
 
@@ -74,3 +77,27 @@ def test_whatever_asks_for_the_key_says_so_in_the_schema(
             for method, operation in methods.items():
                 status = client.request(method, path, params={"deep": "1"}).status_code
                 assert ("401" in operation["responses"]) == (status == 401), (method, path, status)
+
+
+def test_the_documentation_says_where_the_key_goes(ask: Callable[..., AbstractContextManager[TestClient]]) -> None:
+    with ask(api_key="secret") as client:
+        document = client.get("/openapi.json").json()
+    bearer, header = document["components"]["securitySchemes"].values()
+    assert (bearer["scheme"], header["name"]) == ("bearer", "X-API-Key")
+    assert "`Authorization: Bearer KEY`" in document["info"]["description"]
+    assert "security" not in document["paths"]["/healthz"]["get"]
+    for path, method in (("/request", "post"), ("/v1/detect", "post"), ("/metrics", "get")):
+        assert len(document["paths"][path][method]["security"]) == 2  # either of the two
+
+
+def test_a_server_without_a_key_documents_none(ask: Callable[..., AbstractContextManager[TestClient]]) -> None:
+    with ask() as client:
+        document = client.get("/openapi.json").json()
+    assert "securitySchemes" not in document["components"]
+    assert "`X-API-Key: KEY`" in document["info"]["description"]
+
+
+def test_every_error_has_a_status_that_the_schema_describes() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HumanDetectError)]
+    assert len(kinds) > 10
+    assert all(cause_of(kind("why")).meaning for kind in kinds)

@@ -13,7 +13,8 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from humandetect.models.find import bundled, find_model, verify
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import verify
 
 tf = pytest.importorskip("tensorflow")
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))

@@ -11,17 +11,17 @@ import tempfile
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from humandetect.config.file import VARIABLE
+from humandetect.engines import has_model_server
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.models.find import ModelFolder
+    from humandetect.models.metadata import ModelFolder
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, model: ModelFolder) -> None:
-        if find_spec("tensorflow") is None or find_spec("tensorflow_serving") is None:
+        if not has_model_server():
             raise MissingExtra(
                 "--engine tf-serving without --serving starts a model server, which needs more: "
                 "pip install 'humandetect[tensorflow]'; or name a server with --serving HOST:PORT"

@@ -32,7 +32,8 @@ from humandetect.engines.tfserving.servers import Servers
 from humandetect.engines.tfserving.wire_format import WireError
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
 from humandetect.models.config_file import is_model_name
-from humandetect.models.find import ModelMetadata, find_model, list_models, verify
+from humandetect.models.find import find_model, list_models
+from humandetect.models.metadata import ModelMetadata, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ class TFServingEngine:
         metadata = self._metadata
         self.info = ModelInfo(
             name=self._spec.name, version=_text(version), engine=f"tf-serving, {self._where}",
-            input_hw=self._input_hw(self._plan), max_batch=None, parallel=self._at_once,
+            input_hw=self._input_hw(self._plan), parallel=self._at_once,
             best_batch=self._plan.batch or BEST_BATCH, labels=metadata.labels, person_classes=metadata.person_classes,
             default_score=metadata.default_score, resize=metadata.resize,
         )  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
+import numpy as np
+
+from humandetect.plural import people
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from humandetect.media.frames import DetectedFrame
@@ -22,21 +25,27 @@ _PLATE_LIGHT = 0.35
 """How much of the picture shines through the counter's plate."""
 
 
+@dataclass(frozen=True, slots=True)
 class Annotator:
     """Draws boxes with their scores and a count of the people, sized to suit the picture, in place."""
+
+    labels: bool = True
+    count: bool = True
+    line_width: int | None = None
+    """In pixels; None: to suit the picture."""
 
     def draw(self, result: DetectedFrame) -> None:
         """Draw on the frame's own image. Boxes kept from an earlier frame look the same."""
         image, detections = result.frame.image, result.detections
-        style = _Style.of(image)
+        style = _Style.of(image, line_width=self.line_width)
         boxes = [_Box(*box) for box in detections.xyxy.round().astype(int).tolist()]
         for box in boxes:
             _draw_box(image, box, style)
         # After all boxes, so that no line crosses a label.
-        if detections.confidence is not None:
-            for box, score in zip(boxes, detections.confidence, strict=True):
-                _draw_label(image, box, f"{score:.0%}", style)
-        _draw_counter(image, f"{len(boxes)} {'person' if len(boxes) == 1 else 'people'}", style)
+        if self.labels and detections.confidence is not None:
+            _draw_labels(image, boxes, [f"{score:.0%}" for score in detections.confidence], style)
+        if self.count:
+            _draw_counter(image, people(len(boxes)), style)
 
 
 class _Style(NamedTuple):
@@ -48,11 +57,11 @@ class _Style(NamedTuple):
     pad: int
 
     @classmethod
-    def of(cls, image: NDArray[np.uint8]) -> _Style:
+    def of(cls, image: NDArray[np.uint8], *, line_width: int | None) -> _Style:
         size = min(image.shape[:2])  # upright videos have the text of lying ones
         return cls(
-            line=max(2, round(size / 400)),
-            font=max(0.35, size / 1500),
+            line=line_width or max(1, round(size / 400)),
+            font=max(0.3, size / 1500),
             stroke=max(1, round(size / 900)),
             pad=max(2, size // 200),
         )
@@ -72,14 +81,37 @@ def _draw_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
     cv2.rectangle(image, *corners, ACCENT, style.line)
 
 
-def _draw_label(image: NDArray[np.uint8], box: _Box, text: str, style: _Style) -> None:
-    """Put the score on the box's top edge, or inside where there is no room above."""
-    (width, height), _ = cv2.getTextSize(text, _FONT, style.font, style.stroke)
-    width, height = width + 2 * style.pad, height + 2 * style.pad
-    left = max(0, min(box.left, image.shape[1] - width))
-    top = box.top - height if box.top >= height else max(0, box.top)
-    cv2.rectangle(image, (left, top), (left + width - 1, top + height - 1), ACCENT, cv2.FILLED)
-    _write(image, text, (left + style.pad, top + height - style.pad - 1), DARK, style.font, style.stroke)
+def _draw_labels(image: NDArray[np.uint8], boxes: list[_Box], texts: list[str], style: _Style) -> None:
+    """Put each label where it hides least: above its box or below it, on either side, or inside at the top."""
+    hidden = np.array(boxes, dtype=np.int64).reshape(-1, 4)
+    for box, text in zip(boxes, texts, strict=True):
+        (width, height), _ = cv2.getTextSize(text, _FONT, style.font, style.stroke)
+        width, height = width + 2 * style.pad, height + 2 * style.pad
+        places = _places(box, width, height, image.shape)
+        place = min(places, key=lambda place: _overlap(place, hidden))
+        hidden = np.vstack([hidden, place])  # labels do not hide each other either
+        cv2.rectangle(image, place[:2], (place.right - 1, place.bottom - 1), ACCENT, cv2.FILLED)
+        _write(image, text, (place.left + style.pad, place.bottom - style.pad - 1), DARK, style.font, style.stroke)
+
+
+def _places(box: _Box, width: int, height: int, shape: tuple[int, ...]) -> list[_Box]:
+    """Return where a label of that size may stand, the preferred place first, all inside the picture."""
+    rows = [box.top - height, box.bottom, box.top]
+    columns = [box.left, box.right - width]
+    places = []
+    for wanted in rows:
+        for start in columns:
+            left = max(0, min(start, shape[1] - width))
+            top = max(0, min(wanted, shape[0] - height))
+            places.append(_Box(left, top, left + width, top + height))
+    return places
+
+
+def _overlap(place: _Box, hidden: NDArray[np.int64]) -> int:
+    """Return how many pixels of boxes and labels a place would hide."""
+    width = np.minimum(place.right, hidden[:, 2]) - np.maximum(place.left, hidden[:, 0])
+    height = np.minimum(place.bottom, hidden[:, 3]) - np.maximum(place.top, hidden[:, 1])
+    return int((width.clip(0) * height.clip(0)).sum())
 
 
 def _draw_counter(image: NDArray[np.uint8], text: str, style: _Style) -> None:

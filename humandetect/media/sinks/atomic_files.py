@@ -7,20 +7,12 @@ import itertools
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from humandetect.errors import SinkError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
-"""cv2's IMWRITE_JPEG_QUALITY and IMWRITE_WEBP_QUALITY; other formats lose nothing."""
 
 _FULL = "the disk is full: free some space or write somewhere else"
 _READ_ONLY = "no right to write there: choose another folder"
@@ -113,42 +105,9 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a BGR image in the format of the name's ending."""
-    import cv2
-
-    # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
-    done, data = cv2.imencode(path.suffix, image, IMAGE_QUALITY.get(path.suffix.lower(), ()))
-    if not done:
-        raise SinkError(f"cannot write {str(path)!r}: a {path.suffix} cannot hold {image.shape[1]} x {image.shape[0]}")
-    pending = PendingFile(path)
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, with those above it."""
     try:
-        pending.path.write_bytes(data.tobytes())
-        pending.finish(complete=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise sink_error(path, error) from error
-    finally:
-        pending.discard()
-
-
-Picture = Literal["none", "clean", "drawn"]
-"""How a sink wants its frames: perhaps without pixels, as they were read, or with boxes drawn on them in place."""
-
-
-class ClosingSink:
-    """What all sinks share: warnings, and `with`, where an exception (Ctrl-C too) closes the sink as incomplete."""
-
-    picture: Picture
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        """What was lost or changed, for people; complete after `close`."""
-
-    def close(self, *, complete: bool = True) -> Path | None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close(complete=kind is None)
+        raise SinkError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error

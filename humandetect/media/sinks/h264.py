@@ -13,6 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from humandetect.errors import SinkError
 from humandetect.media.sinks.sound import Soundtrack, is_usable
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ class PresentationTimes:
         return float((self.ticks + self.duration) * self.time_base)
 
 
-class Movie:
+class VideoFile:
     """The file being written: one video stream and its sound."""
 
     def __init__(
@@ -133,7 +134,7 @@ class Movie:
             self.warnings += track.finish()
         if self._scaled:
             height, width = self._hw
-            self.warnings.append(f"{self._scaled} frames had another size and were scaled to {width} x {height}")
+            self.warnings.append(f"{counted(self._scaled, 'frame')} of another size scaled to {width} x {height}")
         self._out.close()
 
     def close(self) -> None:

@@ -1,52 +1,31 @@
-"""Where results go: text files in several formats, stdout, and the people cut out as pictures."""
+"""Results as text: files in several formats, or lines on stdout."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.sinks.atomic_files import ClosingSink, PendingFile, reason_of, sink_error, write_image
-from humandetect.media.sinks.names import stem_of
-from humandetect.media.sinks.text_formats import FORMATS, JsonLines
+from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
+from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
-    from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.media.sinks.atomic_files import Picture
+    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.sinks.base import Sink
     from humandetect.media.sinks.text_formats import Format
 
 
-class Sink(Protocol):
-    """Where results go."""
-
-    @property
-    def picture(self) -> Picture: ...
-
-    warnings: list[str]
-    """What was lost or changed, for people; complete after `close`."""
-
-    def write(self, result: DetectedFrame) -> None:
-        """Take the next result. Raises SinkError."""
-        ...
-
-    def close(self, *, complete: bool = True) -> Path | None:
-        """Finish and return where the result is; None: nothing was written. May be called twice.
-
-        Incomplete, what there is stays as NAME.partial.EXT.
-        """
-        ...
-
-
-def open_results(path_or_dash: str) -> Sink:
+def open_results(path_or_dash: str, *, empty_rows: bool = False) -> Sink:
     """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout."""
     if path_or_dash == "-":
         return StdoutSink()
     for ending, kind in FORMATS.items():
         if path_or_dash.lower().endswith(ending):
-            return ResultsSink(Path(path_or_dash), kind(), ending=path_or_dash[-len(ending) :])
+            form = Csv(empty_rows=empty_rows) if kind is Csv else kind()
+            return ResultsSink(Path(path_or_dash), form, ending=path_or_dash[-len(ending) :])
     raise UsageError(f"cannot write results to {path_or_dash!r}: the name must end in {', '.join(FORMATS)}, or be -")
 
 
@@ -130,48 +109,3 @@ class StdoutSink(ClosingSink):
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every line written is complete
         return None
-
-
-class CropsSink(ClosingSink):
-    """Writes each detected person as NAME_frame000123_1.jpg; boxes that were only kept from earlier frames are not."""
-
-    picture = "clean"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._names: dict[str, tuple[str, int]] = {}
-        """For each source its name here and its latest frame's index."""
-        self._taken: set[str] = set()
-        self._written = False
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error
-
-    def write(self, result: DetectedFrame) -> None:
-        """Write the crops of one frame, clipped to the picture."""
-        if not result.detected:
-            return
-        frame = result.frame
-        name = self._name_of(frame)
-        height, width = frame.image.shape[:2]
-        for number, (left, top, right, bottom) in enumerate(result.detections.xyxy.round().astype(int).tolist(), 1):
-            crop = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-            if crop.size:
-                write_image(self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg", crop)
-                self._written = True
-
-    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every crop written is complete
-        return self._folder if self._written else None
-
-    def _name_of(self, frame: Frame) -> str:
-        """Return the source's stem, with a number where another source of the run has it, or this one once before."""
-        name, latest = self._names.get(frame.source, ("", -1))
-        if not name or frame.index <= latest:  # an index that does not rise is the same source given once more
-            stem = stem_of(frame.source)
-            names = chain([stem], (f"{stem}_{number}" for number in count(2)))
-            name = next(name for name in names if name not in self._taken)
-            self._taken.add(name)
-        self._names[frame.source] = name, frame.index
-        return name

@@ -8,51 +8,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from humandetect.media.sinks.names import IMAGE_ENDINGS
+from humandetect.media.frames import people_in
+from humandetect.media.images import IMAGE_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import supervision as sv
-
-    from humandetect.media.frames import DetectedFrame, Frame
+    from humandetect.media.frames import DetectedFrame, FoundPerson, Frame
 
 
 class Format(Protocol):
     """How results become text."""
 
     head: str
-    tail: str
+
+    @property
+    def tail(self) -> str: ...
 
     def text(self, result: DetectedFrame) -> str:
         """Return what stands in the file for one frame."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One row of a result."""
-
-    box: tuple[float, float, float, float]
-    score: float
-    track_id: int | None
-
-
-def people_in(detections: sv.Detections) -> Iterator[Person]:
-    """Yield the people as plain numbers, rounded to what a detector can mean: 0.01 pixel, 0.0001 of score."""
-    count = len(detections)
-    scores = detections.confidence if detections.confidence is not None else [1.0] * count
-    ids = detections.tracker_id if detections.tracker_id is not None else [None] * count
-    for (x1, y1, x2, y2), score, track_id in zip(detections.xyxy.tolist(), scores, ids, strict=True):
-        yield Person(
-            box=(round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)),
-            score=round(float(score), 4),
-            track_id=None if track_id is None else int(track_id),
-        )
 
 
 class JsonLines:
@@ -75,10 +53,16 @@ class JsonLines:
 
 
 class Csv:
-    """One row a person."""
+    """One row a person; with `empty_rows` also one, of empty cells, for a frame without people.
+
+    Without them a mean over the rows' frames leaves out those where nobody was.
+    """
 
     head = "source,frame,time_seconds,track_id,x1,y1,x2,y2,score\n"
     tail = ""
+
+    def __init__(self, *, empty_rows: bool = False) -> None:
+        self._empty_rows = empty_rows
 
     def text(self, result: DetectedFrame) -> str:
         frame = result.frame
@@ -86,6 +70,8 @@ class Csv:
         rows = csv.writer(lines, lineterminator="\n")
         where = (_readable(frame.source), frame.index, round(frame.time_seconds, 6))
         rows.writerows((*where, person.track_id, *person.box, person.score) for person in people_in(result.detections))
+        if self._empty_rows and not len(result.detections):
+            rows.writerow((*where, *[""] * 6))
         return lines.getvalue()
 
 
@@ -94,14 +80,14 @@ class Coco:
 
     `image_id` is the number in an image's name where it is nothing but a number, as in COCO's own sets
     (`000000000139.jpg` is 139); else it counts frames from 0: the frame's index in the first source, and on from there
-    in each further one.
+    in each further one. No two pictures of a run share one.
     """
 
     head = "["
     tail = "\n]\n"
 
     def __init__(self) -> None:
-        self._numbers = _Numbers()
+        self._ids = _ImageIds()
         self._separator = "\n"
 
     def text(self, result: DetectedFrame) -> str:
@@ -109,13 +95,10 @@ class Coco:
 
     def _entries(self, result: DetectedFrame) -> Iterator[str]:
         frame = result.frame
-        number = self._numbers.of(frame)
-        name = Path(frame.source)
-        if name.suffix.lower() in IMAGE_ENDINGS and name.stem.isascii() and name.stem.isdigit():
-            number = int(name.stem)
+        image_id = self._ids.of(frame)
         for person in people_in(result.detections):
             entry = {
-                "image_id": number,
+                "image_id": image_id,
                 "category_id": 1,
                 "bbox": _xywh(person),
                 "score": person.score,
@@ -126,9 +109,52 @@ class Coco:
             self._separator = ",\n"
 
 
-class Mot:
-    """MOTChallenge rows `frame,id,x,y,width,height,score,-1,-1,-1`; frames count from 1, id is -1 without tracking.
+class CocoDataset:
+    """A COCO dataset, as `pycocotools` `COCO` and annotation tools take it: images, annotations, the category `person`.
 
+    Of a video each frame is an image, named `clip.mp4#12`; `image_id` is that of `Coco`.
+    """
+
+    head = '{"categories": [{"id": 1, "name": "person"}],\n"annotations": ['
+
+    def __init__(self) -> None:
+        self._ids = _ImageIds()
+        self._annotations = 0
+        self._separator = "\n"
+        self._images: list[_Images] = []
+
+    @property
+    def tail(self) -> str:
+        images = ",".join(f"\n{_json(image)}" for images in self._images for image in images.entries())
+        return f'\n],\n"images": [{images}\n]}}\n'
+
+    def text(self, result: DetectedFrame) -> str:
+        image_id = self._ids.of(result.frame)
+        if not (self._images and self._images[-1].take(result.frame, image_id)):
+            self._images.append(_Images(result.frame, image_id))
+        return "".join(self._entries(result, image_id))
+
+    def _entries(self, result: DetectedFrame, image_id: int) -> Iterator[str]:
+        for person in people_in(result.detections):
+            self._annotations += 1
+            x, y, width, height = _xywh(person)
+            entry = {
+                "id": self._annotations,
+                "image_id": image_id,
+                "category_id": 1,
+                "bbox": (x, y, width, height),
+                "area": round(width * height, 2),
+                "iscrowd": 0,
+                "score": person.score,
+            }
+            yield self._separator + _json(entry)
+            self._separator = ",\n"
+
+
+class Mot:
+    """MOTChallenge rows `frame,id,x,y,width,height,score,-1,-1,-1`; frames count from 1.
+
+    Without tracking all ids are -1: that is what MOTChallenge calls a file of detections (det.txt), not of tracks.
     A row has no room for the source: frames of further sources count on from the first one's.
     """
 
@@ -151,6 +177,7 @@ FORMATS: dict[str, type[Format]] = {
     ".ndjson": JsonLines,
     ".csv": Csv,
     ".coco.json": Coco,
+    ".coco-dataset.json": CocoDataset,
     ".mot.txt": Mot,
 }
 """By the ending of the file's name."""
@@ -172,7 +199,56 @@ class _Numbers:
         return frame.index + self._offset
 
 
-def _xywh(person: Person) -> tuple[float, float, float, float]:
+class _Images:
+    """Images of a dataset that follow one another: of a long video one entry, so that memory does not grow with it."""
+
+    def __init__(self, first: Frame, image_id: int) -> None:
+        self._source, self._index, self._id = _readable(first.source), first.index, image_id
+        self._is_picture = _is_picture(first)
+        self._shape = first.image.shape
+        self._count = 1
+
+    def take(self, frame: Frame, image_id: int) -> bool:
+        """Take the next image, if it is the next frame of the same video."""
+        follows = (frame.index - self._index, image_id - self._id) == (self._count, self._count)
+        same = _readable(frame.source) == self._source and frame.image.shape == self._shape and not self._is_picture
+        self._count += follows and same
+        return follows and same
+
+    def entries(self) -> Iterator[dict[str, object]]:
+        height, width = self._shape[:2]
+        for number in range(self._count):
+            name = self._source if self._is_picture else f"{self._source}#{self._index + number}"
+            yield {"id": self._id + number, "file_name": name, "width": width, "height": height}
+
+
+class _ImageIds:
+    """Gives every picture of a run an id of its own: the number that is its name, or the next one by count."""
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers()
+        self._named: set[int] = set()
+        self._counted = -1
+        """The highest that was given by count."""
+
+    def of(self, frame: Frame) -> int:
+        by_count, stem = self._numbers.of(frame), Path(frame.source).stem
+        if _is_picture(frame) and stem.isascii() and stem.isdigit():
+            number = int(stem)
+            if number not in self._named and number > self._counted:
+                self._named.add(number)
+                return number
+        self._counted = max(by_count, self._counted + 1)
+        while self._counted in self._named:
+            self._counted += 1
+        return self._counted
+
+
+def _is_picture(frame: Frame) -> bool:
+    return Path(frame.source).suffix.lower() in IMAGE_ENDINGS
+
+
+def _xywh(person: FoundPerson) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = person.box
     return x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)
 

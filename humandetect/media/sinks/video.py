@@ -1,4 +1,4 @@
-"""Annotated pictures: a video with the source's own timestamps and sound, or image files."""
+"""An annotated video with the source's own timestamps and sound."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import av
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.sinks.atomic_files import ClosingSink, PendingFile, sink_error, write_image
-from humandetect.media.sinks.h264 import Movie
+from humandetect.media.sinks.atomic_files import PendingFile, sink_error
+from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.h264 import VideoFile
 from humandetect.media.sinks.names import VIDEO_MUXERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from humandetect.config import Preset
@@ -109,7 +110,7 @@ class VideoSink(ClosingSink):
     def _start(self, first: Frame) -> None:
         self._pending = PendingFile(self._path)
         try:
-            self._movie = Movie(
+            self._file = VideoFile(
                 self._pending.path,
                 VIDEO_MUXERS[self._path.suffix.lower()],
                 hw=first.image.shape[:2],
@@ -132,7 +133,7 @@ class VideoSink(ClosingSink):
         while not isinstance(item := self._frames.get(), bool):
             if self._error is None:
                 try:
-                    self._movie.encode(item)
+                    self._file.encode(item)
                 except Exception as error:  # re-raised where the caller is
                     self._error = error
         self._finish(complete=item)
@@ -141,14 +142,14 @@ class VideoSink(ClosingSink):
         """Give the file its name, or remove it after an error. Here in the thread no Ctrl-C can cut that short."""
         try:
             if self._error is None:
-                self._movie.finish(complete=complete)
+                self._file.finish(complete=complete)
                 self._written = self._pending.finish(complete=complete)
         except Exception as error:  # re-raised where the caller is
             self._error = error
         finally:
-            self._movie.close()
+            self._file.close()
             self._pending.discard()
-            self.warnings += self._movie.warnings
+            self.warnings += self._file.warnings
 
     def _raise_error(self) -> None:
         if self._error is None:
@@ -156,26 +157,3 @@ class VideoSink(ClosingSink):
         if isinstance(self._error, (av.error.FFmpegError, OSError)):
             raise sink_error(self._path, self._error) from self._error
         raise self._error
-
-
-class ImageSink(ClosingSink):
-    """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
-
-    picture = "drawn"
-
-    def __init__(self, path_for: Callable[[Frame], Path]) -> None:
-        super().__init__()
-        self._path_for = path_for
-        self._count = 0
-        self._last: Path | None = None
-
-    def write(self, result: DetectedFrame) -> None:
-        """Write the image, complete or not at all."""
-        path = self._path_for(result.frame)
-        write_image(path, result.frame.image)
-        self._count += 1
-        self._last = path
-
-    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
-        """Return the image, or the folder where several went; None: there was none."""
-        return self._last.parent if self._last is not None and self._count > 1 else self._last

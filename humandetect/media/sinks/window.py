@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from humandetect.errors import UsageError
-from humandetect.media.sinks.atomic_files import ClosingSink
+from humandetect.media.sinks.base import ClosingSink
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,60 +10,33 @@ import glob
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_image
 from humandetect.media.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Source", "SourceRef", "expand", "open_source"]
+__all__ = ["Source", "SourceRef", "expand", "open_source", "tree_root"]
 
 Kind = Literal["images", "video", "pipe", "camera", "url"]
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
-VIDEO_ENDINGS = frozenset(
-    {
-        ".gif",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".flv",
-        ".ogv",
-        ".wmv",
-    }
-    | {
-        ".asf",
-        ".3gp",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".y4m",
-        ".mxf",
-        ".vob",
-        ".dv",
-        ".ivf",
-        ".mjpeg",
-        ".mjpg",
-    }
+VIDEO_ENDINGS = (
+    *(".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv"),
+    *(".wmv", ".asf", ".3gp", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m", ".mxf", ".vob", ".dv", ".ivf"),
+    *(".mjpeg", ".mjpg"),
 )
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_CAMERA = re.compile(r"(?:/dev/video)?([0-9]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +45,11 @@ class SourceRef:
 
     kind: Kind
     name: str
-    """As given, without passwords."""
+    """As given; of an address only what may be shown."""
     files: tuple[str, ...] = ()
     """The files behind it; none for pipes, cameras and addresses."""
     address: str = field(default="", repr=False)
-    """Camera number or URL with its password."""
+    """Camera number, or URL with its secrets."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -89,12 +62,17 @@ def expand(refs: Sequence[str]) -> list[SourceRef]:
     Folders give their images and videos in natural order, without hidden files and without folders inside. Nothing is
     opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
     """
-    found = [single for ref in refs for single in _expand_one(ref)]
+    found = _told_apart([single for ref in refs for single in _expand_one(ref)])
     sources: list[SourceRef] = []
     for is_images, group in groupby(found, key=lambda ref: ref.kind == "images"):
         alike = list(group)
         sources += [_together(alike)] if is_images else alike
     return sources
+
+
+def tree_root(pattern: str) -> Path:
+    """Return the folder that a pattern with `**` begins to look in."""
+    return Path(pattern[: pattern.index("**")] or ".").expanduser()
 
 
 def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, audio: bool = False) -> Source:
@@ -107,42 +85,62 @@ def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, aud
     try:
         return _OPENERS[ref.kind](ref, config or SourceConfig(), audio)
     except SourceError as error:
-        # This line says all that the inner error does, and no error of an address may drag its password along.
+        # This line says all that the inner error does, and no error of an address may drag its secrets along.
         raise SourceError(f"cannot read {ref.name!r}: {error}") from error.__cause__
     except OSError as error:
         raise SourceError(f"cannot read {ref.name!r}: {error.strerror or error}") from error
 
 
-def _expand_one(ref: str) -> list[SourceRef]:
-    from humandetect.media.sources.container import without_password
+def _told_apart(refs: list[SourceRef]) -> list[SourceRef]:
+    """Number addresses that differ only in what is not shown: two channels of a recorder stay two."""
+    seen: dict[str, list[str]] = {}
+    told = []
+    for ref in refs:
+        addresses = seen.setdefault(ref.name, [])
+        if ref.address not in addresses:
+            addresses.append(ref.address)
+        number = addresses.index(ref.address) + 1
+        told.append(ref if number == 1 else replace(ref, name=f"{ref.name} #{number}"))
+    return told
 
+
+def _expand_one(ref: str) -> list[SourceRef]:
     if ref == "-":
         return [SourceRef("pipe", ref)]
-    if ref.isdecimal():
-        return [SourceRef("camera", ref, address=ref)]
+    if camera := _CAMERA.fullmatch(ref):
+        return [SourceRef("camera", ref, address=camera[1])]
+    if ref[:7].lower() == "file://":
+        return [_file(url2pathname(urlsplit(ref).path))]
     if _URL.match(ref):
-        return [SourceRef("url", without_password(ref), address=ref)]
+        return [_address(ref)]
     path = Path(ref)
     if path.is_dir():
         return _scan(path) or [SourceRef("video", ref, (ref,))]
-    # A name that exists as it stands wins over the pattern it might be.
-    if glob.has_magic(ref) and not os.path.lexists(ref):
-        matches = sorted(glob.glob(ref, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute patterns
-        return [_file(match) for match in matches] or [SourceRef("video", ref, (ref,))]
-    return [_file(ref)]
+    if os.path.lexists(ref):  # wins over the pattern or the address that it might be
+        return [_file(ref)]
+    matches = _in_order(glob.glob(ref, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
+    if not matches and looks_like_address(ref):
+        return [_address(ref)]
+    return [_file(match) for match in matches or [ref]]
+
+
+def _address(ref: str) -> SourceRef:
+    return SourceRef("url", shown_address(ref), address=ref)
 
 
 def _scan(folder: Path) -> list[SourceRef]:
     if not os.access(folder, os.R_OK):
         return []
-    wanted = IMAGE_ENDINGS | VIDEO_ENDINGS
+    wanted = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
     files = (path for path in folder.iterdir() if path.suffix.lower() in wanted and not path.name.startswith("."))
-    return [_file(str(path)) for path in sorted(files, key=lambda path: _natural(path.name)) if not path.is_dir()]
+    return [_file(name) for name in _in_order(str(path) for path in files if not path.is_dir())]
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Sort as people count: `img2` before `img10`."""
+    from natsort import natsorted, ns
+
+    return natsorted(names, alg=ns.IGNORECASE)
 
 
 def _file(name: str) -> SourceRef:

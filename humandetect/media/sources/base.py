@@ -22,7 +22,7 @@ class Source(ABC):
 
     def __init__(self, name: str, info: VideoInfo) -> None:
         self.name = name
-        """As the user gave it, without passwords."""
+        """As the user gave it; of an address only what may be shown."""
         self.info = info
         self.audio: list[AudioTrack] = []
         self.warnings: list[str] = []

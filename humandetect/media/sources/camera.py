@@ -12,6 +12,7 @@ from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
 from humandetect.media.images import check_size
 from humandetect.media.sources.base import Source
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ class CameraSource(Source):
             try:
                 image = self._grab(config.read_timeout_seconds)
             except SourceError as error:
-                raise SourceError(f"camera {self.name} ended after {given} frames: {error}") from None
+                raise SourceError(f"camera {self.name} ended after {counted(given, 'frame')}: {error}") from None
             seconds = time.monotonic() - since
             if self._closed or seconds >= config.start_seconds + end:
                 return

@@ -8,13 +8,15 @@ some (`%03d`, `concat:`), and cannot spell others.
 from __future__ import annotations
 
 import os
-import re
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 import av
 
+from humandetect.addresses import has_doubtful_host
 from humandetect.errors import SourceError
 
 if TYPE_CHECKING:
@@ -40,14 +42,8 @@ _BUFFER_BYTES = 256 * 1024
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 _MOST_PIXELS = 2**31 - 1
+_VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
-_SECRET_QUERY = re.compile(r"(?i)([?&;](?:pass(?:word|wd)?|pwd|pw|token|secret|auth|key|api_?key)=)[^&;#]*")
-_USER_INFO = re.compile(r"(?<=://)([^/?#@:]*)(?::[^/?#]*)?@")
-
-
-def without_password(url: str) -> str:
-    """Return the URL fit for messages and results."""
-    return _SECRET_QUERY.sub(r"\1***", _USER_INFO.sub(r"\1@", url))
 
 
 class Input:
@@ -154,10 +150,18 @@ def _open(data: Input, config: SourceConfig) -> InputContainer:
 
 
 def open_url(url: str, config: SourceConfig) -> Media:
-    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds its password."""
+    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it."""
     protocols = _PROTOCOLS.get(url.partition("://")[0].lower())
     if protocols is None:
-        raise SourceError(f"this kind of address is not supported; known are {', '.join(_PROTOCOLS)}")
+        known = ", ".join(f"{scheme}://" for scheme in _PROTOCOLS)
+        raise SourceError(f"no such file, and no address that can be read: those begin with {known}")
+    if has_doubtful_host(url):  # libav would ask the network for a host by the name of a piece of the password
+        raise SourceError(
+            "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
+            "and behind the host write the @ as %40"
+        )
+    if (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.") in _VIDEO_PAGES:
+        raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
     options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": "tcp"}
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
@@ -174,7 +178,7 @@ def open_url(url: str, config: SourceConfig) -> Media:
         # The cause is not chained: its text and its frames hold the password.
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
         within = f"no answer within {config.open_timeout_seconds:g} s"
-        raise SourceError(within if timed_out else _why_no_answer(error)) from None
+        raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
     # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
     live = container.format.name.split(",")[0] in LIVE_DEMUXERS
     return Media(container, None, live=live, seekable=False)
@@ -209,7 +213,9 @@ def _is_dash(head: bytes) -> bool:
     return head.startswith(b"<?xml") and b"<MPD" in head
 
 
-def _why_no_answer(error: Exception) -> str:
+def _why_no_answer(error: Exception, url: str) -> str:
+    if not _has_address(urlsplit(url).hostname or ""):
+        return "no computer of this name is known: check the spelling, and the network"
     if isinstance(error, av.ArgumentError):
         return (
             "this is an image, a playlist or another format that is not read from an address; "
@@ -218,3 +224,11 @@ def _why_no_answer(error: Exception) -> str:
     if isinstance(error, av.InvalidDataError):
         return "not a video that can be read"
     return reason(error)
+
+
+def _has_address(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True

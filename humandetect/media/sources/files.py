@@ -26,7 +26,9 @@ def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader
         if stat.S_ISREG(mode):
             return _regular(Path(path))
     except FileNotFoundError as error:
-        raise SourceError("no such file. For a camera use its number, e.g. 0") from error
+        pattern = any(mark in path for mark in "*?[")
+        hint = "no file has a name of this pattern" if pattern else "no such file. For a camera use its number, e.g. 0"
+        raise SourceError(hint) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise SourceError(getattr(error, "strerror", None) or str(error)) from error
     raise SourceError(_refusal(mode) if os.access(path, os.R_OK) else "Permission denied")

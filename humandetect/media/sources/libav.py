@@ -16,6 +16,7 @@ from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek
 from humandetect.media.sources.streams import claimed_frames, count_if_cut, start_of, video_streams
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class VideoSource(Source):
         try:
             return super()._next(frames)
         except SourceError as error:
-            raise SourceError(f"{self.name!r} ended after {_some(self._read, 'frame')}: {error}") from error.__cause__
+            raise SourceError(f"{self.name!r} ended after {counted(self._read, 'frame')}: {error}") from error.__cause__
 
     def _release(self) -> None:
         self._media.close()
@@ -158,21 +159,23 @@ class VideoSource(Source):
         end = seconds + float(self._origin or 0)
         whole = count_if_cut(self._stream, self._rate, packets=self._decoder.packets, end=end)
         if whole and not self._plan:  # after a jump the packets before it were not counted
-            self.warnings.append(f"only {count} of {whole} frames could be read: the file is cut off or damaged")
+            read = f"only {count:,} of {counted(whole, 'frame')} could be read"
+            self.warnings.append(f"{read}: the file is cut off or damaged")
         if not self._read:
-            self.warnings.append(f"no frame at or after {self._config.start_seconds:g} s: the video has {count} frames")
+            start, has = self._config.start_seconds, counted(count, "frame")
+            self.warnings.append(f"no frame at or after {start:g} s: the video has {has}")
 
     def _warn_of_repairs(self, clock: Clock) -> None:
         if self._decoder.damaged:
-            self.warnings.append(f"{_some(self._decoder.damaged, 'damaged packet')} skipped or repaired")
+            self.warnings.append(f"{counted(self._decoder.damaged, 'damaged packet')} skipped or repaired")
         if clock.repaired:
-            self.warnings.append(f"{_some(clock.repaired, 'timestamp')} went backwards or stood still; repaired")
+            self.warnings.append(f"{counted(clock.repaired, 'timestamp')} went backwards or stood still; repaired")
         if clock.missing and not self._media.live:
             rate = float(self._rate or FALLBACK_FPS)
-            self.warnings.append(f"{_some(clock.missing, 'frame')} without a timestamp; placed at {rate:g} a second")
+            self.warnings.append(f"{counted(clock.missing, 'frame')} without a timestamp; placed at {rate:g} a second")
         lost = sum(track.lost_packets for track in self.audio)
         if lost:
-            self.warnings.append(f"{_some(lost, 'sound packet')} dropped: the sound lies too far ahead of the pictures")
+            self.warnings.append(f"{counted(lost, 'sound packet')} dropped: too far ahead of the pictures")
 
     def _check_size(self, picture: av.VideoFrame) -> None:
         check_size(picture.width, picture.height, max_megapixels=self._config.max_megapixels)
@@ -180,7 +183,3 @@ class VideoSource(Source):
 
 def _exactly(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

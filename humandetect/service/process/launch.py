@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from humandetect.engines import starts_model_server
 from humandetect.errors import EngineError, ServerError
 from humandetect.models.find import find_model
 from humandetect.service.process.server import BACKLOG, Server
@@ -95,7 +96,7 @@ def _fill_standard_streams() -> None:
 @contextmanager
 def _engine_of_all(config: EngineConfig) -> Iterator[EngineConfig]:
     """Start one model server for all workers where each would start its own: a TensorFlow and a model less for each."""
-    if config.engine != "tf-serving" or config.serving.targets:
+    if not starts_model_server(config):
         yield config
         return
     from humandetect.engines.tfserving.engine import start_embedded

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+from humandetect.service.problems import Refused
+from humandetect.service.refusals import Cause
+
+if TYPE_CHECKING:
+    from humandetect.config import ServeConfig
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,6 +47,13 @@ async def page(request: Request) -> Response:
     return _file(request, STATIC / "index.html", PAGE_HEADERS)
 
 
+@router.get("/limits")
+async def limits(request: Request) -> dict[str, float]:
+    """Tell what an image may be at most: the page shrinks those that are larger."""
+    config: ServeConfig = request.app.state.config
+    return {"image_mb": config.max_image_mb, "megapixels": config.max_megapixels}
+
+
 @router.api_route("/docs", methods=READ)
 async def docs(request: Request) -> Response:
     """Show the documentation of the API."""
@@ -50,7 +64,7 @@ async def docs(request: Request) -> Response:
 async def static(request: Request, name: str) -> Response:
     """Send a part of the pages."""
     if name not in FILES:
-        raise HTTPException(404, "no such file")
+        raise Refused(Cause.NOTHING_HERE, "no such file")
     return _file(request, FILES[name], _FRESH)
 
 

@@ -12,15 +12,15 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from humandetect import __version__
+from humandetect.detection.agreement import SCORE_DRIFT, compare
 from humandetect.errors import EngineError, EngineTimeout, HumanDetectError, ModelError, ModelNotFound
 from humandetect.models.find import find_model
+from humandetect.service.problems import Refused, described
+from humandetect.service.refusals import Cause
 from humandetect.wire import Milliseconds, ModelUsed, Person, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from humandetect.config import ServeConfig
     from humandetect.service.inference import ImageAnswer, Inference
@@ -30,9 +30,6 @@ router = APIRouter(tags=["health"])
 
 PICTURE = Path(__file__).parents[1] / "static" / "sample.jpg"
 REFERENCE = Path(__file__).parents[1] / "sample.json"
-SAME_IOU = 0.5
-SCORE_DRIFT = 0.1
-"""How far scores may move between precisions: people this close to the threshold prove nothing."""
 REUSED_SECONDS = 1.0
 """However often it is asked, the engine works for one deep check a second at most."""
 
@@ -65,7 +62,7 @@ class Reference(BaseModel):
 
 
 @router.head("/healthz", include_in_schema=False)  # load balancers ask that way too
-@router.get("/healthz")
+@router.get("/healthz", summary="Does the process live?")
 async def healthz() -> Alive:
     """Tell that the process lives."""
     return Alive()
@@ -74,11 +71,12 @@ async def healthz() -> Alive:
 @router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
+    summary="Would images be answered?",
     response_model=Readiness,
     response_model_exclude_none=True,
-    responses={
+    responses=described(Cause.NOT_UNDERSTOOD)
+    | {
         401: {"model": Problem, "description": "The API key, which `deep` needs, is missing or wrong"},
-        422: {"model": Problem, "description": "Not what this endpoint reads"},
         503: {"model": Readiness, "description": "Loading, failed, hanging, too slow, overloaded, or wrong"},
     },
 )
@@ -99,6 +97,15 @@ async def readyz(
     if not hasattr(state, "deep_check"):
         state.deep_check = DeepCheck(state.inference, state.config)
     return _answer(await state.deep_check.result())
+
+
+def loaded(request: Request) -> Inference:
+    """Return the service's core. Raises Refused until the model is loaded."""
+    inference: Inference | None = request.app.state.inference
+    if inference is None:
+        why = "could not be loaded; the server's log says why" if request.app.state.failure else "is being loaded"
+        raise Refused(Cause.UNAVAILABLE, f"the model {why}", retry_seconds=2)
+    return inference
 
 
 class DeepCheck:
@@ -160,27 +167,6 @@ class DeepCheck:
         reference = Reference.model_validate_json(REFERENCE.read_bytes())
         known = reference.sha256 == _sha256(self._inference, self._config)
         return PICTURE.read_bytes(), reference.people if known else None
-
-
-def compare(found: Sequence[Person], known: Sequence[Person], *, certain: float) -> tuple[int, int, int]:
-    """Count people matched by their boxes: found, expected, and found where none is known. Only certain ones count."""
-    import numpy as np
-    from supervision.detection.utils.iou_and_nms import box_iou_batch
-
-    overlap: NDArray[np.floating] = np.zeros((len(known), len(found)))
-    if overlap.size:
-        overlap = box_iou_batch(np.array([one.box for one in known]), np.array([one.box for one in found]))
-    missed, extra = set(range(len(known))), set(range(len(found)))
-    for place in np.argsort(-overlap, axis=None):
-        row, column = divmod(int(place), len(found))
-        if overlap[row, column] < SAME_IOU:
-            break
-        if row in missed and column in extra:
-            missed.remove(row)
-            extra.remove(column)
-    expected = {row for row, one in enumerate(known) if one.score >= certain}
-    unexpected = sum(found[column].score >= certain for column in extra)
-    return len(expected - missed), len(expected), unexpected
 
 
 def _sha256(inference: Inference, config: ServeConfig) -> str | None:

@@ -2,14 +2,19 @@
 
 const LOWEST_SCORE = 0.01; // asked for, so that the slider can show more without asking again
 const PASSED_ON = ["image/jpeg", "image/png"]; // anything else that the browser can show is sent as JPEG
+const VIDEO = /\.(avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
+const CANVAS_PIXELS = 16e6; // Safari draws nothing on a larger canvas
+const SMALLEST = 640; // pixels of the longer side: what is too large even so is left to the server to refuse
 const TRIES = 5;
 const BOX = "#82e646";
+const AWAY = "The server does not answer. Is humandetect serve still running?";
 
 const at = (id) => document.getElementById(id);
 const canvas = at("canvas");
 const pen = canvas.getContext("2d");
 
-let shown = null; // { picture, blob, name, original, answer }: original is what the file was called if it was converted
+let limits = { image_mb: 5, megapixels: 50 }; // of the server; the usual ones until it tells
+let shown = null; // { picture, blob, name, note, answer }: what was sent is called `name`; a note where it was made here
 let key = "";
 let retry = null; // what was asked when the key was missing
 let newest = 0; // number of the latest picture: answers to older ones come too late
@@ -26,7 +31,7 @@ async function ask(blob, { accept = "application/json", score = LOWEST_SCORE, pa
     try {
       response = await fetch(`v1/detect?score=${score}`, { method: "POST", body: blob, headers });
     } catch {
-      throw new Refusal("The server does not answer. Is humandetect serve still running?");
+      throw new Refusal(AWAY);
     }
     if (response.ok) return accept === "image/jpeg" ? response.blob() : response.json();
     if (response.status === 503 && patient && attempt < TRIES) {
@@ -61,33 +66,62 @@ async function detect(file, name) {
   say("");
   at("stage").classList.add("busy");
   try {
-    const [picture, blob, converted] = await prepared(file);
-    const answer = await ask(blob);
+    const { told, ...sent } = await prepared(file, name);
+    const answer = await ask(sent.blob);
     if (mine !== newest) return;
-    shown = converted
-      ? { picture, blob, name: `${name.replace(/\.\w+$/, "")}.jpg`, original: name, answer }
-      : { picture, blob, name, answer };
-    say(converted ? `${converted} was sent as JPEG: the server takes JPEG and PNG.` : "", { plain: true });
+    shown = { ...sent, answer };
+    say(told, { plain: true });
     show();
   } catch (error) {
-    if (mine === newest) say(problem(error));
+    if (mine === newest) fail(error);
   } finally {
     if (mine === newest) at("stage").classList.remove("busy");
   }
 }
 
-async function prepared(file) {
+// What is sent of a file: itself if the server takes it, else a JPEG of the same picture, upright and no larger than allowed.
+async function prepared(file, name) {
   let picture;
   try {
     picture = await createImageBitmap(file);
   } catch {
-    throw new Refusal("That is not an image this browser can show. JPEG and PNG always work.");
+    throw new Refusal(unreadable(file, name));
   }
-  if (PASSED_ON.includes(file.type)) return [picture, file, ""];
-  const copy = document.createElement("canvas");
-  [copy.width, copy.height] = [picture.width, picture.height];
-  copy.getContext("2d").drawImage(picture, 0, 0);
-  return [picture, await jpegOf(copy), (file.type || "The file").replace("image/", "").toUpperCase()];
+  const fits = file.size < limits.image_mb * 1e6 && picture.width * picture.height <= limits.megapixels * 1e6;
+  if (fits && PASSED_ON.includes(file.type)) return { picture, blob: file, name, note: "", told: "" };
+  const { blob, width, height } = await jpegWithin(picture);
+  const stem = name.replace(/\.\w+$/, "");
+  if (fits) {
+    const kind = (file.type || "The file").replace("image/", "").toUpperCase();
+    const told = `${kind} was sent as JPEG: the server takes JPEG and PNG.`;
+    return { picture, blob, name: `${stem}.jpg`, note: `${name} went as a JPEG`, told };
+  }
+  const most = `${limits.image_mb} MB, ${limits.megapixels} megapixels`;
+  const told = `That picture is larger than this server takes (${most}): a copy of ${width} x ${height} was sent.`;
+  return { picture, blob, name: `${stem}_small.jpg`, note: `${name} went as a JPEG of ${width} x ${height}`, told };
+}
+
+function unreadable(file, name) {
+  if (!file.type.startsWith("video/") && !VIDEO.test(name)) {
+    return "That is not an image this browser can show. JPEG and PNG always work.";
+  }
+  return `That is a video, and this page takes pictures. In a terminal: humandetect detect ${quoted(name)}`;
+}
+
+async function jpegWithin(picture) {
+  const pixels = Math.min(CANVAS_PIXELS, limits.megapixels * 1e6);
+  let scale = Math.min(1, Math.sqrt(pixels / (picture.width * picture.height)));
+  for (;;) {
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [picture.width, picture.height].map((side) => Math.max(1, Math.floor(side * scale)));
+    const brush = copy.getContext("2d");
+    brush.imageSmoothingQuality = "high";
+    brush.drawImage(picture, 0, 0, copy.width, copy.height);
+    const blob = await jpegOf(copy);
+    const excess = blob.size / (limits.image_mb * 1e6);
+    if (excess < 1 || Math.max(copy.width, copy.height) <= SMALLEST) return { blob, width: copy.width, height: copy.height };
+    scale *= Math.min(0.9, Math.sqrt(1 / excess));
+  }
 }
 
 const jpegOf = (source) => new Promise((done) => source.toBlob(done, "image/jpeg", 0.92));
@@ -100,11 +134,23 @@ function problem(error) {
 
 // Showing
 
+// An error stands alone: beside it, the last picture and its people would pass for what it is about.
+function fail(error) {
+  shown = null;
+  canvas.hidden = true;
+  at("invitation").hidden = false;
+  at("result").classList.add("empty");
+  at("count").textContent = at("count-word").textContent = "";
+  code();
+  say(problem(error));
+}
+
 function show() {
   const { picture, answer } = shown;
   const [result] = answer.results;
   at("invitation").hidden = true;
   canvas.hidden = false;
+  at("result").classList.remove("empty");
   if (canvas.width !== result.width) canvas.width = result.width;
   if (canvas.height !== result.height) canvas.height = result.height;
   pen.drawImage(picture, 0, 0, result.width, result.height);
@@ -140,7 +186,6 @@ function drawBoxes(people) {
 }
 
 function list(people) {
-  at("counted").classList.remove("none");
   at("count").textContent = people.length;
   at("count-word").textContent = people.length === 1 ? "person" : "people";
   at("people").replaceChildren(
@@ -157,7 +202,6 @@ function list(people) {
 
 function times(spent) {
   const stages = ["decode", "queue", "infer", "encode"];
-  at("times").hidden = false;
   at("total").textContent = `${spent.total.toFixed(0)} ms in the server`;
   at("bar").replaceChildren(
     ...stages.map((stage) => {
@@ -200,7 +244,7 @@ const camera = {
   async start() {
     const run = (this.run += 1);
     if (!navigator.mediaDevices) {
-      say("Browsers give the camera only to pages over https or from this machine (localhost).");
+      fail(new Refusal("Browsers give the camera only to pages over https or from this machine (localhost)."));
       return;
     }
     this.set(true); // before anything is waited for, so that a second press stops it
@@ -213,7 +257,7 @@ const camera = {
       if (!wantedStill()) return;
       this.set(false);
       const denied = error.name === "NotAllowedError";
-      say(denied ? "The browser was not allowed to use the camera." : "There is no camera that can be used.");
+      fail(new Refusal(denied ? "The browser was not allowed to use the camera." : "There is no camera that can be used."));
       return;
     }
     try {
@@ -229,7 +273,7 @@ const camera = {
       if (!wantedStill()) return; // stopped, or a later start has taken the video over
       this.set(false);
       retry = () => this.start();
-      say(problem(error));
+      fail(error);
     } finally {
       for (const track of stream.getTracks()) track.stop();
     }
@@ -245,7 +289,7 @@ const camera = {
       const blob = await jpegOf(frame);
       const answer = await ask(blob); // one at a time: a slow server shows fewer frames, not older ones
       if (!goesOn()) return;
-      shown = { picture: frame, blob, name: "frame.jpg", answer };
+      shown = { picture: frame, blob, name: "frame.jpg", note: "", answer };
       show();
       say("");
       this.rate(moments);
@@ -267,7 +311,7 @@ const camera = {
     at("camera").textContent = on ? "Stop the camera" : "Use the camera";
     at("camera").setAttribute("aria-pressed", on);
     at("rate").hidden = true;
-    at("download").hidden = on || !shown;
+    at("download").hidden = on;
     at("counted").setAttribute("aria-live", on ? "off" : "polite"); // nobody wants to hear every frame
   },
 
@@ -303,9 +347,9 @@ const quoted = (name) => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'
 
 function code() {
   const selected = document.querySelector("[role=tab][aria-selected=true]").id.replace("tab-", "");
-  const { name, original, blob } = shown ?? { name: "photo.jpg", blob: { type: "image/jpeg" } };
-  const note = original ? `# ${original.replace(/\s+/g, " ")} went as a JPEG, which the server takes: save it as ${name}\n` : "";
-  at("code").textContent = note + words[selected](new URL("v1/detect", location.href).href, name, blob.type);
+  const { name, note, blob } = shown ?? { name: "photo.jpg", note: "", blob: { type: "image/jpeg" } };
+  const first = note && `# ${note.replace(/\s+/g, " ")}, which the server takes: save it as ${name}\n`;
+  at("code").textContent = first + words[selected](new URL("v1/detect", location.href).href, name, blob.type);
   at("code").setAttribute("aria-labelledby", `tab-${selected}`);
 }
 
@@ -326,7 +370,7 @@ at("sample").onclick = async () => {
     const response = await fetch("static/sample.jpg");
     detect(await response.blob(), "sample.jpg");
   } catch {
-    say("The server does not answer. Is humandetect serve still running?");
+    fail(new Refusal(AWAY));
   }
 };
 at("camera").onclick = () => (camera.on ? camera.stop() : camera.start());
@@ -399,6 +443,7 @@ document.addEventListener("drop", (event) => {
 // The server's state, until it is ready
 
 async function introduce() {
+  limits = await fetch("limits").then((response) => response.json()).catch(() => limits);
   for (;;) {
     const state = await fetch("readyz").then((response) => response.json(), () => null);
     if (state?.status === "ready") {

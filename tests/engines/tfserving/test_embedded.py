@@ -17,7 +17,8 @@ from humandetect.engines.tfserving import embedded as serving_embedded
 from humandetect.engines.tfserving.embedded import EmbeddedServer, _models_config
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError, UsageError
 from humandetect.models.config_file import read_models_config
-from humandetect.models.find import ModelFolder, ModelMetadata, find_model
+from humandetect.models.find import find_model
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.engines.tfserving.serving_fakes import pictures
 from tests.waiting import eventually
 
@@ -127,7 +128,7 @@ def test_frozen_graphs_cannot_be_served(tmp_path: Path) -> None:
 
 
 def test_without_tensorflow_both_ways_out_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_embedded, "find_spec", lambda name: None)
+    monkeypatch.setattr(serving_embedded, "has_model_server", lambda: False)
     with pytest.raises(MissingExtra, match=r"pip install 'humandetect\[tensorflow\]'; or name a server with --serving"):
         load_engine(EngineConfig(engine="tf-serving"))
 

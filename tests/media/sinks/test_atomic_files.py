@@ -6,13 +6,10 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import pytest
 
 from humandetect.errors import SinkError
-from humandetect.media.sinks.atomic_files import ClosingSink, PendingFile, sink_error, write_image
-from tests.builders import picture
+from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,12 +108,6 @@ def test_a_name_as_long_as_the_disk_allows_will_do(tmp_path: Path) -> None:
     assert PendingFile(target).finish(complete=True) == target
 
 
-def test_a_name_that_is_not_utf8_will_do(tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9.jpg")
-    write_image(tmp_path / name, picture())
-    assert (tmp_path / name).stat().st_size > 0
-
-
 def test_a_relative_target_is_answered_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path
 
@@ -166,49 +157,6 @@ def test_a_target_that_became_a_folder_loses_no_space(tmp_path: Path) -> None:
     with pytest.raises(SinkError):
         pending.finish(complete=True)
     assert names(tmp_path) == ["out.txt"]
-
-
-@pytest.mark.parametrize("ending", [".jpg", ".JPEG", ".png", ".webp", ".bmp", ".tiff"])
-def test_images_come_in_the_format_of_their_ending(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"image{ending}"
-    write_image(path, picture(shade=90))
-    back = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    assert back is not None
-    assert np.abs(back.astype(int) - picture(shade=90)).mean() < 4
-    assert names(tmp_path) == [path.name]
-
-
-def test_an_image_too_large_for_its_format_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match=r"a \.jpg cannot hold 70000 x 1"):
-        write_image(tmp_path / "wide.jpg", np.zeros((1, 70_000, 3), np.uint8))
-    assert names(tmp_path) == []
-
-
-def test_an_image_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pathlib import Path
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(SinkError, match="the disk is full"):
-        write_image(tmp_path / "image.png", picture())
-    assert names(tmp_path) == []
-
-
-def test_leaving_a_sink_by_an_exception_closes_it_as_incomplete() -> None:
-    class Recorder(ClosingSink):
-        completes: list[bool]
-
-        def close(self, *, complete: bool = True) -> None:
-            self.completes.append(complete)
-
-    Recorder.completes = []
-    with Recorder():
-        pass
-    with pytest.raises(KeyboardInterrupt), Recorder():
-        raise KeyboardInterrupt
-    assert Recorder.completes == [True, False]
 
 
 def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.sinks.names import Destinations, stem_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -19,9 +16,10 @@ if TYPE_CHECKING:
         ("folder/one.mov", "one"),
         ("-", "stdin"),
         ("0", "camera0"),
-        ("rtsp://host:554/live/main?x=1", "main"),
+        ("rtsp://…@host:554/live/main?…", "main"),
+        ("rtsp://…@host/cam/realmonitor?channel=2 #2", "realmonitor_channel_2_2"),
         ("http://host", "host"),
-        ("http://host/a%20b.mp4", "a_20b"),
+        ("rtsp://…", "stream"),
         ("x" * 251 + ".mp4", "x" * 50),
     ],
 )
@@ -39,6 +37,19 @@ def test_one_run_never_hands_out_a_name_twice(tmp_path: Path) -> None:
     destinations = Destinations(tmp_path, several=True, inputs=[])
     names = [destinations.image(f"{folder}/a.jpg").name for folder in "xyz"]
     assert names == ["a.jpg", "a_2.jpg", "a_3.jpg"]
+    assert destinations.renamed == [f"'y/a.jpg' as '{tmp_path}/a_2.jpg'", f"'z/a.jpg' as '{tmp_path}/a_3.jpg'"]
+
+
+def test_a_tree_stays_a_tree(tmp_path: Path) -> None:
+    destinations = Destinations(tmp_path, several=True, inputs=[], root=Path("clips"))
+    names = [destinations.video(f"clips/{name}.mov") for name in ("x", "one/x", "one/two/x")]
+    assert names == [tmp_path / "x.mp4", tmp_path / "one" / "x.mp4", tmp_path / "one" / "two" / "x.mp4"]
+    assert destinations.renamed == []
+
+
+def test_stdout_takes_no_video() -> None:
+    with pytest.raises(UsageError, match="do not go to stdout"):
+        Destinations(Path("-"), several=False, inputs=[])
 
 
 def test_a_single_picture_goes_where_it_was_sent(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from humandetect.media.frames import DetectedFrame
-from humandetect.media.sinks.text_formats import FORMATS, Coco, Csv, JsonLines, Mot
+from humandetect.media.sinks.text_formats import FORMATS, Coco, CocoDataset, Csv, JsonLines, Mot
 from tests.builders import detected, frame, people
 
 BOX = [1.234, 2.0, 30.006, 40.5]
@@ -112,6 +112,37 @@ def test_coco_images_named_by_number_have_that_id() -> None:
     found = coco(result(BOX, source="val/000000000139.jpg"), result(BOX, source="val/000000000285.JPG"))
     assert [entry["image_id"] for entry in found] == [139, 285]
     assert coco(result(BOX, source="0001.mp4", index=5))[0]["image_id"] == 5
+
+
+def test_no_two_images_of_a_run_share_an_id() -> None:
+    names = ["000001.jpg", "000005.jpg", "a/000005.jpg", "bus.jpg", "shop.jpg", "000006.jpg"]
+    found = coco(*(result(BOX, source=name, index=index) for index, name in enumerate(names)))
+    ids = [entry["image_id"] for entry in found]
+    assert ids[:2] == [1, 5]
+    assert len(set(ids)) == len(names)
+
+
+def test_a_coco_dataset_has_images_and_annotations_that_belong_together() -> None:
+    form = CocoDataset()
+    results = [result(BOX, BOX, source="a.mp4", index=0), result(source="a.mp4", index=1), result(BOX, source="7.jpg")]
+    dataset = json.loads(form.head + "".join(map(form.text, results)) + form.tail)
+    assert dataset["categories"] == [{"id": 1, "name": "person"}]
+    height, width = results[0].frame.image.shape[:2]
+    assert dataset["images"] == [
+        {"id": 0, "file_name": "a.mp4#0", "width": width, "height": height},
+        {"id": 1, "file_name": "a.mp4#1", "width": width, "height": height},
+        {"id": 7, "file_name": "7.jpg", "width": width, "height": height},
+    ]
+    assert [(entry["id"], entry["image_id"]) for entry in dataset["annotations"]] == [(1, 0), (2, 0), (3, 7)]
+    assert dataset["annotations"][0]["bbox"] == [1.23, 2.0, 28.78, 38.5]
+    empty = CocoDataset()
+    assert json.loads(empty.head + empty.tail)["images"] == []
+
+
+def test_csv_has_a_row_for_an_empty_frame_where_that_is_wanted() -> None:
+    form = Csv(empty_rows=True)
+    rows = list(csv.DictReader(io.StringIO(form.head + form.text(result(index=3)) + form.text(result(BOX, index=4)))))
+    assert [(row["frame"], row["score"]) for row in rows] == [("3", ""), ("4", "0.9")]
 
 
 def test_coco_frames_of_further_sources_count_on() -> None:

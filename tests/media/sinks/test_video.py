@@ -10,14 +10,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
-import cv2
 import numpy as np
 import pytest
 
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.frames import DetectedFrame, Frame, VideoInfo
-from humandetect.media.sinks import h264 as movie
-from humandetect.media.sinks.video import ImageSink, VideoSink, check_video_path
+from humandetect.media.sinks import h264
+from humandetect.media.sinks.video import VideoSink, check_video_path
 from tests.builders import detected, people, picture
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def test_odd_sizes_grow_by_a_repeated_row_or_column(tmp_path: Path, width: int, 
 def test_a_new_size_in_mid_stream_is_scaled_and_counted(tmp_path: Path) -> None:
     sink = write(tmp_path / "out.mp4", [at(0.0), at(0.1, picture(32, 24)), at(0.2, picture(128, 96)), at(0.3)])
     assert [image.shape for image in pictures(tmp_path / "out.mp4")] == [(48, 64, 3)] * 4
-    assert sink.warnings == ["2 frames had another size and were scaled to 64 x 48"]
+    assert sink.warnings == ["2 frames of another size scaled to 64 x 48"]
 
 
 def test_the_preset_is_used(tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ def test_the_preset_is_used(tmp_path: Path) -> None:
 
 
 def test_without_x264_the_next_encoder_is_used_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(movie, "ENCODERS", ("libx264_missing", "h264_nvenc_missing", "mpeg4"))
+    monkeypatch.setattr(h264, "ENCODERS", ("libx264_missing", "h264_nvenc_missing", "mpeg4"))
     info = VideoInfo(64, 48, fps=Fraction(10), time_base=Fraction(1, 90_000))  # finer than MPEG-4 takes
     sink = write(tmp_path / "out.mp4", [detected(index) for index in range(5)], info)
     assert sink.warnings == ["this build of FFmpeg has no libx264_missing: the video was encoded by mpeg4"]
@@ -164,7 +163,7 @@ def test_without_x264_the_next_encoder_is_used_and_named(tmp_path: Path, monkeyp
 
 
 def test_without_any_encoder_the_error_lists_what_was_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(movie, "ENCODERS", ("none_such",))
+    monkeypatch.setattr(h264, "ENCODERS", ("none_such",))
     with pytest.raises(SinkError, match="no working encoder among none_such"):
         write(tmp_path / "out.mp4", [detected()])
     assert list(tmp_path.iterdir()) == []
@@ -284,7 +283,7 @@ def test_an_error_while_encoding_reaches_the_writer_and_nobody_waits_forever(
     def fail(*_: object) -> None:
         raise av.error.OSError(28, "No space left on device")
 
-    monkeypatch.setattr(movie.Movie, "encode", fail)
+    monkeypatch.setattr(h264.VideoFile, "encode", fail)
     sink = VideoSink(tmp_path / "out.mp4", INFO)
     with pytest.raises(SinkError, match="the disk is full"):
         write_all(sink, (detected(index) for index in range(100)))
@@ -299,7 +298,7 @@ def test_an_error_after_the_last_frame_fails_the_close(tmp_path: Path, monkeypat
     def fail(*_: object, **__: object) -> None:
         raise av.error.OSError(28, "No space left on device")
 
-    monkeypatch.setattr(movie.Movie, "finish", fail)
+    monkeypatch.setattr(h264.VideoFile, "finish", fail)
     sink = VideoSink(tmp_path / "out.mp4", INFO)
     sink.write(detected())
     with pytest.raises(SinkError, match="the disk is full"):
@@ -312,7 +311,7 @@ def test_a_bug_while_encoding_is_not_dressed_up_as_a_full_disk(tmp_path: Path, m
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(movie.Movie, "encode", fail)
+    monkeypatch.setattr(h264.VideoFile, "encode", fail)
     sink = VideoSink(tmp_path / "out.mp4", INFO)
     sink.write(detected())
     with pytest.raises(RuntimeError, match="a bug"):
@@ -381,7 +380,7 @@ def test_the_encoder_is_waited_for_so_that_frames_do_not_pile_up(
         gate.wait(10)
         encoded.append(frame.index)
 
-    monkeypatch.setattr(movie.Movie, "encode", slow)
+    monkeypatch.setattr(h264.VideoFile, "encode", slow)
     sink = VideoSink(tmp_path / "out.mp4", INFO)
     accepted: list[int] = []
 
@@ -398,21 +397,3 @@ def test_the_encoder_is_waited_for_so_that_frames_do_not_pile_up(
     producer.join(10)
     sink.close()
     assert encoded == list(range(20))
-
-
-def test_images_go_where_they_are_told(tmp_path: Path) -> None:
-    with ImageSink(lambda frame: tmp_path / f"{frame.index}.png") as sink:
-        sink.write(detected(0))
-        assert sink.close() == tmp_path / "0.png"
-        sink.write(detected(1))
-    assert sink.close() == tmp_path
-    for index in range(2):
-        back = cv2.imdecode(np.frombuffer((tmp_path / f"{index}.png").read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        assert back is not None
-        assert np.array_equal(back, picture(shade=index * 8))
-
-
-def test_no_image_is_no_result(tmp_path: Path) -> None:
-    with ImageSink(lambda frame: tmp_path / "never.jpg") as sink:
-        pass
-    assert sink.close() is None

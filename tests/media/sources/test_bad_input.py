@@ -47,7 +47,23 @@ def refusal(name: str, config: SourceConfig | None = None) -> str:
 
 def test_missing_file_says_so_and_how_to_name_a_camera(here: Path) -> None:
     assert refusal("nope.mp4") == "no such file. For a camera use its number, e.g. 0"
-    assert refusal("*.mp4") == "no such file. For a camera use its number, e.g. 0"
+    assert refusal("/dev/nope") == "no such file. For a camera use its number, e.g. 0"
+
+
+@pytest.mark.parametrize("pattern", ["*.mp4", "clips/**/*.mp4", "cam[12].mp4", "a?.mp4"])
+def test_a_pattern_without_a_match_is_called_one(here: Path, pattern: str) -> None:
+    assert refusal(pattern) == "no file has a name of this pattern"
+
+
+def test_an_unknown_host_is_told(here: Path) -> None:
+    with pytest.raises(SourceError, match="no computer of this name is known"):
+        open_source("http://no-such-host.invalid/a.mp4")
+
+
+@pytest.mark.parametrize("address", ["https://www.youtube.com/watch?v=abc", "https://youtu.be/abc"])
+def test_the_page_of_a_video_is_no_video(address: str) -> None:
+    with pytest.raises(SourceError, match="a page with a video in it"):
+        open_source(address)
 
 
 def test_empty_file_says_so(here: Path) -> None:

@@ -49,6 +49,14 @@ def test_each_kind_of_source_is_known_by_its_name(here: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_file_s_url_and_a_camera_s_device_are_what_they_name(here: Path) -> None:
+    make_clip(here / "a b.mp4", frames=1)
+    (ref,) = expand([(here / "a b.mp4").as_uri()])
+    assert (ref.kind, ref.name) == ("video", str(here / "a b.mp4"))
+    (camera,) = expand(["/dev/video2"])
+    assert (camera.kind, camera.name, camera.address) == ("camera", "/dev/video2", "2")
+
+
 def test_content_decides_not_the_ending(here: Path) -> None:
     put_image("clip.mp4")
     make_clip(here / "clip.mkv", frames=2).rename("photo.jpg")
@@ -100,7 +108,7 @@ def test_a_file_with_brackets_in_its_name_wins_over_the_pattern(here: Path) -> N
 
 def test_expanding_never_fails(here: Path) -> None:
     (here / "empty").mkdir()
-    names = ["nope.mp4", "*.nope", "empty", "nul\0.mp4", "ftp://host/x", "http://[broken"]
+    names = ["nope.mp4", "*.nope", "empty", "nul\0.mp4", "ftp://host/live", "http://…"]
     assert [ref.name for ref in expand(names)] == names
 
 

@@ -37,7 +37,7 @@ def test_a_raw_image_is_answered_with_its_people_the_model_and_where_the_time_we
     assert 0 < timings["decode"] < timings["total"]
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream", None])
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/jpg", "image/png", "application/octet-stream", None])
 def test_the_content_decides_the_type(client: Client, kind: str | None) -> None:
     for image in (jpeg(), png()):
         request = client.build_request("POST", "/v1/detect", content=image)
@@ -51,6 +51,31 @@ def test_accept_image_jpeg_gives_the_annotated_picture(client: Client) -> None:
     answer = post(client, png(320, 240), Accept="image/jpeg")
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert decode_image(answer.content, max_megapixels=1).shape == (240, 320, 3)
+
+
+PICTURE, JSON = "image/jpeg", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/jpeg", PICTURE), ("IMAGE/JPEG", PICTURE), ("image/jpg", PICTURE), ("image/*", PICTURE),
+        ("image/jpeg, */*;q=0.8", PICTURE), ("image/jpeg,*/*", PICTURE), ("application/json, image/jpeg", PICTURE),
+        ("application/json;q=0.5, image/jpeg;q=0.6", PICTURE), ("text/html, image/jpeg ; q=0.1", PICTURE),
+        ("", JSON), ("*/*", JSON), ("application/json", JSON), ("image/png", JSON), ("application/*, image/*", JSON),
+        ("application/json, image/jpeg;q=0.9", JSON), ("image/jpeg;q=0.5,*/*;q=0.8", JSON), ("image/jpeg;q=0", JSON),
+        ("image/*, image/jpeg;q=0", JSON), ("image/jpeg;q=lots", JSON), ("image/jpegs", JSON),
+    ],
+)  # fmt: skip
+def test_accept_says_how_much_the_picture_is_wanted(client: Client, accept: str, kind: str) -> None:
+    answer = post(client, jpeg(), Accept=accept)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+
+
+def test_several_images_are_answered_in_json_where_that_is_wanted_too(client: Client) -> None:
+    parts = [("image", ("a.jpg", jpeg())), ("image", ("b.jpg", jpeg()))]
+    answer = client.post("/v1/detect", files=parts, headers={"Accept": "image/jpeg, application/json;q=0.1"})
+    assert len(answer.json()["results"]) == 2
 
 
 def test_a_form_carries_several_images_and_a_bad_one_costs_only_itself(client: Client) -> None:

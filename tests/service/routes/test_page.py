@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from humandetect.config import EngineConfig, ServeConfig
@@ -130,6 +133,46 @@ def test_a_bad_file_is_told(browser: Browser, url: str, content: bytes, kind: st
         upload(page, content, kind)
         expect(page.locator("#message")).to_be_visible()
         expect(page.locator("#message")).to_contain_text("JPEG")
+
+
+def test_after_a_bad_file_nothing_of_the_last_picture_stays(browser: Browser, url: str) -> None:
+    with looking_at(browser, url) as page:
+        upload(page, jpeg(320, 240))
+        expect(page.locator("#count")).to_have_text("1")
+        upload(page, b"hello", "text/plain", "notes.txt")
+        expect(page.locator("#message")).to_contain_text("JPEG")
+        for gone in ("#canvas", "#people", "#download", "#score"):
+            expect(page.locator(gone)).to_be_hidden()
+        expect(page.locator("#counted")).to_have_text(re.compile(r"^\s*$"))
+        assert "mine.jpg" not in page.inner_text("#code")
+        upload(page, jpeg(320, 240))
+        expect(page.locator("#count")).to_have_text("1")
+        expect(page.locator("#people li")).to_be_visible()
+        expect(page.locator("#message")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("my clip.mp4", "video/mp4"), ("my clip.mkv", "")])
+def test_a_video_is_sent_to_the_command_for_videos(browser: Browser, url: str, name: str, kind: str) -> None:
+    with looking_at(browser, url) as page:
+        upload(page, b"a video", kind, name)
+        expect(page.locator("#message")).to_contain_text(f"humandetect detect '{name}'")
+
+
+@pytest.mark.parametrize("options", [{"max_image_mb": 0.3}, {"max_megapixels": 0.5}], ids=["bytes", "pixels"])
+def test_a_photo_that_is_too_large_is_shrunk_and_stays_upright(browser: Browser, options: dict[str, Any]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: the picture lies in the file
+    photo, noise = BytesIO(), np.random.default_rng(0).integers(0, 255, (150, 200, 3), np.uint8)
+    Image.fromarray(noise).resize((1600, 1200)).save(photo, "JPEG", exif=exif, quality=98)
+    with asking(**options) as client, looking_at(browser, str(client.base_url)) as page:
+        expect(page.locator("#model")).to_contain_text("fake")
+        upload(page, photo.getvalue(), name="photo.jpg")
+        expect(page.locator("#count")).to_have_text("1")
+        width, height = page.locator("#canvas").evaluate("canvas => [canvas.width, canvas.height]")
+        assert 300 < width < 1200
+        assert height / width == pytest.approx(4 / 3, abs=0.02)
+        expect(page.locator("#message")).to_contain_text(f"a copy of {width} x {height} was sent")
+        assert "@photo_small.jpg" in page.inner_text("#code")
 
 
 def test_other_formats_are_sent_as_jpeg(browser: Browser, url: str) -> None:
@@ -282,6 +325,18 @@ def test_the_documentation_needs_nothing_from_outside(browser: Browser, url: str
     with looking_at(browser, f"{url}/docs") as page:
         expect(page.get_by_text("/v1/detect").first).to_be_visible()
         expect(page.get_by_text("/request").first).to_be_visible()
+
+
+def test_the_documentation_takes_the_key_and_asks_with_it(browser: Browser) -> None:
+    with asking(api_key="open sesame") as client, looking_at(browser, f"{client.base_url}/docs") as page:
+        page.get_by_role("button", name="Authorize").first.click()
+        page.locator("#auth-bearer-value").fill("open sesame")
+        page.get_by_role("button", name="Apply credentials").first.click()
+        page.get_by_role("button", name="Close").first.click()
+        page.get_by_text("/metrics", exact=True).click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        expect(page.get_by_text("humandetect_requests_total").first).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/static/index.html", "/static/../server.py", "/static/%2e%2e/server.py", "/static/"])

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from humandetect.service.logs import request_id
 from humandetect.service.process.http.tcp import sent_bytes
-from humandetect.service.refusals import BAD_REQUEST, HEAD_TOO_LARGE, ON_REFUSAL, TIMEOUT, UNAVAILABLE, Refusal
+from humandetect.service.refusals import ON_REFUSAL, Cause, Refusal
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,7 +58,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if len(self.connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
         elif len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(UNAVAILABLE, "too many open connections: try again in a moment")
+            self._refuse(Cause.UNAVAILABLE, "too many open connections: try again in a moment")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check_timer.cancel()
@@ -86,7 +86,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(BAD_REQUEST, "CONNECT: this is no proxy")
+            self._refuse(Cause.NOT_HTTP, "CONNECT: this is no proxy")
             return
         connection = b", ".join(value.lower() for name, value in self.headers if name == b"connection")
         headers = [(name, value) for name, value in self.headers if name not in (b"connection", b"upgrade")]
@@ -163,7 +163,9 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._waited += CHECK_SECONDS
             self._check_waiting()
         elif self._is_listening() and self._body.too_slow(self._body_bytes, least=self._body_bytes // SHARES):
-            self._refuse(TIMEOUT, f"the body came too slowly: less than {BODY_BYTES} bytes in {BODY_SECONDS:g} s")
+            self._refuse(
+                Cause.TOO_SLOW, f"the body came too slowly: less than {BODY_BYTES} bytes in {BODY_SECONDS:g} s"
+            )
 
     def _is_listening(self) -> bool:
         """Tell whether it is the client's turn: a body is under way and nobody told it to wait."""
@@ -184,7 +186,7 @@ class DeadlineProtocol(HttpToolsProtocol):
                 self._close()
         elif self._in_head:
             if self._waited >= HEAD_SECONDS:
-                self._refuse(TIMEOUT, f"the headers took longer than {HEAD_SECONDS:g} s")
+                self._refuse(Cause.TOO_SLOW, f"the headers took longer than {HEAD_SECONDS:g} s")
         elif self._waited >= (HEAD_SECONDS if self.cycle is None else self.timeout_keep_alive):
             self._close()
 
@@ -196,11 +198,11 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         if self._head_bytes > HEAD_BYTES:
-            self._refuse(HEAD_TOO_LARGE, f"the request's line and headers are larger than {HEAD_BYTES} bytes")
+            self._refuse(Cause.HEAD_TOO_LARGE, f"the request's line and headers are larger than {HEAD_BYTES} bytes")
         else:
-            self._refuse(BAD_REQUEST, "this is not HTTP/1.1")
+            self._refuse(Cause.NOT_HTTP, "this is not HTTP/1.1")
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: Cause, message: str) -> None:
         """Answer in the application's place, unless it has answered already; listen no more, and part.
 
         Requests that came whole before this are answered first.

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import pytest
 
+from humandetect.bench.figures import TargetFigures, read_report
 from humandetect.bench.machine import command_line
-from humandetect.bench.report import TargetFigures, check_comparable, read_report
 from humandetect.bench.report_files import Files
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
-from tests.bench.figures import SETTING, figures, report
+from tests.bench.figures import figures, report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,21 +91,6 @@ def test_the_picture_is_drawn(ending: str, tmp_path: Path) -> None:
     else:
         text = path.read_text()
         assert "<svg" in text
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"setting": replace(SETTING, pictures="other")}, "images"),
-        ({"setting": replace(SETTING, model="other")}, "model"),
-        ({"setting": replace(SETTING, model_version="2")}, "model version"),
-        ({"setting": replace(SETTING, score=0.3)}, "score"),
-        ({"target": "engine"}, "target"),
-    ],
-)
-def test_runs_that_say_nothing_about_each_other_are_not_compared(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=f"differ in {words}:"):
-        check_comparable(report(), report(**changes))
 
 
 def test_a_change_within_the_spread_is_noise() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,17 +14,17 @@ import cv2
 import psutil
 import pytest
 
-from humandetect.bench.measure import run
-from humandetect.bench.report import BenchInterrupted, read_report
+from humandetect.bench.benchmark import BenchObserver, run
+from humandetect.bench.figures import BenchInterrupted, read_report
 from humandetect.bench.report_files import Files
-from humandetect.bench.tables import print_report
+from humandetect.bench.tables import change_grid, print_report
 from humandetect.bench.targets import engines_of
 from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import HumanDetectError, ServiceAway, ServiceError, SourceError, UsageError
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
-from tests.bench.figures import report
+from tests.bench.figures import figures, report
 from tests.fakes import FakeEngine
 from tests.service.faults import Call, Faulty, good, problem
 from tests.service.servers import running
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from humandetect.bench.report import BenchReport
+    from humandetect.bench.figures import BenchReport
 
 OPENVINO = EngineConfig(engine="openvino")
 SHORT: dict[str, Any] = {"concurrency": 2, "batch": 2, "requests": 3, "windows": 3}
@@ -96,12 +95,9 @@ def test_a_server_that_is_there_is_measured_in_both_modes(url: str, images: str)
 def test_two_servers_take_turns(url: str, images: str) -> None:
     seen: list[str] = []
 
-    class Progress:
-        def say(self, what: str) -> None: ...
-        def plan(self, windows: int) -> None:
+    class Progress(BenchObserver):
+        def begin_window(self, what: str, *, number: int, windows: int, seconds_left: float) -> None:
             assert windows == 6
-
-        def window(self, what: str, images_per_second: float, *, more: int) -> None:
             seen.append(what.split(": ")[0])
 
         def stop(self) -> None:
@@ -176,6 +172,26 @@ def test_an_old_report_of_other_pictures_is_refused_before_anything_is_measured(
         run(BenchConfig(urls=(url,), images=images, **SHORT), old=report())
 
 
+def test_what_an_old_report_does_not_hold_is_refused_before_anything_is_started(images: str) -> None:
+    class Progress(BenchObserver):
+        def say(self, what: str) -> None:
+            pytest.fail(f"{what}: nothing may be done yet")
+
+    far = report(figures(target="http://far"))
+    two: dict[str, Any] = {"engines": ("openvino", "tensorflow")}
+    with pytest.raises(UsageError, match=r"no target is the same: http://far then, openvino, tensorflow now"):
+        run(BenchConfig(images=images, **two), progress=Progress(), old=far)
+    with pytest.raises(UsageError, match=r"no load is the same: batch 20 x 16 then, stream 3 x 1 now"):
+        run(BenchConfig(images=images, **two, concurrency=3, batch=1), progress=Progress(), old=report(figures()))
+
+
+def test_a_server_is_compared_with_the_only_target_of_the_old_report(url: str, images: str) -> None:
+    old = go(images, target="server", engines=("openvino",), batch=1)
+    made = run(BenchConfig(urls=(url,), images=images, **(SHORT | {"batch": 1})), old=old)
+    (row,) = change_grid(old, made).rows
+    assert row[0] == f"openvino to {url}, stream 2 x 1"
+
+
 def test_an_engine_without_http_is_measured(images: str) -> None:
     made = go(images, target="engine", engines=("openvino",), batch=4)
     batch, stream = made.figures
@@ -191,17 +207,13 @@ def test_an_engine_without_http_is_measured(images: str) -> None:
     [("server", "humandetect.service.process.spawned"), ("engine", "humandetect.bench.engine_load")],
 )
 def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, module: str, images: str) -> None:
-    class Progress:
+    class Progress(BenchObserver):
         killed = False
 
-        def say(self, what: str) -> None: ...
-        def plan(self, windows: int) -> None: ...
-        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+        def end_window(self, images_per_second: float) -> None:
             if not self.killed:
                 self.killed = True
                 next(one for one in psutil.Process().children() if module in one.cmdline()).kill()
-
-        def stop(self) -> None: ...
 
     short: dict[str, Any] = SHORT | {"batch": 1}
     made = run(BenchConfig(images=images, target=target, engines=("openvino",), **short), progress=Progress())
@@ -215,13 +227,9 @@ def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, modu
 def test_a_stop_gives_what_was_measured_until_then(url: str, images: str) -> None:
     stop = threading.Event()
 
-    class Progress:
-        def say(self, what: str) -> None: ...
-        def plan(self, windows: int) -> None: ...
-        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+    class Progress(BenchObserver):
+        def end_window(self, images_per_second: float) -> None:
             stop.set()
-
-        def stop(self) -> None: ...
 
     with pytest.raises(BenchInterrupted) as caught:
         run(BenchConfig(urls=(url,), images=images, **SHORT), progress=Progress(), stop=stop)
@@ -237,7 +245,7 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("humandetect.bench.measure.read_pictures", interrupted)
+    monkeypatch.setattr("humandetect.bench.benchmark.read_pictures", interrupted)
     with pytest.raises(BenchInterrupted) as caught:
         go(images, "http://127.0.0.1:1")
     assert caught.value.report.figures == []
@@ -247,7 +255,7 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
 
 def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = {""}
-    monkeypatch.setattr("humandetect.bench.targets.is_installed", lambda package: package not in missing)
+    monkeypatch.setattr("humandetect.engines.is_installed", lambda package: package not in missing)
     assert engines_of(BenchConfig()) == ["openvino", "tensorflow", "tf-serving"]
     missing.add("tensorflow_serving")  # without it no model server can be started
     assert engines_of(BenchConfig()) == ["openvino", "tensorflow"]
@@ -285,13 +293,9 @@ def test_a_server_that_an_engine_starts_counts_and_ends_with_it(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     stop = threading.Event()
 
-    class Progress:
-        def say(self, what: str) -> None: ...
-        def plan(self, windows: int) -> None: ...
-        def window(self, what: str, images_per_second: float, *, more: int) -> None:
+    class Progress(BenchObserver):
+        def end_window(self, images_per_second: float) -> None:
             stop.set()
-
-        def stop(self) -> None: ...
 
     config = BenchConfig(images=images, target="engine", engines=("tf-serving",), **SHORT)
     with pytest.raises(BenchInterrupted) as caught:
@@ -386,6 +390,14 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], code: int, words: str
     assert out == ""
 
 
+def test_a_report_of_other_targets_is_a_mistake_in_one_line(images: str, tmp_path: Path) -> None:
+    Files(json=tmp_path / "old.json").write(report(figures(target="http://127.0.0.1:8000")))
+    engines = ("--engine", "openvino", "--engine", "tensorflow")
+    with command(*engines, "--images", images, "--compare", str(tmp_path / "old.json")) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:8000 then, openvino, tensorflow now" in err
+
+
 def test_files_can_be_none() -> None:
     assert Files().write(report()) == []
-    json.dumps(report().as_dict())

@@ -1,26 +1,23 @@
-"""What a run of `bench` says in the end, as values; `tables.py`, `files.py` and `plot.py` show it."""
+"""What a run of `bench` says in the end, as values; tables, report_files and plot show it, gates judge it."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from humandetect.bench.machine import command_line, machine, versions
-from humandetect.bench.windows import AGREEING, AGREEMENT, PERCENTS, percentile, spread
+from humandetect.bench.plan import Load, Mode
+from humandetect.bench.windows import AGREEMENT
 from humandetect.errors import HumanDetectError, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from humandetect.bench.plan import Load
     from humandetect.bench.targets import Target
-    from humandetect.bench.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Figures:
     """One load on one target. None: not known."""
 
     target: str
-    mode: str
+    mode: Mode
     batch: int
     concurrency: int
     rate: float | None
@@ -58,9 +55,12 @@ class Figures:
         return self.spread is not None and self.spread <= AGREEMENT
 
     @property
-    def load_name(self) -> str:
-        pace = "" if self.rate is None else f" at {self.rate:g} requests/s"
-        return f"{self.concurrency} x {self.batch}{pace}"
+    def load(self) -> Load:
+        return Load(self.mode, self.batch, self.concurrency, self.rate)
+
+    @property
+    def kinds_of_errors(self) -> str:
+        return ", ".join(f"{count} x {kind}" for kind, count in self.errors.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,13 @@ class BenchReport:
     command: str = field(default_factory=lambda: command_line(sys.argv[1:]))
     began: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
     @property
     def failures(self) -> list[HumanDetectError]:
         """Targets that ended, and loads without a single good answer: that was no measurement."""
         return [HumanDetectError(line) for line in self.ended] + [
-            HumanDetectError(f"{one.target}, {one.mode} {one.load_name}: no good answer ({_kinds(one)})")
+            HumanDetectError(
+                f"{one.target}, {one.mode} {one.load.size}: no good answer ({one.kinds_of_errors or 'none at all'})"
+            )
             for one in self.figures
             if one.good_images == 0
         ]
@@ -135,59 +133,6 @@ class BenchInterrupted(KeyboardInterrupt):
     def __init__(self, report: BenchReport) -> None:
         super().__init__("interrupted")
         self.report = report
-
-
-@dataclass
-class Tally:
-    """What is known of one load on one target while it goes on."""
-
-    load: Load
-    target: Target
-    windows: list[Window] = field(default_factory=list)
-    cpu_seconds: float = 0.0
-    all_images: int = 0
-    client_cpu_seconds: float = 0.0
-    busy_seconds: float = 0.0
-    peak_memory_mb: float | None = None
-    stages: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Seconds and images of this load alone."""
-
-    def figures(self) -> Figures:
-        last = self.windows[-AGREEING:]
-        seconds = sum(window.seconds for window in last)
-        latencies = [latency for window in last for latency in window.latencies]
-        requests = sum(window.requests for window in last)
-        good = sum(window.good_images for window in last)
-        p50, p90, p95, p99 = (_ms(percentile(latencies, percent)) for percent in PERCENTS)
-        knows_cpu = self.target.pid is not None and self.all_images > 0
-        return Figures(
-            target=self.target.name,
-            mode=self.load.mode,
-            batch=self.load.batch,
-            concurrency=self.load.concurrency,
-            rate=self.load.rate,
-            images_per_second=_rounded(good / seconds if seconds else 0.0),
-            requests_per_second=_rounded(requests / seconds if seconds else 0.0),
-            p50_ms=p50,
-            p90_ms=p90,
-            p95_ms=p95,
-            p99_ms=p99,
-            requests=requests,
-            good_images=good,
-            errors=dict(sum((window.errors for window in self.windows), Counter[str]())),
-            windows_images_per_second=[_rounded(window.images_per_second) for window in self.windows],
-            spread=_apart(self.windows),
-            cpu_ms_per_image=_rounded(self.cpu_seconds / self.all_images * 1000) if knows_cpu else None,
-            peak_memory_mb=self.peak_memory_mb,
-            stages_ms_per_image={
-                stage: _rounded(spent / images * 1000) for stage, (spent, images) in self.stages.items() if images
-            },
-            client_cpu_share=_rounded(self.client_cpu_seconds / self.busy_seconds if self.busy_seconds else 0.0),
-        )
-
-
-def _kinds(one: Figures) -> str:
-    return ", ".join(f"{count} x {kind}" for kind, count in one.errors.items()) or "none at all"
 
 
 def target_figures(target: Target) -> TargetFigures:
@@ -214,35 +159,13 @@ def read_report(path: Path) -> BenchReport:
         raise UsageError(f"{str(path)!r} is not a report of `humandetect bench --json`") from error
 
 
-def check_comparable(old: BenchReport, new: BenchReport) -> None:
-    """Raise UsageError, naming what differs, for runs whose figures say nothing about each other."""
-    for name, here, there in (
-        ("images", old.setting.pictures, new.setting.pictures),
-        ("model", old.setting.model, new.setting.model),
-        ("model version", old.setting.model_version, new.setting.model_version),
-        ("score", old.setting.score, new.setting.score),
-        ("target", old.target, new.target),
-    ):
-        if here != there:
-            raise UsageError(f"the runs cannot be compared, they differ in {name}: {here} then, {there} now")
-
-
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _apart(windows: Sequence[Window]) -> float | None:
-    apart = spread(windows)
-    return None if apart is None else min(round(apart, 4), 1e6)  # JSON has no infinity
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else _rounded(seconds * 1000)
-
-
 def _or_none(value: float | None) -> float | None:
-    return None if value is None else _rounded(value)
+    return None if value is None else rounded(value)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     return round(value, 3)

@@ -1,0 +1,87 @@
+"""From a picture to what a model takes: its size, its grid of samples, its order of colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError, UsageError
+from humandetect.media.images import HEAD_BYTES, decode_image, is_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EXPECTED = "expected one picture: (H, W, 3) uint8 in BGR order, as cv2.imread returns it, a path, or a Pillow image"
+
+
+def as_bgr(image: object) -> NDArray[np.uint8]:
+    """Return (H, W, 3) BGR from such an array, a picture's file or a Pillow image. Raises UsageError, SourceError."""
+    if isinstance(image, str) and "://" in image:  # not quoted: there may be a password in it
+        raise UsageError(f"{EXPECTED}; for the address of a camera or stream there is detect_frames")
+    if isinstance(image, str | Path):
+        return _read(Path(image))
+    if isinstance(image, np.ndarray):
+        _check_array(image)
+        return image
+    from PIL import Image, ImageOps
+
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+        return cv2.cvtColor(np.asarray(upright), cv2.COLOR_RGB2BGR)  # type: ignore[return-value]
+    hint = ", which cv2.imread returns for a file that it cannot read" if image is None else ""
+    raise UsageError(f"{EXPECTED}; got {type(image).__name__}{hint}")
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            data = head + file.read() if is_image(head) else head  # not all of a film, to be told that it is none
+        return decode_image(data, max_megapixels=SourceConfig().max_megapixels)
+    except OSError as error:
+        raise SourceError(f"cannot open {str(path)!r}: {error.strerror or error}") from error
+    except SourceError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; for videos there is detect_frames") from error
+
+
+def _check_array(image: NDArray[np.generic]) -> None:
+    hint = ""
+    if image.dtype != np.uint8:
+        hint = "; if its values are 0..1, give (image * 255).astype(np.uint8)"
+    elif image.ndim == 2 or image.shape[2:] == (1,):
+        hint = "; for gray give cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)"
+    elif image.shape[2:] == (4,):
+        hint = "; for four channels give cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)"
+    elif image.ndim == 4:
+        hint = "; give the pictures of a batch one by one"
+    elif image.ndim == 3 and image.shape[2] == 3 and image.size:
+        return
+    raise UsageError(f"{EXPECTED}; got an array {image.shape} {image.dtype}{hint}")
+
+
+def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:
+    """Shrink a BGR image as a model was trained on it, as RGB; None leaves its size."""
+    if input_hw is not None:
+        image = (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
+
+
+def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = input_hw
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def _sample_legacy(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Sample at x*W/w, y*H/h, without the half pixel that cv2.resize adds: the model was trained on that grid.
+
+    A scaling by warpAffine is that grid: as quick as cv2.remap and as exact, without maps to keep for each size.
+    """
+    height, width = input_hw
+    grid = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, grid, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )

@@ -1,0 +1,57 @@
+"""The people, each cut out as a picture."""
+
+from __future__ import annotations
+
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+from humandetect.media.sinks.atomic_files import make_folder
+from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.names import stem_of
+from humandetect.media.sinks.pictures import write_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from humandetect.media.frames import DetectedFrame, Frame
+
+
+class CropsSink(ClosingSink):
+    """Writes each detected person as NAME_frame000123_1.jpg; boxes that were only kept from earlier frames are not."""
+
+    picture = "clean"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._names: dict[str, tuple[str, int]] = {}
+        """For each source its name here and its latest frame's index."""
+        self._taken: set[str] = set()
+        make_folder(folder)
+
+    def write(self, result: DetectedFrame) -> None:
+        """Write the crops of one frame, clipped to the picture."""
+        if not result.detected:
+            return
+        frame = result.frame
+        name = self._name_of(frame)
+        height, width = frame.image.shape[:2]
+        for number, (left, top, right, bottom) in enumerate(result.detections.xyxy.round().astype(int).tolist(), 1):
+            crop = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+            if crop.size:
+                write_image(self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg", crop)
+                self.pictures += 1
+
+    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every crop written is complete
+        return self._folder if self.pictures else None
+
+    def _name_of(self, frame: Frame) -> str:
+        """Return the source's stem, with a number where another source of the run has it, or this one once before."""
+        name, latest = self._names.get(frame.source, ("", -1))
+        if not name or frame.index <= latest:  # an index that does not rise is the same source given once more
+            stem = stem_of(frame.source)
+            names = chain([stem], (f"{stem}_{number}" for number in count(2)))
+            name = next(name for name in names if name not in self._taken)
+            self._taken.add(name)
+        self._names[frame.source] = name, frame.index
+        return name

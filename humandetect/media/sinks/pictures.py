@@ -1,0 +1,61 @@
+"""Annotated pictures as image files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from humandetect.errors import SinkError
+from humandetect.media.sinks.atomic_files import PendingFile, sink_error
+from humandetect.media.sinks.base import ClosingSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from humandetect.media.frames import DetectedFrame, Frame
+
+IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
+"""cv2's IMWRITE_JPEG_QUALITY and IMWRITE_WEBP_QUALITY; other formats lose nothing."""
+
+
+class ImageSink(ClosingSink):
+    """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
+
+    picture = "drawn"
+
+    def __init__(self, path_for: Callable[[Frame], Path]) -> None:
+        super().__init__()
+        self._path_for = path_for
+        self._last: Path | None = None
+
+    def write(self, result: DetectedFrame) -> None:
+        """Write the image, complete or not at all."""
+        path = self._path_for(result.frame)
+        write_image(path, result.frame.image)
+        self.pictures += 1
+        self._last = path
+
+    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
+        """Return the image, or the folder where several went; None: there was none."""
+        return self._last.parent if self._last is not None and self.pictures > 1 else self._last
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a BGR image in the format of the name's ending."""
+    import cv2
+
+    # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
+    done, data = cv2.imencode(path.suffix, image, IMAGE_QUALITY.get(path.suffix.lower(), ()))
+    if not done:
+        raise SinkError(f"cannot write {str(path)!r}: a {path.suffix} cannot hold {image.shape[1]} x {image.shape[0]}")
+    pending = PendingFile(path)
+    try:
+        pending.path.write_bytes(data.tobytes())
+        pending.finish(complete=True)
+    except OSError as error:
+        raise sink_error(path, error) from error
+    finally:
+        pending.discard()

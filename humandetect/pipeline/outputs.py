@@ -1,0 +1,154 @@
+"""What a run writes: which sinks there are, in which order they get a result, and whether what they wrote is whole."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humandetect.errors import HumanDetectError, UsageError
+from humandetect.media.sinks.crops import CropsSink
+from humandetect.media.sinks.names import Destinations, refuse_input
+from humandetect.media.sinks.pictures import ImageSink
+from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.video import VideoSink
+from humandetect.media.sources import tree_root
+from humandetect.plural import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from humandetect.config import RunConfig
+    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.sinks.base import Sink
+    from humandetect.media.sinks.window import WindowSink
+    from humandetect.media.sources import Source, SourceRef
+    from humandetect.pipeline.summary import RunRecord
+
+    Draw = Callable[[DetectedFrame], None]
+    """Draws what was found on the frame's own image."""
+
+
+class Outputs:
+    """What a config asks for: sinks for all sources of a run, and sinks for each of them alone.
+
+    They are closed with their block and noted in the record: whole, or as NAME.partial.EXT after an error and once
+    `partial` is set.
+    """
+
+    def __init__(self, config: RunConfig, refs: Sequence[SourceRef], record: RunRecord, *, draw: Draw) -> None:
+        self.partial = False
+        self._config = config
+        self._record = record
+        self._draw = draw
+        self._destinations = _destinations(config, refs)
+        self._shared: list[Sink] = []
+        self._window: WindowSink | None = None
+
+    @property
+    def window_closed(self) -> bool:
+        """Whether whoever watched has seen enough."""
+        return self._window is not None and self._window.stopped
+
+    @property
+    def wants_pictures(self) -> bool:
+        """Annotated pictures are written when asked for, or when nothing else would come out of the run."""
+        config = self._config
+        return config.output is not None or not (config.results or config.crops or config.show)
+
+    @contextmanager
+    def open(self) -> Iterator[Outputs]:
+        """Open the sinks that serve every source."""
+        with self._opened(self._shared_sinks()) as self._shared:
+            yield self
+        if renamed := self._destinations.renamed:
+            self._record.warnings.append(
+                f"{counted(len(renamed), 'result')} renamed, as several sources have one name: {renamed[0]}"
+                f"{' and so on' if len(renamed) > 1 else ''}"
+            )
+
+    @contextmanager
+    def of_source(self, source: Source) -> Iterator[SourceOutputs]:
+        """Open the sinks of one source beside those that serve all."""
+        with self._opened(self._picture_sinks(source)) as own:
+            yield SourceOutputs([*self._shared, *own], draw=self._draw)
+
+    @contextmanager
+    def _opened(self, sinks: Iterable[Sink]) -> Iterator[list[Sink]]:
+        with ExitStack() as stack:
+            yield [stack.enter_context(self._closing(sink)) for sink in sinks]
+
+    def _shared_sinks(self) -> Iterator[Sink]:
+        for name in self._config.results:
+            yield open_results(name)
+        if self._config.crops is not None:
+            yield CropsSink(self._config.crops)
+        if self._config.show:
+            from humandetect.media.sinks.window import WindowSink
+
+            self._window = WindowSink("humandetect")
+            yield self._window
+
+    def _picture_sinks(self, source: Source) -> Iterator[Sink]:
+        if not self.wants_pictures:
+            return
+        if source.info.kind == "image":
+            yield ImageSink(lambda frame: self._destinations.image(frame.source))
+            return
+        yield VideoSink(
+            self._destinations.video(source.name),
+            source.info,
+            audio=source.audio,
+            preset=self._config.preset,
+            origin_seconds=self._config.source.start_seconds,
+        )
+
+    @contextmanager
+    def _closing(self, sink: Sink) -> Iterator[Sink]:
+        ended_well = False
+        try:
+            yield sink
+            ended_well = True
+        finally:
+            try:
+                where = sink.close(complete=ended_well and not self.partial)
+                self._record.add_output(where, pictures=sink.pictures)
+            except HumanDetectError as error:
+                self._record.failures.append(error)
+            except KeyboardInterrupt:
+                self._record.add_output(sink.close(complete=False), pictures=sink.pictures)
+                raise
+            self._record.warnings += sink.warnings
+
+
+class SourceOutputs:
+    """The sinks that the results of one source go to."""
+
+    def __init__(self, sinks: Sequence[Sink], *, draw: Draw) -> None:
+        self.want_pixels = any(sink.picture != "none" for sink in sinks)
+        self._undrawn = [sink for sink in sinks if sink.picture != "drawn"]
+        self._drawn = [sink for sink in sinks if sink.picture == "drawn"]
+        self._draw = draw
+
+    def write(self, result: DetectedFrame) -> None:
+        """Hand a result to every sink: first to those that want clean pictures, then, drawn once, to the others."""
+        for sink in self._undrawn:
+            sink.write(result)
+        if self._drawn and result.failure is None:
+            self._draw(result)
+        for sink in self._drawn:
+            sink.write(result)
+
+
+def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> Destinations:
+    """Decide where pictures go. Raises UsageError for outputs that would overwrite an input or each other."""
+    inputs = [path for ref in refs for path in ref.paths]
+    several = len(inputs) > 1 or len(refs) > 1 or any(Path(ref).is_dir() for ref in config.sources)
+    files = [Path(path) for path in (*config.results, config.output) if path not in (None, "-")]
+    for path in files:
+        refuse_input(path, inputs)
+    if len({path.absolute() for path in files}) < len(files):
+        raise UsageError("two outputs have the same name: choose different ones")
+    trees = [tree_root(ref) for ref in config.sources if "**" in ref]
+    root = trees[0] if len(trees) == len(config.sources) == 1 else None
+    return Destinations(config.output, several=several, inputs=inputs, root=root)

@@ -1,0 +1,137 @@
+"""What the README and the documentation show is what happens.
+
+Blocks marked `sh` and `python` are run as they stand, in a newcomer's folder, but for short: few frames, free ports,
+and beside a server. Those marked `text` need what is not here (a camera, other machines): their options are checked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from humandetect.bench.targets import engines_of
+from humandetect.cli import app
+from humandetect.config import BenchConfig
+from tests.builders import make_clip
+from tests.docs.pages import ROOT, blocks, commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = "http://127.0.0.1:8000"
+"""Where the examples find their server."""
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "HUMANDETECT_LIMIT": "12",
+    "HUMANDETECT_PORT": "0",
+    "HUMANDETECT_GRPC_PORT": "0",
+}
+FIRST_FOUR = [line for page, line in commands("sh") if page == "README.md"]
+SERVERS = ("humandetect serve", "humandetect model-server")
+LINES = {line: page for page, line in commands("sh") if line not in FIRST_FOUR}
+SHOWN = {line: page for page, line in commands("text") if line.startswith("humandetect ") and "[OPTIONS]" not in line}
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples name."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    make_clip(folder / "video.mp4", frames=12, audio="aac", width=320, height=240)
+    (folder / "clips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(folder / "video.mp4", folder / "clips" / name)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    sample = ROOT / "humandetect" / "service" / "static" / "sample.jpg"
+    for name in ("photo.jpg", "a.jpg", "b.png"):  # what a picture is, its first bytes say
+        shutil.copy(sample, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(newcomer: Path) -> Iterator[str]:
+    """The URL of a server, started as the README says."""
+    with running("humandetect serve", newcomer) as said:
+        found = re.search(r"http://\S+", said)
+        assert found
+        yield found[0]
+
+
+@contextmanager
+def running(line: str, folder: Path) -> Iterator[str]:
+    """Run a server's line and yield what it says when it is ready; afterwards it must end well."""
+    command = ["bash", "-c", f"exec {line}"]
+    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            yield next(text for text in process.stderr if " serves " in text)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0, process.stderr.read()
+
+
+def run(line: str, folder: Path, server: str) -> str:
+    """Run a line as it stands, with the server's URL in the place of the usual one; return what it prints."""
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line.replace(HERE, server)],
+        cwd=folder,
+        env={**ENVIRONMENT, "HUMANDETECT_URL": server},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_four_commands_need_no_preparation(newcomer: Path, server: str) -> None:
+    detect, serve, feed, bench = FIRST_FOUR
+    run(detect, newcomer, server)
+    assert (newcomer / "out.mp4").exists()
+    assert serve == "humandetect serve"
+    run(feed, newcomer, server)
+    assert (newcomer / "plaza_people.mp4").exists()
+    said = run(f"{bench} --requests 2 --windows 1 --batch 1", newcomer, server)
+    assert all(name in said for name in engines_of(BenchConfig()))
+    assert "20 x 1" in said
+
+
+@pytest.mark.parametrize(("line", "page"), LINES.items())
+def test_command(line: str, page: str, newcomer: Path, server: str) -> None:
+    if line.startswith(SERVERS):
+        with running(line, newcomer):
+            return
+    if line.startswith("curl ") and not shutil.which("curl"):
+        pytest.skip("no curl here")
+    run(line, newcomer, server)
+
+
+@pytest.mark.parametrize(("line", "page"), SHOWN.items())
+def test_command_that_cannot_run_here_has_options_that_exist(line: str, page: str) -> None:
+    group: Any = typer.main.get_command(app)
+    words = shlex.split(re.split(r"\s[|<>&]", line)[0])[1:]
+    while words and words[0] in getattr(group, "commands", {}):
+        group = group.commands[words.pop(0)]
+    group.make_context("humandetect", words)  # raises a usage error
+
+
+@pytest.mark.parametrize(("page", "block"), list(blocks("python")))
+def test_python(page: str, block: str, newcomer: Path, server: str) -> None:
+    run(shlex.join([sys.executable, "-c", block]), newcomer, server)
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(LINES) >= 15
+    assert len(SHOWN) >= 15
+    assert list(blocks("python"))

