@@ -43,7 +43,7 @@ def _setting(
     field: Field, command: str, options: Options, environment: Mapping[str, str], file: SettingsFile | None
 ) -> Setting:
     given = options.get(field.path)
-    if given:
+    if given not in (None, (), []):  # but an empty text is given, and may be a mistake: a key that was never set
         name = field.names[0] if field.names else field.opt.metavar
         return Setting(field, field.adopt(given, name), "option", name)
     text = environment.get(field.variable or "")

@@ -110,3 +110,9 @@ def test_verbose_says_in_one_line_which_file_is_read() -> None:
     run = humandetect("models", "list", "-v")
     assert run.stderr == "INFO humandetect.settings: settings are those of humandetect.toml\n"
     assert humandetect("models", "list").stderr == ""
+
+
+def test_an_empty_key_is_a_mistake_and_no_open_server() -> None:
+    run = humandetect("serve", "--port", "0", "--api-key", "")
+    assert run.returncode == 2
+    assert error_line(run) == "error: the API key is empty: leave it out to ask for none"
