@@ -219,7 +219,7 @@ def seconds(text: str) -> float:
     """Read `90`, `1:30` or `1:02:03.5`. Raises ValueError."""
     if ":" not in text:
         return float(text)
-    if not re.fullmatch(r"(\d+:)?\d+:[0-5]?\d(\.\d+)?", text) or re.search(r":[6-9]\d:", text):
+    if not re.fullmatch(r"(\d+:[0-5]?\d|\d+):[0-5]?\d(\.\d+)?", text):
         raise ValueError(text)
     total = 0.0
     for part in text.split(":"):

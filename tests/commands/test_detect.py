@@ -67,6 +67,7 @@ def test_any_file_name_works() -> None:
         ([SAMPLE, "-o", "people.xml"], 2, ".mp4"),
         ([SAMPLE, "-o", "nowhere/out.mp4"], 1, "nowhere"),
         ([SAMPLE, "--json", "--results", "-"], 2, "stdout"),
+        ([SAMPLE, "--start", "1:100:00"], 2, "1:100:00"),
         ([SAMPLE, "--start", "soon"], 2, "H:MM:SS"),
         ([SAMPLE, "--start", "5:99"], 2, "5:99"),
         ([SAMPLE, "--every", "0"], 2, "every"),
