@@ -68,6 +68,9 @@ class SettingsFile:
         where = f" in [{'.'.join(table)}]" if table else ""
         if key in tables or key in known:
             raise UsageError(f"{self.place(key)}: {last!r}{where} is {'a table' if key in tables else 'no table'}")
+        homes = [".".join(other[:-1]) for other in known if table == [DEFAULTS] and other[-1] == last]
+        if homes:
+            raise UsageError(f"{self.place(key)}: {last!r} is no default of all commands: put it in [{homes[0]}]")
         beside = [other[-1] for other in (*known, *tables) if list(other[:-1]) == table]
         near = get_close_matches(last, beside, n=1, cutoff=0)
         hint = f": did you mean {near[0]!r}?" if near else ""

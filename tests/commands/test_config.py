@@ -81,3 +81,9 @@ def test_a_file_that_is_not_there_is_named() -> None:
     run = humandetect("detect", "sample", "--config", "nowhere.toml")
     assert run.returncode == 2
     assert "'nowhere.toml'" in error_line(run)
+
+
+def test_what_only_one_command_means_is_no_default(settings_file: Path) -> None:
+    settings_file.write_text('[defaults]\nendpoint = "v1"\n')
+    run = humandetect("detect", "sample")
+    assert error_line(run) == "error: humandetect.toml:2: 'endpoint' is no default of all commands: put it in [feed]"
