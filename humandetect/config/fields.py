@@ -170,7 +170,7 @@ class Field:
         if not self.many:
             self._check_one(value, name)
         elif not isinstance(value, tuple | list):
-            raise UsageError(f"{name} must be a tuple, even if there is one, got {value!r:.80}")
+            raise UsageError(f"{name} must be a tuple, even if there is one, got {self._shown(value)}")
         else:
             for one in value:
                 self._check_one(one, name)
@@ -191,8 +191,10 @@ class Field:
             raise self._refusal(value, name)
 
     def _refusal(self, value: object, name: str) -> UsageError:
-        given = "something else" if self.opt.secret else f"{without_secrets(repr(value)):.80}"
-        return UsageError(f"{name} must be {self.expected}, got {given}")
+        return UsageError(f"{name} must be {self.expected}, got {self._shown(value)}")
+
+    def _shown(self, value: object) -> str:
+        return "something else" if self.opt.secret else f"{without_secrets(repr(value)):.80}"
 
     def _parsed(self, text: str) -> Any:
         if self.kind is bool:
