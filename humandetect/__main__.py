@@ -8,11 +8,11 @@ import signal
 
 def main() -> None:
     """Run the command line."""
-    # Until ending.Signals listens there is nothing to finish, only a traceback through half an import to be spared.
+    # Until running.Signals listens there is nothing to finish, only a traceback through half an import to be spared.
     signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
     from humandetect.cli import app
 
-    app()
+    app(prog_name="humandetect")
 
 
 if __name__ == "__main__":

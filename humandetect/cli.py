@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from humandetect import __version__
-from humandetect.commands.bench import bench
-from humandetect.commands.check import doctor, models_check, models_export_warmup, models_list
-from humandetect.commands.run import detect, feed
-from humandetect.commands.serve import model_server, serve
-from humandetect.options.base import BENCH_ENVIRONMENT, ENVIRONMENT, FEED_ENVIRONMENT, SERVE_ENVIRONMENT
+from humandetect.commands import bench, config, detect, doctor, feed, model_server, models, serve
+from humandetect.commands.help import Command, Commands, examples, print_version, show_help
 
 app = typer.Typer(
     name="humandetect",
+    cls=Commands,
     help="Find people in images, videos and live cameras.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="List, check and prepare models.", no_args_is_help=True)
+models_app = typer.Typer(cls=Commands, help="List, check and prepare models.", no_args_is_help=True)
+command = partial(app.command, cls=Command)
+models_command = partial(models_app.command, cls=Command)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"humandetect {__version__}")
+        print_version()
         raise typer.Exit
 
 
@@ -38,13 +38,16 @@ def top(
     """Find people in images, videos and live cameras."""
 
 
-app.command(epilog=ENVIRONMENT)(detect)
-app.command(epilog=FEED_ENVIRONMENT)(feed)
-app.command(epilog=SERVE_ENVIRONMENT)(serve)
-app.command(epilog=BENCH_ENVIRONMENT)(bench)
-app.command("model-server")(model_server)
+command(epilog=examples(detect.EXAMPLES))(detect.detect)
+command(epilog=examples(feed.EXAMPLES))(feed.feed)
+command(epilog=examples(serve.EXAMPLES))(serve.serve)
+command(epilog=examples(bench.EXAMPLES))(bench.bench)
+command("model-server", epilog=examples(model_server.EXAMPLES))(model_server.model_server)
 app.add_typer(models_app, name="models")
-models_app.command("list")(models_list)
-models_app.command("check")(models_check)
-models_app.command("export-warmup")(models_export_warmup)
-app.command()(doctor)
+models_command("list")(models.models_list)
+models_command("check")(models.models_check)
+models_command("export-warmup")(models.models_export_warmup)
+command()(doctor.doctor)
+command(epilog=examples(config.EXAMPLES))(config.config)
+command("help")(show_help)
+command("version")(print_version)

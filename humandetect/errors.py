@@ -19,7 +19,7 @@ HumanDetectError
 └── Closed                work was offered to something that is shutting down
 
 Messages say what was given, what was expected and the likely fix. How an error ends a command
-is decided in `ending.py`, what status it has over HTTP in `service/refusals.py`, never here.
+is decided in `commands/running.py`, what status it has over HTTP in `service/refusals.py`, never here.
 """
 
 from __future__ import annotations

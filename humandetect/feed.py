@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from humandetect.client.detect_client import DetectClient, ImageOutcome
+from humandetect.config import ServeConfig
+from humandetect.config.settings import config_from_environment
 from humandetect.detection.batching import Batcher
 from humandetect.errors import RequestFailed, ServiceAway, ServiceError, SourceError
 from humandetect.media.annotate.boxes import Annotator
@@ -101,10 +102,8 @@ def _make_contact(client: DetectClient) -> None:
 
 @contextmanager
 def _own_server(config: FeedConfig) -> Iterator[str]:
-    """Start a server as the environment describes it (HUMANDETECT_ENGINE and so on), for this machine alone."""
-    from humandetect.service.app import config_from
-
-    serve = config_from(os.environ)
+    """Start a server as variables (HUMANDETECT_ENGINE ...) and humandetect.toml say, for this machine alone."""
+    serve = config_from_environment(ServeConfig)
     serve = replace(
         serve,
         api_key=config.api_key,

@@ -18,6 +18,7 @@ from humandetect.addresses import address_words, has_doubtful_host, looks_like_a
 from humandetect.cli import app
 from humandetect.config import BenchConfig, DetectConfig, FeedConfig
 from humandetect.detection.detector import Detector
+from humandetect.errors import UsageError
 from humandetect.pipeline.run import run
 from tests.fakes import FakeEngine
 from tests.media.sources.test_live import Motion, serving
@@ -168,6 +169,12 @@ def test_an_at_sign_behind_the_host_makes_it_doubtful(address: str, doubtful: bo
 def test_addresses_within_a_text_are_shown_as_they_may_be() -> None:
     text = "no 'rtsp://a:pw@cam/live', (http://h/tok3n), nor http://127.0.0.1:8000: https:// there?"
     assert without_secrets(text) == "no 'rtsp://…@cam/live', (http://h/…), nor http://127.0.0.1:8000: https:// there?"
+
+
+def test_a_refused_address_is_not_repeated() -> None:
+    with pytest.raises(UsageError, match="urls must be a tuple") as refused:
+        BenchConfig(urls="http://me:sesame@host")  # type: ignore[arg-type]
+    assert "sesame" not in str(refused.value)
 
 
 def test_configs_are_shown_without_addresses() -> None:

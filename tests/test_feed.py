@@ -30,12 +30,12 @@ from humandetect.models.find import bundled
 from humandetect.pipeline.run import run as detect
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
+from tests.command_line import error_line, humandetect
 from tests.fakes import FakeEngine
 from tests.pipeline.test_run import Interrupt, frame_count, rows
 from tests.service.faults import Call, Faulty, answers, good, out, problem
 from tests.service.images import jpeg
 from tests.service.servers import running
-from tests.test_cli import error_line, humandetect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

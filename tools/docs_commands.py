@@ -1,77 +1,88 @@
-"""The pages of commands and settings, from the same descriptions that make the options."""
+"""The pages of commands and settings, from the same fields that make the options."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 from docs_markdown import code, page, table
 
 from humandetect.cli import app
+from humandetect.commands.options import documented
+from humandetect.config.commands import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from humandetect.config.fields import Field
 
-class Option(NamedTuple):
-    """What the pages say of an argument or option."""
+COMMANDS_INTRODUCTION = """\
+`humandetect COMMAND --help` says the same, with examples. How values can be set without options:
+[Settings](settings.md). How a command ends: [Exit codes](exit-codes.md).
+"""
+SETTINGS_INTRODUCTION = """\
+Whatever an option says can be said without it: by an environment variable, or in a file. The option wins over the
+variable, the variable over the file, the file over the default. `humandetect config` prints what holds, and where each
+value comes from.
 
-    panel: str
-    names: str
-    takes: str
-    help: str
-    default: str
-    allowed: str
-    variable: str
+## The file
 
+`humandetect.toml` is read where it lies in the current folder; `--config FILE` or `HUMANDETECT_CONFIG` names another.
+It has a table for each command, and `[defaults]` for what means the same in all of them.
 
-INTRODUCTION = """\
-`humandetect COMMAND --help` says the same. How values can be set without options: [Settings](settings.md). How a
-command ends: [Exit codes](exit-codes.md).
+```toml
+[defaults]
+precision = "f32"
+
+[detect]
+every = 5
+
+[serve]
+port = 9000
+api-key = "..."  # shown nowhere; let nobody else read the file
+
+[serve.serving]
+targets = ["10.0.0.5:8500", "10.0.0.6:8500"]
+```
+
+A key is the option's name without its dashes; those of TensorFlow Serving stand in a table of their own. A key that
+does not exist is an error, which names the line and the nearest key.
+
+## Variables
+
+Switches take `1` or `0`, `true` or `false`, `yes` or `no`, `on` or `off`. What may be repeated takes values separated
+by spaces. Variables and files are the place for keys and tokens: every user of a machine can read its command lines.
+
+## All of them
 """
 
 
 def commands_page() -> str:
     """Return every command with its options, by panels."""
-    parts = [INTRODUCTION]
+    parts = [COMMANDS_INTRODUCTION]
     for name, command in commands():
-        parts += [f"## {name}", f"```text\n{usage(name, command)}\n```", escaped(command.help or "")]
-        panels: dict[str, list[Option]] = defaultdict(list)
-        for option in options_of(command):
-            panels[option.panel].append(option)
-        for panel, options in panels.items():
-            rows = [[code(f"{one.names} {one.takes}".strip()), _meaning(one)] for one in options]
-            parts.append(table([panel, ""], rows))
+        parts += [f"## {name}", f"```text\n{usage(name, command)}\n```", escaped(command.callback.__doc__ or "")]
+        panels: dict[str, list[Field]] = defaultdict(list)
+        for field in documented(name) if name in COMMANDS else ():
+            if not field.opt.argument:  # the text above tells of it
+                panels[field.opt.panel].append(field)
+        for panel, fields in panels.items():
+            parts.append(table([panel, ""], ([code(_call(field)), _meaning(field)] for field in fields)))
     return page("Commands", *parts)
 
 
-def _meaning(option: Option) -> str:
-    details = [option.allowed, f"default {code(option.default)}" if option.default else "", code(option.variable)]
-    return f"{escaped(option.help)}<br>{'; '.join(filter(None, details))}".removesuffix("<br>")
-
-
 def settings_page() -> str:
-    """Return every environment variable with the options that it stands for."""
-    settings: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name, command in commands():
-        for option in options_of(command):
-            if option.variable:
-                settings[option.variable][option.names].append(name)
-    rows = [
-        [code(variable), code(names), ", ".join(f"[{one}](commands.md#{one.replace(' ', '-')})" for one in where)]
-        for variable, options in sorted(settings.items())
-        for names, where in options.items()
-    ]
-    return page("Settings", SETTINGS, table(["Variable", "Option", "Commands"], rows))
-
-
-SETTINGS = """\
-An option on the command line wins over its environment variable, and that over the default. Switches take `1` and `0`,
-`true` and `false`, `yes` and `no`; options that may be repeated take values separated by spaces. Variables are the safe
-place for keys and tokens: every user of a machine can read its command lines.
-"""
+    """Return every variable and key of humandetect.toml with the options that they stand for."""
+    where: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for command in COMMANDS:
+        for field in documented(command):
+            if field.key:
+                key = " ".join([*(f"[{table}]" for table in field.key[:-1]), field.key[-1]])
+                where[key, field.variable or ""].append(f"[{command}](commands.md#{command.replace(' ', '-')})")
+    rows = [[*map(code, names), ", ".join(links)] for names, links in sorted(where.items())]
+    return page("Settings", SETTINGS_INTRODUCTION, table(["Key", "Variable", "Commands"], rows))
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -91,45 +102,16 @@ def usage(name: str, command: Any) -> str:
     return f"humandetect {name} " + " ".join(command.collect_usage_pieces(context))
 
 
-VALUES = {"str": "TEXT", "list[str]": "TEXT", "path": "PATH", "int": "N", "float": "X"}
-"""What a reader should see for a type; choices and named values speak for themselves."""
+def _call(field: Field) -> str:
+    value = "NAME" if field.metavar == "|".join(field.choices) and field.choices else field.metavar.replace("|", " or ")
+    return f"{', '.join(sorted(field.names, key=len))} {value}".rstrip()
 
 
-def options_of(command: Any) -> Iterator[Option]:
-    """Yield what can be said of a command's arguments and options; hidden ones are left out."""
-    context = command.context_class(command, info_name=command.name)
-    for one in command.params:
-        if one.hidden or one.name == "help":
-            continue
-        kind = (one.metavar or one.display_type(context)).strip("<>").removesuffix(" range")
-        is_switch = getattr(one, "is_flag", False)
-        is_argument = one.param_type_name == "argument"
-        choices = kind.split("|") if kind.islower() else []
-        yield Option(
-            panel=one.rich_help_panel or "Arguments",
-            names=kind if is_argument else ", ".join(sorted(one.opts, key=len)),
-            takes=""
-            if is_switch or is_argument
-            else "NAME"
-            if choices[1:]
-            else VALUES.get(kind, kind.replace("|", " or ")),
-            default="" if is_switch or one.default is None else str(one.default),
-            allowed=", ".join(map(code, choices)) if choices[1:] else _between(one.min, one.max),
-            variable=one.envvar or "",
-            help=one.help or "",
-        )
-
-
-def _between(least: float | None, most: float | None) -> str:
-    match least, most:
-        case None, None:
-            return ""
-        case _, None:
-            return f"from {least:g}"
-        case None, _:
-            return f"up to {most:g}"
-        case _:
-            return f"{least:g} to {most:g}"
+def _meaning(field: Field) -> str:
+    allowed = ", ".join(map(code, field.choices)) or (field.range if field.range != field.metavar else "")
+    default = f"default: {escaped(field.default_text)}" if field.default_text else ""
+    details = "; ".join(filter(None, [allowed, default, code(field.variable or "")]))
+    return f"{escaped(field.opt.help)}<br>{details}".removesuffix("<br>")
 
 
 def escaped(text: str) -> str:

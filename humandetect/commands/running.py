@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import signal
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
 import typer
 
 from humandetect.addresses import without_secrets
+from humandetect.config import SAMPLE
 from humandetect.errors import HumanDetectError, ServerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+
+    from humandetect.commands.terminal import ProgressBar
+    from humandetect.config import RunConfig, SummaryConfig
+    from humandetect.pipeline.summary import RunSummary
 
 P = ParamSpec("P")
 
@@ -38,10 +45,18 @@ class Signals:
 
     def listen(self) -> None:
         # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
+        for number in self._numbers():
+            if not (number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
                 signal.signal(number, self._on_signal)
+
+    def close(self) -> None:
+        """Let nothing disturb an end that a signal brought: Python resets handlers before the process is gone."""
+        for number in self._numbers() if self.exit_code else ():
+            signal.signal(number, signal.SIG_IGN)
+
+    @staticmethod
+    def _numbers() -> list[signal.Signals]:
+        return [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if not self.exit_code:
@@ -75,8 +90,6 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        debug = bool(kwargs.get("debug"))
-        set_up_logging(debug=debug, verbose=bool(kwargs.get("verbose")))
         SIGNALS.listen()
         try:
             function(*args, **kwargs)
@@ -85,14 +98,48 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:  # whoever read stdout has seen enough
             _forget_stdout()
         except BaseException as error:
-            if debug:
+            if logging.getLogger("humandetect").isEnabledFor(logging.DEBUG):
                 traceback.print_exception(error)
             if isinstance(error, KeyboardInterrupt) or SIGNALS.exit_code:
                 raise typer.Exit(exit_code(error)) from None
             print_error(_explained(error))
             raise typer.Exit(exit_code(error)) from None
+        finally:
+            SIGNALS.close()
 
     return wrapped
+
+
+def finish_run(run: Callable[[ProgressBar], RunSummary], config: RunConfig, talk: SummaryConfig) -> None:
+    """Do a run, say what came of it, and exit."""
+    if talk.json and "-" in config.results:
+        raise UsageError("--json and --results - both want stdout: write one of them to a file")
+    from humandetect.commands.terminal import ProgressBar, print_summary
+    from humandetect.pipeline.summary import RunInterrupted
+
+    interrupted: RunInterrupted | None = None
+    try:
+        summary = run(ProgressBar(quiet=talk.quiet))
+    except RunInterrupted as error:
+        interrupted, summary = error, error.summary
+    if talk.json:
+        typer.echo(json.dumps(summary.as_dict()))
+    if not talk.quiet:
+        print_summary(summary)
+    for failure in summary.failures:
+        if talk.debug:
+            traceback.print_exception(failure)
+        print_error(failure)
+    raise typer.Exit(exit_code(interrupted or next(iter(summary.failures), None)))
+
+
+def with_sample(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the bundled clip in the place of `sample`, unless a file has that name."""
+    if SAMPLE not in sources or Path(SAMPLE).exists():
+        return sources
+    from humandetect.models.find import bundled
+
+    return tuple(str(bundled("examples/plaza.mp4")) if source == SAMPLE else source for source in sources)
 
 
 def _forget_stdout() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -133,7 +135,24 @@ def print_models(models: Sequence[ModelFolder]) -> None:
             model.metadata.licence or "unknown",
             _printable(model.path),
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=10_000).print(table)  # a path stays whole, to be copied
+
+
+def print_models_as_json(models: Sequence[ModelFolder]) -> None:
+    """Print an array of models."""
+    rows = [
+        {
+            "name": model.name,
+            "version": model.version,
+            "input": model.metadata.input_hw
+            and {"height": model.metadata.input_hw[0], "width": model.metadata.input_hw[1]},
+            "score": model.metadata.default_score,
+            "licence": model.metadata.licence,
+            "path": str(model.path),
+        }
+        for model in models
+    ]
+    typer.echo(json.dumps(rows, indent=2))
 
 
 def _printable(value: object) -> str:

@@ -1,10 +1,17 @@
-"""Every option and every default, once. The command line translates into these; scripts build them directly."""
+"""Every option and every default, once: the command line, variables and humandetect.toml are made from these.
+
+Scripts build them directly.
+"""
 
 from humandetect.config.bench import BenchConfig, BenchTarget
-from humandetect.config.checks import MAX_MEGAPIXELS
+from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, DetectConfig, Preset, RunConfig, SourceConfig
+from humandetect.config.doctor import DoctorConfig
 from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, EngineName, Precision, ServingConfig
-from humandetect.config.run import SAMPLE, DetectConfig, Endpoint, FeedConfig, Preset, RunConfig, SourceConfig
-from humandetect.config.server import LogFormat, ModelServerConfig, ServeConfig
+from humandetect.config.feed import Endpoint, FeedConfig
+from humandetect.config.model_server import ModelServerConfig
+from humandetect.config.models import ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.serve import LogFormat, ServeConfig
+from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -14,16 +21,24 @@ __all__ = [
     "BenchTarget",
     "DetectConfig",
     "Device",
+    "DoctorConfig",
     "Endpoint",
     "EngineConfig",
     "EngineName",
     "FeedConfig",
     "LogFormat",
     "ModelServerConfig",
+    "ModelsCheckConfig",
+    "ModelsListConfig",
     "Precision",
     "Preset",
+    "QuietConfig",
+    "ReportConfig",
     "RunConfig",
     "ServeConfig",
     "ServingConfig",
     "SourceConfig",
+    "SummaryConfig",
+    "TalkConfig",
+    "WarmupConfig",
 ]

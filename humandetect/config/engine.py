@@ -1,14 +1,14 @@
 """Which engine runs which model, and the servers of the engine `tf-serving`."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003  pydantic reads the annotations where the environment makes a config
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from humandetect.addresses import looks_like_address, shown_address
-from humandetect.config.checks import require
+from humandetect.config.fields import Group, Opt, check, require
 
 EngineName = Literal["auto", "openvino", "tensorflow", "tf-serving"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -16,47 +16,81 @@ Precision = Literal["auto", "f32", "bf16"]
 
 DEFAULT_MODEL = "human_detection"
 
+# Fields that several configs have.
+DeviceField = Annotated[Device, Opt("Where it runs.", "Detection")]
+ModelsDirField = Annotated[
+    Path | None,
+    Opt("Where models are looked up by name.", "Detection", metavar="DIR", unset="./models, else the packaged one"),
+]
+ScoreField = Annotated[
+    float | None, Opt("Report people from this score on.", "Detection", unset="the model's"), Ge(0), Le(1)
+]
+BatchField = Annotated[
+    int | None, Opt("Images per engine call.", "Detection", unset="the engine's best"), Ge(1), Le(1024)
+]
+
 
 @dataclass(frozen=True, slots=True)
 class ServingConfig:
     """Which TensorFlow Serving runs the model, for the engine `tf-serving`."""
 
-    targets: tuple[str, ...] = ()
-    """HOST:PORT, `dns:///NAME:PORT` or `unix:PATH` of each server; requests are spread over them."""
-    model: str | None = None
-    """Its name on the servers; None: the engine's model."""
-    version: int | None = None
-    label: str | None = None
-    """Version or label to ask for; neither: the newest that is served."""
-    signature: str | None = None
-    """None: `serving_default`, or the only one there is."""
-    timeout_seconds: float = 30.0
-    """Every call ends within this time, and a start waits no longer for a server."""
-    patience_seconds: float = 60.0
-    """A run waits this long for servers that went away or are overloaded."""
-    parallel: int = 2
-    """Requests that may be under way at once, for each target."""
-    tls: bool = False
-    """Encrypt; implied by any of the next four."""
-    ca: Path | None = None
-    """PEM certificates to trust; None: those that gRPC trusts."""
-    cert: Path | None = None
-    key: Path | None = None
-    """This client's own certificate and its key, for servers that ask for one."""
-    server_name: str | None = None
-    """Expect this name in the server's certificate, not the host's."""
-    token: str | None = field(default=None, repr=False)
-    """Sent as `authorization: Bearer ...` for the proxy before the servers."""
+    targets: Annotated[
+        tuple[str, ...],
+        Opt(
+            "gRPC address of a server; also dns:///NAME:PORT and unix:PATH. Repeatable; requests are spread over all.",
+            "TensorFlow Serving",
+            names=("--serving",),
+            metavar="HOST:PORT",
+        ),
+    ] = ()
+    model: Annotated[str | None, Opt("The model's name on the servers.", "TensorFlow Serving", unset="as --model")] = (
+        None
+    )
+    version: Annotated[
+        int | None, Opt("Version to ask for.", "TensorFlow Serving", unset="the newest that is served"), Ge(0)
+    ] = None
+    label: Annotated[str | None, Opt("Version label to ask for, such as stable.", "TensorFlow Serving")] = None
+    signature: Annotated[
+        str | None,
+        Opt("Signature to use.", "TensorFlow Serving", unset="serving_default, or the only one there is"),
+    ] = None
+    timeout_seconds: Annotated[
+        float,
+        Opt("Longest time for a call, and for a server to be ready at the start.", "TensorFlow Serving"),
+        Gt(0),
+        Le(3600),
+    ] = 30.0
+    patience_seconds: Annotated[
+        float,
+        Opt("Longest wait for servers that went away or are overloaded.", "TensorFlow Serving"),
+        Gt(0),
+        Le(3600),
+    ] = 60.0
+    parallel: Annotated[
+        int, Opt("Requests under way at once, for each server.", "TensorFlow Serving"), Ge(1), Le(1024)
+    ] = 2
+    tls: Annotated[bool, Opt("Encrypt; implied by the next four.", "TensorFlow Serving")] = False
+    ca: Annotated[
+        Path | None,
+        Opt("PEM certificates to trust.", "TensorFlow Serving", metavar="FILE", unset="those that gRPC trusts"),
+    ] = None
+    cert: Annotated[Path | None, Opt("This client's own certificate.", "TensorFlow Serving", metavar="FILE")] = None
+    key: Annotated[Path | None, Opt("Its private key.", "TensorFlow Serving", metavar="FILE")] = None
+    server_name: Annotated[
+        str | None, Opt("Name to expect in the certificate.", "TensorFlow Serving", unset="the host's")
+    ] = None
+    token: Annotated[
+        str | None,
+        Opt(
+            "Bearer token for a proxy before the servers; safest in the environment.", "TensorFlow Serving", secret=True
+        ),
+    ] = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        require(not isinstance(self.targets, str), "targets is a tuple of addresses, even if there is one")
+        check(self)
         for target in self.targets:
             _check_target(target)
         require(self.version is None or self.label is None, "a version or a label chooses the model, not both")
-        require(self.version is None or self.version >= 0, f"the version must be at least 0, got {self.version}")
-        for name, seconds in (("timeout", self.timeout_seconds), ("patience", self.patience_seconds)):
-            require(0 < seconds <= 3600, f"serving {name} must be over 0 and up to 3600 s, got {seconds}")
-        require(1 <= self.parallel <= 1024, f"serving parallel must be 1 to 1024, got {self.parallel}")
         require(
             (self.cert is None) == (self.key is None), "a client certificate needs its key, and a key its certificate"
         )
@@ -90,20 +124,18 @@ def _check_target(target: str) -> None:
 class EngineConfig:
     """Which engine runs which model on what."""
 
-    engine: EngineName = "auto"
-    device: Device = "auto"
-    precision: Precision = "auto"
-    """`auto` is the hardware's best; `f32` is the same in every engine."""
-    model: str = DEFAULT_MODEL
-    """A name in the models folder or in models.config, or a path to a SavedModel or a frozen graph."""
-    models_dir: Path | None = None
-    """Where names are looked up; None: HUMANDETECT_MODELS_DIR, ./models, the packaged copy."""
-    serving: ServingConfig = field(default_factory=ServingConfig)
-    """For the engine `tf-serving`, which `auto` chooses where this names a server."""
+    engine: Annotated[
+        EngineName, Opt("openvino, tensorflow, tf-serving, or auto: the best there is.", "Detection", metavar="NAME")
+    ] = "auto"
+    device: DeviceField = "auto"
+    precision: Annotated[
+        Precision, Opt("auto: the hardware's best; f32: the same scores on every machine.", "Detection")
+    ] = "auto"
+    model: Annotated[
+        str, Opt("Name in the models folder or in models.config, or path of a SavedModel or frozen graph.", "Detection")
+    ] = DEFAULT_MODEL
+    models_dir: ModelsDirField = None
+    serving: Annotated[ServingConfig, Group(prefix="serving")] = field(default_factory=ServingConfig)
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("device", self.device, get_args(Device)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            require(value in known, f"no {name} is called {value!r}; there are {', '.join(known)}")
+        check(self)

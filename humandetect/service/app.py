@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from humandetect import __version__
-from humandetect.config import EngineConfig, ServeConfig, ServingConfig
+from humandetect.config import ServeConfig
+from humandetect.config.settings import config_from_environment
 from humandetect.detection.detector import Detector
 from humandetect.engines import load_engine
-from humandetect.errors import EngineError, HumanDetectError, UsageError
+from humandetect.errors import EngineError, HumanDetectError
 from humandetect.service.bodies import ByteBudget
 from humandetect.service.inference import Inference
 from humandetect.service.metrics import Metrics
@@ -32,7 +30,7 @@ from humandetect.service.refusals import ON_REFUSAL
 from humandetect.service.routes import detect, pages, prometheus, readiness, request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from fastapi import FastAPI
 
@@ -42,19 +40,14 @@ BODIES_BYTES = 256_000_000
 """What all request bodies together may hold; at least two of the largest that are allowed."""
 ANSWERS_BYTES = 384_000_000
 """What the annotated pictures of all answers together may hold: small files can become large ones."""
-VARIABLES = {
-    "timeout_seconds": "_TIMEOUT", "patience_seconds": "_PATIENCE", "cors_origins": "_CORS_ORIGIN", "targets": "",
-}  # fmt: skip
-"""Ends of environment variables that are not called like their field."""
-LISTS = ("cors_origins", "targets")
 
 
 def create_app(config: ServeConfig | None = None, *, detector: Detector | None = None) -> FastAPI:
-    """Make the application; without a config the environment (HUMANDETECT_ENGINE and so on) makes one.
+    """Make the application; without a config variables (HUMANDETECT_ENGINE and so on) and humandetect.toml make one.
 
     The engine is loaded while the application answers health checks already. A `detector` is used as it is, and closed.
     """
-    config = config or config_from(os.environ)
+    config = config or config_from_environment(ServeConfig)
     app = DocumentedApi(
         asks_for_key=config.api_key is not None, version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None
     )
@@ -77,45 +70,6 @@ def create_app(config: ServeConfig | None = None, *, detector: Detector | None =
         )  # fmt: skip
     app.add_middleware(Access, metrics=app.state.metrics)
     return app
-
-
-def config_from(environment: Mapping[str, str]) -> ServeConfig:
-    """Read the options of `humandetect serve` from HUMANDETECT_HOST, HUMANDETECT_PORT and so on. Raises UsageError."""
-    given: list[str] = []
-    values = _values(ServeConfig(), environment, prefix="HUMANDETECT", given=given)
-    try:
-        return TypeAdapter(ServeConfig).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        *outer, field = [part for part in first["loc"] if isinstance(part, str)]
-        name = _variable(field, prefix="HUMANDETECT_SERVING" if "serving" in outer else "HUMANDETECT")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from None
-    except UsageError as error:  # of a value, or of several that do not go together
-        raise UsageError(f"{error} (the environment sets {', '.join(given)})") from None
-
-
-def _variable(field: str, *, prefix: str) -> str:
-    return f"{prefix}{VARIABLES.get(field, f'_{field.upper()}')}"
-
-
-def _values(defaults: Any, environment: Mapping[str, str], *, prefix: str, given: list[str]) -> dict[str, Any]:
-    """Return a config's fields, and those of the configs in it, as the environment says, else as the default is.
-
-    What the environment says is noted in `given` by the variables' names.
-    """
-    values: dict[str, Any] = {}
-    for field in fields(defaults):
-        default = getattr(defaults, field.name)
-        name = _variable(field.name, prefix=prefix)
-        if isinstance(default, EngineConfig | ServingConfig):
-            inner = f"{prefix}_SERVING" if isinstance(default, ServingConfig) else prefix
-            values[field.name] = _values(default, environment, prefix=inner, given=given)
-        elif text := environment.get(name):
-            given.append(name)
-            values[field.name] = text.split() if field.name in LISTS else text
-        else:
-            values[field.name] = default
-    return values
 
 
 @asynccontextmanager

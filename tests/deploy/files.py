@@ -22,15 +22,16 @@ SERVING_FLAGS = {
 
 
 def parse_command(arguments: list[str]) -> dict[str, Any]:
-    """Parse arguments as `humandetect` does and return the options; raises where it would refuse them."""
+    """Parse arguments as `humandetect` does and return its options as text; raises where it would refuse them."""
     command: Any = typer.main.get_command(app)
     rest = list(arguments)
     context = None
     while hasattr(command, "commands"):
         context = command.make_context("humandetect", [], parent=context, resilient_parsing=True)
         _, command, rest = command.resolve_command(context, rest)
-    found: dict[str, Any] = command.make_context(command.name, rest, parent=context).params
-    return found
+    texts: dict[str, Any] = command.make_context(command.name, rest, parent=context).params
+    names = {param.name: max(param.opts, key=len).strip("-").replace("-", "_") for param in command.params}
+    return {names[name]: text for name, text in texts.items()}
 
 
 def parse_copy_models(arguments: list[str]) -> dict[str, Any]:

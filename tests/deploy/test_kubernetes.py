@@ -227,7 +227,7 @@ def test_the_model_is_copied_where_tensorflow_serving_reads_it(documents: Docume
     written = {mount["mountPath"]: mount["name"] for mount in copier["volumeMounts"]}
     read = {mount["mountPath"]: mount["name"] for mount in server["volumeMounts"]}
     assert written[folder] == read["/models"]
-    assert str(parse_copy_models(options)["batching_parameters"].parent) in written
+    assert str(Path(parse_copy_models(options)["batching_parameters"]).parent) in written
 
 
 def test_serve_asks_every_pod_by_the_headless_service(documents: Documents) -> None:

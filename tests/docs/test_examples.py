@@ -22,6 +22,7 @@ import typer
 from humandetect.bench.targets import engines_of
 from humandetect.cli import app
 from humandetect.config import BenchConfig
+from humandetect.config.file import SettingsFile
 from tests.builders import make_clip
 from tests.docs.pages import ROOT, blocks, commands
 
@@ -129,6 +130,12 @@ def test_command_that_cannot_run_here_has_options_that_exist(line: str, page: st
 @pytest.mark.parametrize(("page", "block"), list(blocks("python")))
 def test_python(page: str, block: str, newcomer: Path, server: str) -> None:
     run(shlex.join([sys.executable, "-c", block]), newcomer, server)
+
+
+@pytest.mark.parametrize(("page", "block"), list(blocks("toml")))
+def test_settings(page: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "humandetect.toml").write_text(block)
+    SettingsFile(tmp_path / "humandetect.toml")  # raises a usage error
 
 
 def test_there_is_something_to_run() -> None:

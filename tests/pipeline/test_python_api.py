@@ -63,7 +63,7 @@ def test_editors_and_help_know_every_option_of_detect_video() -> None:
 
 
 def test_every_0_is_refused_when_it_is_asked_for(clip: Path, detector: Detector) -> None:
-    with pytest.raises(UsageError, match="every must be at least 1, got 0"):
+    with pytest.raises(UsageError, match="every must be a whole number, at least 1, got 0"):
         detect_frames(clip, detector, every=0)
 
 

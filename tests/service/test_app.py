@@ -17,10 +17,11 @@ import httpx
 import pytest
 
 from humandetect.config import EngineConfig, ServeConfig, ServingConfig
+from humandetect.config.settings import config_from_environment
 from humandetect.detection.detector import Detector
 from humandetect.errors import ModelError, UsageError
 from humandetect.service import app as server
-from humandetect.service.app import config_from, create_app
+from humandetect.service.app import create_app
 from tests.fakes import INFO, FakeEngine
 from tests.service.images import batch, jpeg
 from tests.service.servers import running
@@ -41,7 +42,7 @@ def test_the_environment_configures_the_application() -> None:
         "HUMANDETECT_CORS_ORIGIN": "https://a.example https://b.example", "HUMANDETECT_BATCH": "", "PATH": "/bin",
         "HUMANDETECT_SERVING": "a:1 b:2", "HUMANDETECT_SERVING_MODEL": "m", "HUMANDETECT_SERVING_TIMEOUT": "9",
     }  # fmt: skip
-    assert config_from(environment) == ServeConfig(
+    assert config_from_environment(ServeConfig, environment) == ServeConfig(
         score=0.4, queue=64, timeout_seconds=2.5, api_key="k", cors_origins=("https://a.example", "https://b.example"),
         engine=EngineConfig(
             engine="tensorflow", model="other",
@@ -51,7 +52,7 @@ def test_the_environment_configures_the_application() -> None:
             ),
         ),
     )  # fmt: skip
-    assert config_from({}) == ServeConfig()
+    assert config_from_environment(ServeConfig, {}) == ServeConfig()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_environment_configures_the_application() -> None:
 )  # fmt: skip
 def test_a_mistake_in_the_environment_names_the_variable(name: str, value: str) -> None:
     with pytest.raises(UsageError, match=rf"\bHUMANDETECT_{name}\b.*{value}|{value}.*\bHUMANDETECT_{name}\b"):
-        config_from({f"HUMANDETECT_{name}": value})
+        config_from_environment(ServeConfig, {f"HUMANDETECT_{name}": value})
 
 
 def test_plain_uvicorn_runs_the_application_by_its_import_string() -> None:

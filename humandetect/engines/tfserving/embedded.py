@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humandetect.config.file import VARIABLE
 from humandetect.engines import has_model_server
 from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
 from humandetect.processes import Child
@@ -96,4 +97,5 @@ def _quoted(text: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Leave out this program's own settings: those for a model server are meant for another one."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HUMANDETECT_")}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("HUMANDETECT_")}
+    return {**others, VARIABLE: os.devnull}  # nor is a humandetect.toml in this folder

@@ -16,7 +16,7 @@ import pytest
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ServerError
 from humandetect.service.process.spawned import spawned
-from tests.test_cli import error_line, humandetect
+from tests.command_line import error_line, humandetect
 
 PARENT = """
 from humandetect.config import ServeConfig

@@ -1,0 +1,98 @@
+"""What `detect` reads, does and writes; `feed` shares the most of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from humandetect.config.engine import BatchField, EngineConfig, ScoreField
+from humandetect.config.fields import Group, Opt, check
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
+
+SAMPLE = "sample"
+MAX_SECONDS = 10_000_000
+"""Four months: more than any source has, and few enough for every container's clock."""
+MAX_MEGAPIXELS = 2000
+"""What FFmpeg and the image libraries can count in 31 bits."""
+MegapixelsField = Annotated[
+    float,
+    Opt("Refuse larger pictures from their header, before a byte of pixels is decoded.", "Limits"),
+    Gt(0),
+    Le(MAX_MEGAPIXELS),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Which part of a source is read."""
+
+    start_seconds: Annotated[
+        float, Opt("Begin here: seconds or H:MM:SS.", "Input", variable=None), Ge(0), Le(MAX_SECONDS)
+    ] = 0.0
+    duration_seconds: Annotated[
+        float | None, Opt("Read this much.", "Input", variable=None), Gt(0), Le(MAX_SECONDS)
+    ] = None
+    limit: Annotated[int | None, Opt("Stop after N frames of each source.", "Input", metavar="N"), Ge(1)] = None
+    max_megapixels: MegapixelsField = 50.0
+    open_timeout_seconds: Annotated[float, Opt("Live sources must open by then.", "Limits"), Gt(0), Le(3600)] = 10.0
+    read_timeout_seconds: Annotated[
+        float, Opt("Live sources must send a frame within this time, or they have ended.", "Limits"), Gt(0), Le(3600)
+    ] = 20.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """What a run reads and where its results go: the part that `detect` and `feed` share."""
+
+    sources: Annotated[
+        tuple[str, ...],
+        Opt(
+            "Image, video, folder, glob, camera number, RTSP or HTTP URL, - for stdin, or `sample` for the bundled "
+            "clip.",
+            "Input",
+            metavar="SOURCE",
+            argument=True,
+        ),
+    ] = field(repr=False)
+    """Addresses among them may hold secrets."""
+    output: Annotated[
+        Path | None,
+        Opt(
+            "Annotated video or picture; a folder for several sources.",
+            "Output",
+            names=("--output", "-o"),
+            unset="NAME_people.mp4 or .jpg, unless there are --results",
+            variable=None,
+        ),
+    ] = None
+    results: Annotated[
+        tuple[str, ...],
+        Opt(
+            "Results as .jsonl, .csv, .coco.json or .mot.txt, by ending; - is JSON lines on stdout. Repeatable.",
+            "Output",
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = ()
+    crops: Annotated[Path | None, Opt("Save each person as a picture.", "Output", metavar="DIR", variable=None)] = None
+    show: Annotated[bool, Opt("Show the annotated pictures in a window; q ends.", "Output")] = False
+    every: Annotated[int, Opt("Detect each Nth frame, keep the boxes between.", "Detection", metavar="N"), Ge(1)] = 1
+    preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
+    source: Annotated[SourceConfig, Group()] = field(default_factory=SourceConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig(RunConfig):
+    """One run of `detect`."""
+
+    score: ScoreField = None
+    batch: BatchField = None
+    engine: Annotated[EngineConfig, Group()] = field(default_factory=EngineConfig)

@@ -1,0 +1,307 @@
+"""What a field of a config says of itself, once: help, names, bounds.
+
+    timeout_seconds: Annotated[float, Opt("Longest time for one call.", "Limits"), Gt(0), Le(3600)] = 30.0
+
+Options, environment variables, keys of humandetect.toml and the reference pages are made from it, and `check` holds
+every value against it, whoever gives it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
+from dataclasses import Field as DataclassField
+from functools import cache
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from humandetect.addresses import without_secrets
+from humandetect.errors import UsageError
+
+Panel = Literal["Input", "Output", "Detection", "Server", "Load", "Limits", "Checks", "Messages", "TensorFlow Serving"]
+"""The groups of a command's help, in their order."""
+
+C = TypeVar("C")
+BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Opt:
+    """What a field is called outside Python, and what people are told of it."""
+
+    help: str
+    panel: Panel
+    _: KW_ONLY
+    names: tuple[str, ...] = ()
+    """None: the field's own name; the unit in `_seconds` is left out, and such a value may be H:MM:SS."""
+    metavar: str = ""
+    unset: str = ""
+    """What None or an empty tuple means, in words."""
+    variable: str | None = ""
+    """Its environment variable; empty: made of the option's name; None: there is none."""
+    secret: bool = False
+    """Shown nowhere; such a field is left out of `repr`, too."""
+    argument: bool = False
+    """Given by its place on the command line, and nowhere else."""
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Puts a config into another; with a prefix it has a table of its own in humandetect.toml."""
+
+    prefix: str = ""
+    without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    """None: all of its fields can be set from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value of a command's config, also in the configs within it."""
+
+    path: tuple[str, ...]
+    opt: Opt
+    kind: type
+    """bool, int, float, str or Path; of each item, where there are `many`."""
+    choices: tuple[str, ...]
+    optional: bool
+    many: bool
+    bounds: tuple[Ge | Gt | Le | Lt, ...]
+    default: Any
+    _: KW_ONLY
+    required: bool
+    """Whether a value must be given, because there is no default."""
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    @property
+    def is_time(self) -> bool:
+        return self.name.endswith("_seconds")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names on the command line, the long one first; an argument has none."""
+        if self.opt.argument:
+            return ()
+        words = filter(None, (self.prefix, self.name.removesuffix("_seconds").replace("_", "-")))
+        return self.opt.names or (f"--{'-'.join(words)}",)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it means the same in all commands that have it, so that `[defaults]` may hold it."""
+        return self.opt.variable == "" and not self.opt.argument
+
+    @property
+    def variable(self) -> str | None:
+        """Name of the environment variable."""
+        if not self.shared:
+            return f"HUMANDETECT_{self.opt.variable}" if self.opt.variable else None
+        return f"HUMANDETECT_{self.names[0].removeprefix('--').replace('-', '_').upper()}"
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Where it stands in the command's table in humandetect.toml; empty: it cannot stand there."""
+        if self.opt.argument:
+            return ()
+        option = self.names[0].removeprefix("--")
+        if not self.prefix:
+            return (option,)
+        return (self.prefix, self.name if option == self.prefix else option.removeprefix(f"{self.prefix}-"))
+
+    @property
+    def range(self) -> str:
+        """The bounds as an interval, `1..1024`; empty where there are none."""
+        limits = {end: f"{getattr(bound, end)}" for bound in self.bounds for end in bound.__slots__}
+        low, high = limits.get("ge", limits.get("gt", "")), limits.get("le", limits.get("lt", ""))
+        return f"{low}..{high}" if limits else ""
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in help."""
+        if self.kind is bool:
+            return ""
+        kinds: Mapping[type, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+        return (
+            self.opt.metavar or "|".join(self.choices) or ("TIME" if self.is_time else self.range or kinds[self.kind])
+        )
+
+    @property
+    def default_text(self) -> str:
+        """The default in words; empty where it goes without saying, or where a value must be given."""
+        if self.opt.unset or self.default in (None, False, ()):
+            return self.opt.unset
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, as error messages say it."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        kinds: Mapping[type, str] = {
+            bool: "yes or no (or true, false, on, off, 1, 0)",
+            int: "a whole number",
+            float: "seconds or H:MM:SS" if self.is_time else "a number",
+            str: "text",
+            Path: "a path",
+        }
+        limits = " and ".join(_LIMITS[type(bound)].format(bound) for bound in self.bounds)
+        return f"{kinds[self.kind]}, {limits}" if limits else kinds[self.kind]
+
+    def adopt(self, value: Any, name: str) -> Any:
+        """Return the value that text, a list of texts, or a value of TOML stands for.
+
+        Raises UsageError, which calls the field by the given name.
+        """
+        if not self.many:
+            return self._adopted(value, name)
+        return tuple(self._adopted(one, name) for one in (value if isinstance(value, list) else [value]))
+
+    def check(self, value: Any, name: str) -> None:
+        """Raise UsageError, which calls the field by the given name, unless it can have this value."""
+        if value is None and self.optional:
+            return
+        if not self.many:
+            self._check_one(value, name)
+        elif not isinstance(value, tuple | list):
+            raise UsageError(f"{name} must be a tuple, even if there is one, got {self._shown(value)}")
+        else:
+            for one in value:
+                self._check_one(one, name)
+
+    def _adopted(self, value: Any, name: str) -> Any:
+        if isinstance(value, str):
+            try:
+                value = self._parsed(value)
+            except (ValueError, KeyError):
+                raise self._refusal(value, name) from None
+        self._check_one(value, name)
+        return value
+
+    def _check_one(self, value: Any, name: str) -> None:
+        kinds: Mapping[type, Any] = {int: Integral, float: Real, Path: str | Path}
+        fits = isinstance(value, kinds.get(self.kind, self.kind)) and isinstance(value, bool) == (self.kind is bool)
+        if not fits or (self.choices and value not in self.choices) or not all(_holds(b, value) for b in self.bounds):
+            raise self._refusal(value, name)
+
+    def _refusal(self, value: object, name: str) -> UsageError:
+        return UsageError(f"{name} must be {self.expected}, got {self._shown(value)}")
+
+    def _shown(self, value: object) -> str:
+        return "something else" if self.opt.secret else f"{without_secrets(repr(value)):.80}"
+
+    def _parsed(self, text: str) -> Any:
+        if self.kind is bool:
+            return BOOLEANS[text.strip().lower()]
+        return seconds(text) if self.is_time else self.kind(text)
+
+
+_LIMITS = {Ge: "at least {0.ge}", Gt: "over {0.gt}", Le: "at most {0.le}", Lt: "below {0.lt}"}
+
+
+def _holds(bound: Any, value: Any) -> bool:
+    match bound:
+        case Ge(ge=limit):
+            return bool(value >= limit)
+        case Gt(gt=limit):
+            return bool(value > limit)
+        case Le(le=limit):
+            return bool(value <= limit)
+        case _:
+            return bool(value < bound.lt)
+
+
+def seconds(text: str) -> float:
+    """Read `90`, `1:30` or `1:02:03.5`. Raises ValueError."""
+    if ":" not in text:
+        return float(text)
+    if not re.fullmatch(r"(\d+:[0-5]?\d|\d+):[0-5]?\d(\.\d+)?", text):
+        raise ValueError(text)
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def require(met: bool, message: str) -> None:
+    """Raise UsageError with the message unless the condition is met."""
+    if not met:
+        raise UsageError(message)
+
+
+def check(config: Any) -> None:
+    """Raise UsageError unless each field of a config keeps its bounds and choices."""
+    for field in fields_of(type(config)):  # type: ignore[arg-type]  # mypy: a type is not hashable
+        if len(field.path) == 1:  # those of configs within it were checked when they were made
+            field.check(getattr(config, field.name), field.name)
+
+
+@cache
+def fields_of(config: type) -> tuple[Field, ...]:
+    """Return the fields of a config and of the configs within it, by panels."""
+    return by_panels(_walk(config))
+
+
+def by_panels(found: Iterable[Field]) -> tuple[Field, ...]:
+    order = get_args(Panel)
+    return tuple(sorted(found, key=lambda field: order.index(field.opt.panel)))
+
+
+def _walk(config: type, *, path: tuple[str, ...] = (), prefix: str = "", defaults: object = None) -> Iterator[Field]:
+    hints = get_type_hints(config, include_extras=True)
+    for field in fields(config):
+        kind, *said = get_args(hints[field.name])
+        default = _default(field) if defaults is None else getattr(defaults, field.name)
+        match said[0]:
+            case Group(prefix=inner, without=without, only=only):
+                within = _walk(kind, path=(*path, field.name), prefix=inner or prefix, defaults=default)
+                yield from (
+                    found for found in within if found.name in (only or (found.name,)) and found.name not in without
+                )
+            case Opt() as opt:
+                bounds = tuple(bound for bound in said if isinstance(bound, Ge | Gt | Le | Lt))
+                yield Field(
+                    (*path, field.name),
+                    opt,
+                    *_unwrapped(kind),
+                    bounds,
+                    None if default is MISSING else default,
+                    required=default is MISSING,
+                    prefix=prefix,
+                )
+
+
+def _unwrapped(hint: Any) -> tuple[type, tuple[str, ...], bool, bool]:
+    """Return kind, choices, whether it may be None, and whether there are many."""
+    optional = get_origin(hint) in (UnionType, Union)
+    if optional:
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    many = get_origin(hint) is tuple
+    if many:
+        hint = get_args(hint)[0]
+    if get_origin(hint) is Literal:
+        return str, get_args(hint), optional, many
+    return hint, (), optional, many
+
+
+def _default(field: DataclassField[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def built(config: type[C], values: Mapping[tuple[str, ...], Any], *, default: C | None = None) -> C:
+    """Make a config of values by their paths; what is not among them is as by default."""
+    arguments: dict[str, Any] = {}
+    for field in fields(config):  # type: ignore[arg-type]
+        inside = {path[1:]: value for path, value in values.items() if path[0] == field.name}
+        if () in inside:
+            arguments[field.name] = inside[()]
+        elif inside:
+            inner = _default(field) if default is None else getattr(default, field.name)
+            arguments[field.name] = built(type(inner), inside, default=inner)
+    return config(**arguments) if default is None else replace(default, **arguments)  # type: ignore[type-var]

@@ -1,0 +1,51 @@
+"""Which models are listed, checked and prepared."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField
+from humandetect.config.fields import Opt, check
+from humandetect.config.model_server import BatchingParametersField
+
+ModelField = Annotated[str, Opt("Name or path of a model.", "Input", metavar="MODEL", argument=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsListConfig:
+    """Where `models list` looks, and how it answers."""
+
+    models_dir: ModelsDirField = None
+    json: Annotated[bool, Opt("Print the models as JSON on stdout.", "Output", variable=None)] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsCheckConfig:
+    """Which model `models check` tries."""
+
+    model: ModelField = DEFAULT_MODEL
+    models_dir: ModelsDirField = None
+    device: DeviceField = "auto"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupConfig:
+    """For which model `models export-warmup` writes which requests."""
+
+    model: ModelField = DEFAULT_MODEL
+    output: Annotated[
+        Path | None,
+        Opt(
+            "Where to write.",
+            "Output",
+            names=("--output", "-o"),
+            metavar="FILE",
+            unset="into the model's version folder",
+            variable=None,
+        ),
+    ] = None
+    models_dir: ModelsDirField = None
+    batching_parameters: BatchingParametersField = None

@@ -1,0 +1,48 @@
+"""humandetect as a person meets it: a real process, its exit code, and errors of one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import av
+
+from humandetect.models.find import bundled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLE = str(bundled("examples/plaza.mp4"))
+COMMAND = [sys.executable, "-m", "humandetect"]
+
+
+def humandetect(
+    *arguments: str | Path, stdin: bytes | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=100,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        run.args, run.returncode, run.stdout.decode(), run.stderr.decode(errors="replace")
+    )
+
+
+def error_line(run: subprocess.CompletedProcess[str]) -> str:
+    """Return the error, which must be one line and the last one."""
+    lines = run.stderr.splitlines()
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:], run.stderr
+    assert "Traceback" not in run.stderr
+    return lines[-1]
+
+
+def duration(path: Path) -> float:
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0)) / float(video.streams.video[0].average_rate or 1)

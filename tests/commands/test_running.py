@@ -1,0 +1,115 @@
+"""How commands end: signals, exit codes, and standard streams that are closed or full."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from humandetect.commands.running import exit_code
+from tests.builders import make_clip
+from tests.command_line import COMMAND, SAMPLE, duration
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_a_playable_partial_video(long_clip: Path, number: signal.Signals, code: int) -> None:
+    process = start_long_run(long_clip)
+    process.send_signal(number)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == code, stderr
+    assert b"interrupted after" in stderr
+    assert not Path("out.mp4").exists()
+    assert duration(Path("out.partial.mp4")) > 0
+    assert sorted(path.name for path in Path().iterdir()) == ["long.mp4", "out.partial.mp4", "people.partial.jsonl"]
+
+
+def test_more_signals_do_not_disturb_the_end(long_clip: Path) -> None:
+    process = start_long_run(long_clip)
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.02)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, stderr
+    assert duration(Path("out.partial.mp4")) > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="sees how far a start has come in /proc")
+@pytest.mark.parametrize("landmark", ["numpy", "cv2", "openvino"])
+def test_ctrl_c_while_everything_starts_is_quiet(landmark: str) -> None:
+    """Wherever the signal lands, in imports of compiled modules too, there is no traceback and the code is 130."""
+    process = subprocess.Popen([*COMMAND, "detect", SAMPLE, "-o", "out.mp4"], stderr=subprocess.PIPE)
+    eventually(lambda: f"/{landmark}/" in Path(f"/proc/{process.pid}/maps").read_text())
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, stderr
+    assert b"Traceback" not in stderr
+    assert not Path("out.mp4").exists()
+
+
+def test_kill_9_leaves_nothing_under_the_final_name(long_clip: Path) -> None:
+    # Not measured: coverage's own file would be left half written.
+    without_coverage = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    process = start_long_run(long_clip, without_coverage)
+    process.kill()
+    process.communicate(timeout=60)
+    assert not Path("out.mp4").exists()
+    assert not Path("people.jsonl").exists()
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames=3000, fps=50, width=320, height=240)
+
+
+def start_long_run(clip: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a run that would take long, and wait until it is writing."""
+    shutil.copy(clip, "long.mp4")
+    process = subprocess.Popen(
+        [*COMMAND, "detect", "long.mp4", "-o", "out.mp4", "--results", "people.jsonl"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    eventually(lambda: any(path.stat().st_size > 10_000 for path in Path().glob(".people*")))
+    return process
+
+
+def test_a_reader_that_stops_reading_ends_the_run_quietly() -> None:
+    run = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m humandetect detect '{SAMPLE}' --results - | head -n 1"],
+        capture_output=True,
+        timeout=100,
+        check=True,
+    )
+    assert json.loads(run.stdout)["frame"] == 0
+    assert b"Traceback" not in run.stderr
+    assert b"BrokenPipe" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("detect {sample} --limit 2 --results out.csv 2>&-", 0),
+        ("detect {sample} --limit 2 --results - >&-", 1),
+        ("detect {sample} --limit 2 --results - >/dev/full", 1),
+        ("detect {sample} --limit 2 --results out.csv --json >/dev/full", 1),
+        ("detect missing.mp4 2>&1 >/dev/null | true; exit ${{PIPESTATUS[0]}}", 1),
+    ],
+)
+def test_closed_and_full_standard_streams_are_ordinary_events(command: str, code: int) -> None:
+    shell = f"'{sys.executable}' -m humandetect {command}".format(sample=SAMPLE)
+    run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_success_is_zero() -> None:
+    assert exit_code(None) == 0
