@@ -135,7 +135,7 @@ class Child:
 
 
 class Parent:
-    """The process that started this one, which ends with it. A child makes this first of all."""
+    """The process that started this one, which ends with it. All that a child does stands in its block."""
 
     def __init__(self) -> None:
         signal.signal(signal.SIGTERM, _leave)
@@ -143,6 +143,12 @@ class Parent:
         self._said: SimpleQueue[Any] = SimpleQueue()
         main = threading.main_thread().ident or 0
         end_with_parent(lambda: signal.pthread_kill(main, signal.SIGTERM), hear=self._hear)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already; Python complains of an exit within an exit
 
     def receive(self) -> Any:
         """Return what the parent sends next."""

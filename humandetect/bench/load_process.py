@@ -49,8 +49,7 @@ class LoadWorker(Protocol):
 
 def obey(open_worker: Callable[[Any], LoadWorker]) -> None:
     """Be the child: make a worker of the first value that comes, and let it answer the others."""
-    parent = Parent()
-    with ExitStack() as stack:
+    with Parent() as parent, ExitStack() as stack:
         worker: LoadWorker | None = None
         while True:
             value = parent.receive()

@@ -44,15 +44,15 @@ def spawned(config: ServeConfig) -> Iterator[Spawned]:
 
 def _serve() -> None:
     """Be the child."""
-    parent = Parent()
-    config: ServeConfig = parent.receive()
-    from humandetect.service.process import launch
+    with Parent() as parent:
+        config: ServeConfig = parent.receive()
+        from humandetect.service.process import launch
 
-    try:
-        launch.serve(config, on_ready=lambda ready: parent.send(ready.url), quiet=True)
-    except HumanDetectError as error:
-        parent.send(ServerError(str(error)))
-        raise SystemExit(3) from None
+        try:
+            launch.serve(config, on_ready=lambda ready: parent.send(ready.url), quiet=True)
+        except HumanDetectError as error:
+            parent.send(ServerError(str(error)))
+            raise SystemExit(3) from None
 
 
 if __name__ == "__main__":

@@ -209,7 +209,13 @@ class WorkerOrder:
 
 def main() -> None:
     """Be a worker."""
-    parent, parent_id = Parent(), os.getppid()
+    with Parent() as parent:
+        work(parent)
+
+
+def work(parent: Parent) -> None:
+    """Serve until the parent says otherwise, or is gone."""
+    parent_id = os.getppid()
     order: WorkerOrder = parent.receive()
     os.environ[METRICS_FOLDER] = order.folder
     order.set_up_logs()
