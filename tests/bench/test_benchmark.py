@@ -372,7 +372,7 @@ def test_a_command_that_is_killed_leaves_no_server(images: str) -> None:
     [
         (["--url", "http://127.0.0.1:1"], 1, "no server answers"),
         (["--url", "nonsense"], 2, "not the URL of a server"),
-        (["--engine", "nonsense"], 2, "no engine is called"),
+        (["--engine", "nonsense"], 2, "--engine must be one of auto, openvino"),
         (["--fail-if", "nonsense"], 2, "not understood"),
         (["--compare", "nowhere.json"], 1, "cannot read"),
         (["--json", "nowhere/a.json"], 1, "there is no folder"),

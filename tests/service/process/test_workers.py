@@ -41,7 +41,10 @@ class Made:
         self.returncode = 1
         self._end.close()
 
-    kill = terminate = close = die
+    def kill(self) -> None:
+        self.returncode = 1
+
+    terminate = close = kill
 
     def poll(self) -> int | None:
         return self.returncode
