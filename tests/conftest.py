@@ -7,6 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+STARTS = {
+    "subprocess",
+    "humandetect",
+    "running",
+    "model_server",
+    "spawned",
+    "Child",
+    "bundled",
+    "load_engine",
+    "tf",
+    "TestClient",
+}
+"""Names that only files need which start processes or servers, or run models."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,3 +40,10 @@ def own_logging() -> Iterator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make quick` leaves out, so that nobody has to."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not STARTS.isdisjoint(vars(item.module)):
+            item.add_marker("heavy")
