@@ -13,7 +13,7 @@ test: lint docs browser
 
 # Linters, types, layers, and the tests that start no process and no server and run no model.
 quick: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-cov -q -m "not heavy"
+	$(BIN)/pytest -n 2 --dist loadfile --no-cov -q --quick
 
 # The tests of the page drive a real browser: Debian's is installed where that asks for no password, elsewhere they skip.
 browser:

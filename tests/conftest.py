@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-STARTS = {
-    "subprocess",
-    "humandetect",
-    "running",
-    "model_server",
-    "spawned",
-    "Child",
-    "bundled",
-    "load_engine",
-    "tf",
-    "TestClient",
-}
-"""Names that only files need which start processes or servers, or run models."""
+STARTS = re.compile(
+    r"^(?:from|import) (?:[^\n(]*\([^)]*?|[^\n]*?)"
+    r"\b(?:subprocess|humandetect$|running|model_server\.started|asking|spawned|Child|bundled|load_engine|tensorflow\w*)\b",
+    re.MULTILINE,
+)
+"""An import in a file whose tests start processes or servers, or run models."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,8 +37,11 @@ def own_logging() -> Iterator[None]:
     logger.setLevel(before)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make quick` leaves out, so that nobody has to."""
-    for item in items:
-        if isinstance(item, pytest.Function) and not STARTS.isdisjoint(vars(item.module)):
-            item.add_marker("heavy")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out files that start processes, servers or models")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out whole files, unread: to import TensorFlow takes longer than many tests."""
+    chosen = config.getoption("quick") and collection_path.name.startswith("test_")
+    return True if chosen and STARTS.search(collection_path.read_text()) else None
