@@ -1,14 +1,19 @@
-# Two commands: `make demo` and `make test`. Both create .venv when it is missing.
+# `make demo`, `make test`, and `make quick` while you write. All create .venv when it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs browser measured clean
+.PHONY: demo test quick lint docs browser measured clean
 
 demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
 
-test: lint browser
-	$(BIN)/pytest
+# The tests last, so that what they say is the last to be seen. A file's tests share its servers and models: one worker has them.
+test: lint docs browser
+	$(BIN)/pytest -n 2 --dist loadfile
+
+# Linters, types, layers, and the tests that start no process and no server and run no model.
+quick: lint
+	$(BIN)/pytest -n 2 --dist loadfile --no-cov -q --quick
 
 # The tests of the page drive a real browser: Debian's is installed where that asks for no password, elsewhere they skip.
 browser:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+STARTS = re.compile(
+    r"^(?:from|import) (?:[^\n(]*\([^)]*?|[^\n]*?)"
+    r"\b(?:subprocess|humandetect$|running|model_server\.started|asking|spawned|Child|bundled|load_engine|tensorflow\w*)\b",
+    re.MULTILINE,
+)
+"""An import in a file whose tests start processes or servers, or run models."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +35,13 @@ def own_logging() -> Iterator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out files that start processes, servers or models")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out whole files, unread: to import TensorFlow takes longer than many tests."""
+    chosen = config.getoption("quick") and collection_path.name.startswith("test_")
+    return True if chosen and STARTS.search(collection_path.read_text()) else None

@@ -52,11 +52,14 @@ def turn(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     return path
 
 
-def damage(path: Path, *, every: int = 97, after: float = 0.3) -> Path:
-    """Overwrite some bytes of the second part of a file."""
+def damage(path: Path, *, every: int = 3, after: float = 0.3) -> Path:
+    """Overwrite how every third packet of the second part of a video begins, and nothing of the container around it."""
     data = bytearray(path.read_bytes())
-    for at in range(int(len(data) * after), len(data) - 40, every):
-        data[at : at + 4] = b"\xff\x00\xa5\x5a"
+    with av.open(str(path)) as video:
+        packets = [(packet.pos, bytes(packet)[:64]) for packet in video.demux(video=0) if packet.size]
+    for near, begin in packets[int(len(packets) * after) :: every]:
+        start = data.index(begin, near)  # some containers say where the header of a packet is
+        data[start : start + len(begin)] = (b"\xff\x00\xa5\x5a" * 16)[: len(begin)]
     path.write_bytes(data)
     return path
 

@@ -275,8 +275,9 @@ def test_damaged_packets_are_passed_and_counted(tmp_path: Path, name: str) -> No
         tmp_path / name, frames=60, width=320, height=240, codec="mpeg4" if name == "a.avi" else "libx264"
     )
     frames, source = read(damage(path))
-    assert len(frames) > 20
-    assert any("damaged" in warning for warning in source.warnings), source.warnings
+    said = f"{len(frames)} frames, {source.warnings}"
+    assert len(frames) > 20, said
+    assert any("damaged" in warning for warning in source.warnings), said
 
 
 def test_packets_that_give_no_picture_do_not_stop_the_rest(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_why_it_cannot_start_is_said() -> None:
 
 def test_feed_starts_a_server_and_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    before = set(psutil.pids())
+    monkeypatch.setenv("STARTED_BY", str(tmp_path))  # and by nobody else: other tests run beside this one
     for name, value in {"QUIET": "1", "PORT": "1", "SCORE": "1.0"}.items():
         monkeypatch.setenv(f"HUMANDETECT_{name}", value)
     run = humandetect("feed", "--spawn", "--limit", "3", "--results", "out.jsonl", "--async")
@@ -73,8 +73,8 @@ def test_feed_starts_a_server_and_leaves_none(tmp_path: Path, monkeypatch: pytes
     assert run.stderr == ""
     assert '"people": []' in Path("out.jsonl").read_text()
     assert len(Path("out.jsonl").read_text().splitlines()) == 3
-    left = [process.cmdline() for process in psutil.process_iter() if process.pid not in before]
-    assert not [line for line in left if "humandetect.service.process.spawned" in line]
+    alive = psutil.process_iter(["cmdline", "environ"])
+    assert not [one for one in alive if (one.info["environ"] or {}).get("STARTED_BY") == str(tmp_path)]
 
 
 def test_feed_says_why_its_server_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
