@@ -73,12 +73,21 @@ class RunConfig:
     results: Annotated[
         tuple[str, ...],
         Opt(
-            "Results as .jsonl, .csv, .coco.json or .mot.txt, by ending; - is JSON lines on stdout. Repeatable.",
+            "Results as .jsonl, .csv, .coco.json, .coco-dataset.json or .mot.txt, by ending; - is JSON lines on "
+            "stdout. Repeatable.",
             "Output",
             metavar="FILE",
             variable=None,
         ),
     ] = ()
+    empty_rows: Annotated[
+        bool,
+        Opt(
+            "Rows of empty cells in .csv for frames without people.",
+            "Output",
+            variable=None,
+        ),
+    ] = False
     crops: Annotated[Path | None, Opt("Save each person as a picture.", "Output", metavar="DIR", variable=None)] = None
     show: Annotated[bool, Opt("Show the annotated pictures in a window; q ends.", "Output")] = False
     every: Annotated[int, Opt("Detect each Nth frame, keep the boxes between.", "Detection", metavar="N"), Ge(1)] = 1
@@ -93,6 +102,14 @@ class RunConfig:
 class DetectConfig(RunConfig):
     """One run of `detect`."""
 
+    no_labels: Annotated[bool, Opt("Draw boxes without scores.", "Output", variable=None)] = False
+    no_count: Annotated[bool, Opt("Leave the number of people out of the picture.", "Output", variable=None)] = False
+    line_width: Annotated[
+        int | None,
+        Opt("Of boxes, in pixels.", "Output", metavar="PIXELS", unset="to suit the picture", variable=None),
+        Ge(1),
+        Le(50),
+    ] = None
     score: ScoreField = None
     batch: BatchField = None
     engine: Annotated[EngineConfig, Group()] = field(default_factory=EngineConfig)

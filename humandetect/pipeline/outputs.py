@@ -80,7 +80,7 @@ class Outputs:
 
     def _shared_sinks(self) -> Iterator[Sink]:
         for name in self._config.results:
-            yield open_results(name)
+            yield open_results(name, empty_rows=self._config.empty_rows)
         if self._config.crops is not None:
             yield CropsSink(self._config.crops)
         if self._config.show:

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 class DetectOptions(TypedDict, total=False):
     """What `detect_video` takes of DetectConfig, whose fields have these names."""
 
+    empty_rows: bool
     crops: Path | None
     show: bool
     every: int
     preset: Preset
+    no_labels: bool
+    no_count: bool
+    line_width: int | None
     score: float | None
     batch: int | None
     engine: EngineConfig
@@ -43,9 +47,9 @@ def detect_video(
     """Find people in one source, or in a `part` of it, and write what is asked for. Raises the first failure.
 
     `results` is a path or several, their format by the ending; `-` is JSON lines on stdout. Options are `crops` (a
-    folder), `show`, `every` (detect each Nth frame), `preset` (of x264), `score`, `batch` and `engine` (an
-    EngineConfig). A `detector` is used instead of score and engine, and left open. With nowhere to write to, the video
-    goes to NAME_people.mp4.
+    folder), `show`, `every` (detect each Nth frame), `preset` (of x264), `score`, `batch`, `engine` (an EngineConfig),
+    `empty_rows` (in CSV), `no_labels`, `no_count` and `line_width` (of what is drawn). A `detector` is used instead of
+    score and engine, and left open. With nowhere to write to, the video goes to NAME_people.mp4.
     """
     paths = (results,) if isinstance(results, str | Path) else results
     config = DetectConfig(

@@ -69,9 +69,8 @@ def run(
     until then is kept. Raises UsageError, SinkError or EngineError when the run cannot start, RunInterrupted on Ctrl-C
     and when `stop` is set.
     """
-    return run_with(
-        lambda: _engine_finder(config, detector), config, draw=Annotator().draw, progress=progress, stop=stop
-    )
+    annotator = Annotator(labels=not config.no_labels, count=not config.no_count, line_width=config.line_width)
+    return run_with(lambda: _engine_finder(config, detector), config, draw=annotator.draw, progress=progress, stop=stop)
 
 
 def run_with(

@@ -106,6 +106,25 @@ def test_labels_stay_in_the_picture(box: tuple[int, int, int, int]) -> None:
     assert np.ptp(columns) + 1 >= text[0]
 
 
+def test_labels_and_count_can_be_left_out_and_lines_be_chosen() -> None:
+    def differs(annotator: Annotator) -> np.ndarray:
+        plain = np.full((360, 640, 3), 120, np.uint8)
+        annotator.draw(DetectedFrame(Frame(plain, 0, 0.0, "x"), people([(300, 150, 340, 250)])))
+        return changed(plain, without=np.full_like(plain, 120))
+
+    bare = Annotator(labels=False, count=False, line_width=1)
+    assert not differs(bare)[:140].any()
+    assert differs(bare).sum() < differs(Annotator(labels=False, count=False, line_width=9)).sum()
+    assert differs(Annotator(count=False))[:140].any()  # the label, above the box
+    assert differs(Annotator(labels=False))[:30, :120].any()
+
+
+def test_labels_do_not_hide_the_neighbours() -> None:
+    boxes = [(100, 100, 140, 200), (105, 60, 135, 98)]  # the second stands where the first one's label would
+    marked = drawn(boxes)
+    assert (marked[70:88, 112:128] == 120).all()
+
+
 def test_kept_boxes_look_the_same() -> None:
     boxes = [(100, 100, 150, 200)]
     assert np.array_equal(drawn(boxes), drawn(boxes, kept=True))

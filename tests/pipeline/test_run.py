@@ -139,6 +139,14 @@ def test_the_summary_tells_of_each_source_and_counts_what_was_cut_out(
     assert crops
 
 
+def test_a_csv_can_have_rows_for_frames_without_people(clip: Path, tmp_path: Path) -> None:
+    nobody = Detector(FakeEngine(), score=1.0)
+    for name, wanted in (("with.csv", True), ("without.csv", False)):
+        go(nobody, clip, results=(str(tmp_path / name),), empty_rows=wanted)
+    assert len((tmp_path / "with.csv").read_text().splitlines()) == 21
+    assert len((tmp_path / "without.csv").read_text().splitlines()) == 1
+
+
 def test_a_bad_source_is_named_and_the_others_are_done(clip: Path, detector: Detector, tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"
     summary = go(detector, missing, clip, results=(str(tmp_path / "out.jsonl"),))
