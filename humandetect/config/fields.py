@@ -58,6 +58,10 @@ class Group:
     only: tuple[str, ...] = ()
     """None: all of its fields can be set from outside."""
 
+    def has(self, name: str) -> bool:
+        """Whether a field within it can be set from outside."""
+        return name not in self.without and name in (self.only or (name,))
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -259,11 +263,9 @@ def _walk(config: type, *, path: tuple[str, ...] = (), prefix: str = "", default
         kind, *said = get_args(hints[field.name])
         default = _default(field) if defaults is None else getattr(defaults, field.name)
         match said[0]:
-            case Group(prefix=inner, without=without, only=only):
-                within = _walk(kind, path=(*path, field.name), prefix=inner or prefix, defaults=default)
-                yield from (
-                    found for found in within if found.name in (only or (found.name,)) and found.name not in without
-                )
+            case Group() as group:
+                within = _walk(kind, path=(*path, field.name), prefix=group.prefix or prefix, defaults=default)
+                yield from (found for found in within if group.has(found.name))
             case Opt() as opt:
                 bounds = tuple(bound for bound in said if isinstance(bound, Ge | Gt | Le | Lt))
                 yield Field(

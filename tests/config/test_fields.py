@@ -1,0 +1,67 @@
+"""What a field says of itself, and that nobody gets past it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from humandetect.config import FeedConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.config.commands import COMMANDS
+from humandetect.config.fields import fields_of, seconds
+from humandetect.errors import UsageError
+
+CONFIGS = list(dict.fromkeys(config for configs in COMMANDS.values() for config in configs))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("90", 90), ("1.5", 1.5), ("1:30", 90), ("1:02:03.5", 3723.5), ("0:05", 5), ("75:00", 4500), ("2:5", 125)],
+)
+def test_times_are_read_as_people_write_them(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5:99", "1:99:00", "1:2:3:4", "-1:30", "1:-30", ":30", "1:"])
+def test_what_no_clock_shows_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  it has no message: callers have a better one
+        seconds(text)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_secret_is_in_no_repr(config: type) -> None:
+    shown = {field.name for field in fields(config) if field.repr}
+    assert not [field.name for field in fields_of(config) if field.opt.secret and field.name in shown]
+
+
+def test_a_config_shows_itself_without_secrets() -> None:
+    config = ServeConfig(api_key="not-to-be-seen")
+    assert "not-to-be-seen" not in repr(config)
+    assert "port=8000" in repr(config)
+
+
+def test_a_message_has_no_secret_in_it() -> None:
+    wrong: Any = ("not-to-be-seen",)
+    with pytest.raises(UsageError, match="token must be text, got something else"):
+        ServingConfig(token=wrong)
+
+
+def test_one_string_is_not_taken_for_many() -> None:
+    wrong: Any = "a:1"
+    with pytest.raises(UsageError, match="targets must be a tuple, even if there is one"):
+        ServingConfig(targets=wrong)
+
+
+def test_a_switch_takes_no_number_and_a_number_no_switch() -> None:
+    wrong: Any = 1
+    with pytest.raises(UsageError, match="spawn must be yes or no"):
+        FeedConfig(spawn=wrong)
+    with pytest.raises(UsageError, match="limit must be a whole number, at least 1, got True"):
+        SourceConfig(limit=True)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 0, -1])
+def test_no_number_slips_through_the_bounds(number: float) -> None:
+    with pytest.raises(UsageError, match="timeout_seconds must be seconds or H:MM:SS, over 0 and at most 3600"):
+        ServeConfig(timeout_seconds=number)
