@@ -60,6 +60,15 @@ def test_a_child_that_leaves_is_told_with_its_exit_code() -> None:
             child.receive()
 
 
+def test_a_child_that_is_told_to_end_while_it_ends_says_nothing_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(MODULE, end_seconds=5) as child:
+        child.send("end slowly")
+        child.receive()
+        time.sleep(0.2)  # it is past its last line by then, in the interpreter's own end
+    assert child.process.returncode == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_child_that_says_nothing_is_not_waited_for_for_ever() -> None:
     with Child(MODULE, end_seconds=0.2) as child:
         child.send("silent")
