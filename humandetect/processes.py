@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -157,6 +158,11 @@ class Parent:
     def send(self, value: object) -> None:
         with suppress(OSError):  # it is gone, and so is this process soon
             self._line.send(value)
+
+    def send_if_heard(self, value: object) -> None:
+        """Send unless what was sent before is piling up: never wait for a parent that was stopped."""
+        if select.select([], [self._line], [], 0)[1]:
+            self.send(value)
 
     def _hear(self) -> bool:
         self._said.put(self._line.recv())

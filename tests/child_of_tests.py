@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 
 from humandetect.errors import HumanDetectError
@@ -17,7 +18,11 @@ def main() -> None:
     if "fails" in sys.argv:
         sys.stderr.write("error: no luck\n")
         raise SystemExit(4)
-    parent = Parent()
+    with Parent() as parent:
+        obey(parent)
+
+
+def obey(parent: Parent) -> None:
     while True:
         match parent.receive():
             case "stubborn":
@@ -25,7 +30,15 @@ def main() -> None:
                 parent.send("deaf")
             case "error":
                 parent.send(HumanDetectError("what went wrong"))
+            case "end slowly":
+                threading.Timer(0.5, lambda: None).start()  # the interpreter waits for it after all else
+                parent.send("ending")
+                return
             case "leave":
+                os._exit(7)
+            case "unheard":
+                for number in range(2000):
+                    parent.send_if_heard(number)
                 os._exit(7)
             case "silent":
                 time.sleep(60)

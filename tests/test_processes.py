@@ -19,11 +19,12 @@ from tests.waiting import eventually
 MODULE = "tests.child_of_tests"
 READY = re.compile(r"ready at (\d+)")
 PARENT = f"""
-import time
+import sys, time
 from humandetect.processes import Child
 child = Child({MODULE!r}, end_seconds=5)
 child.send("here")
 child.receive()
+child.send(sys.argv[1])
 print(child.pid, flush=True)
 time.sleep(60)
 """
@@ -59,6 +60,15 @@ def test_a_child_that_leaves_is_told_with_its_exit_code() -> None:
             child.receive()
 
 
+def test_a_child_that_is_told_to_end_while_it_ends_says_nothing_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(MODULE, end_seconds=5) as child:
+        child.send("end slowly")
+        child.receive()
+        time.sleep(0.2)  # it is past its last line by then, in the interpreter's own end
+    assert child.process.returncode == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_child_that_says_nothing_is_not_waited_for_for_ever() -> None:
     with Child(MODULE, end_seconds=0.2) as child:
         child.send("silent")
@@ -75,6 +85,13 @@ def test_a_child_that_does_not_listen_is_killed() -> None:
     assert time.monotonic() - began < 10
 
 
+def test_a_child_need_not_wait_for_a_parent_that_does_not_listen() -> None:
+    with Child(MODULE, end_seconds=5) as child:
+        child.send("unheard")
+        assert child.process.wait(30) == 7
+        assert child.receive() == 0
+
+
 def test_the_words_that_say_it_is_ready_are_found() -> None:
     with Child(MODULE, "words", end_seconds=5, ready=READY) as child:
         assert child.wait_ready(30)[1] == "12"
@@ -85,9 +102,10 @@ def test_a_child_that_never_gets_ready_says_why() -> None:
         child.wait_ready(30)
 
 
+@pytest.mark.parametrize("order", ["stay idle", "silent"], ids=["idle", "busy"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_child_ends_with_its_parent_however_that_ends(number: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+def test_a_child_ends_with_its_parent_however_that_ends(number: int, order: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, order], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         os.kill(parent.pid, number)

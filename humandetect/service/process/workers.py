@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,9 @@ logger = logging.getLogger("humandetect.service")
 LOOK_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries to start a worker; the first pause is 2 s, each next one twice as long."""
-SILENT_SECONDS = 15.0
-"""A worker that serves says every second that its loop goes round; one that does not for so long is killed."""
+SILENT_SECONDS = END_SECONDS + 2.0
+"""A worker that serves says every second that its loop goes round; one that does not for so long is killed. One that
+was told to end says nothing more while it answers."""
 
 
 @dataclass(slots=True)
@@ -48,8 +49,8 @@ class Worker:
     child: Child
     ready: bool = False
     failure: HumanDetectError | None = None
-    heard: float = field(default_factory=time.monotonic)
-    """When it last said something, in monotonic seconds."""
+    silent_seconds: float = 0.0
+    """How long one has listened to it since it last said something."""
 
     @property
     def resident_bytes(self) -> int:
@@ -60,7 +61,7 @@ class Worker:
 
     @property
     def hangs(self) -> bool:
-        return self.ready and time.monotonic() - self.heard > SILENT_SECONDS
+        return self.ready and self.silent_seconds > SILENT_SECONDS
 
 
 class Workers:
@@ -110,7 +111,12 @@ class Workers:
     def _look(self) -> None:
         """Wait for what happens next, for a moment."""
         talking = {worker.child.line: worker for worker in self._workers if not worker.child.line.closed}
+        began = time.monotonic()
         happened = wait(list(talking), timeout=LOOK_SECONDS)
+        # No more than that: where all stand still, as in a paused container, no worker can speak.
+        waited = min(time.monotonic() - began, LOOK_SECONDS)
+        for worker in self._workers:
+            worker.silent_seconds += waited
         for line, worker in talking.items():
             if line in happened:
                 self._hear(worker)
@@ -118,6 +124,7 @@ class Workers:
             if worker.hangs:
                 logger.error("worker %d hangs: killed", worker.child.pid)
                 worker.child.process.kill()
+                worker.silent_seconds = 0.0
             if worker.child.process.poll() is not None:
                 self._replace(worker)
 
@@ -136,7 +143,12 @@ class Workers:
         now = time.monotonic()
         for moment in [moment for moment in self._due if moment <= now]:
             self._due.remove(moment)
-            self._workers.append(self._start(folder))
+            try:
+                self._workers.append(self._start(folder))
+            except OSError as error:  # no memory, or no process to be had: the others go on
+                self._failures.append(ServerError(str(error)))
+                logger.error("a worker could not start: %s", error)  # noqa: TRY400  the message says it all
+                self._due.append(now + self._pause())
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._stop.is_set():
@@ -157,7 +169,7 @@ class Workers:
         except (EOFError, OSError):  # it ends; how is known when it has
             worker.child.line.close()
             return
-        worker.heard = time.monotonic()
+        worker.silent_seconds = 0.0
         if message is None:
             return
         if isinstance(message, HumanDetectError):
@@ -181,9 +193,12 @@ class Workers:
         else:
             if worker.failure is None:
                 self._failures.append(ServerError(f"a worker ended with exit code {code} before it could serve"))
-            pause = min(LONGEST_PAUSE_SECONDS, 2.0 ** len(self._failures))
+            pause = self._pause()
             logger.error("worker %d could not start: %s", number, worker.failure or self._failures[-1])
         self._due.append(time.monotonic() + pause)
+
+    def _pause(self) -> float:
+        return min(LONGEST_PAUSE_SECONDS, 2.0 ** len(self._failures))
 
     def _end(self) -> None:
         """Tell all at once, then wait for each."""
@@ -221,7 +236,7 @@ def work(parent: Parent) -> None:
     order.set_up_logs()
     try:
         server = Server(
-            order.config, on_loaded=parent.send, on_second=lambda: parent.send(None),
+            order.config, on_loaded=parent.send, on_second=lambda: parent.send_if_heard(None),
             accept_when_loaded=order.is_replacement, is_worker=True,
         )  # fmt: skip
         server.run_on(socket.socket(fileno=order.listener))

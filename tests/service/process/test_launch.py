@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import os
 import queue
 import re
@@ -30,7 +31,7 @@ from humandetect.commands import serve as commands
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ModelNotFound, ServerError
 from humandetect.models.find import find_model
-from humandetect.service.process import launch
+from humandetect.service.process import launch, workers
 from humandetect.service.process import server as process
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
@@ -195,6 +196,23 @@ def test_a_worker_that_dies_is_replaced_without_a_request_noticing_however_long_
         server.process.kill()
         eventually(lambda: not any(worker.is_running() for worker in workers))
         assert not list(tmp_path.glob("humandetect-metrics-*"))
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "SILENT_SECONDS", 2.5)
+    monkeypatch.setattr(logging.getLogger("humandetect.service"), "handlers", [])
+    before = set(psutil.Process().children())
+    with threaded(ServeConfig(port=0, workers=2)) as ready:
+        logging.getLogger("humandetect.service").addHandler(caplog.handler)
+        hung, other = set(psutil.Process().children()) - before
+        hung.suspend()
+        eventually(lambda: f"worker {hung.pid} ended with exit code -9: replaced" in caplog.text)
+        eventually(lambda: re.search(r"worker \d+ serves", caplog.text))
+        assert caplog.text.count(f"worker {hung.pid} hangs") == 1
+        assert ask(ready.url) == 200
+        assert other.is_running()
 
 
 def _said(server: Spawned, words: str) -> bool:

@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ class Supervised:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         self.started: queue.Queue[Made] = queue.Queue()
         self.announced: list[int] = []
+        self.cannot_start: list[OSError] = []
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         monkeypatch.setattr(Workers, "_start", lambda workers, folder: self._start())
@@ -70,6 +72,8 @@ class Supervised:
         )  # fmt: skip
 
     def _start(self) -> Worker:
+        if self.cannot_start:
+            raise self.cannot_start.pop()
         child = Made()
         self.started.put(child)
         return Worker(child)  # type: ignore[arg-type]
@@ -152,3 +156,37 @@ def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch)
         beat.join()
         assert silent.returncode == 1
         assert other.returncode is None
+
+
+def test_a_system_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "LONGEST_PAUSE_SECONDS", 0.01)
+    with supervised(monkeypatch) as made:
+        first, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        first.says(INFO)
+        other.says(INFO)
+        eventually(lambda: made.announced == [2])
+        made.cannot_start += [OSError("no memory"), OSError("no memory")]
+        first.die()
+        made.started.get(timeout=10).says(INFO)
+        assert other.returncode is None
+
+
+def test_a_pause_of_the_whole_machine_is_no_workers_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead, looks = [0.0], [0]
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            looks[0] += 1
+            return time.monotonic() + ahead[0]
+
+    with supervised(monkeypatch) as made:
+        both = made.started.get(timeout=10), made.started.get(timeout=10)
+        for one in both:
+            one.says(INFO)
+        eventually(lambda: made.announced == [2])
+        monkeypatch.setattr(workers, "time", Clock)
+        ahead[0] = 3600.0
+        seen = looks[0]
+        eventually(lambda: looks[0] > seen + 20)
+        assert [one.returncode for one in both] == [None, None]
