@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from humandetect.errors import MissingExtra, UsageError
+from humandetect.errors import MissingExtra
 from humandetect.models.find import find_model
 from humandetect.models.metadata import verify
 
@@ -48,13 +48,11 @@ ENGINES = {
 def load_engine(config: EngineConfig) -> Engine:
     """Find the model and start the chosen engine on it.
 
-    Raises UsageError for an unknown engine or model, MissingExtra where the engine's package is not installed,
+    Raises UsageError for an unknown model, MissingExtra where the engine's package is not installed,
     DeviceError, ModelError for a model that is damaged or that the engine cannot take, and EngineUnavailable where no
     server answers.
     """
     name = _auto(config) if config.engine == "auto" else config.engine
-    if name not in ENGINES:
-        raise UsageError(f"no engine is called {name!r}; there are auto, {', '.join(ENGINES)}")
     entry = ENGINES[name]
     module, _, attribute = entry.where.partition(":")
     if not entry.remote:
