@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from humandetect.bench.comparison import check_comparable, check_matching
-from humandetect.bench.figures import BenchInterrupted, BenchReport, Setting, now, target_figures
+from humandetect.bench.figures import BenchInterrupted, BenchReport, BenchSetting, now, target_figures
 from humandetect.bench.forecast import Forecast
 from humandetect.bench.measurement import Measurement
 from humandetect.bench.plan import Load, WindowPlan, is_late, loads
@@ -110,7 +110,7 @@ class _Benchmark:
         warnings = [warning for measurement in self.measurements for warning in measurement.warnings()]
         silent = [target.name for target in self.targets if target.model is None]
         return BenchReport(
-            setting=Setting(
+            setting=BenchSetting(
                 pictures=pictures.digest,
                 model=known.model if known else "",
                 model_version=known.version if known else "",

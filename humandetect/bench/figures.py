@@ -77,7 +77,7 @@ class TargetFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BenchSetting:
     """What must be the same for two runs to be compared."""
 
     pictures: str
@@ -91,7 +91,7 @@ class Setting:
 class BenchReport:
     """A run of `bench`."""
 
-    setting: Setting
+    setting: BenchSetting
     images: str
     """What the user called the pictures."""
     image_count: int

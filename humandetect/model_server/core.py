@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from humandetect.model_server import serving_metrics as names
 from humandetect.model_server.predict import Deadline, metadata, predict
-from humandetect.model_server.settings import settings_of
+from humandetect.model_server.served_models import settings_of
 from humandetect.model_server.status import ServingError, invalid
 from humandetect.protos.serving_pb2 import GetModelStatusResponse, ReloadConfigResponse, StatusProto
 

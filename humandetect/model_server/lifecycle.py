@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from humandetect.config import ModelServerConfig
     from humandetect.model_server.core import Core
     from humandetect.model_server.registry import Registry
-    from humandetect.model_server.settings import ModelSettings
+    from humandetect.model_server.served_models import ModelSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def serve(config: ModelServerConfig, *, on_ready: Callable[[ModelServerReady], N
     """
     if not has_model_server():
         raise MissingExtra("the model server needs more: pip install 'humandetect[tensorflow]'")
-    from humandetect.model_server.settings import read_settings
+    from humandetect.model_server.served_models import read_settings
 
     path = config.models_config or _default_config()
     settings = read_settings(path, config.models_dir)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from humandetect.model_server.settings import check_labels
+from humandetect.model_server.served_models import check_labels
 from humandetect.model_server.status import ServingError, invalid, not_found
 from humandetect.model_server.versions import Fingerprint, find_versions, fingerprint, wanted_versions
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.model_server.servable import Servable
-    from humandetect.model_server.settings import ModelSettings
+    from humandetect.model_server.served_models import ModelSettings
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from humandetect.model_server.settings import ModelSettings
+    from humandetect.model_server.served_models import ModelSettings
 
 Fingerprint = frozenset[tuple[str, int, int]]
 """Name, size and time of every file of a version."""

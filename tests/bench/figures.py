@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from humandetect.bench.figures import BenchReport, Figures, Setting, TargetFigures
+from humandetect.bench.figures import BenchReport, BenchSetting, Figures, TargetFigures
 
-SETTING = Setting(pictures="0123", model="human_detection", model_version="1", score=0.25)
+SETTING = BenchSetting(pictures="0123", model="human_detection", model_version="1", score=0.25)
 
 
 def figures(**changes: Any) -> Figures:

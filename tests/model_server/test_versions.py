@@ -16,7 +16,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from humandetect.errors import ServerError
 from humandetect.model_server.registry import Registry, State
 from humandetect.model_server.servable import Servable
-from humandetect.model_server.settings import ModelSettings
+from humandetect.model_server.served_models import ModelSettings
 from humandetect.model_server.status import ServingError, invalid
 from tests.model_server import served_models as models
 from tests.model_server.started import Client, config_text, predict_request, serving
