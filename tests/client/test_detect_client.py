@@ -248,10 +248,10 @@ def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_slow_answer_is_asked_for_again() -> None:
     def slow_at_first(call: Call) -> Response:
         if call.number == 0:
-            time.sleep(1)
+            time.sleep(2)
         return good(call)
 
-    with asking(slow_at_first, timeout_seconds=0.3) as (client, app):
+    with asking(slow_at_first, timeout_seconds=1) as (client, app):
         assert client.request([jpeg()])[0].people
         assert len(app.calls) == 2
 

@@ -246,10 +246,10 @@ class _FailsOnce(FakeEngine):
 
 def test_an_engine_that_hangs_is_answered_within_the_deadline_and_the_service_goes_on(ask: Ask) -> None:
     engine = _HangsOnce()
-    with ask(engine, timeout_seconds=0.3, batch=1) as client:
+    with ask(engine, timeout_seconds=2, batch=1) as client:
         answer = client.post("/request", json=batch(*[jpeg()] * INFO.parallel))
         assert answer.status_code == 504
-        assert "0.3 s" in message(answer)
+        assert "2 s" in message(answer)
         for _ in range(3):
             assert client.post("/request", json=batch(jpeg())).status_code == 200
         engine.free.set()
