@@ -52,7 +52,7 @@ def main() -> None:
 def sample_images(count: int) -> list[NDArray[np.uint8]]:
     """Return prepared frames of the sample, (1, 300, 300, 3) each, repeated up to `count`."""
     with open_detector(engine="openvino") as detector, open_source(str(bundled("examples/plaza.mp4"))) as source:
-        images = [detector.prepare(frame.image)[None] for frame in source]
+        images = [detector.prepare(frame.image).pixels[None] for frame in source]
     return [images[index % len(images)] for index in range(count)]
 
 

@@ -198,7 +198,9 @@ def _pictures(count: int) -> NDArray[np.uint8]:
     """Return pictures of the sample as the default model takes them."""
     metadata = find_model(DEFAULT_MODEL).metadata
     with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=count)) as source:
-        return np.stack([prepare_image(frame.image, metadata.input_hw, metadata.resize) for frame in source])
+        return np.stack(
+            [prepare_image(frame.image, metadata.preset.input_hw, metadata.resize).pixels for frame in source]
+        )
 
 
 def _detect(

@@ -8,6 +8,7 @@ import numpy as np
 
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import EngineError
+from humandetect.models.sizes import InputSize
 
 if TYPE_CHECKING:
     import threading
@@ -16,7 +17,7 @@ INFO = ModelInfo(
     name="fake",
     version="1",
     engine="fake 1, CPU",
-    input_hw=(24, 32),
+    size=InputSize((24, 32)),
     parallel=2,
     best_batch=2,
     labels={1: "person"},

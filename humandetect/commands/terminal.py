@@ -126,12 +126,12 @@ def print_models(models: Sequence[ModelFolder]) -> None:
     for heading in ("NAME", "VERSION", "INPUT", "SCORE", "LICENCE", "PATH"):
         table.add_column(heading, overflow="fold")
     for model in models:
-        size = model.metadata.input_hw
+        size = model.metadata.preset.input_hw
         table.add_row(
             model.name,
             model.version,
             f"{size[1]}x{size[0]}" if size else "any",
-            f"{model.metadata.default_score:g}",
+            f"{model.metadata.preset.default_score:g}",
             model.metadata.licence or "unknown",
             _printable(model.path),
         )
@@ -144,13 +144,13 @@ def print_models_as_json(models: Sequence[ModelFolder]) -> None:
         {
             "name": model.name,
             "version": model.version,
-            "input": model.metadata.input_hw
-            and {"height": model.metadata.input_hw[0], "width": model.metadata.input_hw[1]},
-            "score": model.metadata.default_score,
+            "input": size and {"height": size[0], "width": size[1]},
+            "score": model.metadata.preset.default_score,
             "licence": model.metadata.licence,
             "path": str(model.path),
         }
         for model in models
+        for size in [model.metadata.preset.input_hw]
     ]
     typer.echo(json.dumps(rows, indent=2))
 

@@ -15,6 +15,9 @@ Device = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "f32", "bf16"]
 
 DEFAULT_MODEL = "human_detection"
+SIZES = ("small", "default", "far")
+"""Sizes by name; what they are in pixels the model says."""
+MIN_SIDE, MAX_SIDE = 32, 4096
 
 # Fields that several configs have.
 DeviceField = Annotated[Device, Opt("Where it runs.", "Detection")]
@@ -135,7 +138,27 @@ class EngineConfig:
         str, Opt("Name in the models folder or in models.config, or path of a SavedModel or frozen graph.", "Detection")
     ] = DEFAULT_MODEL
     models_dir: ModelsDirField = None
+    size: Annotated[
+        str,
+        Opt(
+            "How large the model sees a picture: small, default, far, or HxW in pixels. Larger finds smaller people.",
+            "Detection",
+            metavar="SIZE",
+        ),
+    ] = "default"
     serving: Annotated[ServingConfig, Group(prefix="serving")] = field(default_factory=ServingConfig)
 
     def __post_init__(self) -> None:
         check(self)
+        pixels = size_in_pixels(self.size)
+        require(
+            self.size in SIZES or (pixels is not None and all(MIN_SIDE <= side <= MAX_SIDE for side in pixels)),
+            f"the size is {', '.join(SIZES)}, or height x width as in 384x640, each side {MIN_SIDE} to {MAX_SIDE} "
+            f"pixels; got {self.size!r}",
+        )
+
+
+def size_in_pixels(size: str) -> tuple[int, int] | None:
+    """Read HxW as (height, width); None for the name of a preset."""
+    found = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", size)
+    return (int(found[1]), int(found[2])) if found else None

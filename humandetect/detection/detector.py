@@ -9,6 +9,7 @@ import numpy as np
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
 from humandetect.detection.preprocess import as_bgr, prepare_image
+from humandetect.detection.shapes import InputShapes
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
     from humandetect.config import Device, EngineName, Precision
+    from humandetect.detection.preprocess import PreparedImage
     from humandetect.engines.base import Engine, ModelInfo
 
 
@@ -34,6 +36,7 @@ class Detector:
         self.engine = engine
         self.score = engine.info.default_score if score is None else score
         self._person_classes = sorted(engine.info.person_classes)
+        self._shapes = InputShapes()
 
     def __repr__(self) -> str:
         info = self.info
@@ -44,24 +47,29 @@ class Detector:
         """What the engine says of its model; a served model's version may change."""
         return self.engine.info
 
-    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Shrink a BGR image to what the model wants, as RGB; models without a fixed size get it as large as it is."""
-        return prepare_image(image, self.info.input_hw, self.info.resize)
+    def prepare(self, image: NDArray[np.uint8]) -> PreparedImage:
+        """Shrink a BGR image to what the model wants, as RGB; models without a size get it as large as it is."""
+        size, resize = self.info.size, self.info.resize
+        if size is None:
+            return prepare_image(image, None, resize)
+        input_hw = self._shapes.choose(size, image.shape[:2])
+        return prepare_image(image, input_hw, resize, keep_aspect=size.keep_aspect)
 
-    def infer(self, prepared: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
+    def infer(self, prepared: Sequence[PreparedImage]) -> list[RawDetections]:
         """Run the engine on prepared images, once for each shape. Thread-safe; blocks.
 
-        Returns answers of batch size 1, in order.
+        Returns answers of batch size 1, in order, with boxes relative to the picture, without its padding.
         """
         indices_by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(prepared):
-            indices_by_shape.setdefault(image.shape, []).append(index)
+            indices_by_shape.setdefault(image.pixels.shape, []).append(index)
         answers: dict[int, RawDetections] = {}
         for group in indices_by_shape.values():
-            raw = self.engine.infer(np.stack([prepared[index] for index in group]))
+            raw = self.engine.infer(np.stack([prepared[index].pixels for index in group]))
             for row, index in enumerate(group):
                 one = slice(row, row + 1)
-                answers[index] = RawDetections(raw.xyxy[one], raw.scores[one], raw.class_ids[one])
+                xyxy = _without_padding(raw.xyxy[one], prepared[index].filled)
+                answers[index] = RawDetections(xyxy, raw.scores[one], raw.class_ids[one])
         return [answers[index] for index in range(len(prepared))]
 
     def people(self, row: RawDetections, image_hw: tuple[int, int], *, score: float | None = None) -> sv.Detections:
@@ -104,19 +112,29 @@ class Detector:
         self.close()
 
 
+def _without_padding(xyxy: NDArray[np.float32], filled: tuple[float, float]) -> NDArray[np.float32]:
+    """Turn shares of the input into shares of the picture in it."""
+    height, width = filled
+    return xyxy if filled == (1, 1) else (xyxy / [width, height, width, height]).astype(np.float32)
+
+
 def open_detector(
     model: str | Path = DEFAULT_MODEL,
     *,
     engine: EngineName = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
+    size: str = "default",
     score: float | None = None,
     models_dir: str | Path | None = None,
     serving: ServingConfig | None = None,
 ) -> Detector:
-    """Load a model, by name or path, into an engine and wrap it as a detector; `serving` names servers that have it."""
+    """Load a model, by name or path, into an engine and wrap it as a detector.
+
+    `size` is small, default, far or HxW, how large the model sees pictures; `serving` names servers that have it.
+    """
     config = EngineConfig(
-        engine=engine, device=device, precision=precision, model=str(model),
+        engine=engine, device=device, precision=precision, model=str(model), size=size,
         models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)

@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from humandetect.detection.detector import Detector
+    from humandetect.detection.preprocess import PreparedImage
     from humandetect.engines.base import ModelInfo, RawDetections
     from humandetect.media.frames import Frame
 
-    Batches = Batcher[NDArray[np.uint8], RawDetections]
+    Batches = Batcher[PreparedImage, RawDetections]
 
 Answer = TypeVar("Answer")
 
@@ -70,13 +68,13 @@ class EngineFinder:
 
 def open_batcher(
     info: ModelInfo,
-    infer: Callable[[list[NDArray[np.uint8]]], Sequence[Answer]],
+    infer: Callable[[list[PreparedImage]], Sequence[Answer]],
     *,
     batch: int | None = None,
     queue_size: int | None = None,
     max_wait_seconds: float = MAX_WAIT_SECONDS,
     hung_after_seconds: float | None = None,
-) -> Batcher[NDArray[np.uint8], Answer]:
+) -> Batcher[PreparedImage, Answer]:
     """Return a batcher that keeps an engine busy; without a `batch` and a `queue_size` they are what it needs."""
     size = batch or info.best_batch
     return Batcher(

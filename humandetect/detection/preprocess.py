@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ from humandetect.media.images import HEAD_BYTES, decode_image, is_image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PADDING = 114
+"""Gray, as detectors are trained with."""
+SAME_ASPECT = 1.07
+"""Stretching by less than a step of the input's long side is invisible to models; padding would cost them size."""
 EXPECTED = "expected one picture: (H, W, 3) uint8 in BGR order, as cv2.imread returns it, a path, or a Pillow image"
 
 
@@ -63,10 +68,41 @@ def _check_array(image: NDArray[np.generic]) -> None:
     raise UsageError(f"{EXPECTED}; got an array {image.shape} {image.dtype}{hint}")
 
 
-def prepare_image(image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """What an engine gets of a picture."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    filled: tuple[float, float] = (1.0, 1.0)
+    """Shares of height and width that the picture fills, from the top and the left; the rest is padding."""
+
+
+def prepare_image(
+    image: NDArray[np.uint8], input_hw: tuple[int, int] | None, resize: str, *, keep_aspect: bool = False
+) -> PreparedImage:
     """Shrink a BGR image as a model was trained on it, as RGB; None leaves its size."""
-    if input_hw is not None:
-        image = (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
+    if input_hw is None:
+        return PreparedImage(_as_rgb(image))
+    height, width = _within(image.shape[:2], input_hw) if keep_aspect else input_hw
+    image = _as_rgb((_sample_legacy if resize == "legacy" else _sample_linear)(image, (height, width)))
+    if (height, width) == input_hw:
+        return PreparedImage(image)
+    pixels = np.full((*input_hw, 3), PADDING, np.uint8)
+    pixels[:height, :width] = image
+    return PreparedImage(pixels, (height / input_hw[0], width / input_hw[1]))
+
+
+def _within(picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return how large a picture gets in the input; all of it where the aspects are as good as equal."""
+    vertical, horizontal = input_hw[0] / picture_hw[0], input_hw[1] / picture_hw[1]
+    if max(vertical, horizontal) <= min(vertical, horizontal) * SAME_ASPECT:
+        return input_hw
+    scale = min(vertical, horizontal)
+    return max(1, round(picture_hw[0] * scale)), max(1, round(picture_hw[1] * scale))
+
+
+def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
 
 

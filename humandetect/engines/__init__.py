@@ -64,7 +64,7 @@ def load_engine(config: EngineConfig) -> Engine:
         if entry.remote:
             engine = engine_class(config)
         else:
-            engine = engine_class(model, device=config.device, precision=config.precision)
+            engine = engine_class(model, device=config.device, precision=config.precision, size=config.size)
     except ModuleNotFoundError as error:
         if error.name != entry.package:  # a fault inside the package or our module is not a missing extra
             raise

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from humandetect.models.sizes import InputSize
+
+MAX_SHAPES = 4
+"""Shapes of input that are kept ready at once: each costs compiled code and memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -18,7 +23,7 @@ class ModelInfo:
     version: str
     engine: str
     """Who runs it, for people: `openvino 2026.4.1, CPU, bf16`."""
-    input_hw: tuple[int, int] | None
+    size: InputSize | None
     """Images are shrunk to this before they travel; None: the model wants full frames."""
     parallel: int
     """Calls at once that help."""
@@ -28,8 +33,15 @@ class ModelInfo:
     """Names of classes, for `class_name` of the detections."""
     person_classes: frozenset[int]
     default_score: float
+    track_start_score: float = 0.5
+    track_high_score: float = 0.3
     resize: str = "linear"
     """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
+
+    @property
+    def input_hw(self) -> tuple[int, int] | None:
+        """Height and width of images, of those of 4:3 where the size follows the aspect."""
+        return self.size.input_hw if self.size else None
 
 
 @dataclass(frozen=True, slots=True)

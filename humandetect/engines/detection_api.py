@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.base import Engine
-    from humandetect.models.metadata import ModelFolder
+    from humandetect.models.metadata import ModelMetadata
+    from humandetect.models.sizes import InputSize, Preset
 
 INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
@@ -58,22 +59,29 @@ def check_input(path: Path, *, dtype: str, shape: Sequence[int | None] | None) -
 
 
 def model_info(
-    model: ModelFolder, *, engine: str, input_hw: tuple[int, int] | None, parallel: int, best_batch: int
+    metadata: ModelMetadata,
+    *,
+    name: str,
+    version: str,
+    engine: str,
+    size: tuple[InputSize | None, Preset],
+    parallel: int,
+    best_batch: int,
 ) -> ModelInfo:
-    """Join what the model's metadata says with what the engine measured."""
-    metadata = model.metadata
+    """Join what the model's metadata says with what the engine measured; `size` is what `choose_size` chose."""
+    input_size, scores = size
     return ModelInfo(
-        name=model.name, version=model.version, engine=engine, input_hw=input_hw, parallel=parallel,
-        best_batch=best_batch, labels=metadata.labels, person_classes=frozenset(metadata.person_classes),
-        default_score=metadata.default_score, resize=metadata.resize,
+        name=name, version=version, engine=engine, size=input_size, parallel=parallel, best_batch=best_batch,
+        labels=metadata.labels, person_classes=metadata.person_classes, default_score=scores.default_score,
+        track_start_score=scores.track_start_score, track_high_score=scores.track_high_score, resize=metadata.resize,
     )  # fmt: skip
 
 
-def check_images(images: NDArray[np.uint8], input_hw: tuple[int, int] | None) -> None:
+def check_images(images: NDArray[np.uint8], size: InputSize | None) -> None:
     """Raise EngineError unless `images` is a batch that the model takes."""
-    height, width = input_hw or ("H", "W")
     fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3 and images.size > 0
-    if not fits or (input_hw is not None and images.shape[1:3] != input_hw):
+    if not fits or (size is not None and not size.takes(images.shape[1:3])):
+        height, width = size.input_hw if size else ("H", "W")
         raise EngineError(
             f"expected RGB images (B, {height}, {width}, 3) uint8, got {images.shape} {images.dtype}; "
             "Detector.prepare makes such images"

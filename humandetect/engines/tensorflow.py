@@ -22,6 +22,7 @@ from humandetect.engines.detection_api import (
     warm_up,
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError, UsageError
+from humandetect.models.sizes import choose_size
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ CALLS_THAT_HELP = 2
 class TensorFlowEngine:
     """Runs a model on the CPU or on an NVIDIA GPU, whose memory it takes only as needed."""
 
-    def __init__(self, model: ModelFolder, *, device: Device = "auto", precision: Precision = "auto") -> None:
+    def __init__(
+        self, model: ModelFolder, *, device: Device = "auto", precision: Precision = "auto", size: str = "default"
+    ) -> None:
         if precision == "bf16":
             raise UsageError(
                 "the tensorflow engine has no bf16: use --precision auto or f32; bf16 is for --engine openvino"
@@ -65,9 +68,11 @@ class TensorFlowEngine:
         self._run_errors = (tf.errors.OpError, RuntimeError)
         shape = _shape(image) or [None] * 4
         self._max_call = shape[0]
+        fixed_hw = (shape[1], shape[2]) if shape[1] and shape[2] else None
         self.info = model_info(
-            model, engine=f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
-            input_hw=model.metadata.input_hw or ((shape[1], shape[2]) if shape[1] and shape[2] else None),
+            model.metadata, name=model.name, version=model.version,
+            engine=f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
+            size=choose_size(model.name, model.metadata, size, fixed_hw=fixed_hw),
             parallel=CALLS_THAT_HELP, best_batch=BEST_BATCH if self._max_call is None else 1,
         )  # fmt: skip
         with _quiet_start():
@@ -78,7 +83,7 @@ class TensorFlowEngine:
         call = self._call  # close() may forget it meanwhile; what runs here still ends well
         if call is None:
             raise Closed("the tensorflow engine is closed")
-        check_images(images, self.info.input_hw)
+        check_images(images, self.info.size)
         size = self._max_call or len(images)
         try:
             answers = [call(images[start : start + size]) for start in range(0, len(images), size)]

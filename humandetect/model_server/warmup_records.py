@@ -102,9 +102,9 @@ def _pictures(folder: ModelFolder, plan: Plan, *, count: int) -> NDArray[np.uint
     from humandetect.media.sources import open_source
 
     metadata = folder.metadata
-    input_hw = None if plan.encoded else plan.input_hw or metadata.input_hw
+    input_hw = None if plan.encoded else plan.input_hw or metadata.preset.input_hw
     with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=count)) as source:
-        return np.stack([prepare_image(frame.image, input_hw, metadata.resize) for frame in source])
+        return np.stack([prepare_image(frame.image, input_hw, metadata.resize).pixels for frame in source])
 
 
 def _batch(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from humandetect.errors import ModelError
+from humandetect.models.sizes import Preset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 GRAPH_NAME = "saved_model.pb"
@@ -23,12 +24,17 @@ Resize = Literal["linear", "legacy"]
 class ModelMetadata:
     """What humandetect.json says of a model; the defaults fit any detector of the TensorFlow Object Detection API."""
 
-    input_hw: tuple[int, int] | None = None
-    """Images are shrunk to this before they travel; None: the model's signature decides."""
+    preset: Preset = field(default_factory=Preset)
+    """The size `default`, to which images are shrunk before they travel, and its scores."""
+    sizes: Mapping[str, Preset] = field(default_factory=dict)
+    """Other sizes by name, where the graph takes more than one."""
+    multiple: int = 1
+    """A graph of open size takes heights and widths that are multiples of it."""
     resize: Resize = "linear"
+    keep_aspect: bool = False
+    """Pictures of another aspect than the input's are padded, not stretched: the model was trained so."""
     labels: dict[int, str] = field(default_factory=lambda: {1: "person"})
     person_classes: frozenset[int] = frozenset({1})
-    default_score: float = 0.5
     licence: str | None = None
     origin: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
@@ -88,14 +94,23 @@ def _metadata(values: object) -> ModelMetadata:
     """Translate JSON; what is absent keeps its default, what is unknown is left to newer versions."""
     if not isinstance(values, dict):
         raise ValueError("expected an object {...}")  # noqa: TRY004  # wrong content of a file, not a wrong call
+    preset = Preset(**_read(values, _PRESET_FIELDS))
+    sizes = values.get("sizes", {})
+    if not isinstance(sizes, dict) or not all(isinstance(one, dict) for one in sizes.values()):
+        raise ValueError(f'sizes is {sizes!r}, expected {{"small": {{"input_hw": [...], ...}}, ...}}')
+    others = {name: replace(preset, step=None, **_read(one, _PRESET_FIELDS)) for name, one in sizes.items()}
+    return ModelMetadata(preset, others, **_read(values, _FIELDS))
+
+
+def _read(values: dict[str, Any], fields: Mapping[str, tuple[Callable[[Any], object], str]]) -> dict[str, Any]:
     read: dict[str, Any] = {}
-    for name, (convert, expected) in _FIELDS.items():
+    for name, (convert, expected) in fields.items():
         if name in values:
             try:
                 read[name] = convert(values[name])
             except (TypeError, ValueError, AttributeError) as error:
                 raise ValueError(f"{name} is {values[name]!r}, expected {expected}") from error
-    return ModelMetadata(**read)
+    return read
 
 
 def _size(value: Any) -> tuple[int, int] | None:
@@ -105,6 +120,12 @@ def _size(value: Any) -> tuple[int, int] | None:
     if not (type(height) is type(width) is int and height > 0 and width > 0):
         raise ValueError
     return height, width
+
+
+def _pixels(value: Any) -> int:
+    if type(value) is not int or value <= 0:
+        raise ValueError
+    return value
 
 
 def _score(value: Any) -> float:
@@ -119,18 +140,31 @@ def _resize(value: Any) -> Resize:
     return cast("Resize", value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
 def _text(value: Any) -> str | None:
     if not isinstance(value, str | None):
         raise TypeError
     return value
 
 
-_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
+_PRESET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "input_hw": (_size, "[height, width] in pixels or null"),
+    "step": (_pixels, "a whole number of pixels"),
+    "default_score": (_score, "a number in 0..1"),
+    "track_start_score": (_score, "a number in 0..1"),
+    "track_high_score": (_score, "a number in 0..1"),
+}
+_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "multiple": (_pixels, "a whole number of pixels"),
+    "keep_aspect": (_flag, "true or false"),
     "resize": (_resize, "linear or legacy"),
     "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
     "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
-    "default_score": (_score, "a number in 0..1"),
     "licence": (_text, "text or null"),
     "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),
     "sha256": (_text, "text or null"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import ServeConfig
     from humandetect.detection.detector import Detector
+    from humandetect.detection.preprocess import PreparedImage
     from humandetect.engines.base import RawDetections
     from humandetect.service.metrics import Metrics
 
@@ -182,12 +183,12 @@ class Inference:
             raise SourceError(f"image of {width} x {height} pixels is too long (limit {MAX_SIDE} a side)")
         return data, width * height * 3, time.perf_counter() - began
 
-    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
+    def _decode(self, data: bytes) -> tuple[NDArray[np.uint8], PreparedImage, float]:
         began = time.perf_counter()
         picture = decode_image(data, max_megapixels=self._config.max_megapixels, formats=FORMATS)
         return picture, self._detector.prepare(picture), time.perf_counter() - began
 
-    def _infer_batch(self, batch: list[NDArray[np.uint8]]) -> list[_Inferred]:
+    def _infer_batch(self, batch: list[PreparedImage]) -> list[_Inferred]:
         began = time.perf_counter()
         answers = self._detector.infer(batch)
         seconds = time.perf_counter() - began

@@ -11,8 +11,10 @@ import supervision as sv
 from PIL import Image
 
 from humandetect.detection.detector import Detector, open_detector
+from humandetect.detection.preprocess import PreparedImage
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import ModelNotFound, UsageError
+from humandetect.models.sizes import InputSize
 from tests.builders import picture
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class BrightnessEngine:
 
     def __init__(self, **options: object) -> None:
         known = {
-            "name": "fake", "version": "1", "engine": "fake", "input_hw": (4, 6), "parallel": 1,
+            "name": "fake", "version": "1", "engine": "fake", "size": InputSize((4, 6)), "parallel": 1,
             "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}), "default_score": 0.5,
         }  # fmt: skip
         self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
@@ -48,12 +50,32 @@ def rows(boxes: list[list[float]], scores: list[float], classes: list[int] | Non
 
 
 def test_equal_shapes_share_a_call_and_answers_keep_their_order() -> None:
-    engine = BrightnessEngine(input_hw=None)
-    images = [np.full((4 + index % 2, 6, 3), 10 * index, np.uint8) for index in range(5)]
+    engine = BrightnessEngine(size=None)
+    images = [PreparedImage(np.full((4 + index % 2, 6, 3), 10 * index, np.uint8)) for index in range(5)]
     answers = Detector(engine).infer(images)
     assert engine.shapes == [(3, 4, 6, 3), (2, 5, 6, 3)]
     assert [round(float(answer.scores[0, 0]) * 255) for answer in answers] == [0, 10, 20, 30, 40]
     assert {answer.xyxy.shape for answer in answers} == {(1, 1, 4)}
+
+
+@pytest.mark.parametrize("picture_hw", [(40, 400), (400, 40), (40, 60)])
+def test_boxes_of_a_padded_picture_are_pixels_of_the_picture(picture_hw: tuple[int, int]) -> None:
+    """The engine sees a box over all of its input, which is padding below or beside the picture."""
+    detector = Detector(BrightnessEngine(size=InputSize((4, 6), keep_aspect=True)))
+    people = detector.detect(np.full((*picture_hw, 3), 255, np.uint8))
+    height, width = picture_hw
+    assert people.xyxy.tolist() == [[0, 0, width, height]]
+
+
+def test_a_box_in_a_padded_picture_lies_where_it_was_seen() -> None:
+    class HalfWay(BrightnessEngine):
+        def infer(self, images: np.ndarray) -> RawDetections:
+            raw = super().infer(images)
+            return RawDetections(raw.xyxy * np.array([0.5, 0.25, 0.5, 0.25], np.float32), raw.scores, raw.class_ids)
+
+    detector = Detector(HalfWay(size=InputSize((64, 96), keep_aspect=True)))
+    people = detector.detect(np.full((480, 1440, 3), 255, np.uint8))  # fills 32 of 64 rows
+    assert people.xyxy.tolist() == [[0, 0, 720, 240]]
 
 
 def test_no_images_need_no_call() -> None:

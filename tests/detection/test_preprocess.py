@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humandetect.detection.preprocess import as_bgr, prepare_image
+from humandetect.detection.preprocess import PADDING, as_bgr, prepare_image
 from humandetect.errors import SourceError, UsageError
 from tests.builders import make_clip
 
@@ -31,7 +31,7 @@ def exact_legacy(image: np.ndarray, height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("hw", [(48, 64), (33, 7), (3, 5), (1, 1)])
 def test_legacy_models_get_the_grid_they_were_trained_on(hw: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, (*hw, 3), np.uint8)
-    prepared = prepare_image(image, (12, 10), "legacy")
+    prepared = prepare_image(image, (12, 10), "legacy").pixels
     assert prepared.shape == (12, 10, 3)
     # OpenCV 4 places samples on 1/32 of a pixel, OpenCV 5 exactly.
     assert np.abs(prepared[..., ::-1] - exact_legacy(image, 12, 10)).max() <= 255 / 32 + 1
@@ -39,17 +39,44 @@ def test_legacy_models_get_the_grid_they_were_trained_on(hw: tuple[int, int]) ->
 
 def test_other_models_get_the_usual_grid() -> None:
     image = np.arange(0, 192, 4, dtype=np.uint8).reshape(4, 4, 3)
-    prepared = prepare_image(image, (2, 2), "linear")
+    prepared = prepare_image(image, (2, 2), "linear").pixels
     assert prepared[..., ::-1].tolist() == image.reshape(2, 2, 2, 2, 3).mean((1, 3)).tolist()
 
 
 def test_models_for_full_frames_get_them_as_rgb() -> None:
     image = np.zeros((48, 64, 3), np.uint8)
     image[..., 2] = 200
-    prepared = prepare_image(image, None, "linear")
+    prepared = prepare_image(image, None, "linear").pixels
     assert prepared.shape == (48, 64, 3)
     assert (prepared == [200, 0, 0]).all()
     assert prepared.flags.c_contiguous
+
+
+@pytest.mark.parametrize("resize", ["linear", "legacy"])
+@pytest.mark.parametrize(
+    ("picture_hw", "filled_hw"), [((40, 400), (10, 96)), ((400, 40), (64, 6)), ((100, 100), (64, 64))]
+)
+def test_pictures_of_another_aspect_are_padded_where_their_aspect_is_kept(
+    resize: str, picture_hw: tuple[int, int], filled_hw: tuple[int, int]
+) -> None:
+    image = np.full((*picture_hw, 3), 200, np.uint8)
+    prepared = prepare_image(image, (64, 96), resize, keep_aspect=True)
+    height, width = filled_hw
+    assert prepared.pixels.shape == (64, 96, 3)
+    assert (prepared.pixels[:height, :width] == 200).all()
+    assert (prepared.pixels[height:] == PADDING).all()
+    assert (prepared.pixels[:, width:] == PADDING).all()
+    assert prepared.filled == (height / 64, width / 96)
+
+
+@pytest.mark.parametrize(("picture_hw", "keep_aspect"), [((40, 400), False), ((100, 150), True), ((100, 156), True)])
+def test_pictures_of_about_the_same_aspect_and_those_that_may_be_stretched_fill_the_input(
+    picture_hw: tuple[int, int], keep_aspect: bool
+) -> None:
+    image = np.full((*picture_hw, 3), 200, np.uint8)
+    prepared = prepare_image(image, (64, 96), "linear", keep_aspect=keep_aspect)
+    assert (prepared.pixels == 200).all()
+    assert prepared.filled == (1, 1)
 
 
 def test_a_pillow_image_is_turned_upright_and_loses_its_transparency() -> None:

@@ -67,4 +67,4 @@ def street() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def prepared(street: list[np.ndarray], detectors: dict[str, Detector]) -> np.ndarray:
     """The same frames as the default model takes them."""
-    return np.stack([detectors["openvino"].prepare(image) for image in street])
+    return np.stack([detectors["openvino"].prepare(image).pixels for image in street])

@@ -17,6 +17,7 @@ from humandetect.config import EngineConfig
 from humandetect.engines import ENGINES, load_engine
 from humandetect.errors import ModelError
 from humandetect.models.metadata import ModelFolder, ModelMetadata
+from humandetect.models.sizes import Preset
 from tests.engines.models import PERSON_BOX, Kind, frozen_graph, modern_saved_model, saved_model
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_a_size_fixed_in_the_signature_is_the_input_size(engine_name: str, tmp_p
 
 def test_the_metadata_sets_the_input_size_of_open_models(engine_name: str, tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model", Kind())
-    engine = start(engine_name, ModelFolder("m", "1", model.path, ModelMetadata(input_hw=(40, 60))))
+    engine = start(engine_name, ModelFolder("m", "1", model.path, ModelMetadata(Preset((40, 60)))))
     assert engine.info.input_hw == (40, 60)
     assert_answers(engine)
 

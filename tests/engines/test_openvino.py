@@ -8,7 +8,8 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from humandetect.engines import openvino as module
+from humandetect.engines import openvino as engine_module
+from humandetect.engines import openvino_graph as module
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
 from humandetect.errors import DeviceError, EngineError
@@ -107,7 +108,7 @@ def test_bf16_is_refused_by_a_cpu_without_it() -> None:
             return ["FP32", "INT8"]
 
     with pytest.raises(DeviceError, match=r"CPU has no bf16 instructions \(it has FP32, INT8\); use --precision"):
-        module._settings(OldCore(), "CPU", "bf16")
+        engine_module._settings(OldCore(), "CPU", "bf16")
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_what_was_found(model: ModelFolder) -> None:
@@ -122,21 +123,23 @@ def test_a_gpu_is_chosen_only_when_asked_for() -> None:
     class TwoDevices:
         available_devices = ("CPU", "GPU.0")
 
-    assert module._choose_device(TwoDevices(), "gpu") == "GPU.0"
-    assert module._choose_device(TwoDevices(), "auto") == module._choose_device(TwoDevices(), "cpu") == "CPU"
+    assert engine_module._choose_device(TwoDevices(), "gpu") == "GPU.0"
+    assert (
+        engine_module._choose_device(TwoDevices(), "auto") == engine_module._choose_device(TwoDevices(), "cpu") == "CPU"
+    )
 
 
 def test_a_failing_picture_leaves_the_engine_whole(model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = OpenVinoEngine(model)
-    fetch = module._answer
+    fetch = engine_module._answer
 
     def fail(request: Any) -> Any:
         fetch(request)
         raise RuntimeError("Exception from somewhere\nout of luck")
 
     for _ in range(2 * engine.info.parallel):
-        monkeypatch.setattr(module, "_answer", fail)
+        monkeypatch.setattr(engine_module, "_answer", fail)
         with pytest.raises(EngineError, match="out of luck"):
             engine.infer(np.repeat(BRIGHT, 5, axis=0))
-    monkeypatch.setattr(module, "_answer", fetch)
+    monkeypatch.setattr(engine_module, "_answer", fetch)
     assert len(engine.infer(np.repeat(BRIGHT, 5, axis=0)).scores) == 5

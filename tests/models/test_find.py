@@ -109,7 +109,7 @@ class TestPaths:
         found = find_model("chosen/exported")
 
         assert (found.name, found.version, found.path) == ("exported", "", exported)
-        assert found.metadata.default_score == 0.4
+        assert found.metadata.preset.default_score == 0.4
 
     def test_frozen_graph(self, folder: Path) -> None:
         graph = folder / "frozen_inference_graph.pb"

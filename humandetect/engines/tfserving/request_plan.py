@@ -26,8 +26,8 @@ INIT_SIGNATURE = "__saved_model_init_op"
 """Every TF2 model lists it; it takes no image."""
 MAX_IMAGES, MAX_BYTES = 16, 32_000_000
 """Of one request: larger ones gain nothing and hold memory here and there."""
-KEPT_BYTES = 4_500_000
-"""A request of 16 images of 300 x 300 pixels."""
+KEPT_BYTES = 13_000_000
+"""A request of 16 images of 384 x 672 pixels."""
 JPEG_QUALITY = 97
 """For models that take encoded pictures: small losses here cost people there."""
 

@@ -1,0 +1,114 @@
+"""The graph that OpenVINO runs: read, cut to one input and four outputs, compiled for a shape, kept between runs."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import openvino as ov
+
+from humandetect.engines.compiled_cache import CompiledCache
+from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
+from humandetect.errors import ModelError
+from humandetect.models.metadata import checksum
+from humandetect.stderr import quiet
+
+if TYPE_CHECKING:
+    from humandetect.models.metadata import ModelFolder
+    from humandetect.models.sizes import InputSize
+
+logger = logging.getLogger(__name__)
+
+CACHE_FORMAT = 2
+"""Part of every cache key: raise it when the way a model is prepared for compiling changes."""
+
+
+class Compiler:
+    """Compiles one model for the shapes of its pictures, on one device with one set of properties."""
+
+    def __init__(self, core: ov.Core, model: ModelFolder, target: str, settings: dict[str, str]) -> None:
+        self._core, self._model, self._target, self._settings = core, model, target, settings
+        self._as_it_is: ov.CompiledModel | None = None
+
+    def fixed_hw(self, size: str) -> tuple[int, int] | None:
+        """Return the only size that the model takes, where its metadata leaves a doubt; None: there is a choice."""
+        metadata = self._model.metadata
+        if metadata.sizes or (metadata.preset.input_hw and size == "default"):
+            return None
+        self._as_it_is = self._compile(None)
+        _, height, width, _ = self._as_it_is.input(0).partial_shape
+        return (height.get_length(), width.get_length()) if height.is_static and width.is_static else None
+
+    def compiled(self, size: InputSize | None, hw: tuple[int, int] | None) -> ov.CompiledModel:
+        """Return the model for pictures of `hw`, which makes the fastest code; a graph without a choice as it is."""
+        if size is not None and size.multiple is not None:
+            return self._compile(hw)
+        return self._as_it_is or self._compile(hw)
+
+    def _compile(self, hw: tuple[int, int] | None) -> ov.CompiledModel:
+        """Fetch the model from the cache, or compile and keep it: reading and compiling cost over a second."""
+        cache, key = CompiledCache(), self._cache_key(hw)
+        if blob := cache.load(key):
+            try:
+                return self._core.import_model(blob, self._target, self._settings)
+            except RuntimeError as error:
+                logger.info("compiling again, the kept model does not load: %s", reason(error))
+        try:
+            compiled = self._core.compile_model(_read(self._core, self._model, hw), self._target, self._settings)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{self._model.path}: OpenVINO cannot take this model ({reason(error)}). "
+                "If the file is sound, --engine tensorflow can."
+            ) from error
+        with suppress(RuntimeError):  # a device that cannot export compiles every time
+            cache.save(key, compiled.export_model().getvalue())
+        return compiled
+
+    def _cache_key(self, hw: tuple[int, int] | None) -> str:
+        """Name everything that the compiled model depends on, the hardware's instructions among it."""
+        try:
+            content = checksum(self._model.path)
+        except OSError as error:
+            raise ModelError(f"{self._model.path}: cannot read the model: {error.strerror}") from error
+        properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+        hardware = [self._core.get_property(self._target, name) for name in properties]
+        return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))
+
+
+def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model:
+    """Read the graph and keep of it one input, for one picture, and the four outputs, in the order of OUTPUT_KEYS."""
+    with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
+        graph = core.read_model(model.path)
+    inputs = _by_name(graph.inputs)
+    port = inputs[choose_input(model.path, inputs)]
+    shape = [size.get_length() if size.is_static else None for size in port.partial_shape]
+    check_input(model.path, dtype=port.element_type.to_dtype().name, shape=shape)
+    outputs = _outputs(graph)
+    check_outputs(model.path, outputs)
+    pruned = ov.Model([outputs[key].get_node() for key in OUTPUT_KEYS], [port.get_node()], model.name)
+    height, width = hw or (shape[1] or -1, shape[2] or -1)
+    pruned.reshape([1, height, width, 3])
+    return pruned
+
+
+def _outputs(graph: ov.Model) -> dict[str, ov.Output]:
+    """Name the model's outputs; in a frozen graph they may also be nodes that something else feeds on."""
+    named = _by_name(graph.outputs)
+    for key in OUTPUT_KEYS:
+        if key not in named:
+            with suppress(RuntimeError):
+                named[key] = graph.add_outputs(f"{key}:0")[0]
+    return named
+
+
+def _by_name(ports: list[ov.Output]) -> dict[str, ov.Output]:
+    """Index ports by signature key (SavedModel) or node name (frozen graph, where tensors end in `:0`)."""
+    return {name.removesuffix(":0"): port for port in ports for name in port.names}
+
+
+def reason(error: RuntimeError) -> str:
+    """Pick the line that tells people most out of OpenVINO's stack of checks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "FrontEnd API failed"))]
+    return (telling or lines or ["no reason given"])[0]

@@ -1,0 +1,48 @@
+"""Few shapes of input are in use at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from humandetect.detection import shapes
+from humandetect.detection.shapes import InputShapes
+from humandetect.models.sizes import InputSize
+
+SIZE = InputSize((288, 384), step=32, multiple=32)
+CAMERAS = [(480, 640), (1080, 1920), (1920, 1080), (500, 500)]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def full(clock: list[float]) -> InputShapes:
+    """Four shapes in use."""
+    chosen = InputShapes()
+    assert [chosen.choose(SIZE, hw) for hw in CAMERAS] == [(288, 384), (288, 512), (512, 288), (288, 288)]
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("picture_hw", "nearest"),
+    [((1000, 2000), (288, 512)), ((2000, 1000), (512, 288)), ((600, 700), (288, 384)), ((600, 1000), (288, 512))],
+)
+def test_a_fifth_shape_takes_the_nearest(
+    full: InputShapes, picture_hw: tuple[int, int], nearest: tuple[int, int]
+) -> None:
+    assert full.choose(SIZE, picture_hw) == nearest
+
+
+def test_a_shape_that_nobody_used_for_long_makes_room(full: InputShapes, clock: list[float]) -> None:
+    clock[0] += shapes.IDLE_SECONDS - 1
+    for hw in CAMERAS[1:]:
+        full.choose(SIZE, hw)
+    clock[0] += 2
+    assert full.choose(SIZE, (1000, 2000)) == (288, 576)
+    assert full.choose(SIZE, CAMERAS[0]) != (288, 384)
