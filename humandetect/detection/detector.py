@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
-from humandetect.detection.preprocess import as_bgr, prepare_image
+from humandetect.detection.close_ups import merged, wants_second_look
+from humandetect.detection.preprocess import as_bgr, prepare_image, sample
 from humandetect.detection.shapes import InputShapes
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
@@ -60,17 +61,36 @@ class Detector:
 
         Returns answers of batch size 1, in order, with boxes relative to the picture, without its padding.
         """
+        answers = self._look([image.pixels for image in prepared])
+        if self.info.second_look:
+            self._look_again(prepared, answers)
+        return [
+            RawDetections(_without_padding(answer.xyxy, image.filled), answer.scores, answer.class_ids)
+            for image, answer in zip(prepared, answers, strict=True)
+        ]
+
+    def _look(self, images: Sequence[NDArray[np.uint8]]) -> list[RawDetections]:
         indices_by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(prepared):
-            indices_by_shape.setdefault(image.pixels.shape, []).append(index)
+        for index, image in enumerate(images):
+            indices_by_shape.setdefault(image.shape, []).append(index)
         answers: dict[int, RawDetections] = {}
         for group in indices_by_shape.values():
-            raw = self.engine.infer(np.stack([prepared[index].pixels for index in group]))
+            raw = self.engine.infer(np.stack([images[index] for index in group]))
             for row, index in enumerate(group):
                 one = slice(row, row + 1)
-                xyxy = _without_padding(raw.xyxy[one], prepared[index].filled)
-                answers[index] = RawDetections(xyxy, raw.scores[one], raw.class_ids[one])
-        return [answers[index] for index in range(len(prepared))]
+                answers[index] = RawDetections(raw.xyxy[one], raw.scores[one], raw.class_ids[one])
+        return [answers[index] for index in range(len(images))]
+
+    def _look_again(self, prepared: Sequence[PreparedImage], answers: list[RawDetections]) -> None:
+        """Add to the answers what a second look at close-ups sees."""
+        size = self.info.size
+        indices = [index for index, answer in enumerate(answers) if wants_second_look(answer)]
+        if size is None or not indices:
+            return
+        pixels = [prepared[index].pixels for index in indices]
+        halves = [sample(image, size.half(image.shape[:2]), self.info.resize) for image in pixels]
+        for index, second in zip(indices, self._look(halves), strict=True):
+            answers[index] = merged(answers[index], second)
 
     def people(self, row: RawDetections, image_hw: tuple[int, int], *, score: float | None = None) -> sv.Detections:
         """Pick the people out of one image's answer: best first, in pixels of the original image.

@@ -85,7 +85,7 @@ def prepare_image(
     if input_hw is None:
         return PreparedImage(_as_rgb(image))
     height, width = _within(image.shape[:2], input_hw) if keep_aspect else input_hw
-    image = _as_rgb((_sample_legacy if resize == "legacy" else _sample_linear)(image, (height, width)))
+    image = _as_rgb(sample(image, (height, width), resize))
     if (height, width) == input_hw:
         return PreparedImage(image)
     pixels = np.full((*input_hw, 3), PADDING, np.uint8)
@@ -104,6 +104,11 @@ def _within(picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int
 
 def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # uint8 in, uint8 out
+
+
+def sample(image: NDArray[np.uint8], input_hw: tuple[int, int], resize: str) -> NDArray[np.uint8]:
+    """Shrink an image, whatever the order of its colours, as a model was trained on it."""
+    return (_sample_legacy if resize == "legacy" else _sample_linear)(image, input_hw)
 
 
 def _sample_linear(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from humandetect.models.sizes import InputSize
 
 MAX_SHAPES = 4
-"""Shapes of input that are kept ready at once: each costs compiled code and memory."""
+"""Shapes of pictures that are in use at once: each costs an engine compiled code and memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class ModelInfo:
     default_score: float
     track_start_score: float = 0.5
     track_high_score: float = 0.3
+    second_look: bool = False
+    """Whether close-ups are worth one at half the size; see `detection.close_ups`."""
     resize: str = "linear"
     """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
 

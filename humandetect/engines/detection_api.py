@@ -74,6 +74,7 @@ def model_info(
         name=name, version=version, engine=engine, size=input_size, parallel=parallel, best_batch=best_batch,
         labels=metadata.labels, person_classes=metadata.person_classes, default_score=scores.default_score,
         track_start_score=scores.track_start_score, track_high_score=scores.track_high_score, resize=metadata.resize,
+        second_look=scores.second_look and input_size is not None and input_size.multiple is not None,
     )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from humandetect.engines.base import RawDetections
     from humandetect.models.metadata import ModelFolder
 
+MOST_COMPILED = 2 * MAX_SHAPES
+"""Each shape may have one of half its size, for second looks."""
 WAITING_REQUESTS = 1
 """Requests beyond those that compute, so that no stream idles while Python fetches an answer."""
 
@@ -99,7 +101,7 @@ class OpenVinoEngine:
         if shape is None:
             with self._compiling:
                 shape = self._shapes.get(hw) or self._shape(self._compiler.compiled(self.info.size, hw))
-                while len(self._shapes) >= MAX_SHAPES and hw not in self._shapes:
+                while len(self._shapes) >= MOST_COMPILED and hw not in self._shapes:
                     del self._shapes[min(self._shapes, key=lambda hw: self._shapes[hw].used)]
                 self._shapes[hw] = shape
         shape.used = time.monotonic()

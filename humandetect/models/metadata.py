@@ -158,6 +158,7 @@ _PRESET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "default_score": (_score, "a number in 0..1"),
     "track_start_score": (_score, "a number in 0..1"),
     "track_high_score": (_score, "a number in 0..1"),
+    "second_look": (_flag, "true or false"),
 }
 _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "multiple": (_pixels, "a whole number of pixels"),

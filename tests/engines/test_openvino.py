@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from humandetect.engines import openvino as engine_module
 from humandetect.engines import openvino_graph as module
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
-from humandetect.errors import DeviceError, EngineError
+from humandetect.errors import DeviceError, EngineError, UsageError
+from humandetect.models.metadata import ModelMetadata
+from humandetect.models.sizes import Preset
 from tests.engines.models import Kind, saved_model
 
 if TYPE_CHECKING:
@@ -143,3 +146,37 @@ def test_a_failing_picture_leaves_the_engine_whole(model: ModelFolder, monkeypat
             engine.infer(np.repeat(BRIGHT, 5, axis=0))
     monkeypatch.setattr(engine_module, "_answer", fetch)
     assert len(engine.infer(np.repeat(BRIGHT, 5, axis=0)).scores) == 5
+
+
+@pytest.fixture
+def open_model(tmp_path: Path) -> ModelFolder:
+    """A model for pictures of any size, of which the metadata says that they follow the picture's aspect."""
+    model = saved_model(tmp_path / "open", Kind())
+    return replace(model, metadata=ModelMetadata(Preset((32, 64), step=32), multiple=1))
+
+
+def test_each_shape_is_compiled_once(open_model: ModelFolder, readings: list[Any]) -> None:
+    engine = OpenVinoEngine(open_model)
+    for hw in [(32, 64), (32, 32), (64, 32), (32, 32), (32, 64)]:
+        assert engine.infer(np.full((2, *hw, 3), 204, np.uint8)).scores[:, 0].round(2).tolist() == [0.8, 0.8]
+    assert [hw for _, _, hw in readings] == [(32, 64), (32, 32), (64, 32)]
+
+
+def test_the_shape_unused_for_longest_makes_room(open_model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MOST_COMPILED", 2)
+    engine = OpenVinoEngine(open_model)
+    for width in (32, 64, 96, 64, 128):
+        engine.infer(np.zeros((1, 32, width, 3), np.uint8))
+    assert sorted(engine._shapes, key=str) == [(32, 128), (32, 64)]
+
+
+def test_images_that_the_model_cannot_take_are_refused(open_model: ModelFolder, model: ModelFolder) -> None:
+    with pytest.raises(EngineError, match=r"expected RGB images \(B, 40, 60, 3\)"):
+        OpenVinoEngine(model).infer(np.zeros((1, 32, 64, 3), np.uint8))
+    with pytest.raises(EngineError, match="expected RGB images"):
+        OpenVinoEngine(open_model).infer(np.zeros((1, 0, 64, 3), np.uint8))
+
+
+def test_a_model_of_one_size_refuses_another(model: ModelFolder) -> None:
+    with pytest.raises(UsageError, match="takes pictures of 40x60 only"):
+        OpenVinoEngine(model, size="64x64")

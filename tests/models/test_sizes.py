@@ -26,11 +26,13 @@ OPEN = ModelMetadata(
         ((1920, 1080), (512, 288)),
         ((500, 500), (288, 288)),
         ((480, 720), (288, 448)),
-        ((1080, 2520), (288, 576)),
-        ((5000, 10), (576, 288)),
+        ((480, 768), (288, 480)),
+        ((1078, 1920), (288, 512)),
+        ((1080, 2520), (288, 672)),
+        ((5000, 10), (672, 288)),
     ],
 )
-def test_the_long_side_follows_the_picture_up_to_two_to_one(
+def test_the_long_side_follows_the_picture_up_to_cinemas(
     picture_hw: tuple[int, int], input_hw: tuple[int, int]
 ) -> None:
     assert InputSize((288, 384), step=32).for_picture(picture_hw) == input_hw
