@@ -30,6 +30,8 @@ class ModelMetadata:
     person_classes: frozenset[int] = frozenset({1})
     default_score: float = 0.5
     licence: str | None = None
+    scope: str | None = None
+    """What its makers say it is for, and what not."""
     origin: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
     """Of saved_model.pb."""
@@ -69,7 +71,7 @@ def verify(folder: ModelFolder) -> None:
     if found != expected:
         raise ModelError(
             f"{graph} is damaged: its sha256 is {found[:12]}…, humandetect.json expects {expected[:12]}…; "
-            "restore the file, reinstall humandetect, or rebuild the model with tools/export_model.py"
+            "restore the file, reinstall humandetect, or rebuild the model with its script in tools/"
         )
 
 
@@ -132,6 +134,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
     "default_score": (_score, "a number in 0..1"),
     "licence": (_text, "text or null"),
+    "scope": (_text, "text or null"),
     "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),
     "sha256": (_text, "text or null"),
 }

@@ -43,7 +43,7 @@ def requests(path: Path) -> list[prediction_log_pb2.PredictionLog]:
 def test_the_official_code_reads_the_requests(version: Path) -> None:
     found = requests(version / WARMUP_NAME)
     assert [tuple(size.size for size in one.inputs["inputs"].tensor_shape.dim) for one in found] == [
-        (1, 300, 300, 3), (3, 300, 300, 3),
+        (1, 384, 512, 3), (3, 384, 512, 3),
     ]  # fmt: skip
     for request in found:
         assert (request.model_spec.name, request.model_spec.signature_name) == (DEFAULT_MODEL, "serving_default")

