@@ -28,8 +28,8 @@ from tests.model_server.started import config_text, serving
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the default model, with requests of 1 and 3 pictures."""
-    folder = tmp_path_factory.mktemp("models") / DEFAULT_MODEL / "1"
-    shutil.copytree(bundled(f"models/{DEFAULT_MODEL}/1"), folder, ignore=shutil.ignore_patterns(Path(WARMUP_NAME).name))
+    folder = tmp_path_factory.mktemp("models") / DEFAULT_MODEL / "2"
+    shutil.copytree(bundled(f"models/{DEFAULT_MODEL}/2"), folder, ignore=shutil.ignore_patterns(Path(WARMUP_NAME).name))
     export_warmup(str(folder), batch_sizes=(1, 3))
     return folder
 
@@ -55,7 +55,7 @@ def test_the_model_server_warms_up_with_them_and_says_so(version: Path, caplog: 
     config.write_text(config_text({DEFAULT_MODEL: version.parent}))
     caplog.set_level(logging.INFO, "humandetect")
     with serving(config) as client:
-        assert client.states(DEFAULT_MODEL) == {1: "AVAILABLE"}
+        assert client.states(DEFAULT_MODEL) == {2: "AVAILABLE"}
     assert f"{version}: warmed up with 2 requests in" in caplog.text
 
 
