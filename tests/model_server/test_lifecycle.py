@@ -150,7 +150,7 @@ def test_a_broken_model_ends_it(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "model")
     (tmp_path / "model" / "2" / "saved_model.pb").write_bytes(b"broken")
     (tmp_path / "models.config").write_text(config_text({"human": tmp_path / "model"}))
-    expected = r"^model human: no version can be served \(version 1: "
+    expected = r"^model human: no version can be served \(version 2: "
     with pytest.raises(ServerError, match=expected), serving(tmp_path / "models.config"):
         pass
 
