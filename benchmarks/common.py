@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: Markdown, the 720p clip, CPU accounting, the published model."""
+"""What the benchmark scripts share: Markdown, the 720p clip, CPU accounting, the plainly called model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import cv2
 import numpy as np
 
 from humandetect.bench.machine import described, machine, versions
 from humandetect.bench.tables import Grid
-from humandetect.models.find import bundled
+from humandetect.config import DEFAULT_MODEL
+from humandetect.models.find import bundled, find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,27 +115,23 @@ def measured() -> Iterator[Cost]:
     cost.wall_seconds, cost.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
 
 
-class PublishedModel:
-    """The default model's original graph, called in TensorFlow image by image: what people begin with."""
+class PlainModel:
+    """The default model, called in TensorFlow image by image: what people begin with."""
 
     def __init__(self) -> None:
         import tensorflow as tf
 
-        sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
-        from export_model import original_graph
-
-        graph = tf.compat.v1.GraphDef.FromString(original_graph())
-        names = [f"{name}:0" for name in ("detection_boxes", "detection_scores", "num_detections")]
-
-        def imported(image: Any) -> list[Any]:
-            return list(tf.graph_util.import_graph_def(graph, {"image_tensor": image}, names, name=""))
-
         self._constant = tf.constant
-        self._call = tf.compat.v1.wrap_function(imported, [tf.TensorSpec([None, None, None, 3], tf.uint8)])
-        self(np.zeros((300, 300, 3), np.uint8), score=1.0)
+        folder = find_model(DEFAULT_MODEL)
+        assert folder.metadata.input_hw is not None
+        self._input_wh = folder.metadata.input_hw[::-1]
+        self._model = tf.saved_model.load(str(folder.path))  # a signature does not keep it alive
+        self._call = self._model.signatures["serving_default"]
+        self(np.zeros((*folder.metadata.input_hw, 3), np.uint8), score=1.0)
 
     def __call__(self, rgb: NDArray[Any], *, score: float) -> list[tuple[NDArray[np.float32], float]]:
         """Return (x1, y1, x2, y2 in 0..1, score) of each person."""
-        boxes, scores, _ = self._call(self._constant(rgb[None]))
-        found = [(box, float(value)) for box, value in zip(boxes[0].numpy(), scores[0].numpy(), strict=True)]
+        answer = self._call(inputs=self._constant(cv2.resize(rgb, self._input_wh)[None]))
+        boxes, scores = (answer[f"detection_{name}"][0].numpy() for name in ("boxes", "scores"))
+        found = [(box, float(value)) for box, value in zip(boxes, scores, strict=True)]
         return [(box[[1, 0, 3, 2]], value) for box, value in found if value >= score]

@@ -1,4 +1,4 @@
-"""The exported model against the published graph: speed in each engine, and F1 by score on annotated clips.
+"""The models of the package: speed in each engine, and F1 by score on annotated clips.
 
 python benchmarks/model.py [--images 200] [--clips VIDEO=GROUNDTRUTH.txt ...]
 
@@ -8,8 +8,6 @@ GROUNDTRUTH is MOTChallenge: rows of frame (from 1), id, x, y, width, height, fl
 from __future__ import annotations
 
 import statistics
-import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -23,14 +21,15 @@ from numpy.typing import NDArray
 from humandetect.detection.detector import open_detector
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import read_metadata
 
 if TYPE_CHECKING:
     import supervision as sv
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
-
 Runner = Callable[[list[NDArray[np.uint8]]], None]
-"""Puts prepared images, (1, 300, 300, 3) each, through a model."""
+"""Puts prepared images, (1, H, W, 3) each, through a model."""
+
+MODELS = ("human_detection", "movenet_multipose")
 
 REQUESTS = 4
 ROUNDS = 3
@@ -43,34 +42,32 @@ def main() -> None:
     arguments.add_argument("--clips", nargs="*", default=[], metavar="VIDEO=GROUNDTRUTH")
     chosen = arguments.parse_args()
     print_machine()
-    print_speeds(sample_images(chosen.images))
+    print_speeds(chosen.images)
     for pair in chosen.clips:
         video, _, truth = pair.partition("=")
-        print_f1(Path(video), Path(truth))
+        for model in MODELS:
+            print_f1(model, Path(video), Path(truth))
 
 
-def sample_images(count: int) -> list[NDArray[np.uint8]]:
-    """Return prepared frames of the sample, (1, 300, 300, 3) each, repeated up to `count`."""
-    with open_detector(engine="openvino") as detector, open_source(str(bundled("examples/plaza.mp4"))) as source:
+def sample_images(model: str, count: int) -> list[NDArray[np.uint8]]:
+    """Return frames of the sample as the model takes them, (1, H, W, 3) each, repeated up to `count`."""
+    with (
+        open_detector(model, engine="openvino") as detector,
+        open_source(str(bundled("examples/plaza.mp4"))) as source,
+    ):
         images = [detector.prepare(frame.image).pixels[None] for frame in source]
     return [images[index % len(images)] for index in range(count)]
 
 
-def print_speeds(images: list[NDArray[np.uint8]]) -> None:
-    from export_model import original_graph
-
-    rows = []
-    exported = find_model("human_detection").path
-    with tempfile.TemporaryDirectory() as folder:
-        published = Path(folder) / "published.pb"
-        published.write_bytes(original_graph())
-        for name, load in SETTINGS.items():
-            before, after = measure([load(published), load(exported)], images)
-            cells = [f"{cost.fps:.0f} ({cost.cpu_ms:.1f})" for cost in (before, after)]
-            rows.append([name, *cells, f"{after.fps / before.fps:.2f}"])
-            say(" ".join(rows[-1]))
-    title = f"images/s (CPU ms an image), {len(images)} images, medians of {ROUNDS} alternating rounds"
-    print_table(title, ["", "published", "exported", "ratio"], rows)
+def print_speeds(count: int) -> None:
+    rows = [[name] for name in SETTINGS]
+    for model in MODELS:
+        images, path = sample_images(model, count), find_model(model).path
+        for row, load in zip(rows, SETTINGS.values(), strict=True):
+            cost = measure(load(path), images)
+            row.append(f"{cost.fps:.0f} ({cost.cpu_ms:.1f})")
+            say(f"{model}, {row[0]}: {row[-1]}")
+    print_table(f"images/s (CPU ms an image), {count} images, medians of {ROUNDS} rounds", ["", *MODELS], rows)
 
 
 def openvino_runner(path: Path, *, precision: str) -> Runner:
@@ -78,7 +75,7 @@ def openvino_runner(path: Path, *, precision: str) -> Runner:
 
     core = ov.Core()
     model = core.read_model(path)
-    model.reshape([1, 300, 300, 3])
+    model.reshape([1, *(read_metadata(path).input_hw or ()), 3])
     compiled = core.compile_model(
         model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
     )
@@ -95,37 +92,25 @@ def openvino_runner(path: Path, *, precision: str) -> Runner:
 def tensorflow_runner(path: Path, *, batch: int) -> Runner:
     import tensorflow as tf
 
-    if path.is_dir():
-        model = tf.saved_model.load(str(path))
-        call = model.signatures["serving_default"]
-    else:
-        graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-        names = [f"{name}:0" for name in ("detection_boxes", "detection_scores", "num_detections")]
-        call = tf.compat.v1.wrap_function(
-            lambda inputs: tf.graph_util.import_graph_def(graph, {"image_tensor": inputs}, names, name=""),
-            [tf.TensorSpec([None, None, None, 3], tf.uint8)],
-        )
+    model = tf.saved_model.load(str(path))
 
     def run(images: list[NDArray[np.uint8]]) -> None:
         for start in range(0, len(images), batch):
-            call(tf.constant(np.concatenate(images[start : start + batch])))
+            model.signatures["serving_default"](inputs=tf.constant(np.concatenate(images[start : start + batch])))
 
-    run.model = path.is_dir() and model  # type: ignore[attr-defined]  # a signature does not keep its model alive
     return run
 
 
-def measure(runners: list[Runner], images: list[NDArray[np.uint8]]) -> list[Cost]:
-    """Run all in turn, several times, so that a busy moment of the machine meets each of them."""
-    rounds: list[list[Cost]] = [[] for _ in runners]
-    for runner in runners:
-        runner(images[:32])
+def measure(runner: Runner, images: list[NDArray[np.uint8]]) -> Cost:
+    """Return the median of several rounds."""
+    runner(images[:32])
+    costs = []
     for _ in range(ROUNDS):
-        for runner, costs in zip(runners, rounds, strict=True):
-            with measured() as cost:
-                runner(images)
-            cost.frames = len(images)
-            costs.append(cost)
-    return [sorted(costs, key=lambda cost: cost.fps)[len(costs) // 2] for costs in rounds]
+        with measured() as cost:
+            runner(images)
+        cost.frames = len(images)
+        costs.append(cost)
+    return sorted(costs, key=lambda cost: cost.fps)[len(costs) // 2]
 
 
 SETTINGS: dict[str, Callable[[Path], Runner]] = {
@@ -136,11 +121,11 @@ SETTINGS: dict[str, Callable[[Path], Runner]] = {
 }
 
 
-def print_f1(video: Path, truth_path: Path) -> None:
+def print_f1(model: str, video: Path, truth_path: Path) -> None:
     """Print precision, recall and F1 at IoU 0.5 for each score."""
     truth = ground_truth(truth_path)
     with (
-        open_detector(engine="openvino", precision="f32", score=min(SCORES)) as detector,
+        open_detector(model, engine="openvino", precision="f32", score=min(SCORES)) as detector,
         open_source(str(video)) as source,
     ):
         found = {frame.index: detector.detect(frame.image) for frame in source if frame.index <= max(truth)}
@@ -150,7 +135,9 @@ def print_f1(video: Path, truth_path: Path) -> None:
         precision, recall = counts[0] / max(counts[1], 1), counts[0] / max(counts[2], 1)
         f1 = statistics.harmonic_mean([precision, recall])
         rows.append([f"{score:.2f}", f"{precision:.3f}", f"{recall:.3f}", f"{f1:.3f}"])
-    print_table(f"{video.name}: {len(found)} frames, float32, IoU 0.5", ["score", "precision", "recall", "F1"], rows)
+    print_table(
+        f"{model}, {video.name}: {len(found)} frames, float32, IoU 0.5", ["score", "precision", "recall", "F1"], rows
+    )
 
 
 def ground_truth(path: Path) -> defaultdict[int, NDArray[np.float64]]:

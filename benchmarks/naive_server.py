@@ -1,4 +1,4 @@
-"""An endpoint as it is written first: one request at a time, files on disk, the published graph image by image.
+"""An endpoint as it is written first: one request at a time, files on disk, the model image by image.
 
 python benchmarks/naive_server.py PORT      (benchmarks/serve.py starts it)
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import cv2
 import uvicorn
-from common import PublishedModel
+from common import PlainModel
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 SIZE_WH = (1024, 800)
 """Everything is made this large, whatever came in."""
-SCORE = 0.25
+SCORE = 0.5
 
 
 class Entry(BaseModel):
@@ -32,7 +32,7 @@ class Batch(BaseModel):
 
 
 def main() -> None:
-    model = PublishedModel()
+    model = PlainModel()
     app = FastAPI()
     one_at_a_time = threading.Lock()
 
@@ -52,7 +52,7 @@ def main() -> None:
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 
 
-def _annotated(model: PublishedModel, text: str, folder: Path) -> str:
+def _annotated(model: PlainModel, text: str, folder: Path) -> str:
     """Find the people in one image; the picture of them in base64."""
     file = folder / "image.jpg"
     file.write_bytes(base64.b64decode(text))

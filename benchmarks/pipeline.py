@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from common import Cost, PublishedModel, clip_720p, measured, parser, print_machine, print_table, say
+from common import Cost, PlainModel, clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.config import DetectConfig, EngineConfig, SourceConfig
 from humandetect.detection.detector import Detector
@@ -179,10 +179,10 @@ def _whole(
 
 
 class NaiveLoop:
-    """What people write first: one thread, OpenCV in and out, the original graph called frame by frame."""
+    """What people write first: one thread, OpenCV in and out, the model called frame by frame."""
 
     def __init__(self) -> None:
-        self._model = PublishedModel()
+        self._model = PlainModel()
 
     def run(self, clip: Path, output: Path) -> Cost:
         video = cv2.VideoCapture(str(clip))

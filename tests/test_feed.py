@@ -198,7 +198,7 @@ def people_without_doubt(row: dict[str, Any]) -> list[list[float]]:
 
 
 def test_feed_and_detect_find_the_same_people() -> None:
-    """With the real model, the sample, and people within 0.1 of the threshold (0.25) aside."""
+    """With the real model, the sample, and people within 0.1 of the threshold (0.5) aside."""
     engine, part = EngineConfig(engine="openvino", precision="f32"), SourceConfig(limit=12)
     detect(DetectConfig(sources=(SAMPLE,), results=("detect.jsonl",), engine=engine, source=part))
     with running(ServeConfig(engine=engine)) as url:

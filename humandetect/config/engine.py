@@ -135,7 +135,12 @@ class EngineConfig:
         Precision, Opt("auto: the hardware's best; f32: the same scores on every machine.", "Detection")
     ] = "auto"
     model: Annotated[
-        str, Opt("Name in the models folder or in models.config, or path of a SavedModel or frozen graph.", "Detection")
+        str,
+        Opt(
+            "Name in the models folder or in models.config, or path of a SavedModel or frozen graph. "
+            "movenet_multipose's card rules surveillance out: see `models list`; the choice is yours.",
+            "Detection",
+        ),
     ] = DEFAULT_MODEL
     models_dir: ModelsDirField = None
     size: Annotated[

@@ -30,6 +30,7 @@ def find_model(model: str, models_dir: Path | None = None) -> ModelFolder:
             return _at_path(Path(model).expanduser())
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"no model {model!r}: {error}") from error
+    _refuse_missing_version(Path(model), models_dir)
     known = ", ".join(sorted(_known_names(models_dir))) or "none"
     places = " and ".join(str(folder) for folder in _search_path(models_dir)) or "no folder"
     raise ModelNotFound(f"no model {model!r}: no such path, and {places} has {known}")
@@ -131,6 +132,20 @@ def _in_folder(folder: Path, *, name: str, allowed: tuple[int, ...] = ()) -> Mod
         there = ", ".join(version.name for version in versions) or "none"
         raise ModelError(f"{folder} holds no model: expected {wanted}; versions there: {there}")
     return ModelFolder(name, usable[-1].name, usable[-1], read_metadata(usable[-1]))
+
+
+def _refuse_missing_version(asked: Path, models_dir: Path | None) -> None:
+    """Raise ModelNotFound naming the versions there are, if a path asks for another one of a known model."""
+    name = asked.parent.name
+    if not _is_version(asked) or not is_model_name(name):
+        return
+    places = [asked.parent, *(folder / name for folder in _search_path(models_dir))]
+    there = [version.name for version in next(filter(None, map(_versions, places)), [])]
+    if there:
+        raise ModelNotFound(
+            f"{name} version {asked.name} is not there; there {'is version' if len(there) == 1 else 'are versions'} "
+            f"{', '.join(there)}: use --model {name} for version {there[-1]}"
+        )
 
 
 def _is_version(folder: Path) -> bool:

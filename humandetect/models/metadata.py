@@ -36,6 +36,8 @@ class ModelMetadata:
     labels: dict[int, str] = field(default_factory=lambda: {1: "person"})
     person_classes: frozenset[int] = frozenset({1})
     licence: str | None = None
+    scope: str | None = None
+    """What its makers say it is for, and what not."""
     origin: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
     """Of saved_model.pb."""
@@ -75,7 +77,7 @@ def verify(folder: ModelFolder) -> None:
     if found != expected:
         raise ModelError(
             f"{graph} is damaged: its sha256 is {found[:12]}…, humandetect.json expects {expected[:12]}…; "
-            "restore the file, reinstall humandetect, or rebuild the model with tools/export_model.py"
+            "restore the file, reinstall humandetect, or rebuild the model with its script in tools/"
         )
 
 
@@ -167,6 +169,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
     "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
     "licence": (_text, "text or null"),
+    "scope": (_text, "text or null"),
     "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),
     "sha256": (_text, "text or null"),
 }

@@ -16,13 +16,21 @@ def test_models_list_shows_the_default_model() -> None:
     run = humandetect("models", "list")
     assert run.returncode == 0
     assert "human_detection" in run.stdout
-    assert "MIT" in run.stdout
+    assert "Apache-2.0" in run.stdout
+
+
+def test_models_list_says_what_a_model_is_not_for() -> None:
+    (scope,) = [
+        line for line in humandetect("models", "list").stdout.splitlines() if line.startswith("movenet_multipose: ")
+    ]
+    assert "surveillance or identity recognition explicitly out of scope" in scope
+    assert "3 to 6 feet from a webcam" in scope
 
 
 def test_models_check_finds_a_damaged_model(tmp_path: Path) -> None:
-    source = bundled("models/human_detection/1")
+    source = bundled("models/human_detection/2")
     for path in source.rglob("*"):
-        target = tmp_path / "models" / "human_detection" / "1" / path.relative_to(source)
+        target = tmp_path / "models" / "human_detection" / "2" / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file():
             target.write_bytes(path.read_bytes()[:-10] if path.name == "saved_model.pb" else path.read_bytes())
@@ -35,10 +43,10 @@ def test_a_path_stays_on_its_line_where_no_terminal_is(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 30)
     folder.symlink_to(bundled("models"))
     lines = humandetect("models", "list", "--models-dir", folder).stdout.splitlines()
-    assert any(line.endswith("human_detection/1") and str(folder) in line for line in lines), lines
+    assert any(line.rstrip().endswith("human_detection/2") and str(folder) in line for line in lines), lines
 
 
 def test_models_list_as_json() -> None:
-    model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "1")
+    model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["name"] == "human_detection"
-    assert model["input"] == {"height": 300, "width": 300}
+    assert model["input"] == {"height": 384, "width": 512}

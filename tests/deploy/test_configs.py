@@ -43,8 +43,8 @@ def test_the_copies_that_kustomize_needs_are_copies(copy: Path, original: Path) 
 
 
 def test_the_models_are_where_the_volume_is_mounted() -> None:
-    (entry,) = read_models_config(ROOT / "models.config")
-    assert (entry.name, str(entry.base_path)) == (DEFAULT_MODEL, f"/models/{DEFAULT_MODEL}")
+    entries = {entry.name: str(entry.base_path) for entry in read_models_config(ROOT / "models.config")}
+    assert entries == {name: f"/models/{name}" for name in (DEFAULT_MODEL, "movenet_multipose")}
 
 
 def test_the_metrics_are_switched_on() -> None:
@@ -64,15 +64,15 @@ def test_copied_models_have_warm_up_requests_and_stay_as_they_are(tmp_path: Path
             cwd=ROOT, capture_output=True, check=True, text=True,
         ).stdout  # fmt: skip
 
-    version = tmp_path / "volume" / DEFAULT_MODEL / "1"
+    version = tmp_path / "volume" / DEFAULT_MODEL / "2"
     assert "is ready" in copy()
-    assert (version / "saved_model.pb").read_bytes() == (ROOT / f"models/{DEFAULT_MODEL}/1/saved_model.pb").read_bytes()
+    assert (version / "saved_model.pb").read_bytes() == (ROOT / f"models/{DEFAULT_MODEL}/2/saved_model.pb").read_bytes()
     before = (version / WARMUP_NAME).stat()
-    assert 270_000 < before.st_size < 280_000  # one picture
+    assert 589_000 < before.st_size < 600_000  # one picture
     assert before.st_mode & stat.S_IROTH  # the server is another user
     assert "is there already" in copy()
     assert (version / WARMUP_NAME).stat().st_mtime_ns == before.st_mtime_ns
-    assert [path.name for path in version.parent.iterdir()] == ["1"]
+    assert [path.name for path in version.parent.iterdir()] == ["2"]
 
 
 DOCKER_LINES = re.findall(r"docker run (?:.*\\\n)*.*", (DEPLOY / "README.md").read_text())

@@ -1,4 +1,4 @@
-"""Engines on the default model, started once, and the server that one of them asks."""
+"""Engines on the models of the package, started once, and the server that one of them asks."""
 
 from __future__ import annotations
 
@@ -19,27 +19,36 @@ if TYPE_CHECKING:
 
     from humandetect.config import EngineName
 
+MODELS = {"human_detection": ("2", (384, 512)), "movenet_multipose": ("1", (288, 384))}
+"""Version and input size of the models in the package, by name."""
 NAMES: tuple[EngineName, ...] = ("openvino", "tensorflow", "tf-serving")
 
 
 @pytest.fixture(scope="session")
 def serving_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of a model server that has the default model, and one of every kind."""
+    """HOST:PORT of a model server that has the package's models, and one of every kind."""
     from tests.engines.tfserving.served import write_models
 
     folder = tmp_path_factory.mktemp("serving")
-    models = {"human_detection": bundled("models/human_detection"), **write_models(folder)}
+    models = {**{name: bundled(f"models/{name}") for name in MODELS}, **write_models(folder)}
     with model_server(folder, models) as served:
         yield served.address
 
 
+@pytest.fixture(scope="session", params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    """The name of each model in the package."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def config_for(request: pytest.FixtureRequest) -> Callable[[EngineName], EngineConfig]:
+def config_for(request: pytest.FixtureRequest, model: str) -> Callable[[EngineName], EngineConfig]:
     """Tell how an engine is started so that all give the same answers; one gets a server."""
 
     def config(name: EngineName) -> EngineConfig:
         targets = (request.getfixturevalue("serving_address"),) if name == "tf-serving" else ()
-        return EngineConfig(engine=name, precision="f32", device="cpu", serving=ServingConfig(targets=targets))
+        serving = ServingConfig(targets=targets)
+        return EngineConfig(engine=name, model=model, precision="f32", device="cpu", serving=serving)
 
     return config
 
@@ -66,5 +75,5 @@ def street() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def prepared(street: list[np.ndarray], detectors: dict[str, Detector]) -> np.ndarray:
-    """The same frames as the default model takes them."""
+    """The same frames as the model takes them."""
     return np.stack([detectors["openvino"].prepare(image).pixels for image in street])

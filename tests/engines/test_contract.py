@@ -1,4 +1,4 @@
-"""What every engine promises, on the default model and real frames."""
+"""What every engine promises, on each model of the package and real frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import supervision as sv
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.errors import Closed, EngineError
-from tests.engines.conftest import NAMES
+from tests.engines.conftest import MODELS, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,24 +81,28 @@ def test_images_need_not_lie_in_one_piece(detector: Detector, prepared: np.ndarr
 
 
 @pytest.mark.parametrize(
-    "images",
+    "spoil",
     [
-        np.zeros((300, 300, 3), np.uint8),
-        np.zeros((1, 300, 300, 3), np.float32),
-        np.zeros((1, 200, 300, 3), np.uint8),
-        np.zeros((1, 300, 300, 4), np.uint8),
-        np.zeros((0, 300, 300, 3), np.uint8),
+        lambda images: images[0],
+        lambda images: images.astype(np.float32),
+        lambda images: images[:, :-32],
+        lambda images: np.repeat(images, 2, axis=3)[..., :4],
+        lambda images: images[:0],
     ],
 )
-def test_images_of_wrong_shape_or_type_are_refused(detector: Detector, images: np.ndarray) -> None:
-    with pytest.raises(EngineError, match=r"expected RGB images \(B, 300, 300, 3\) uint8, got \(.*\) (uint8|float32)"):
-        detector.engine.infer(images)
+def test_images_of_wrong_shape_or_type_are_refused(
+    detector: Detector, prepared: np.ndarray, spoil: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    height, width = prepared.shape[1:3]
+    expected = rf"expected RGB images \(B, {height}, {width}, 3\) uint8, got \(.*\) (uint8|float32)"
+    with pytest.raises(EngineError, match=expected):
+        detector.engine.infer(spoil(prepared))
 
 
-def test_the_engine_says_who_runs_the_model(detector: Detector) -> None:
+def test_the_engine_says_who_runs_the_model(detector: Detector, model: str) -> None:
     assert detector.info.engine.endswith("CPU, f32") or detector.info.engine.startswith("tf-serving, 127.0.0.1:")
-    assert (detector.info.name, detector.info.version) == ("human_detection", "1")
-    assert detector.info.input_hw == (300, 300)
+    assert detector.info.name == model
+    assert (detector.info.version, detector.info.input_hw) == MODELS[model]
     assert detector.info.person_classes == {1}
     assert detector.info.parallel >= 1
     assert detector.info.best_batch >= 1

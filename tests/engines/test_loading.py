@@ -75,7 +75,7 @@ import numpy as np
 from humandetect.config import EngineConfig, ServingConfig
 from humandetect.engines import load_engine
 engine = load_engine(EngineConfig('tf-serving', serving=ServingConfig(targets=({serving_address!r},))))
-engine.infer(np.zeros((1, 300, 300, 3), np.uint8))
+engine.infer(np.zeros((1, 384, 512, 3), np.uint8))
 engine.close()
 heavy = ('tensorflow', 'tensorflow_serving', 'openvino', 'cv2', 'supervision', 'av')
 print([name for name in heavy if name in sys.modules])

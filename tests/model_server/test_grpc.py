@@ -103,7 +103,7 @@ def test_only_the_outputs_asked_for_come_back(client: Client) -> None:
 
 
 def test_people_are_found_by_the_default_model(client: Client) -> None:
-    request = predict_request("human_detection", inputs=np.zeros((2, 300, 300, 3), np.uint8))
+    request = predict_request("human_detection", inputs=np.zeros((2, 384, 512, 3), np.uint8))
     response = client.prediction.Predict(request, timeout=20)
     assert tf.make_ndarray(response.outputs["detection_boxes"]).shape[::2] == (2, 4)
 

@@ -63,7 +63,7 @@ def served() -> Iterator[tuple[subprocess.Popen[str], re.Match[str], list[str]]]
 
 def test_the_ready_line_is_all_it_says_and_names_model_and_ports(served: Any) -> None:
     _, found, lines = served
-    assert found[1] == "human_detection 1"
+    assert found[1] == "human_detection 2, movenet_multipose 1"
     assert len(lines) == 1, lines
 
 
@@ -84,7 +84,7 @@ def test_the_rest_port_must_be_free_too(served: Any) -> None:
 def test_sigterm_ends_it(served: Any) -> None:
     process, found, _ = served
     with grpc.insecure_channel(found[2]) as channel:
-        assert Client(found[2], found[3], channel).states("human_detection") == {1: "AVAILABLE"}
+        assert Client(found[2], found[3], channel).states("human_detection") == {2: "AVAILABLE"}
     assert httpx.get(f"http://{found[3]}/v1/models/human_detection").status_code == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
@@ -148,9 +148,9 @@ def test_a_config_that_is_not_there_ends_it(tmp_path: Path) -> None:
 
 def test_a_broken_model_ends_it(tmp_path: Path) -> None:
     shutil.copytree(MODEL, tmp_path / "model")
-    (tmp_path / "model" / "1" / "saved_model.pb").write_bytes(b"broken")
+    (tmp_path / "model" / "2" / "saved_model.pb").write_bytes(b"broken")
     (tmp_path / "models.config").write_text(config_text({"human": tmp_path / "model"}))
-    expected = r"^model human: no version can be served \(version 1: "
+    expected = r"^model human: no version can be served \(version 2: "
     with pytest.raises(ServerError, match=expected), serving(tmp_path / "models.config"):
         pass
 

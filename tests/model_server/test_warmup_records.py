@@ -28,8 +28,8 @@ from tests.model_server.started import config_text, serving
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the default model, with requests of 1 and 3 pictures."""
-    folder = tmp_path_factory.mktemp("models") / DEFAULT_MODEL / "1"
-    shutil.copytree(bundled(f"models/{DEFAULT_MODEL}/1"), folder, ignore=shutil.ignore_patterns(Path(WARMUP_NAME).name))
+    folder = tmp_path_factory.mktemp("models") / DEFAULT_MODEL / "2"
+    shutil.copytree(bundled(f"models/{DEFAULT_MODEL}/2"), folder, ignore=shutil.ignore_patterns(Path(WARMUP_NAME).name))
     export_warmup(str(folder), batch_sizes=(1, 3))
     return folder
 
@@ -43,7 +43,7 @@ def requests(path: Path) -> list[prediction_log_pb2.PredictionLog]:
 def test_the_official_code_reads_the_requests(version: Path) -> None:
     found = requests(version / WARMUP_NAME)
     assert [tuple(size.size for size in one.inputs["inputs"].tensor_shape.dim) for one in found] == [
-        (1, 300, 300, 3), (3, 300, 300, 3),
+        (1, 384, 512, 3), (3, 384, 512, 3),
     ]  # fmt: skip
     for request in found:
         assert (request.model_spec.name, request.model_spec.signature_name) == (DEFAULT_MODEL, "serving_default")
@@ -55,7 +55,7 @@ def test_the_model_server_warms_up_with_them_and_says_so(version: Path, caplog: 
     config.write_text(config_text({DEFAULT_MODEL: version.parent}))
     caplog.set_level(logging.INFO, "humandetect")
     with serving(config) as client:
-        assert client.states(DEFAULT_MODEL) == {1: "AVAILABLE"}
+        assert client.states(DEFAULT_MODEL) == {2: "AVAILABLE"}
     assert f"{version}: warmed up with 2 requests in" in caplog.text
 
 

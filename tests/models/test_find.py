@@ -39,11 +39,11 @@ class TestNames:
     def test_option_goes_before_environment_before_working_folder_before_package(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert find_model("human_detection").path == bundled("models") / "human_detection" / "1"
+        assert find_model("human_detection").path == bundled("models") / "human_detection" / "2"
 
         here = folder.parent / "models"
-        make_model(here / "human_detection" / "2")
-        assert find_model("human_detection").version == "2"
+        make_model(here / "human_detection" / "5")
+        assert find_model("human_detection").version == "5"
 
         make_model(folder.parent / "environment" / "human_detection" / "3")
         monkeypatch.setenv("HUMANDETECT_MODELS_DIR", str(folder.parent / "environment"))
@@ -56,7 +56,7 @@ class TestNames:
         make_model(folder.parent / "models" / "cats" / "1")
 
         assert find_model("human_detection").path.parent.parent == bundled("models")
-        assert [model.name for model in list_models()] == ["cats", "human_detection"]
+        assert [model.name for model in list_models()] == ["cats", "human_detection", "movenet_multipose"]
 
     def test_chosen_folder_is_the_only_one(self, folder: Path) -> None:
         with pytest.raises(ModelNotFound, match=r"no model 'human_detection': no such path, and .*chosen has none"):
@@ -257,3 +257,16 @@ def test_looking_for_models_loads_nothing_heavy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("asked", ["people/1", "models/people/1", "gone/people/1"])
+def test_a_version_that_is_not_there_says_which_are(
+    asked: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANDETECT_MODELS_DIR", str(folder))
+    make_model(folder / "people" / "2")
+    with pytest.raises(ModelNotFound, match="people version 1 is not there; there is version 2: use --model people"):
+        find_model(asked)
+    make_model(folder / "people" / "10")
+    with pytest.raises(ModelNotFound, match="there are versions 2, 10: use --model people for version 10"):
+        find_model(asked)

