@@ -123,11 +123,11 @@ class PlainModel:
 
         self._constant = tf.constant
         folder = find_model(DEFAULT_MODEL)
-        assert folder.metadata.input_hw is not None
-        self._input_wh = folder.metadata.input_hw[::-1]
+        assert folder.metadata.preset.input_hw is not None
+        self._input_wh = folder.metadata.preset.input_hw[::-1]
         self._model = tf.saved_model.load(str(folder.path))  # a signature does not keep it alive
         self._call = self._model.signatures["serving_default"]
-        self(np.zeros((*folder.metadata.input_hw, 3), np.uint8), score=1.0)
+        self(np.zeros((*folder.metadata.preset.input_hw, 3), np.uint8), score=1.0)
 
     def __call__(self, rgb: NDArray[Any], *, score: float) -> list[tuple[NDArray[np.float32], float]]:
         """Return (x1, y1, x2, y2 in 0..1, score) of each person."""

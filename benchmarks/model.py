@@ -75,7 +75,7 @@ def openvino_runner(path: Path, *, precision: str) -> Runner:
 
     core = ov.Core()
     model = core.read_model(path)
-    model.reshape([1, *(read_metadata(path).input_hw or ()), 3])
+    model.reshape([1, *(read_metadata(path).preset.input_hw or ()), 3])
     compiled = core.compile_model(
         model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
     )
