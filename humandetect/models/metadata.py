@@ -100,7 +100,7 @@ def _metadata(values: object) -> ModelMetadata:
     sizes = values.get("sizes", {})
     if not isinstance(sizes, dict) or not all(isinstance(one, dict) for one in sizes.values()):
         raise ValueError(f'sizes is {sizes!r}, expected {{"small": {{"input_hw": [...], ...}}, ...}}')
-    others = {name: replace(preset, step=None, **_read(one, _PRESET_FIELDS)) for name, one in sizes.items()}
+    others = {name: replace(preset, **{"step": None, **_read(one, _PRESET_FIELDS)}) for name, one in sizes.items()}
     return ModelMetadata(preset, others, **_read(values, _FIELDS))
 
 

@@ -29,7 +29,10 @@ def test_what_the_file_says(folder: Path) -> None:
         "default_score": 0.25,
         "track_start_score": 0.6,
         "track_high_score": 0.4,
-        "sizes": {"small": {"input_hw": [160, 160], "default_score": 0.2}},
+        "sizes": {
+            "small": {"input_hw": [160, 160], "default_score": 0.2},
+            "far": {"input_hw": [640, 960], "step": 64, "second_look": True},
+        },
         "licence": "MIT",
         "scope": "for tests",
         "origin": {"package": "somewhere"},
@@ -40,8 +43,13 @@ def test_what_the_file_says(folder: Path) -> None:
     found = find_model(str(make_model(folder / "people" / "1", values))).metadata
 
     assert found == ModelMetadata(
-        Preset((320, 640), 32, 0.25, 0.6, 0.4), {"small": Preset((160, 160), None, 0.2, 0.6, 0.4)}, multiple=16,
-        keep_aspect=True, resize="legacy", labels={1: "person", 2: "bicycle"}, person_classes=frozenset({1}),
+        Preset((320, 640), 32, 0.25, 0.6, 0.4),
+        {
+            "small": Preset((160, 160), None, 0.2, 0.6, 0.4),
+            "far": Preset((640, 960), 64, 0.25, 0.6, 0.4, second_look=True),
+        },
+        multiple=16, keep_aspect=True, resize="legacy", labels={1: "person", 2: "bicycle"},
+        person_classes=frozenset({1}),
         licence="MIT", scope="for tests", origin={"package": "somewhere"}, sha256="ab",
     )  # fmt: skip
 
