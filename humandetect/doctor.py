@@ -9,16 +9,16 @@ import tempfile
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
+from humandetect.config import EngineConfig, ServingConfig, SourceConfig
 from humandetect.engines import ENGINES, has_model_server, load_engine
-from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, SourceError
+from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, ModelError, SourceError
 from humandetect.models.find import bundled, find_model
-from humandetect.models.metadata import verify
+from humandetect.models.metadata import takes, verify
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ SERVER_SECONDS = 10.0
 CAMERAS_SECONDS = 15.0
 """All cameras must give a picture within this time."""
 DEVICES = Path("/dev")
+BLANK = "blank"
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
 
 
@@ -58,26 +59,28 @@ def check_everything(*, device: Device = "auto", servers: tuple[str, ...] = ()) 
     yield _try("decode", lambda: _decode_sample(frames), "reinstall humandetect: the sample clip is damaged")
     frames = frames or [_blank_frame()]
     yield _try("encode", lambda: _encode(frames), "see the message; free space in the temporary folder?")
-    yield from _check_model(DEFAULT_MODEL, None, device, frames)
+    yield from _check_model(EngineConfig(device=device), frames)
     for name in (name for name, entry in ENGINES.items() if entry.remote):
         yield _check_remote_engine(name, servers, frames)
     yield _try("cameras", lambda: _within(CAMERAS_SECONDS, _look_for_cameras), "close other programs that use it")
     yield _try("display", _look_for_display, "log in with a display, or write a video with -o instead of --show")
 
 
-def check_model(model: str, *, models_dir: Path | None, device: Device = "auto") -> Iterator[Check]:
-    """Verify a model and run it on the sample with every engine."""
+def check_model(
+    model: str, *, models_dir: Path | None, device: Device = "auto", person_class: str | None = None
+) -> Iterator[Check]:
+    """Verify a model and run it on the sample, which has people, with every engine that takes it."""
     frames: list[Frame] = []
     _decode_sample(frames)
-    yield from _check_model(model, models_dir, device, frames)
+    config = EngineConfig(model=model, models_dir=models_dir, device=device, person_class=person_class)
+    yield from _check_model(config, frames)
 
 
-def _check_model(model: str, models_dir: Path | None, device: Device, frames: list[Frame]) -> Iterator[Check]:
-    folder = find_model(model, models_dir)
+def _check_model(config: EngineConfig, frames: list[Frame]) -> Iterator[Check]:
+    folder = find_model(config.model, config.models_dir)
     yield _try(f"model {folder.name}", lambda: _verify(folder), "")
-    for name in (name for name, entry in ENGINES.items() if not entry.remote):
-        config = EngineConfig(engine=name, model=model, models_dir=models_dir, device=device)  # type: ignore[arg-type]
-        yield _check_engine(name, config, frames)
+    for name in (name for name, entry in ENGINES.items() if not entry.remote and takes(name, folder)):
+        yield _check_engine(name, replace(config, engine=name), frames)  # type: ignore[arg-type]
 
 
 def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check:
@@ -152,16 +155,24 @@ def _verify(folder: ModelFolder) -> str:
 
 
 def _infer(config: EngineConfig, frames: list[Frame]) -> str:
+    from humandetect.detection.breaches import contract_told, nobody_told
     from humandetect.detection.detector import Detector
 
     start = time.perf_counter()
     with Detector(load_engine(config)) as detector:
         loaded = time.perf_counter()
-        people = [len(detector.detect(frame.image)) for frame in frames]
+        answers = detector.infer([detector.prepare(frame.image) for frame in frames])
+        people = sum(
+            len(detector.people(answer, frame.image.shape[:2])) for answer, frame in zip(answers, frames, strict=True)
+        )
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
+        if not people and frames[0].source != BLANK:
+            raise ModelError(detector.breach or nobody_told(detector.info, answers, detector.score))
+        if detector.breach:
+            raise ModelError(detector.breach)
         return (
-            f"{detector.engine.info.engine}: {sum(people)} people in {counted(len(frames), 'frame')}, "
-            f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s"
+            f"{detector.info.engine}: {people} people in {counted(len(frames), 'frame')}, {each_ms:.0f} ms each, "
+            f"started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
         )
 
 
@@ -180,7 +191,7 @@ def _blank_frame() -> Frame:
 
     from humandetect.media.frames import Frame
 
-    return Frame(np.zeros((480, 640, 3), np.uint8), index=0, time_seconds=0.0, source="blank")
+    return Frame(np.zeros((480, 640, 3), np.uint8), index=0, time_seconds=0.0, source=BLANK)
 
 
 def _encode(frames: list[Frame]) -> str:

@@ -23,11 +23,14 @@ def models_list(config: ModelsListConfig, _talk: TalkConfig) -> None:
 @command
 @options_of(ModelsCheckConfig)
 def models_check(config: ModelsCheckConfig, _talk: TalkConfig) -> None:
-    """Verify a model's checksum and run it on the sample with every installed engine."""
+    """Verify a model and run it on the sample, which has people, with every installed engine that takes it."""
     from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_model
 
-    if not print_checks(check_model(config.model, models_dir=config.models_dir, device=config.device)):
+    checks = check_model(
+        config.model, models_dir=config.models_dir, device=config.device, person_class=config.person_class
+    )
+    if not print_checks(checks):
         raise typer.Exit(1)
 
 

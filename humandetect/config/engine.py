@@ -25,6 +25,10 @@ ModelsDirField = Annotated[
     Path | None,
     Opt("Where models are looked up by name.", "Detection", metavar="DIR", unset="./models, else the packaged one"),
 ]
+PersonClassField = Annotated[
+    str | None,
+    Opt("Class of the people, by name or number.", "Detection", metavar="CLASS", unset="what the model says"),
+]
 ScoreField = Annotated[
     float | None, Opt("Report people from this score on.", "Detection", unset="the model's"), Ge(0), Le(1)
 ]
@@ -137,11 +141,12 @@ class EngineConfig:
     model: Annotated[
         str,
         Opt(
-            "Name in the models folder or in models.config, or path of a SavedModel or frozen graph. "
+            "Name in the models folder or in models.config, or path of a SavedModel, .pb, .onnx, .xml or .tflite. "
             "movenet_multipose's card rules surveillance out: see `models list`; the choice is yours.",
             "Detection",
         ),
     ] = DEFAULT_MODEL
+    person_class: PersonClassField = None
     models_dir: ModelsDirField = None
     size: Annotated[
         str,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField
+from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField, PersonClassField
 from humandetect.config.fields import Opt, check
 from humandetect.config.model_server import BatchingParametersField
 
@@ -25,6 +25,7 @@ class ModelsCheckConfig:
 
     model: ModelField = DEFAULT_MODEL
     models_dir: ModelsDirField = None
+    person_class: PersonClassField = None
     device: DeviceField = "auto"
 
     def __post_init__(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
+from humandetect.detection.breaches import breach_of
 from humandetect.detection.close_ups import merged, wants_second_look
 from humandetect.detection.preprocess import as_bgr, prepare_image, sample
 from humandetect.detection.shapes import InputShapes
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from humandetect.detection.preprocess import PreparedImage
     from humandetect.engines.base import Engine, ModelInfo
 
+logger = logging.getLogger(__name__)
+
 
 class Detector:
     """Finds people in BGR images with an engine, which it owns and closes."""
@@ -36,6 +40,8 @@ class Detector:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
         self.score = engine.info.default_score if score is None else score
+        self.breach: str | None = None
+        """How the model's answers break the contract, with the fix; None as long as none did."""
         self._person_classes = sorted(engine.info.person_classes)
         self._shapes = InputShapes()
 
@@ -101,8 +107,9 @@ class Detector:
 
         height, width = image_hw
         xyxy, scores, class_ids = row.xyxy[0], row.scores[0], row.class_ids[0]
-        xyxy = xyxy.clip(0, 1) * np.array([width, height, width, height], np.float32)
         threshold = self.score if score is None else score
+        self._look_for_breach(row, threshold)
+        xyxy = xyxy.clip(0, 1) * np.array([width, height, width, height], np.float32)
         wanted = (scores >= threshold) & (scores > 0) & np.isin(class_ids, self._person_classes)
         wanted &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
         order = np.argsort(-scores, kind="stable")
@@ -118,6 +125,13 @@ class Detector:
         """
         bgr = as_bgr(image)
         return self.people(self.infer([self.prepare(bgr)])[0], bgr.shape[:2])
+
+    def _look_for_breach(self, row: RawDetections, threshold: float) -> None:
+        """Say once, as an error that also a quiet run shows, where answers mean something else than is made of them."""
+        if self.breach is None:
+            self.breach = breach_of(row, self.info, threshold)
+            if self.breach:
+                logger.error("%s", self.breach)
 
     def close(self) -> None:
         """Close the engine; may be called twice."""
@@ -147,6 +161,7 @@ def open_detector(
     size: str = "default",
     score: float | None = None,
     models_dir: str | Path | None = None,
+    person_class: str | None = None,
     serving: ServingConfig | None = None,
 ) -> Detector:
     """Load a model, by name or path, into an engine and wrap it as a detector.
@@ -155,6 +170,7 @@ def open_detector(
     """
     config = EngineConfig(
         engine=engine, device=device, precision=precision, model=str(model), size=size,
-        models_dir=None if models_dir is None else Path(models_dir), serving=serving or ServingConfig(),
+        person_class=person_class, models_dir=None if models_dir is None else Path(models_dir),
+        serving=serving or ServingConfig(),
     )  # fmt: skip
     return Detector(load_engine(config), score=score)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from humandetect.errors import MissingExtra
+from humandetect.errors import MissingExtra, UsageError
 from humandetect.models.find import find_model
-from humandetect.models.metadata import verify
+from humandetect.models.metadata import OPENVINO_SUFFIXES, verify
 
 if TYPE_CHECKING:
     from humandetect.config import EngineConfig, EngineName, ServingConfig
@@ -55,9 +55,13 @@ def load_engine(config: EngineConfig) -> Engine:
     name = _auto(config) if config.engine == "auto" else config.engine
     entry = ENGINES[name]
     module, _, attribute = entry.where.partition(":")
+    if name != "openvino" and config.model.endswith(OPENVINO_SUFFIXES):
+        suffix = Path(config.model).suffix
+        raise UsageError(f"the {name} engine takes no {suffix}: use --engine openvino for {config.model}")
     if not entry.remote:
         model = find_model(config.model, config.models_dir)
         verify(model)
+        model = replace(model, metadata=replace(model.metadata, person_class=config.person_class))
     engine: Engine
     try:
         engine_class = getattr(import_module(module), attribute)
@@ -104,7 +108,7 @@ def _auto(config: EngineConfig) -> str:
     if config.serving.targets:
         return "tf-serving"
     worth_asking = config.device != "cpu" and config.precision != "bf16" and has_nvidia_device()
-    if worth_asking and is_installed("tensorflow"):
+    if worth_asking and not config.model.endswith(OPENVINO_SUFFIXES) and is_installed("tensorflow"):
         from humandetect.engines.tensorflow import visible_gpus
 
         if visible_gpus():

@@ -37,6 +37,8 @@ class ModelInfo:
     track_high_score: float = 0.3
     second_look: bool = False
     """Whether close-ups are worth one at half the size; see `detection.close_ups`."""
+    dialect: str = "detection-api"
+    """How the model writes what it found, for people."""
     resize: str = "linear"
     """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
 

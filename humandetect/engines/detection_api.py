@@ -8,6 +8,8 @@ import numpy as np
 
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import EngineError, ModelError
+from humandetect.models.dialects.coco import COCO_91
+from humandetect.models.labels import person_classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.base import Engine
+    from humandetect.models.dialects import Dialect
     from humandetect.models.metadata import ModelMetadata
     from humandetect.models.sizes import InputSize, Preset
 
@@ -72,10 +75,19 @@ def model_info(
     input_size, scores = size
     return ModelInfo(
         name=name, version=version, engine=engine, size=input_size, parallel=parallel, best_batch=best_batch,
-        labels=metadata.labels, person_classes=metadata.person_classes, default_score=scores.default_score,
+        labels=metadata.labels, person_classes=people_of(metadata, model=name), default_score=scores.default_score,
         track_start_score=scores.track_start_score, track_high_score=scores.track_high_score, resize=metadata.resize,
+        dialect=metadata.dialect or "detection-api",
         second_look=scores.second_look and input_size is not None and input_size.multiple is not None,
     )  # fmt: skip
+
+
+def people_of(metadata: ModelMetadata, *, model: str) -> frozenset[int]:
+    """Return the classes that are people: the one the user gave, else the metadata's. Raises UsageError."""
+    if metadata.person_class is None:
+        return metadata.person_classes
+    labels = metadata.labels if "labels" in metadata.said or metadata.dialect else COCO_91
+    return person_classes_of(labels, metadata.person_class, model=model)
 
 
 def check_images(images: NDArray[np.uint8], size: InputSize | None) -> None:
@@ -108,6 +120,21 @@ def raw_detections(answers: Sequence[Mapping[str, NDArray[Any]]]) -> RawDetectio
         scores[rows, :count] = np.where(counted, answer[SCORES], 0)
         class_ids[rows, :count] = answer[CLASSES]
         start += size
+    return RawDetections(xyxy=xyxy, scores=scores, class_ids=class_ids)
+
+
+def decoded(answers: Sequence[Sequence[NDArray[Any]]], dialect: Dialect, input_hw: tuple[int, int]) -> RawDetections:
+    """Join a dialect's answers to pictures that travelled alone; short ones are filled up with rows of score 0."""
+    pictures = [
+        dialect.decode([array.astype(np.float32, copy=False) for array in answer], input_hw) for answer in answers
+    ]
+    most = max(len(boxes.scores) for boxes in pictures)
+    xyxy = np.zeros((len(pictures), most, 4), np.float32)
+    scores = np.zeros((len(pictures), most), np.float32)
+    class_ids = np.zeros((len(pictures), most), np.int32)
+    for row, boxes in enumerate(pictures):
+        count = len(boxes.scores)
+        xyxy[row, :count], scores[row, :count], class_ids[row, :count] = boxes.xyxy, boxes.scores, boxes.class_ids
     return RawDetections(xyxy=xyxy, scores=scores, class_ids=class_ids)
 
 

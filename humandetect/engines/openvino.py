@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 
 from humandetect.engines.base import MAX_SHAPES
-from humandetect.engines.detection_api import OUTPUT_KEYS, check_images, model_info, raw_detections, warm_up
+from humandetect.engines.detection_api import OUTPUT_KEYS, check_images, decoded, model_info, raw_detections, warm_up
 from humandetect.engines.openvino_graph import Compiler, reason
 from humandetect.errors import Closed, DeviceError, EngineError
 from humandetect.models.sizes import choose_size
@@ -50,13 +50,14 @@ class OpenVinoEngine:
         core = ov.Core()
         target = _choose_device(core, device)
         self._compiler = Compiler(core, model, target, _settings(core, target, precision))
-        chosen = choose_size(model.name, model.metadata, size, fixed_hw=self._compiler.fixed_hw(size))
+        fixed_hw = self._compiler.fixed_hw(size)
+        chosen = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
         input_size = chosen[0]
         compiled = self._compiler.compiled(input_size, input_size.input_hw if input_size else None)
         self._parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + WAITING_REQUESTS
         ran = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.info = model_info(
-            model.metadata, name=model.name, version=model.version,
+            self._compiler.model.metadata, name=model.name, version=model.version,
             engine=f"openvino {ov.__version__.partition('-')[0]}, {target}, {ran}", size=chosen,
             parallel=self._parallel, best_batch=1,
         )  # fmt: skip
@@ -72,7 +73,7 @@ class OpenVinoEngine:
         check_images(images, self.info.size)
         requests = self._requests(images.shape[1:3] if self.info.size else None)
         images = np.ascontiguousarray(images)
-        answers: list[dict[str, NDArray[Any]]] = []
+        answers: list[list[NDArray[Any]]] = []
         running: deque[ov.InferRequest] = deque()
         try:
             for index in range(len(images)):
@@ -88,7 +89,9 @@ class OpenVinoEngine:
                 with suppress(RuntimeError):
                     request.wait()
                 requests.put(request)
-        return raw_detections(answers)
+        if self._compiler.dialect is not None:
+            return decoded(answers, self._compiler.dialect, images.shape[1:3])
+        return raw_detections([dict(zip(OUTPUT_KEYS, answer, strict=True)) for answer in answers])
 
     def close(self) -> None:
         """Free the model once running calls have ended; may be called twice."""
@@ -117,7 +120,7 @@ class OpenVinoEngine:
 def _next_request(
     requests: queue.SimpleQueue[ov.InferRequest],
     running: deque[ov.InferRequest],
-    answers: list[dict[str, NDArray[Any]]],
+    answers: list[list[NDArray[Any]]],
 ) -> ov.InferRequest:
     """Take a free request, else the oldest of this call's own, whose answer it fetches.
 
@@ -130,10 +133,10 @@ def _next_request(
         return running.popleft()
 
 
-def _answer(request: ov.InferRequest) -> dict[str, NDArray[Any]]:
+def _answer(request: ov.InferRequest) -> list[NDArray[Any]]:
     """Wait for a request and copy its outputs, which its next run overwrites."""
     request.wait()
-    return {key: request.get_output_tensor(index).data.copy() for index, key in enumerate(OUTPUT_KEYS)}
+    return [tensor.data.copy() for tensor in request.output_tensors]
 
 
 def _choose_device(core: ov.Core, device: Device) -> str:

@@ -10,11 +10,13 @@ import openvino as ov
 
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
+from humandetect.engines.foreign_graphs import Foreign, adopt
 from humandetect.errors import ModelError
-from humandetect.models.metadata import checksum
+from humandetect.models.metadata import checksum, takes
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
+    from humandetect.models.dialects import Dialect
     from humandetect.models.metadata import ModelFolder
     from humandetect.models.sizes import InputSize
 
@@ -28,13 +30,18 @@ class Compiler:
     """Compiles one model for the shapes of its pictures, on one device with one set of properties."""
 
     def __init__(self, core: ov.Core, model: ModelFolder, target: str, settings: dict[str, str]) -> None:
-        self._core, self._model, self._target, self._settings = core, model, target, settings
+        self._core, self._target, self._settings = core, target, settings
+        self.model = model
+        """Once it is compiled, with what was found in a graph of another dialect."""
+        self.dialect: Dialect | None = None
+        """None: the Object Detection API's."""
         self._as_it_is: ov.CompiledModel | None = None
 
     def fixed_hw(self, size: str) -> tuple[int, int] | None:
         """Return the only size that the model takes, where its metadata leaves a doubt; None: there is a choice."""
-        metadata = self._model.metadata
-        if metadata.sizes or (metadata.preset.input_hw and size == "default"):
+        metadata = self.model.metadata
+        in_folder = self.model.path.is_dir()  # a file may be of a dialect, whose way with pictures stands in it
+        if metadata.sizes or (metadata.preset.input_hw and size == "default" and in_folder):
             return None
         self._as_it_is = self._compile(None)
         _, height, width, _ = self._as_it_is.input(0).partial_shape
@@ -55,36 +62,46 @@ class Compiler:
             except RuntimeError as error:
                 logger.info("compiling again, the kept model does not load: %s", reason(error))
         try:
-            compiled = self._core.compile_model(_read(self._core, self._model, hw), self._target, self._settings)
+            graph = _read(self._core, self.model, hw)
+            if isinstance(graph, Foreign):
+                self.dialect, self.model, graph = graph.dialect, graph.model, graph.graph
+            compiled = self._core.compile_model(graph, self._target, self._settings)
         except RuntimeError as error:
             raise ModelError(
-                f"{self._model.path}: OpenVINO cannot take this model ({reason(error)}). "
-                "If the file is sound, --engine tensorflow can."
+                f"{self.model.path}: OpenVINO cannot take this model ({reason(error)}). "
+                + (
+                    "If the file is sound, --engine tensorflow can."
+                    if takes("tensorflow", self.model)
+                    else "Export it anew."
+                )
             ) from error
-        with suppress(RuntimeError):  # a device that cannot export compiles every time
-            cache.save(key, compiled.export_model().getvalue())
+        if self.dialect is None:  # the kept model would not say what its outputs mean
+            with suppress(RuntimeError):  # a device that cannot export compiles every time
+                cache.save(key, compiled.export_model().getvalue())
         return compiled
 
     def _cache_key(self, hw: tuple[int, int] | None) -> str:
         """Name everything that the compiled model depends on, the hardware's instructions among it."""
         try:
-            content = checksum(self._model.path)
+            content = checksum(self.model.path)
         except OSError as error:
-            raise ModelError(f"{self._model.path}: cannot read the model: {error.strerror}") from error
+            raise ModelError(f"{self.model.path}: cannot read the model: {error.strerror}") from error
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         hardware = [self._core.get_property(self._target, name) for name in properties]
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))
 
 
-def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model:
+def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model | Foreign:
     """Read the graph and keep of it one input, for one picture, and the four outputs, in the order of OUTPUT_KEYS."""
     with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
         graph = core.read_model(model.path)
+    outputs = _outputs(graph)
+    if not outputs.keys() & set(OUTPUT_KEYS):
+        return adopt(graph, model, hw)
     inputs = _by_name(graph.inputs)
     port = inputs[choose_input(model.path, inputs)]
     shape = [size.get_length() if size.is_static else None for size in port.partial_shape]
     check_input(model.path, dtype=port.element_type.to_dtype().name, shape=shape)
-    outputs = _outputs(graph)
     check_outputs(model.path, outputs)
     pruned = ov.Model([outputs[key].get_node() for key in OUTPUT_KEYS], [port.get_node()], model.name)
     height, width = hw or (shape[1] or -1, shape[2] or -1)

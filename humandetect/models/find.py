@@ -11,7 +11,7 @@ from pathlib import Path
 
 from humandetect.errors import ModelError, ModelNotFound
 from humandetect.models.config_file import ModelEntry, is_model_name, read_models_config
-from humandetect.models.metadata import GRAPH_NAME, ModelFolder, ModelMetadata, read_metadata
+from humandetect.models.metadata import GRAPH_NAME, OPENVINO_SUFFIXES, ModelFolder, read_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -107,15 +107,18 @@ def _find_by_name(name: str, models_dir: Path | None) -> ModelFolder | None:
 
 
 def _at_path(path: Path) -> ModelFolder:
-    """Take a version folder, a folder of versions, a SavedModel, its saved_model.pb or a frozen graph."""
+    """Take a version folder, a folder of versions, a SavedModel, its saved_model.pb or a model of one file."""
     path = path.resolve()
     if path.is_dir():
         return _in_folder(path, name=path.name)
     if path.name == GRAPH_NAME:
         return _in_folder(path.parent, name=path.parent.name)
-    if path.suffix != ".pb":
-        raise ModelError(f"{path} is not a model: expected a SavedModel folder or a frozen graph named *.pb")
-    return ModelFolder(path.stem, "", path, ModelMetadata())
+    if path.suffix not in (".pb", *OPENVINO_SUFFIXES):
+        raise ModelError(
+            f"{path} is not a model: expected a SavedModel folder or a frozen graph named *.pb; "
+            "the openvino engine also takes *.onnx, *.xml and *.tflite"
+        )
+    return ModelFolder(path.stem, "", path, read_metadata(path))
 
 
 def _in_folder(folder: Path, *, name: str, allowed: tuple[int, ...] = ()) -> ModelFolder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from humandetect.errors import ModelError
 from humandetect.models.sizes import Preset
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 GRAPH_NAME = "saved_model.pb"
 METADATA_NAME = "assets.extra/humandetect.json"
 
+OPENVINO_SUFFIXES = (".onnx", ".xml", ".tflite")
+"""Of models of one file that only OpenVINO reads."""
+
 Resize = Literal["linear", "legacy"]
+Layout = Literal["nchw", "nhwc"]
+Channels = Literal["rgb", "bgr"]
+Scaling = Literal["0..1", "-1..1", "0..255", "imagenet"]
+"""What becomes of bytes; imagenet: 0..1, less the mean and over the deviation of ImageNet's pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,15 @@ class ModelMetadata:
     origin: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
     """Of saved_model.pb."""
+    dialect: str | None = None
+    """How the outputs are written, by name; None, as below: the graph's shapes tell."""
+    layout: Layout | None = None
+    channels: Channels | None = None
+    scaling: Scaling | None = None
+    person_class: str | None = None
+    """Name or number that the user gave, which overrules `person_classes`."""
+    said: frozenset[str] = field(default=frozenset(), compare=False)
+    """The fields that humandetect.json has: they overrule what the graph seems to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,11 @@ class ModelFolder:
     path: Path
     """A SavedModel folder, or a frozen graph's .pb file."""
     metadata: ModelMetadata
+
+
+def takes(engine: str, model: ModelFolder) -> bool:
+    """Say whether an engine reads such a file: OpenVINO all, others what TensorFlow wrote."""
+    return engine == "openvino" or model.path.suffix not in OPENVINO_SUFFIXES
 
 
 def checksum(path: Path) -> str:
@@ -81,10 +102,12 @@ def verify(folder: ModelFolder) -> None:
         )
 
 
-def read_metadata(version: Path) -> ModelMetadata:
-    """Read a version's humandetect.json, or return the defaults where there is none; raises ModelError."""
-    path = version / METADATA_NAME
-    if not path.is_file():
+def read_metadata(model: Path) -> ModelMetadata:
+    """Read the humandetect.json in a SavedModel or beside a file, else return the defaults; raises ModelError."""
+    beside = (model.with_suffix(".json"), model.parent / "humandetect.json")
+    candidates = (model / METADATA_NAME,) if model.is_dir() else beside
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
         return ModelMetadata()
     try:
         return _metadata(json.loads(path.read_text(encoding="utf-8")))
@@ -101,7 +124,7 @@ def _metadata(values: object) -> ModelMetadata:
     if not isinstance(sizes, dict) or not all(isinstance(one, dict) for one in sizes.values()):
         raise ValueError(f'sizes is {sizes!r}, expected {{"small": {{"input_hw": [...], ...}}, ...}}')
     others = {name: replace(preset, **{"step": None, **_read(one, _PRESET_FIELDS)}) for name, one in sizes.items()}
-    return ModelMetadata(preset, others, **_read(values, _FIELDS))
+    return ModelMetadata(preset, others, **_read(values, _FIELDS), said=frozenset(values))
 
 
 def _read(values: dict[str, Any], fields: Mapping[str, tuple[Callable[[Any], object], str]]) -> dict[str, Any]:
@@ -136,10 +159,13 @@ def _score(value: Any) -> float:
     return float(value)
 
 
-def _resize(value: Any) -> Resize:
-    if value not in ("linear", "legacy"):
-        raise ValueError
-    return cast("Resize", value)
+def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], object], str]:
+    def convert(value: Any) -> str:
+        if value not in choices:
+            raise ValueError
+        return str(value)
+
+    return convert, " or ".join(choices)
 
 
 def _flag(value: Any) -> bool:
@@ -165,7 +191,11 @@ _PRESET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
 _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "multiple": (_pixels, "a whole number of pixels"),
     "keep_aspect": (_flag, "true or false"),
-    "resize": (_resize, "linear or legacy"),
+    "resize": _one_of(get_args(Resize)),
+    "dialect": (_text, "text or null"),
+    "layout": _one_of(get_args(Layout)),
+    "channels": _one_of(get_args(Channels)),
+    "scaling": _one_of(get_args(Scaling)),
     "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
     "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
     "licence": (_text, "text or null"),

@@ -127,10 +127,10 @@ class TestPaths:
         assert find_model("chosen").path == folder / "1"
 
     def test_other_files_and_empty_folders_are_refused(self, folder: Path) -> None:
-        (folder / "model.onnx").touch()
+        (folder / "model.keras").touch()
 
-        with pytest.raises(ModelError, match=r"model\.onnx is not a model: expected a SavedModel folder or a frozen"):
-            find_model(str(folder / "model.onnx"))
+        with pytest.raises(ModelError, match=r"model\.keras is not a model: expected a SavedModel folder or a frozen"):
+            find_model(str(folder / "model.keras"))
         with pytest.raises(ModelError, match=r"holds no model: expected a version, as in chosen/1/saved_model\.pb"):
             find_model(str(folder))
 

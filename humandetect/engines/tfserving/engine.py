@@ -69,7 +69,8 @@ class TFServingEngine:
         _check(config)
         self._models_dir = config.models_dir
         self._wanted_size = config.size
-        name, self._metadata = _known(config)
+        name, known = _known(config)
+        self._metadata = replace(known, person_class=config.person_class)
         self._embedded: EmbeddedServer | None = None
         """A server for this engine alone; it ends with the engine."""
         self._serving = config.serving

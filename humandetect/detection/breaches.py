@@ -1,0 +1,72 @@
+"""Answers that mean something else than the contract says: without a word they would become "no people found"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from humandetect.models.dialects.coco import COCO_91
+from humandetect.plural import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from humandetect.engines.base import ModelInfo, RawDetections
+
+FAR_OUTSIDE = 2.0
+"""Boxes of people at the edge reach over it a little; pixels reach far."""
+
+
+def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str | None:
+    """Say what is odd in an answer, and the fix; None if nothing is."""
+    highest, lowest = answer.scores.max(initial=0), answer.scores.min(initial=0)
+    if not -0.01 <= lowest <= highest <= 1.01:  # nor NaN
+        return _told(info, f"scores reach from {lowest:g} to {highest:g}: not in 0..1", "export it with its sigmoid")
+    strong = (answer.scores >= threshold) & (answer.scores > 0)
+    if not strong.any():
+        return None
+    farthest = np.abs(answer.xyxy[strong]).max()
+    if not farthest <= FAR_OUTSIDE:
+        return _told(info, f"boxes reach {farthest:.0f}: not in 0..1", "divide them by the input's width and height")
+    known = COCO_91.keys() if info.labels == {1: "person"} else info.labels.keys()  # that is what is said of any model
+    numbers = sorted(set(answer.class_ids[strong].tolist()))
+    if info.person_classes.isdisjoint(numbers) and known.isdisjoint(numbers):
+        return _classes_told(info, numbers, int(strong.sum()))
+    return None
+
+
+def contract_told(info: ModelInfo, answers: Sequence[RawDetections]) -> str:
+    """Describe a model that keeps the contract: what goes in, what comes out."""
+    size = f"{info.size} {'padded' if info.size.keep_aspect else 'stretched'}" if info.size else "any size"
+    people = ", ".join(f"{number} ({info.labels.get(number, 'person')})" for number in sorted(info.person_classes))
+    boxes = np.concatenate([answer.xyxy[answer.scores > 0] for answer in answers])
+    return (
+        f"dialect {info.dialect}, input {size}, people are class {people} of {len(info.labels)}, "
+        f"boxes {boxes.min(initial=1):.2f} to {boxes.max(initial=0):.2f}"
+    )
+
+
+def nobody_told(info: ModelInfo, answers: Sequence[RawDetections], threshold: float) -> str:
+    """Say why pictures with people may show none: another class, or scores too low, as a wrong input gives."""
+    strong = np.concatenate([answer.class_ids[answer.scores >= max(threshold, 1e-6)] for answer in answers])
+    if strong.size:
+        return _classes_told(info, sorted(set(strong.tolist())), strong.size)
+    best = max(answer.scores.max(initial=0) for answer in answers)
+    return _told(
+        info, f"nobody in pictures that have people; the best score is {best:.2f}, {threshold:g} is asked for",
+        "if it finds people elsewhere, say scaling, channels, layout or keep_aspect in humandetect.json",
+    )  # fmt: skip
+
+
+def _classes_told(info: ModelInfo, numbers: list[int], count: int) -> str:
+    seen = " and ".join(f"{number} {info.labels.get(number, '')}".strip() for number in numbers)
+    people = " and ".join(map(str, sorted(info.person_classes)))
+    return _told(
+        info, f"all {counted(count, 'detection')} are of class {seen}, people are class {people}",
+        f"if they are people, say --person-class {numbers[0]}, or person_classes in humandetect.json",
+    )  # fmt: skip
+
+
+def _told(info: ModelInfo, what: str, fix: str) -> str:
+    return f"model {info.name}: {what}; {fix}"

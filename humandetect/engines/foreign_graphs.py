@@ -1,0 +1,182 @@
+"""Graphs of other frameworks for OpenVINO: what they want and what they write, found in the graph and its metadata."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as opset
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from humandetect.errors import ModelError
+from humandetect.models.dialects import DIALECTS, Output, recognise
+from humandetect.models.labels import labels_beside, parse_names, person_classes_of
+
+if TYPE_CHECKING:
+    from humandetect.models.dialects import Dialect, Picture
+    from humandetect.models.metadata import Layout, ModelFolder, ModelMetadata, Scaling
+
+OPEN_SIZE_HW = (640, 640)
+"""For graphs that take any size: what most of them were trained on."""
+MEAN_AND_DEVIATION: dict[Scaling, tuple[list[float], list[float]]] = {
+    "0..1": ([0.0] * 3, [255.0] * 3),
+    "-1..1": ([127.5] * 3, [127.5] * 3),
+    "imagenet": ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+}
+LABEL_PLACES = (("framework", "names"), ("model_info", "labels"), ("names",))
+"""Where OpenVINO keeps what ONNX files say of themselves, and what exporters of its own format write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A graph made to take uint8 RGB images (1, H, W, 3), with the dialect of its answer."""
+
+    graph: ov.Model
+    dialect: Dialect
+    model: ModelFolder
+    """With what was found in the graph in its metadata."""
+
+
+def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Foreign:
+    """Make a graph take our images. Raises ModelError where it is no detector that is known, or takes no images."""
+    metadata = model.metadata
+    port = _image_port(graph, model)
+    shape = _shape(port)
+    layout = metadata.layout or _layout(shape, model)
+    input_hw = hw or metadata.preset.input_hw or _size(shape, layout)
+    _close_sizes(graph, port, layout, input_hw)
+    labels = dict(metadata.labels) if "labels" in metadata.said else labels_beside(model.path) or _own_labels(graph)
+    outputs = [Output(output.any_name if output.names else "", _shape(output)) for output in graph.outputs]
+    dialect = recognise(outputs, input_hw, classes=len(labels) or None, wanted=metadata.dialect)
+    if dialect is None:
+        raise ModelError(_unknown(outputs, metadata, model))
+    picture = _picture(dialect, metadata)
+    if graph.input(0).element_type == ov.Type.u8:
+        picture = replace(picture, scaling="0..255")
+    adopted = _preprocessed(_pruned(graph, dialect), picture, layout)
+    labels = labels or dict(dialect.labels)
+    people = metadata.person_classes
+    if metadata.person_class is not None or "person_classes" not in metadata.said:
+        people = person_classes_of(labels, metadata.person_class, model=model.path)
+    known = replace(
+        metadata, labels=labels or dict.fromkeys(people, "person"), person_classes=people,
+        keep_aspect=picture.keep_aspect, dialect=dialect.name, person_class=None,
+    )  # fmt: skip
+    return Foreign(adopted, dialect, replace(model, metadata=known))
+
+
+def _image_port(graph: ov.Model, model: ModelFolder) -> ov.Output:
+    """Find the input for the image; others may only be its size or mask, as DETR's exporters add: constants here."""
+    shapes = [_shape(port) for port in graph.inputs]
+    rank = 4 if any(len(shape) == 4 for shape in shapes) else 3
+    images = [port for port, shape in zip(graph.inputs, shapes, strict=True) if len(shape) == rank]
+    others = [shape for shape in shapes if len(shape) != rank]
+    if len(images) == 1 and all(len(shape) == 3 or shape[1:] == (2,) for shape in others):
+        return images[0]
+    listed = ", ".join(f"{port.any_name} {port.partial_shape}" for port in graph.inputs)
+    raise ModelError(
+        f"{model.path}: expected one input of images, (N, 3, H, W) or (N, H, W, 3); the model has {listed}. "
+        "Export it with the image as its only input."
+    )
+
+
+def _layout(shape: tuple[int | None, ...], model: ModelFolder) -> Layout:
+    """Tell it from where the 3 channels are."""
+    channels_first, channels_last = shape[-3], shape[-1]
+    if channels_last == 3 and channels_first != 3:
+        return "nhwc"
+    if channels_first in (3, None):
+        return "nchw"
+    raise ModelError(
+        f"{model.path}: expected images of 3 channels, (N, 3, H, W) or (N, H, W, 3); the model takes {shape}"
+    )
+
+
+def _size(shape: tuple[int | None, ...], layout: Layout) -> tuple[int, int]:
+    height, width = shape[-2:] if layout == "nchw" else shape[-3:-1]
+    return height or OPEN_SIZE_HW[0], width or OPEN_SIZE_HW[1]
+
+
+def _close_sizes(graph: ov.Model, port: ov.Output, layout: Layout, input_hw: tuple[int, int]) -> None:
+    """Fix every size, for one image: it makes the fastest code, and the outputs' shapes tell the dialect."""
+    height, width = input_hw
+    image = [3, height, width] if layout == "nchw" else [height, width, 3]
+    for other in [other for other in graph.inputs if other.node.friendly_name != port.node.friendly_name]:
+        sizes = _shape(other)
+        value = np.array([[width, height]])
+        if len(sizes) == 3:  # a mask of what is picture and what is padding
+            value = np.ones((1, sizes[1] or height, sizes[2] or width), int)
+        _replace_parameter(graph, other, opset.constant(value, other.element_type.to_dtype()))
+    if port.partial_shape.rank == ov.Dimension(4):
+        graph.reshape({graph.input(0): ov.PartialShape([1, *image])})
+        return
+    batch = opset.parameter([1, *image], port.element_type, name="image")
+    graph.reshape({graph.input(0): ov.PartialShape(image)})
+    graph.add_parameters([batch])
+    _replace_parameter(graph, port, opset.squeeze(batch, opset.constant([0])))
+    graph.validate_nodes_and_infer_types()
+
+
+def _replace_parameter(graph: ov.Model, port: ov.Output, node: ov.Node) -> None:
+    for target in port.get_target_inputs():
+        target.replace_source_output(node.output(0))
+    parameter = next(one for one in graph.get_parameters() if one.friendly_name == port.node.friendly_name)
+    graph.remove_parameter(parameter)
+
+
+def _shape(output: ov.Output) -> tuple[int | None, ...]:
+    return tuple(size.get_length() if size.is_static else None for size in output.partial_shape)
+
+
+def _own_labels(graph: ov.Model) -> dict[int, str]:
+    """Read the names that exporters store in the model."""
+    for place in LABEL_PLACES:
+        with suppress(RuntimeError):
+            if graph.has_rt_info(list(place)):
+                text = str(graph.get_rt_info(list(place)).astype(str))
+                return parse_names(text) or dict(enumerate(text.split()))
+    return {}
+
+
+def _picture(dialect: Dialect, metadata: ModelMetadata) -> Picture:
+    """Join what the dialect's models were trained on with what humandetect.json says."""
+    picture = dialect.picture
+    return replace(
+        picture,
+        keep_aspect=metadata.keep_aspect if "keep_aspect" in metadata.said else picture.keep_aspect,
+        channels=metadata.channels or picture.channels,
+        scaling=metadata.scaling or picture.scaling,
+    )
+
+
+def _pruned(graph: ov.Model, dialect: Dialect) -> ov.Model:
+    """Keep the outputs that the dialect reads, in its order."""
+    nodes = [opset.result(graph.output(index).node.input_value(0)) for index in dialect.outputs]
+    return ov.Model(nodes, graph.get_parameters(), graph.friendly_name)
+
+
+def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model:
+    """Build the steps from our images to the model's into the graph, where they cost least."""
+    builder = PrePostProcessor(graph)
+    image = builder.input()
+    image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    image.model().set_layout(ov.Layout(layout.upper()))
+    steps: Any = image.preprocess()
+    if picture.channels == "bgr":
+        steps.convert_color(ColorFormat.BGR)
+    if picture.scaling != "0..255":
+        mean, deviation = MEAN_AND_DEVIATION[picture.scaling]
+        steps.convert_element_type(ov.Type.f32).mean(mean).scale(deviation)
+    return builder.build()
+
+
+def _unknown(outputs: list[Output], metadata: ModelMetadata, model: ModelFolder) -> str:
+    found = ", ".join(f"{output.name} {output.shape}".replace("None", "?") for output in outputs)
+    wanted = f" that fits the dialect {metadata.dialect!r} of humandetect.json" if metadata.dialect else ""
+    return (
+        f"{model.path}: no detector{wanted} is known by these outputs: {found}. Dialects are detection-api, "
+        f"{', '.join(DIALECTS)}; export the model with its boxes decoded, or name one as `dialect` in humandetect.json."
+    )

@@ -1,0 +1,77 @@
+"""The ways in which detectors write what they found, told apart by the shapes of their outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from humandetect.models.dialects.base import Boxes, Dialect, Output, Picture
+from humandetect.models.dialects.detr import recognise_detr
+from humandetect.models.dialects.finished import DetectionOutput, Lists, Rows
+from humandetect.models.dialects.yolo import MOST_QUERIES, Yolox, recognise_yolo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DIALECTS", "Boxes", "Dialect", "Output", "Picture", "recognise"]
+
+DIALECTS = ("yolo", "yolox", "detr", "rows", "detection-output", "lists")
+
+
+def recognise(
+    outputs: Sequence[Output], input_hw: tuple[int, int], *, classes: int | None = None, wanted: str | None = None
+) -> Dialect | None:
+    """Name the dialect of a graph for pictures of that size, or None where none fits.
+
+    `classes`: how many the model's own labels name. `wanted`: what humandetect.json says; it overrules the guess.
+    """
+    candidates = _candidates(outputs, input_hw, classes)
+    return next((dialect for dialect in candidates if wanted in (None, dialect.name)), None)
+
+
+def _candidates(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | None) -> list[Dialect]:
+    """List the dialects that fit, likeliest first."""
+    found = [*_finished(outputs), *_queries(outputs, classes)]
+    tables = [index for index, output in enumerate(outputs) if len(output.shape) == 3]
+    if len(tables) == 1:
+        masks = next((out.shape[1] or 0 for out in outputs if len(out.shape) == 4), 0)
+        yolo = recognise_yolo(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
+        found += [yolo] if yolo else []
+        if yolo and yolo.name == "yolo" and yolo.with_objectness and not yolo.columns:  # type: ignore[union-attr]
+            found.append(Yolox(yolo.outputs, yolo.classes))
+    return found
+
+
+def _finished(outputs: Sequence[Output]) -> list[Dialect]:
+    """Take few rows of six columns, rows of seven, or boxes with two lists beside them."""
+    shapes = [output.shape for output in outputs]
+    if len(shapes) == 1:
+        shape = shapes[0]
+        if len(shape) in (2, 3) and shape[-1] == 6 and (shape[-2] or 0) <= MOST_QUERIES:
+            return [Rows((0,))]
+        return [DetectionOutput((0,))] if len(shape) == 4 and shape[-1] == 7 else []
+    boxes = [index for index, shape in enumerate(shapes) if len(shape) in (2, 3) and shape[-1] == 4]
+    if len(boxes) != 1 or len(shapes) not in (3, 4):
+        return []
+    rank = len(shapes[boxes[0]]) - 1
+    others = [index for index, shape in enumerate(shapes) if index != boxes[0]]
+    lists = [index for index in others if len(shapes[index]) == rank]
+    counts = [index for index in others if index not in lists]
+    return [Lists((boxes[0], *lists, *counts), batched=rank == 2)] if len(lists) == 2 and len(counts) <= 1 else []
+
+
+def _queries(outputs: Sequence[Output], classes: int | None) -> list[Dialect]:
+    """Take a table of boxes and one of logits with as many rows; among many, those that are named so."""
+    tables = [(index, output) for index, output in enumerate(outputs) if len(output.shape) == 3]
+    boxes = _one_named([(index, output) for index, output in tables if output.shape[2] == 4], "pred_boxes")
+    logits = _one_named([(index, output) for index, output in tables if output.shape[2] != 4], "logits")
+    if boxes is None or logits is None or outputs[boxes].shape[1] != outputs[logits].shape[1]:
+        return []
+    columns = outputs[logits].shape[2]
+    return [recognise_detr(boxes, logits, columns, classes=classes)] if columns else []
+
+
+def _one_named(tables: Sequence[tuple[int, Output]], name: str) -> int | None:
+    """Pick the only table, or the first of several with such a name: exporters add layers' intermediate ones."""
+    if len(tables) == 1:
+        return tables[0][0]
+    return next((index for index, output in tables if output.name.endswith(name)), None)

@@ -1,0 +1,115 @@
+"""What every dialect says of itself: which picture it wants and how its outputs become boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from humandetect.models.metadata import Channels, Scaling
+
+LOWEST_SCORE = 0.01
+"""What scores less never reaches anybody, and would make suppression slow."""
+SUPPRESSION_IOU = 0.6
+MOST_CANDIDATES = 1000
+MOST_BOXES = 300
+LARGEST_FRACTION = 2.0
+"""Boxes that stay below this are fractions of the picture, not pixels: an edge may lie outside, half a picture not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a graph; None is a size left open."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How a model wants its picture."""
+
+    keep_aspect: bool = True
+    """Padded, not stretched."""
+    channels: Channels = "rgb"
+    scaling: Scaling = "0..1"
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """What was found in one picture."""
+
+    xyxy: NDArray[np.float32]
+    """(N, 4), in 0..1 of the model's input."""
+    scores: NDArray[np.float32]
+    """(N,)."""
+    class_ids: NDArray[np.int32]
+    """(N,)."""
+
+
+class Dialect(Protocol):
+    """One way of writing detections."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Which of the graph's outputs it reads, in the order of `decode`."""
+        ...
+
+    @property
+    def picture(self) -> Picture:
+        """What models of this dialect were trained on."""
+        ...
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Names of the classes where the model itself says none; empty where nobody can tell."""
+        ...
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Read the answer to one picture of that size."""
+        ...
+
+
+def corners(cxcywh: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn centre, width and height into two corners."""
+    half = cxcywh[:, 2:] / 2
+    return np.concatenate([cxcywh[:, :2] - half, cxcywh[:, :2] + half], axis=1)
+
+
+def as_fractions(xyxy: NDArray[np.float32], input_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Scale boxes to 0..1, where exporters did not: some write pixels, some fractions, and no graph says which."""
+    if not xyxy.size or np.abs(xyxy).max() <= LARGEST_FRACTION:
+        return xyxy
+    height, width = input_hw
+    scale: NDArray[np.float32] = np.array([width, height, width, height], np.float32)
+    return xyxy / scale
+
+
+def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return score and number of each row's likeliest class."""
+    class_ids = class_scores.argmax(axis=1)
+    return class_scores[np.arange(len(class_scores)), class_ids], class_ids.astype(np.int32)
+
+
+def suppress(boxes: Boxes) -> Boxes:
+    """Keep of boxes of one class that cover the same thing the likeliest."""
+    import cv2  # 30 MB that the engine of remote servers does without
+
+    candidates = np.argsort(-boxes.scores, kind="stable")[:MOST_CANDIDATES]
+    candidates = candidates[boxes.scores[candidates] >= LOWEST_SCORE]
+    xyxy, scores, class_ids = boxes.xyxy[candidates], boxes.scores[candidates], boxes.class_ids[candidates]
+    xywh = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1).astype(float)
+    kept = cv2.dnn.NMSBoxesBatched(xywh, scores, class_ids, LOWEST_SCORE, SUPPRESSION_IOU)  # type: ignore[arg-type]
+    best = np.array(kept, int).reshape(-1)[:MOST_BOXES]
+    return Boxes(xyxy[best], scores[best], class_ids[best])

@@ -1,0 +1,123 @@
+"""The YOLO families: a row (or column) of box, perhaps objectness, and class scores for each place of a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from humandetect.models.dialects.base import Boxes, Picture, as_fractions, best_class, corners, suppress
+from humandetect.models.dialects.coco import labels_by_count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from humandetect.models.dialects.base import Output
+
+STRIDES = (8, 16, 32)
+MOST_QUERIES = 1000
+"""Models with so few rows choose among queries, as DETR does, and were trained on stretched pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yolo:
+    """YOLOv5 to v12 and what ultralytics exports: centre, size, perhaps objectness, class scores."""
+
+    outputs: tuple[int, ...]
+    classes: int
+    with_objectness: bool
+    columns: bool
+    """Whether a detection is a column, (1, 4 + C, N)."""
+    picture: Picture = field(default_factory=Picture)
+    name: ClassVar[str] = "yolo"
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """COCO's, where the number of classes fits."""
+        return labels_by_count(self.classes)
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Multiply objectness in, and suppress."""
+        rows = answers[0][0].T if self.columns else answers[0][0]
+        return _boxes(rows, input_hw, classes=self.classes, with_objectness=self.with_objectness)
+
+
+@dataclass(frozen=True, slots=True)
+class Yolox:
+    """YOLOX: offsets in cells and logarithms of sizes, on grids of three strides, one after the other."""
+
+    outputs: tuple[int, ...]
+    classes: int
+    picture: Picture = field(default_factory=lambda: Picture(channels="bgr", scaling="0..255"))
+    name: ClassVar[str] = "yolox"
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """COCO's, where the number of classes fits."""
+        return labels_by_count(self.classes)
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Place the offsets on their grids, unless the graph has done so (`--decode_in_inference`)."""
+        rows = answers[0][0]
+        if np.abs(rows[:, :2]).max() < max(input_hw) / 4:  # pixels reach the picture's far edge, offsets a few cells
+            rows = _placed(rows, input_hw)
+        return _boxes(rows, input_hw, classes=self.classes, with_objectness=True)
+
+
+def recognise_yolo(
+    index: int, output: Output, input_hw: tuple[int, int], *, classes: int | None, masks: int
+) -> Yolo | Yolox | None:
+    """Tell which YOLO an output (1, N, A) or (1, A, N) is from; `masks` columns at the end are none of its classes."""
+    first, second = output.shape[1:]
+    if first is None or second is None:
+        return None
+    columns = first < second
+    attributes, places = sorted((first, second))
+    found = attributes - masks - 4
+    with_objectness = _has_objectness(found, columns=columns, classes=classes)
+    count = classes if classes and classes <= found - with_objectness else found - with_objectness
+    if count < 1:
+        return None
+    if with_objectness and not columns and places == cells(input_hw):
+        return Yolox((index,), count)
+    picture = Picture(keep_aspect=False) if places <= MOST_QUERIES else Picture()
+    return Yolo((index,), count, with_objectness, columns, picture)
+
+
+def cells(input_hw: tuple[int, int]) -> int:
+    """Count the places of an anchor-free detector's grids."""
+    return sum((input_hw[0] // stride) * (input_hw[1] // stride) for stride in STRIDES)
+
+
+def _has_objectness(found: int, *, columns: bool, classes: int | None) -> bool:
+    """Tell it from the number of classes, ours or COCO's; else from habit: families with objectness write rows."""
+    for known in (classes, 80):
+        if known and found in (known, known + 1):
+            return found == known + 1
+    return not columns and classes is None
+
+
+def _boxes(
+    rows: NDArray[np.float32], input_hw: tuple[int, int], *, classes: int, with_objectness: bool
+) -> Boxes:  # fmt: skip
+    start = 5 if with_objectness else 4
+    scores, class_ids = best_class(rows[:, start : start + classes])
+    if with_objectness:
+        scores = scores * rows[:, 4]
+    return suppress(Boxes(as_fractions(corners(rows[:, :4]), input_hw), scores, class_ids))
+
+
+def _placed(rows: NDArray[np.float32], input_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Turn offsets and logarithms into pixels."""
+    grids, strides = [], []
+    for stride in STRIDES:
+        height, width = input_hw[0] // stride, input_hw[1] // stride
+        y, x = np.mgrid[:height, :width]
+        grids.append(np.stack([x.ravel(), y.ravel()], axis=1))
+        strides.append(np.full((height * width, 1), stride))
+    stride_of = np.concatenate(strides).astype(np.float32)
+    centres = (rows[:, :2] + np.concatenate(grids)) * stride_of
+    return np.concatenate([centres, np.exp(rows[:, 2:4]) * stride_of, rows[:, 4:]], axis=1).astype(np.float32)

@@ -1,0 +1,66 @@
+"""Answers that mean something else than the contract says are told, with the fix; others are not."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from humandetect.detection.breaches import breach_of, nobody_told
+from humandetect.detection.detector import Detector
+from humandetect.engines.base import RawDetections
+from tests.fakes import INFO, FakeEngine
+
+WELL = [-0.1, 0.1, 0.5, 1.05]
+PIXELS = [10.0, 20.0, 300.0, 576.0]
+
+
+def answer(box: list[float], *, score: float = 0.9, class_id: int = 1) -> RawDetections:
+    return RawDetections(
+        np.array([[box, [0, 0, 0, 0]]], np.float32), np.array([[score, 0]], np.float32), np.array([[class_id, 0]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        (answer(PIXELS), r"boxes reach 576: not in 0..1; divide"),
+        (answer(WELL, score=3.5), "scores reach from 0 to 3.5: not in 0..1; export"),
+        (answer(WELL, score=float("nan")), "scores reach from nan to nan"),
+        (answer(WELL, class_id=0), "all 1 detection are of class 0, people are class 1; if .* --person-class 0, or"),
+        (answer(WELL, class_id=69), "of class 69, people are class 1"),
+    ],
+)
+def test_what_is_odd_is_told_with_the_fix(odd: RawDetections, told: str) -> None:
+    found = breach_of(odd, INFO, 0.5)
+    assert found is not None
+    assert re.search(told, found), found
+
+
+@pytest.mark.parametrize(
+    "well",
+    [answer(WELL), answer(WELL, class_id=18), answer(PIXELS, score=0.1), answer(WELL, class_id=0, score=0.2)],
+    ids=["a person at the edge", "a dog", "a weak box", "a weak other class"],
+)
+def test_what_keeps_the_contract_is_not_told(well: RawDetections) -> None:
+    assert breach_of(well, INFO, 0.5) is None
+
+
+def test_other_classes_that_the_model_names_are_no_breach() -> None:
+    assert breach_of(answer(WELL, class_id=0), replace(INFO, labels={0: "helmet", 1: "person"}), 0.5) is None
+
+
+def test_nobody_where_people_are_is_told_with_what_was_seen() -> None:
+    dog = replace(INFO, labels={0: "dog", 1: "person"})
+    assert "of class 0 dog, people are class 1" in nobody_told(dog, [answer(WELL, class_id=0)], 0.5)
+    assert "the best score is 0.20, 0.5 is asked for" in nobody_told(INFO, [answer(WELL, score=0.2)], 0.5)
+
+
+def test_a_run_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), Detector(FakeEngine()) as detector:
+        for _ in range(3):
+            detector.people(answer(PIXELS), (480, 640))
+    assert [record.message for record in caplog.records] == [detector.breach]

@@ -1,0 +1,204 @@
+"""Models of other frameworks find the same person, whatever they want of the picture and however they say it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+import tensorflow as tf
+from onnx import helper
+from openvino import opset13 as opset
+
+from humandetect.detection.detector import Detector, open_detector
+from humandetect.errors import ModelError, UsageError
+from tests.command_line import humandetect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEIGHT, WIDTH = 64, 96
+SHADE = (0, 51, 204)
+"""Of the test's picture, in BGR order: RGB is .8, .2, 0."""
+PICTURE = np.full((HEIGHT, WIDTH, 3), SHADE, np.uint8)
+BOX = (24.0, 16.0, 48.0, 48.0)
+
+
+def graph(
+    shape: list[int], output: list[float], output_shape: list[int], *, score_at: int, dtype: Any = np.float32
+) -> ov.Model:
+    """Build a model that writes what it saw of the first channel as the score, and constants otherwise."""
+    image = opset.parameter(shape, dtype, name="images")
+    first = opset.gather(image, opset.constant([0]), opset.constant(1 if shape[1] == 3 else len(shape) - 1))
+    seen = opset.reduce_mean(opset.convert(first, "f32"), opset.constant(list(range(len(shape)))), keep_dims=False)
+    mask = np.zeros(len(output), np.float32)
+    mask[score_at] = 1
+    flat = opset.add(opset.constant(np.array(output, np.float32)), opset.multiply(seen, opset.constant(mask)))
+    answer = opset.reshape(flat, opset.constant(output_shape), special_zero=False)
+    return ov.Model([opset.result(answer)], [image], "tiny")
+
+
+def yolo_graph(shape: list[int], **options: Any) -> ov.Model:
+    """One person of 2 classes among 1200 places, as columns."""
+    columns = np.zeros((1, 6, 1200), np.float32)
+    columns[0, :4, 0] = [36, 32, 24, 32]
+    return graph(shape, columns.ravel().tolist(), [1, 6, 1200], score_at=4 * 1200, **options)
+
+
+def rows_graph(shape: list[int], class_id: int = 0, **options: Any) -> ov.Model:
+    return graph(shape, [*BOX, 0, class_id], [1, 1, 6], score_at=4, **options)
+
+
+def saved(model: ov.Model, folder: Path, metadata: dict[str, Any] | None = None) -> Path:
+    ov.save_model(model, folder / "tiny.xml", compress_to_fp16=False)
+    if metadata is not None:
+        (folder / "tiny.json").write_text(json.dumps(metadata), encoding="utf-8")
+    return folder / "tiny.xml"
+
+
+def detector_of(path: Path, **options: Any) -> Detector:
+    return open_detector(path, engine="openvino", precision="f32", **options)
+
+
+def assert_sees(path: Path, score: float, box: tuple[float, ...] = BOX, **options: Any) -> None:
+    with detector_of(path, **options) as detector:
+        people = detector.detect(PICTURE)
+    assert people.xyxy.tolist() == pytest.approx(np.array([box]), abs=1e-3)
+    assert people.confidence == pytest.approx([score], abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [[1, 3, HEIGHT, WIDTH], [1, HEIGHT, WIDTH, 3], [-1, 3, HEIGHT, WIDTH]])
+def test_either_layout_and_an_open_batch(shape: list[int], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("person\nhelmet\n", encoding="utf-8")
+    assert_sees(saved(yolo_graph(shape), tmp_path), 0.8)
+
+
+def test_humandetect_json_overrules_channels_and_scaling(tmp_path: Path) -> None:
+    said = {"channels": "bgr", "scaling": "0..1", "labels": {"0": "person"}, "default_score": 0.0}
+    model = graph([1, 3, HEIGHT, WIDTH], [*BOX, 0.5, 0], [1, 6], score_at=4)
+    assert_sees(saved(model, tmp_path, said), 0.5)
+
+
+def test_bytes_stay_bytes(tmp_path: Path) -> None:
+    model = graph([1, HEIGHT, WIDTH, 3], [*BOX, -203.2, 0], [1, 6], score_at=4, dtype=np.uint8)
+    assert_sees(saved(model, tmp_path), 0.8)
+
+
+def test_an_image_without_a_batch(tmp_path: Path) -> None:
+    image = opset.parameter([3, HEIGHT, WIDTH], np.float32, name="images")
+    seen = opset.reduce_mean(image, opset.constant([1, 2]), keep_dims=False)
+    scores = opset.gather(seen, opset.constant([0]), opset.constant(0))
+    boxes = opset.constant(np.array([BOX], np.float32))
+    classes = opset.constant(np.array([1], np.int64))
+    model = ov.Model([opset.result(one) for one in (boxes, classes, scores)], [image], "tiny")
+    assert_sees(saved(model, tmp_path), 0.8)
+
+
+def test_the_pictures_size_as_a_second_input(tmp_path: Path) -> None:
+    image = opset.parameter([1, 3, HEIGHT, WIDTH], np.float32, name="images")
+    size = opset.parameter([-1, 2], np.int64, name="orig_target_sizes")
+    wh = opset.convert(opset.concat([size, size], axis=1), "f32")
+    fractions = opset.constant(np.array([[[0.25, 0.25, 0.5, 0.75]]], np.float32))
+    boxes = opset.multiply(fractions, opset.unsqueeze(wh, opset.constant([1])))
+    scores = opset.reduce_mean(image, opset.constant([2, 3]), keep_dims=False)
+    scores = opset.gather(scores, opset.constant([0]), opset.constant(1))
+    labels = opset.constant(np.array([[0]], np.int64))
+    model = ov.Model([opset.result(one) for one in (labels, boxes, scores)], [image, size], "tiny")
+    assert_sees(saved(model, tmp_path), 0.8)
+
+
+def test_detr_with_a_mask_and_outputs_of_its_inside(tmp_path: Path) -> None:
+    image = opset.parameter([1, 3, HEIGHT, WIDTH], np.float32, name="pixel_values")
+    mask = opset.parameter([-1, 8, 8], np.int64, name="pixel_mask")
+    share = opset.reduce_mean(opset.convert(mask, "f32"), opset.constant([0, 1, 2]), keep_dims=False)
+    logits = np.zeros((1, 100, 92), np.float32)
+    logits[..., 91] = 50
+    logits[0, 0, 91], logits[0, 0, 1] = 0, 50
+    boxes = np.full((1, 100, 4), 0.1, np.float32)
+    boxes[0, 0] = [0.375, 0.5, 0.25, 0.5]
+    still = opset.multiply(opset.reduce_mean(image, opset.constant([0, 1, 2, 3]), keep_dims=False), np.float32(0))
+    named = {"logits": logits, "pred_boxes": boxes, "last_hidden_state": np.zeros((1, 100, 256), np.float32)}
+    results = []
+    for name, value in named.items():
+        result = opset.add(opset.multiply(opset.constant(value), share), still)
+        result.output(0).set_names({name})
+        results.append(opset.result(result))
+    assert_sees(saved(ov.Model(results, [image, mask], "tiny"), tmp_path), 1.0)
+
+
+def test_a_letterbox_is_undone(tmp_path: Path) -> None:
+    """The wide picture fills the upper part of a square: boxes are told in the picture's own pixels."""
+    model = graph([1, 3, WIDTH, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5)
+    said = {"labels": {"0": "person"}, "person_classes": [0]}
+    assert_sees(saved(model, tmp_path, said), 0.9)
+
+
+def test_an_open_size_is_640(tmp_path: Path) -> None:
+    with detector_of(saved(rows_graph([-1, 3, -1, -1]), tmp_path)) as detector:
+        assert detector.info.input_hw == (640, 640)
+
+
+def test_a_person_class_by_name_and_by_number(tmp_path: Path) -> None:
+    path = saved(rows_graph([1, 3, HEIGHT, WIDTH], class_id=16), tmp_path)
+    assert_sees(path, 0.8, person_class="dog")
+    assert_sees(path, 0.8, person_class="16")
+    with pytest.raises(UsageError, match="no class 'unicorn'"):
+        detector_of(path, person_class="unicorn")
+
+
+def test_names_in_an_onnx_file_are_its_labels(tmp_path: Path) -> None:
+    value = np.array([[[*BOX, 0.9, 1]]], np.float32)
+    constant = helper.make_tensor("rows", onnx.TensorProto.FLOAT, value.shape, value.ravel())
+    nodes = [
+        helper.make_node("Constant", [], ["rows"], value=constant),
+        helper.make_node("ReduceMax", ["images"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["most", "nothing"], ["zero"]),
+        helper.make_node("Add", ["rows", "zero"], ["output0"]),
+    ]
+    tensors = [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])]
+    results = [helper.make_tensor_value_info("output0", onnx.TensorProto.FLOAT, [1, 1, 6])]
+    nothing = helper.make_tensor("nothing", onnx.TensorProto.FLOAT, [], [0.0])
+    model = helper.make_model(
+        helper.make_graph(nodes, "tiny", tensors, results, [nothing]),
+        opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+    )  # fmt: skip
+    helper.set_model_props(model, {"names": "{0: 'helmet', 1: 'person'}", "task": "detect"})
+    onnx.save(model, tmp_path / "tiny.onnx")
+    assert_sees(tmp_path / "tiny.onnx", 0.9)
+
+
+def test_a_tflite_file(tmp_path: Path) -> None:
+    class Model(tf.Module):  # type: ignore[misc]  # without types
+        @tf.function(input_signature=[tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)])
+        def run(self, image: Any) -> Any:
+            return tf.constant([[[*BOX, 0, 0]]]) + tf.reduce_mean(image[..., 0]) * tf.constant([0.0, 0, 0, 0, 1, 0])
+
+    model = Model()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([model.run.get_concrete_function()], model)
+    (tmp_path / "tiny.tflite").write_bytes(converter.convert())
+    assert_sees(tmp_path / "tiny.tflite", 0.8)
+
+
+def test_other_graphs_are_refused_with_what_they_have(tmp_path: Path) -> None:
+    path = saved(graph([1, 3, HEIGHT, WIDTH], [0.0, 0.0], [1, 2], score_at=0), tmp_path)
+    with pytest.raises(ModelError, match=r"no detector is known by these outputs: .*\(1, 2\).*`dialect`"):
+        detector_of(path)
+
+
+def test_other_engines_say_who_takes_the_file(tmp_path: Path) -> None:
+    path = saved(rows_graph([1, 3, HEIGHT, WIDTH]), tmp_path)
+    with pytest.raises(UsageError, match=r"the tensorflow engine takes no \.xml: use --engine openvino"):
+        open_detector(path, engine="tensorflow")
+
+
+def test_models_check_tells_the_dialect_and_fails_where_nobody_is_found(tmp_path: Path) -> None:
+    path = saved(graph([1, 3, HEIGHT, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5), tmp_path, {"scaling": "0..1"})
+    well = humandetect("models", "check", path, "--person-class", "0")
+    assert "5 people in 5 frames" in well.stdout, well.stdout + well.stderr
+    assert "dialect rows, input 64x96 padded" in well.stdout
+    odd = humandetect("models", "check", path, "--person-class", "7")
+    assert odd.returncode == 1
+    assert "all 5 detections are of class 0 person, people are class 7" in odd.stdout

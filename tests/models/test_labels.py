@@ -1,0 +1,52 @@
+"""Names of classes, and which of them are people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from humandetect.errors import ModelError, UsageError
+from humandetect.models.labels import labels_beside, parse_names, person_classes_of
+
+MODEL = Path("model.onnx")
+
+
+@pytest.mark.parametrize("text", ["{0: 'person', 1: 'dog'}", '["person", "dog"]', '{"0": "person", "1": "dog"}'])
+def test_names_are_read_as_exporters_write_them(text: str) -> None:
+    assert parse_names(text) == {0: "person", 1: "dog"}
+
+
+@pytest.mark.parametrize("text", ["", "person", "3", "{'a': 'b'}"])
+def test_other_texts_are_no_names(text: str) -> None:
+    assert parse_names(text) == {}
+
+
+@pytest.mark.parametrize("name", ["model.txt", "labels.txt", "coco.names"])
+def test_labels_lie_beside_the_model(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("dog\nperson\n", encoding="utf-8")
+    assert labels_beside(tmp_path / "model.onnx") == {0: "dog", 1: "person"}
+
+
+@pytest.mark.parametrize("text", ["???\nperson\nhot dog\n", "0 person\n1 hot dog\n", "0: person\n1: hot dog"])
+def test_labels_may_have_numbers_or_tensorflows_background(text: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(text, encoding="utf-8")
+    assert labels_beside(tmp_path / "model.tflite") == {0: "person", 1: "hot dog"}
+
+
+def test_people_are_found_by_name_or_as_the_only_class_or_as_given() -> None:
+    labels = {0: "helmet", 3: "Pedestrian"}
+    assert person_classes_of(labels, None, model=MODEL) == {3}
+    assert person_classes_of({0: "worker"}, None, model=MODEL) == {0}
+    assert person_classes_of(labels, "Helmet", model=MODEL) == {0}
+    assert person_classes_of(labels, "7", model=MODEL) == {7}
+
+
+def test_a_name_that_no_class_has_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no class 'cat' in model\.onnx: its classes are 0 dog, 1 bird"):
+        person_classes_of({0: "dog", 1: "bird"}, "cat", model=MODEL)
+
+
+def test_where_nothing_tells_the_error_says_what_would() -> None:
+    with pytest.raises(ModelError, match=r"which class is a person\? Its classes are no names; .*--person-class"):
+        person_classes_of({}, None, model=MODEL)
