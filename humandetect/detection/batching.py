@@ -44,8 +44,8 @@ class Batcher(Generic[Item, Result]):
     company, and no longer than `max_wait_seconds` from their arrival. Not `eager`, all items wait for company so long:
     for workers whom a small batch costs as much as a full one.
 
-    A batch that runs for more than `hung_after_seconds` is given up when the next item is submitted: its futures fail
-    with EngineTimeout and another thread takes the place of the one that hangs.
+    A batch that runs for more than `hung_after_seconds` is given up as soon as another item is submitted or waits: its
+    futures fail with EngineTimeout and another thread takes the place of the one that hangs.
     """
 
     def __init__(
@@ -79,9 +79,14 @@ class Batcher(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._freed = threading.Condition(self._lock)
+        self._queued = threading.Condition(self._lock)
+        self._watching = True
+        """Whether the watch looks by itself again before long; else it waits to be told of an item."""
         self._workers: set[threading.Thread] = set()
         for _ in range(workers):
             self._start_worker()
+        if hung_after_seconds is not None:
+            threading.Thread(target=self._watch, args=(hung_after_seconds,), name="batcher watch", daemon=True).start()
 
     def submit(self, item: Item, *, timeout_seconds: float | None = 0.0) -> Future[Result]:
         """Queue an item. A full queue is waited for up to `timeout_seconds` (None: as long as it takes).
@@ -103,6 +108,8 @@ class Batcher(Generic[Item, Result]):
             waiting = _Waiting(item, Future[Result](), leave_at=now if free_worker else now + self._max_wait_seconds)
             self._queue.append(waiting)
             self._filled.notify()
+            if not self._watching:
+                self._queued.notify()
         return waiting.future
 
     def is_stuck(self) -> bool:
@@ -124,6 +131,7 @@ class Batcher(Generic[Item, Result]):
             self._queue.clear()
             self._filled.notify_all()
             self._freed.notify_all()
+            self._queued.notify_all()
         for waiting in left:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_exception(Closed("the batcher was closed before this item's turn"))
@@ -168,6 +176,18 @@ class Batcher(Generic[Item, Result]):
         for waiting in (waiting for batch in batches for waiting in batch):
             waiting.future.set_exception(EngineTimeout(f"the batch was given up after {self._hung_after_seconds:g} s"))
         return len(hung) > len(given_up)
+
+    def _watch(self, hung_after_seconds: float) -> None:
+        """Give up batches that hang while items wait for their workers."""
+        while not self._closed:
+            self._give_up_hung()
+            with self._queued:
+                self._watching = False
+                self._queued.wait_for(lambda: self._closed or self._queue)
+                self._watching = True
+                left = [self._seconds_left(worker) or 0.0 for worker in self._running]
+                if not self._closed and (0 not in left or self._abandoned >= self._max_abandoned):
+                    self._queued.wait(min(filter(None, left), default=hung_after_seconds))
 
     def _work(self) -> None:
         while batch := self._take():

@@ -220,6 +220,28 @@ def test_the_next_submit_fails_a_hung_batch_and_another_worker_takes_its_place(g
         assert after.result(timeout=10) == 20
 
 
+def test_an_item_that_waits_behind_a_hung_batch_is_taken_when_it_is_given_up(gate: Gate) -> None:
+    with hang(gate, hung_after_seconds=0.3) as batcher:
+        hung = batcher.submit(1)
+        assert gate.entered.acquire(timeout=10)
+        after = batcher.submit(2)  # before the first one hangs; nobody submits afterwards
+        assert gate.entered.acquire(timeout=10)
+        assert isinstance(hung.exception(timeout=10), EngineTimeout)
+        for _ in range(2):
+            gate.let.release()
+        assert after.result(timeout=10) == 20
+
+
+def test_the_watch_ends_with_the_batcher(gate: Gate) -> None:
+    before = set(threading.enumerate())
+    with hang(gate, hung_after_seconds=3600):
+        started = set(threading.enumerate()) - before
+        assert len(started) == 2
+    for thread in started:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
 def test_a_worker_given_up_ends_quietly_when_its_batch_returns_at_last(gate: Gate) -> None:
     with hang(gate) as batcher:
         (worker,) = batcher._workers
