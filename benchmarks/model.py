@@ -1,176 +1,178 @@
-"""The models of the package: speed in each engine, and F1 by score on annotated clips.
+"""The models of the package at each size: accuracy on annotated clips, and speed in each engine.
 
-python benchmarks/model.py [--images 200] [--clips VIDEO=GROUNDTRUTH.txt ...]
+python benchmarks/model.py [--clips VIDEO=GROUNDTRUTH.txt ...] [--every 5] [--canvas 16:9] [--images 200]
 
-GROUNDTRUTH is MOTChallenge: rows of frame (from 1), id, x, y, width, height, flag (0: neither hit nor miss).
+Accuracy is that of `Detector` in float32. `--canvas` pads the clips to another aspect first, people as large as before.
+Speed is that of `Detector` and its batcher on prepared pictures, in TensorFlow in batches of 1 and 4, beside OpenVINO's
+own AsyncInferQueue on the same graph and shape.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from collections.abc import Callable
-from functools import partial
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
-from common import Cost, measured, parser, print_machine, print_table, say
-from numpy.typing import NDArray
+from common import parser, print_machine, print_table, say
+from ground_truth import Agreement, Boxes, compare, read_ground_truth
 
-from humandetect.detection.detector import open_detector
+from humandetect.detection.detector import Detector, open_detector
+from humandetect.detection.finders import open_batcher
+from humandetect.errors import DeviceError
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled, find_model
-from humandetect.models.metadata import read_metadata
 
 if TYPE_CHECKING:
-    import supervision as sv
+    from collections.abc import Callable, Mapping
 
-Runner = Callable[[list[NDArray[np.uint8]]], None]
-"""Puts prepared images, (1, H, W, 3) each, through a model."""
+    from numpy.typing import NDArray
+
+    from humandetect.detection.preprocess import PreparedImage
 
 MODELS = ("human_detection", "movenet_multipose")
-
+SIZES = ("small", "default", "far")
+LOWEST = 0.01
+SCORES = [round(0.05 * step, 2) for step in range(5, 13)]
 REQUESTS = 4
 ROUNDS = 3
-SCORES = [round(0.05 * step, 2) for step in range(2, 11)]
 
 
 def main() -> None:
     arguments = parser(__doc__, clip=False)
-    arguments.add_argument("--images", type=int, default=200, help="images per measured round")
+    arguments.add_argument("--models", nargs="*", default=MODELS, metavar="NAME", help="names or paths")
+    arguments.add_argument("--images", type=int, default=200, help="images per measured round; 0: no speed")
     arguments.add_argument("--clips", nargs="*", default=[], metavar="VIDEO=GROUNDTRUTH")
+    arguments.add_argument("--every", type=int, default=1, help="look at each Nth frame of clips over 100")
+    arguments.add_argument("--canvas", metavar="W:H", help="pad the clips to this aspect")
     chosen = arguments.parse_args()
     print_machine()
-    print_speeds(chosen.images)
-    for pair in chosen.clips:
-        video, _, truth = pair.partition("=")
-        for model in MODELS:
-            print_f1(model, Path(video), Path(truth))
+    if chosen.clips:
+        print_accuracy(chosen.models, chosen.clips, chosen.every, chosen.canvas)
+    if chosen.images:
+        print_speed(chosen.models, chosen.images)
 
 
-def sample_images(model: str, count: int) -> list[NDArray[np.uint8]]:
-    """Return frames of the sample as the model takes them, (1, H, W, 3) each, repeated up to `count`."""
-    with (
-        open_detector(model, engine="openvino") as detector,
-        open_source(str(bundled("examples/plaza.mp4"))) as source,
-    ):
-        images = [detector.prepare(frame.image).pixels[None] for frame in source]
-    return [images[index % len(images)] for index in range(count)]
+def sizes_of(model: str) -> list[str]:
+    known = find_model(model).metadata.sizes
+    return [size for size in SIZES if size == "default" or size in known]
 
 
-def print_speeds(count: int) -> None:
-    rows = [[name] for name in SETTINGS]
-    for model in MODELS:
-        images, path = sample_images(model, count), find_model(model).path
-        for row, load in zip(rows, SETTINGS.values(), strict=True):
-            cost = measure(load(path), images)
-            row.append(f"{cost.fps:.0f} ({cost.cpu_ms:.1f})")
-            say(f"{model}, {row[0]}: {row[-1]}")
-    print_table(f"images/s (CPU ms an image), {count} images, medians of {ROUNDS} rounds", ["", *MODELS], rows)
+def print_accuracy(models: list[str], clips: list[str], every: int, canvas: str | None) -> None:
+    """Print AP50 and, at the default score, precision, recall and F1; then F1 by score."""
+    rows, by_score = [], []
+    for model in models:
+        for size in sizes_of(model):
+            with open_detector(model, engine="openvino", precision="f32", size=size, score=LOWEST) as detector:
+                usual = detector.info.default_score
+                found = [agreement(detector, *clip.split("="), every=every, canvas=canvas) for clip in clips]
+            values = [f"{one.ap50:.1f}; {' '.join(f'{value:.2f}' for value in one.at(usual))}" for one in found]
+            rows.append([f"{Path(model).name} {size}", f"{usual:g}", *values])
+            means = [np.mean([one.at(score)[2] for one in found]) for score in SCORES]
+            by_score.append([rows[-1][0], *(f"{mean:.3f}" for mean in means)])
+            say(" | ".join(rows[-1]))
+    names = [Path(clip.split("=")[0]).name for clip in clips]
+    on = f" padded to {canvas}" if canvas else ""
+    print_table(f"AP50; precision, recall, F1 at the default score{on}", ["model, size", "score", *names], rows)
+    print_table("mean F1 by score", ["model, size", *map(str, SCORES)], by_score)
 
 
-def openvino_runner(path: Path, *, precision: str) -> Runner:
+def agreement(detector: Detector, video: str, truth: str, *, every: int, canvas: str | None) -> Agreement:
+    """Detect in a clip and compare with what is known."""
+    known: Mapping[int, Boxes] = read_ground_truth(Path(truth))
+    step = every if len(known) > 100 else 1
+    found: dict[int, Boxes] = {}
+    with open_source(video) as source:
+        for frame in source:
+            if frame.index % step == 0 and frame.index in known:
+                image, (x, y) = padded(frame.image, canvas)
+                people = detector.detect(image)
+                assert people.confidence is not None
+                found[frame.index] = np.column_stack([people.xyxy - [x, y, x, y], people.confidence]).astype(float)
+    return compare(known, found)
+
+
+def padded(image: NDArray[np.uint8], canvas: str | None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Put a picture into the middle of a larger one; return it and where the picture's corner lies."""
+    if canvas is None:
+        return image, (0, 0)
+    across, down = map(int, canvas.split(":"))
+    height, width = image.shape[:2]
+    new_height, new_width = max(height, round(width * down / across)), max(width, round(height * across / down))
+    top, left = (new_height - height) // 2, (new_width - width) // 2
+    bottom, right = new_height - height - top, new_width - width - left
+    whole = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+    return np.asarray(whole, np.uint8), (left, top)
+
+
+def print_speed(models: list[str], count: int) -> None:
+    """Print images a second, the best of several rounds."""
+    rows = []
+    for model in models:
+        for size in sizes_of(model):
+            cells = [
+                f"{detector_speed(model, size, count, engine='openvino', precision=one)}" for one in ("f32", "bf16")
+            ]
+            cells.append(f"{bare_speed(model, size, count):.0f}")
+            cells += [detector_speed(model, size, count // 4, engine="tensorflow", batch=batch) for batch in (1, 4)]
+            rows.append([f"{Path(model).name} {size}", *cells])
+            say(" | ".join(rows[-1]))
+    heads = ["model, size", "openvino f32", "bf16", "bare AsyncInferQueue f32", "tensorflow, 1", "tensorflow, 4"]
+    print_table(f"images/s at 4:3, {count} images, best of {ROUNDS} rounds", heads, rows)
+
+
+def detector_speed(model: str, size: str, count: int, *, batch: int | None = None, **options: str) -> str:
+    """Run pictures through a detector and its batcher."""
+    try:
+        opened = open_detector(model, size=size, score=LOWEST, **options)  # type: ignore[arg-type]
+    except DeviceError:
+        return "-"
+    with opened as detector, open_batcher(detector.info, detector.infer, batch=batch) as batcher:
+        images = prepared(detector, count)
+
+        def run() -> None:
+            for future in [batcher.submit(image, timeout_seconds=None) for image in images]:
+                future.result()
+
+        return f"{best(run, count):.0f}"
+
+
+def bare_speed(model: str, size: str, count: int) -> float:
+    """Run the same pictures through OpenVINO alone."""
     import openvino as ov
 
+    with open_detector(model, engine="openvino", precision="f32", size=size) as detector:
+        images = [image.pixels[None] for image in prepared(detector, count)]
     core = ov.Core()
-    model = core.read_model(path)
-    model.reshape([1, *(read_metadata(path).preset.input_hw or ()), 3])
-    compiled = core.compile_model(
-        model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
-    )
+    graph = core.read_model(find_model(model).path)
+    graph.reshape(list(images[0].shape))
+    compiled = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"})
     queue = ov.AsyncInferQueue(compiled, REQUESTS)
 
-    def run(images: list[NDArray[np.uint8]]) -> None:
+    def run() -> None:
         for image in images:
             queue.start_async({0: image})
         queue.wait_all()
 
-    return run
+    return best(run, count)
 
 
-def tensorflow_runner(path: Path, *, batch: int) -> Runner:
-    import tensorflow as tf
-
-    model = tf.saved_model.load(str(path))
-
-    def run(images: list[NDArray[np.uint8]]) -> None:
-        for start in range(0, len(images), batch):
-            model.signatures["serving_default"](inputs=tf.constant(np.concatenate(images[start : start + batch])))
-
-    return run
+def prepared(detector: Detector, count: int) -> list[PreparedImage]:
+    """Return frames of the sample as the model takes them, repeated up to `count`."""
+    with open_source(str(bundled("examples/plaza.mp4"))) as source:
+        images = [detector.prepare(np.ascontiguousarray(frame.image[:, :576])) for frame in source]
+    return [images[index % len(images)] for index in range(count)]
 
 
-def measure(runner: Runner, images: list[NDArray[np.uint8]]) -> Cost:
-    """Return the median of several rounds."""
-    runner(images[:32])
-    costs = []
+def best(run: Callable[[], None], count: int) -> float:
+    run()
+    seconds = []
     for _ in range(ROUNDS):
-        with measured() as cost:
-            runner(images)
-        cost.frames = len(images)
-        costs.append(cost)
-    return sorted(costs, key=lambda cost: cost.fps)[len(costs) // 2]
-
-
-SETTINGS: dict[str, Callable[[Path], Runner]] = {
-    f"openvino f32, {REQUESTS} requests": partial(openvino_runner, precision="f32"),
-    f"openvino bf16, {REQUESTS} requests": partial(openvino_runner, precision="bf16"),
-    "tensorflow f32, batch 1": partial(tensorflow_runner, batch=1),
-    "tensorflow f32, batch 16": partial(tensorflow_runner, batch=16),
-}
-
-
-def print_f1(model: str, video: Path, truth_path: Path) -> None:
-    """Print precision, recall and F1 at IoU 0.5 for each score."""
-    truth = ground_truth(truth_path)
-    with (
-        open_detector(model, engine="openvino", precision="f32", score=min(SCORES)) as detector,
-        open_source(str(video)) as source,
-    ):
-        found = {frame.index: detector.detect(frame.image) for frame in source if frame.index <= max(truth)}
-    rows = []
-    for score in SCORES:
-        counts = np.sum([hits(truth[index], people, score) for index, people in found.items()], axis=0)
-        precision, recall = counts[0] / max(counts[1], 1), counts[0] / max(counts[2], 1)
-        f1 = statistics.harmonic_mean([precision, recall])
-        rows.append([f"{score:.2f}", f"{precision:.3f}", f"{recall:.3f}", f"{f1:.3f}"])
-    print_table(
-        f"{model}, {video.name}: {len(found)} frames, float32, IoU 0.5", ["score", "precision", "recall", "F1"], rows
-    )
-
-
-def ground_truth(path: Path) -> defaultdict[int, NDArray[np.float64]]:
-    """Return boxes by frame from 0: (N, 5) of x1, y1, x2, y2 and 1 where the box is to be ignored."""
-    frames: dict[int, list[list[float]]] = defaultdict(list)
-    for frame, _, x, y, width, height, flag, *_ in np.loadtxt(path, delimiter=","):
-        frames[int(frame) - 1].append([x, y, x + width, y + height, flag == 0])
-    return defaultdict(lambda: np.zeros((0, 5)), {index: np.array(rows) for index, rows in frames.items()})
-
-
-def hits(truth: NDArray[np.float64], people: sv.Detections, score: float) -> tuple[int, int, int]:
-    """Match greedily, best first: hits, people that count as found, people there are."""
-    from supervision.detection.utils.iou_and_nms import box_iou_batch
-
-    assert people.confidence is not None
-    boxes = people.xyxy[people.confidence >= score]
-    real, ignored = truth[truth[:, 4] == 0, :4], truth[truth[:, 4] > 0, :4]
-    overlap = box_iou_batch(boxes, real) if len(real) else np.zeros((len(boxes), 0))
-    hit = counted = 0
-    for index, row in enumerate(overlap):
-        best = int(row.argmax()) if len(row) else -1
-        if best >= 0 and row[best] >= 0.5:
-            overlap[:, best] = 0
-            hit, counted = hit + 1, counted + 1
-        elif not covered(boxes[index], ignored):
-            counted += 1
-    return hit, counted, len(real)
-
-
-def covered(box: NDArray[Any], ignored: NDArray[np.float64]) -> bool:
-    """Tell whether half of a box lies inside one that is to be ignored."""
-    shared = (np.minimum(box[2:], ignored[:, 2:]) - np.maximum(box[:2], ignored[:, :2])).clip(0).prod(axis=1)
-    return bool((shared >= 0.5 * (box[2:] - box[:2]).prod()).any())
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return count / min(seconds)
 
 
 if __name__ == "__main__":

@@ -93,8 +93,8 @@ def metadata() -> dict[str, Any]:
         "track_start_score": 0.5,
         "track_high_score": 0.3,
         "sizes": {
-            "small": {"input_hw": [256, 352], "step": 32, "default_score": 0.3},
-            "far": {"input_hw": [384, 512], "step": 32, "default_score": 0.3},
+            "small": {"input_hw": [256, 352], "step": 32},
+            "far": {"input_hw": [384, 512], "step": 32},
         },
         "licence": "Apache-2.0",
         "scope": SCOPE,
