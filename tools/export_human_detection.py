@@ -164,6 +164,11 @@ def metadata() -> dict[str, Any]:
             "small": {"input_hw": [264, 352], "step": 32, "second_look": False},
             "far": {"input_hw": [480, 640], "step": 32},
         },
+        "accuracy": {
+            "small": {"plaza": 75.5, "street": 80.1},
+            "default": {"plaza": 84.9, "street": 79.1},
+            "far": {"plaza": 87.5, "street": 79.5},
+        },
         "licence": "Apache-2.0",
         "origin": {"package": PACKAGE.name, "version": PACKAGE.version, "archive_sha256": PACKAGE.sha256},
     }

@@ -96,6 +96,11 @@ def metadata() -> dict[str, Any]:
             "small": {"input_hw": [256, 352], "step": 32},
             "far": {"input_hw": [384, 512], "step": 32},
         },
+        "accuracy": {
+            "small": {"plaza": 81.6, "street": 80.5},
+            "default": {"plaza": 84.5, "street": 81.4},
+            "far": {"plaza": 89.2, "street": 81.6},
+        },
         "licence": "Apache-2.0",
         "scope": SCOPE,
         "origin": {"package": PACKAGE.name, "version": PACKAGE.version, "archive_sha256": PACKAGE.sha256},

@@ -1,4 +1,4 @@
-"""The commands about models: `models list`, `models check` and `models export-warmup`."""
+"""The commands about models: `models list`, `models bench`, `models check` and `models export-warmup`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import typer
 
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command
-from humandetect.config import ModelsCheckConfig, ModelsListConfig, QuietConfig, TalkConfig, WarmupConfig
+from humandetect.config import (
+    ModelsBenchConfig,
+    ModelsCheckConfig,
+    ModelsListConfig,
+    QuietConfig,
+    TalkConfig,
+    WarmupConfig,
+)
 
 
 @command
@@ -18,6 +25,28 @@ def models_list(config: ModelsListConfig, _talk: TalkConfig) -> None:
 
     models = list_models(config.models_dir)
     (print_models_as_json if config.json else print_models)(models)
+
+
+@command
+@options_of(ModelsBenchConfig)
+def models_bench(config: ModelsBenchConfig, _talk: TalkConfig) -> None:
+    """Measure how fast this machine is with each model, by engine and size; `models list` shows it afterwards.
+
+    The engines get prepared pictures, as many at once as they like: what is left of it in a video depends on the video.
+    """
+    from humandetect.bench.model_speed import keep, measure
+    from humandetect.commands.terminal import print_speeds
+    from humandetect.models.find import find_model, list_models
+
+    models = [find_model(name, config.models_dir) for name in config.models] or list_models(config.models_dir)
+    speeds = []
+    for speed in measure(models, seconds=config.seconds):
+        speeds.append(speed)
+        if not config.json:
+            reached = speed.images_per_second
+            typer.echo(f"{speed.model}, {speed.engine}, {speed.size}: {reached or 0:.0f} images/s", err=True)
+    keep(speeds)
+    print_speeds(speeds, as_json=config.json)
 
 
 @command

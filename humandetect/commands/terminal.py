@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from humandetect.plural import counted, people
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from humandetect.bench.model_speed import Speed
     from humandetect.doctor import Check
     from humandetect.media.frames import DetectedFrame
     from humandetect.models.metadata import ModelFolder
@@ -121,18 +123,22 @@ def print_checks(checks: Iterable[Check]) -> bool:
 
 
 def print_models(models: Sequence[ModelFolder]) -> None:
-    """Print a table of models."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("NAME", "VERSION", "INPUT", "SCORE", "LICENCE", "PATH"):
-        table.add_column(heading, overflow="fold")
+    """Print a table of models, then what those are not for whose makers say so."""
+    from humandetect.bench.model_speed import known_speed
+
+    headings = ("NAME", "VERSION", "SIZES", "AP50", "SCORE", "IMAGES/S", "LICENCE", "PATH")
+    table = _table(headings)
     for model in models:
-        size = model.metadata.preset.input_hw
+        metadata, speed = model.metadata, known_speed(model)
+        sizes = [preset.input_hw for preset in (metadata.preset, *metadata.sizes.values()) if preset.input_hw]
         table.add_row(
             model.name,
             model.version,
-            f"{size[1]}x{size[0]}" if size else "any",
-            f"{model.metadata.preset.default_score:g}",
-            model.metadata.licence or "unknown",
+            " ".join(f"{height}x{width}" for height, width in sorted(sizes)) or "any",
+            ", ".join(f"{clip} {value:g}" for clip, value in metadata.accuracy.get("default", {}).items()) or "-",
+            f"{metadata.preset.default_score:g}",
+            f"{speed.images_per_second:.0f} ({speed.engine})" if speed and speed.images_per_second else "-",
+            metadata.licence or "unknown",
             _printable(model.path),
         )
     console = Console(highlight=False, markup=False, width=10_000)  # a path stays whole, to be copied
@@ -140,26 +146,60 @@ def print_models(models: Sequence[ModelFolder]) -> None:
     for model in models:
         if model.metadata.scope:
             console.print(f"{_printable(model.name)}: {_printable(model.metadata.scope)}")
+    console.print(
+        "AP50 and images/s at the size `default`, the middle one; humandetect models bench measures the speed."
+    )
 
 
 def print_models_as_json(models: Sequence[ModelFolder]) -> None:
     """Print an array of models."""
-    rows = [
-        {
-            "name": model.name,
-            "version": model.version,
-            "input": size and {"height": size[0], "width": size[1]},
-            "score": model.metadata.preset.default_score,
-            "licence": model.metadata.licence,
-            "scope": model.metadata.scope,
-            "origin": model.metadata.origin,
-            "sha256": model.metadata.sha256,
-            "path": str(model.path),
-        }
-        for model in models
-        for size in [model.metadata.preset.input_hw]
-    ]
+    from humandetect.bench.model_speed import known_speed
+
+    rows = []
+    for model in models:
+        metadata, speed = model.metadata, known_speed(model)
+        presets = {"default": metadata.preset, **metadata.sizes}
+        sizes = {name: _height_width(preset.input_hw) for name, preset in presets.items()}
+        rows.append(
+            {
+                "name": model.name,
+                "version": model.version,
+                "input": sizes["default"],
+                "sizes": sizes,
+                "score": metadata.preset.default_score,
+                "accuracy": metadata.accuracy,
+                "speed": speed and asdict(speed),
+                "licence": metadata.licence,
+                "scope": metadata.scope,
+                "origin": metadata.origin,
+                "sha256": metadata.sha256,
+                "path": str(model.path),
+            }
+        )
     typer.echo(json.dumps(rows, indent=2))
+
+
+def print_speeds(speeds: Sequence[Speed], *, as_json: bool) -> None:
+    """Print a table of what `models bench` measured, or an array."""
+    if as_json:
+        typer.echo(json.dumps([asdict(speed) for speed in speeds], indent=2))
+        return
+    table = _table(("MODEL", "ENGINE", "SIZE", "IMAGES/S"))
+    for speed in speeds:
+        rate = speed.images_per_second
+        table.add_row(speed.model, speed.ran or speed.engine, speed.size, f"{rate:.0f}" if rate else "no time left")
+    Console(highlight=False, markup=False).print(table)
+
+
+def _table(headings: Iterable[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _height_width(hw: tuple[int, int] | None) -> dict[str, int] | None:
+    return hw and {"height": hw[0], "width": hw[1]}
 
 
 def _printable(value: object) -> str:

@@ -9,7 +9,7 @@ from humandetect.config.doctor import DoctorConfig
 from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, EngineName, Precision, ServingConfig
 from humandetect.config.feed import Endpoint, FeedConfig
 from humandetect.config.model_server import ModelServerConfig
-from humandetect.config.models import ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
 from humandetect.config.serve import LogFormat, ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -28,6 +28,7 @@ __all__ = [
     "FeedConfig",
     "LogFormat",
     "ModelServerConfig",
+    "ModelsBenchConfig",
     "ModelsCheckConfig",
     "ModelsListConfig",
     "Precision",

@@ -6,7 +6,7 @@ from humandetect.config.doctor import DoctorConfig
 from humandetect.config.feed import FeedConfig
 from humandetect.config.fields import Field, by_panels, fields_of
 from humandetect.config.model_server import ModelServerConfig
-from humandetect.config.models import ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
 from humandetect.config.serve import ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "bench": (BenchConfig, ReportConfig),
     "model-server": (ModelServerConfig, TalkConfig),
     "models list": (ModelsListConfig, TalkConfig),
+    "models bench": (ModelsBenchConfig, TalkConfig),
     "models check": (ModelsCheckConfig, TalkConfig),
     "models export-warmup": (WarmupConfig, QuietConfig),
     "doctor": (DoctorConfig, TalkConfig),

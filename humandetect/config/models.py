@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Le
+
 from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField, PersonClassField
 from humandetect.config.fields import Opt, check
 from humandetect.config.model_server import BatchingParametersField
@@ -17,6 +19,22 @@ class ModelsListConfig:
 
     models_dir: ModelsDirField = None
     json: Annotated[bool, Opt("Print the models as JSON on stdout.", "Output", variable=None)] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsBenchConfig:
+    """Which models `models bench` measures, and for how long."""
+
+    models: Annotated[
+        tuple[str, ...],
+        Opt("Names or paths of models.", "Input", metavar="MODEL", argument=True, unset="all that there are"),
+    ] = ()
+    models_dir: ModelsDirField = None
+    seconds: Annotated[float, Opt("Longest time for all of it.", "Load", variable=None), Ge(1), Le(3600)] = 60.0
+    json: Annotated[bool, Opt("Print the speeds as JSON on stdout.", "Output", variable=None)] = False
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class ModelMetadata:
     """Pictures of another aspect than the input's are padded, not stretched: the model was trained so."""
     labels: dict[int, str] = field(default_factory=lambda: {1: "person"})
     person_classes: frozenset[int] = frozenset({1})
+    accuracy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """AP50 by size, then by the clip it was measured on."""
     licence: str | None = None
     scope: str | None = None
     """What its makers say it is for, and what not."""
@@ -198,6 +200,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "scaling": _one_of(get_args(Scaling)),
     "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
     "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
+    "accuracy": (
+        lambda value: {size: {clip: float(ap) for clip, ap in clips.items()} for size, clips in value.items()},
+        '{"default": {"clip": 80.0, ...}, ...}',
+    ),
     "licence": (_text, "text or null"),
     "scope": (_text, "text or null"),
     "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),

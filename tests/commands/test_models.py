@@ -50,3 +50,18 @@ def test_models_list_as_json() -> None:
     model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["name"] == "human_detection"
     assert model["input"] == {"height": 384, "width": 512}
+
+
+def test_models_list_says_sizes_accuracy_and_what_was_measured(tmp_path: Path) -> None:
+    bench = humandetect("models", "bench", "human_detection", "--seconds", "4", "--json", XDG_CACHE_HOME=str(tmp_path))
+    assert bench.returncode == 0, bench.stderr
+    sizes = {row["size"] for row in json.loads(bench.stdout) if row["engine"] == "openvino"}
+    assert sizes == {"small", "default", "far"}
+    listed = humandetect("models", "list", XDG_CACHE_HOME=str(tmp_path)).stdout
+    (line,) = [line for line in listed.splitlines() if line.startswith("human_detection")]
+    assert "264x352 384x512 480x640" in line
+    assert "plaza 84.9, street 79.1" in line
+    assert "(openvino)" in line
+    model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
+    assert model["sizes"]["far"] == {"height": 480, "width": 640}
+    assert model["accuracy"]["small"]["plaza"] == 75.5
