@@ -14,7 +14,7 @@ from humandetect.bench.model_speed import SETUPS, USUAL, LeftOut, Speed, SpeedCa
 from humandetect.commands.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from humandetect.models.metadata import ModelFolder
     from humandetect.models.sizes import Preset
@@ -50,7 +50,7 @@ def print_models(models: Sequence[ModelFolder]) -> None:
     console.print(places)
     for model in models:
         if model.metadata.scope:
-            console.print(f"{printable(model.name)}: {printable(model.metadata.scope)}")
+            console.print(f"\n{printable(model.name)}: {printable(model.metadata.scope)}")
 
 
 def print_models_as_json(models: Sequence[ModelFolder]) -> None:
@@ -94,16 +94,17 @@ def print_speeds(results: Results) -> None:
     setups = [setup for setup in SETUPS if any(trial.setup == setup for trial, _ in results)]
     table = _table("MODEL", "VERSION", "SIZE", "PIXELS", figures=tuple(str(setup).upper() for setup in setups))
     found = {(trial.model.path, trial.size, trial.setup): result for trial, result in results}
-    for path, size in dict.fromkeys((trial.model.path, trial.size) for trial, _ in results):
-        model = next(trial.model for trial, _ in results if trial.model.path == path)
-        cells = [found.get((path, size, setup)) for setup in setups]
-        table.add_row(
-            *_names(model), size, str(model.metadata.presets[size]),
-            *(f"{cell.images_per_second:.1f}" if isinstance(cell, Speed) else NOTHING for cell in cells),
-        )  # fmt: skip
+    for path, model in {trial.model.path: trial.model for trial, _ in results}.items():
+        for size, preset in model.metadata.presets.items():
+            cells = [found.get((path, size, setup)) for setup in setups]
+            table.add_row(
+                *_names(model), size, str(preset),
+                *(f"{cell.images_per_second:.1f}" if isinstance(cell, Speed) else NOTHING for cell in cells),
+            )  # fmt: skip
     console = _console()
     console.print(table)
-    console.print("images/s; engines: " + "; ".join(_engines(results)))
+    engines = dict.fromkeys(result.engine for _, result in results if isinstance(result, Speed))
+    console.print(f"images/s; engines: {'; '.join(engines) or 'none'}")
     for trial, result in results:
         if isinstance(result, LeftOut):
             console.print(f"left out: {printable(trial)}: {printable(result.reason)}")
@@ -128,10 +129,6 @@ def print_speeds_as_json(results: Results) -> None:
         for trial, result in results
     ]
     typer.echo(json.dumps({"machine": machine(), "versions": versions(), "speeds": rows}, indent=2))
-
-
-def _engines(results: Results) -> Iterable[str]:
-    return dict.fromkeys(result.engine for _, result in results if isinstance(result, Speed))
 
 
 def _table(*headings: str, figures: Sequence[str] = ()) -> Table:
