@@ -128,13 +128,13 @@ def measure(
     for number, trial in enumerate(trials):
         load = load_seconds.get(trial.setup.engine, FIRST_LOAD_SECONDS)
         began = time.monotonic()
-        share = (ends - began) / (len(trials) - number) - load
-        window = min(max(share, SHORTEST_SECONDS), LONGEST_SECONDS)
-        if began + load + window > ends:
+        left = ends - began
+        if load + SHORTEST_SECONDS > left:
             yield trial, LeftOut("no time left: give more --seconds")
             continue
+        share = left / (len(trials) - number) - load
         try:
-            speed = _speed(trial, frames, seconds=window)
+            speed = _speed(trial, frames, seconds=min(max(share, SHORTEST_SECONDS), LONGEST_SECONDS))
         except HumanDetectError as error:
             yield trial, LeftOut(str(error))
             continue
