@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(cls=Commands, help="List, check and prepare models.", no_args_is_help=True)
+models_app = typer.Typer(cls=Commands, help="List, measure, check and prepare models.", no_args_is_help=True)
 command = partial(app.command, cls=Command)
 models_command = partial(models_app.command, cls=Command)
 

@@ -151,7 +151,8 @@ def _within(seconds: float, action: Callable[[], str]) -> str:
 
 def _verify(folder: ModelFolder) -> str:
     verify(folder)
-    return f"version {folder.version}, {folder.path}"
+    sizes = ", ".join(f"{name} {preset}" for name, preset in folder.metadata.presets.items())
+    return f"version {folder.version}, sizes {sizes}, {folder.path}"
 
 
 def _infer(config: EngineConfig, frames: list[Frame]) -> str:

@@ -42,6 +42,7 @@ def cameras(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, opened:
 def test_what_is_not_set_up_is_told_and_no_fault() -> None:
     found = checks()
     assert all(check.well for check in found.values())
+    assert "sizes small 264x352, default 384x512, far 480x640" in found["model human_detection"].detail
     assert found["engine tf-serving"].detail.startswith("no server named by --serving; one of its own ")
     assert found["cameras"].detail.startswith("none: there is no ")
     assert found["display"].detail.startswith("none: --show needs one")

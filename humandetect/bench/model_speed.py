@@ -1,140 +1,161 @@
-"""How fast this machine is with each model, engine and size: measured in a minute, kept for `models list`."""
+"""How fast models are on this machine: measured as a run works, and kept in the user's cache folder."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import platformdirs
 
-from humandetect.bench.machine import machine
-from humandetect.config import ServingConfig, SourceConfig
-from humandetect.detection.detector import open_detector
-from humandetect.detection.finders import open_batcher
-from humandetect.engines import ENGINES, usable_engines
+from humandetect.bench.machine import machine, versions
+from humandetect.config import EngineConfig, SourceConfig
+from humandetect.engines import ENGINES, is_installed
+from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.errors import HumanDetectError
-from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
-from humandetect.models.metadata import ModelFolder, checksum, takes
+from humandetect.models.metadata import checksum, takes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from humandetect.config import EngineName
-    from humandetect.detection.detector import Detector
+    from humandetect.config import EngineName, Precision
+    from humandetect.media.frames import Frame
+    from humandetect.models.metadata import ModelFolder
 
-logger = logging.getLogger(__name__)
+SAMPLE_FRAMES = 16
+FIRST_LOAD_SECONDS = 6.0
+"""What an engine's first start is expected to take; others are expected to take as long as the one before."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 5.0
+"""Of a measurement: below, a figure is not worth showing; above, it gets no better."""
 
-SHORTEST_SECONDS = 0.5
-"""A measurement that would be shorter is left out."""
+
+class Setup(NamedTuple):
+    """An engine and its precision."""
+
+    engine: EngineName
+    precision: Precision = "auto"
+
+    def __str__(self) -> str:
+        return self.engine if self.precision == "auto" else f"{self.engine} {self.precision}"
+
+
+USUAL = Setup("openvino")
+"""Which `models list` shows."""
+SETUPS = (USUAL, Setup("openvino", "f32"), Setup("tensorflow"))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A model in an engine at a size."""
+
+    model: ModelFolder
+    setup: Setup
+    size: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.model.name, self.model.version, f"at {self.size} in {self.setup}")))
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What one model reached in one engine at one size."""
+    """What came of a trial."""
 
-    model: str
+    images_per_second: float
     engine: str
-    size: str
-    images_per_second: float | None
-    """None: the time was over before its turn."""
-    ran: str = ""
-    """Engine, versions and precision, for people."""
-    checksum: str = ""
-    cpu: str = ""
+    """Who ran it, for people: `openvino 2026.4.1, CPU, bf16`."""
+    measured_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    model: ModelFolder
-    engine: EngineName
-    size: str
+class LeftOut:
+    """Why a trial gave no figure."""
+
+    reason: str
 
 
-def measure(models: Sequence[ModelFolder], *, seconds: float) -> Iterator[Speed]:
-    """Measure each model in each engine at each of its sizes, at most `seconds` in all and not much more.
+class SpeedCache:
+    """Speeds measured earlier; those of another file, version or machine are not found."""
 
-    The engines get prepared pictures through the batcher that `detect` and `serve` use: reading, shrinking and writing
-    are not in the figure. A model that an engine cannot run is left out with a warning.
-    """
-    turns = [
-        _Turn(model, engine, size)
-        for engine in usable_engines(ServingConfig())
-        for model in models
-        if not ENGINES[engine].remote and takes(engine, model)
-        for size in ("default", *model.metadata.sizes)
+    def __init__(self) -> None:
+        folder = platformdirs.user_cache_path("humandetect", appauthor=False) / "speeds"
+        self._files = CompiledCache(folder)
+        self._around = (machine()["cpu"], machine()["cpus"], sorted(versions().items()))
+
+    def load(self, trial: Trial) -> Speed | None:
+        content = self._files.load(self._key(trial))
+        return None if content is None else Speed(**json.loads(content))
+
+    def save(self, trial: Trial, speed: Speed) -> None:
+        self._files.save(self._key(trial), json.dumps(asdict(speed)).encode())
+
+    def _key(self, trial: Trial) -> str:
+        return repr((checksum(trial.model.path), str(trial.setup), trial.size, self._around))
+
+
+def sample_frames() -> list[Frame]:
+    """Decode some of the bundled clip, so that decoding takes no part in a speed."""
+    from humandetect.media.sources import open_source
+
+    with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=SAMPLE_FRAMES)) as source:
+        return list(source)
+
+
+def trials_of(models: Sequence[ModelFolder]) -> list[Trial]:
+    """Return what there is to measure with the engines that are installed; what most people want comes first."""
+    setups = [setup for setup in SETUPS if is_installed(ENGINES[setup.engine].package)]
+    trials = [
+        Trial(model, setup, size)
+        for setup, model in itertools.product(setups, models)
+        if takes(setup.engine, model)
+        for size in model.metadata.presets
     ]
-    end = time.monotonic() + seconds
-    for index, turn in enumerate(turns):
-        share = (end - time.monotonic()) / (len(turns) - index)
-        try:
-            yield _measured(turn, min(share, end - time.monotonic()))
-        except HumanDetectError as error:
-            logger.warning("%s in %s at size %s is left out: %s", turn.model.name, turn.engine, turn.size, error)
+    return sorted(trials, key=lambda trial: (trial.setup != USUAL, trial.size != "default"))
 
 
-def _measured(turn: _Turn, seconds: float) -> Speed:
-    speed = Speed(turn.model.name, turn.engine, turn.size, None)
-    if seconds < SHORTEST_SECONDS:
-        return speed
-    end = time.monotonic() + seconds
-    with open_detector(turn.model.path, engine=turn.engine, size=turn.size) as detector:
-        rate = _images_per_second(detector, end=max(end, time.monotonic() + SHORTEST_SECONDS))
-        ran = detector.info.engine
-    return Speed(turn.model.name, turn.engine, turn.size, rate, ran, checksum(turn.model.path), str(machine()["cpu"]))
+def measure(
+    trials: Sequence[Trial], frames: Sequence[Frame], *, seconds: float
+) -> Iterator[tuple[Trial, Speed | LeftOut]]:
+    """Measure one trial after the other within `seconds`, and keep the speeds for `SpeedCache`.
 
-
-def _images_per_second(detector: Detector, *, end: float) -> float:
-    with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=1)) as source:
-        (picture,) = [detector.prepare(frame.image) for frame in source]
-    with open_batcher(detector.info, detector.infer) as batcher:
-        batcher.submit(picture).result()
-        began, done = time.monotonic(), 0
-        while time.monotonic() < end or not done:
-            futures = [batcher.submit(picture, timeout_seconds=None) for _ in range(batcher.capacity)]
-            done += sum(future.result() is not None for future in futures)
-        return done / (time.monotonic() - began)
-
-
-def keep(speeds: Sequence[Speed]) -> None:
-    """Keep what was measured in the user's cache folder, in place of what was known of the same; never fails."""
-    key = ("model", "engine", "size")
-    new = {tuple(asdict(speed)[name] for name in key): asdict(speed) for speed in speeds if speed.images_per_second}
-    try:
-        known = {tuple(row[name] for name in key): row for row in _kept()}
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(list({**known, **new}.values()), indent=1), encoding="utf-8")
-    except (OSError, KeyError) as error:
-        logger.info("speeds are not kept: %s", error)
-
-
-def known_speed(model: ModelFolder, *, size: str = "default") -> Speed | None:
-    """Return the fastest that was measured of this very model on this machine, or None."""
-    speeds = []
-    for row in _kept():
-        try:
-            speeds.append(Speed(**row))
-        except TypeError:  # another version wrote it
+    Trials for which no time is left are left out; a start that takes longer than was expected is not broken off.
+    """
+    cache = SpeedCache()
+    ends = time.monotonic() + seconds
+    load_seconds: dict[str, float] = {}
+    for number, trial in enumerate(trials):
+        load = load_seconds.get(trial.setup.engine, FIRST_LOAD_SECONDS)
+        began = time.monotonic()
+        left = ends - began
+        if load + SHORTEST_SECONDS > left:
+            yield trial, LeftOut("no time left: give more --seconds")
             continue
-    if not any(speed.model == model.name and speed.size == size for speed in speeds):
-        return None
-    content, cpu = checksum(model.path), str(machine()["cpu"])
-    same = [one for one in speeds if (one.model, one.size, one.checksum, one.cpu) == (model.name, size, content, cpu)]
-    return max(same, key=lambda speed: speed.images_per_second or 0, default=None)
+        share = left / (len(trials) - number) - load
+        try:
+            speed = _speed(trial, frames, seconds=min(max(share, SHORTEST_SECONDS), LONGEST_SECONDS))
+        except HumanDetectError as error:
+            yield trial, LeftOut(str(error))
+            continue
+        load_seconds[trial.setup.engine] = time.monotonic() - began - speed.measured_seconds
+        cache.save(trial, speed)
+        yield trial, speed
 
 
-def _path() -> Path:
-    return platformdirs.user_cache_path("humandetect", appauthor=False) / "speeds.json"
+def _speed(trial: Trial, frames: Sequence[Frame], *, seconds: float) -> Speed:
+    """Run as `detect` does, without decoding and writing: shrink, infer in batches, pick the people out."""
+    from humandetect.detection.detector import Detector
+    from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
+    from humandetect.engines import load_engine
 
-
-def _kept() -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    engine, precision = trial.setup
+    config = EngineConfig(engine=engine, precision=precision, model=str(trial.model.path), size=trial.size)
+    with Detector(load_engine(config)) as detector, open_batcher(detector.info, detector.infer) as batcher:
+        finder = EngineFinder(detector, batcher)
+        list(detect_in_order(frames, finder, every=1))  # compiles what the frames' shape needs
+        began = time.perf_counter()
+        going_on = itertools.takewhile(lambda _: time.perf_counter() < began + seconds, itertools.cycle(frames))
+        images = sum(1 for _ in detect_in_order(going_on, finder, every=1))
+        took = time.perf_counter() - began
+    return Speed(images / took, detector.info.engine, took)

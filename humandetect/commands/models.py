@@ -14,13 +14,14 @@ from humandetect.config import (
     TalkConfig,
     WarmupConfig,
 )
+from humandetect.errors import HumanDetectError
 
 
 @command
 @options_of(ModelsListConfig)
 def models_list(config: ModelsListConfig, _talk: TalkConfig) -> None:
-    """List the models there are."""
-    from humandetect.commands.terminal import print_models, print_models_as_json
+    """List the models there are: at which sizes they run, how many people they find, how fast, and where they lie."""
+    from humandetect.commands.model_tables import print_models, print_models_as_json
     from humandetect.models.find import list_models
 
     models = list_models(config.models_dir)
@@ -29,24 +30,25 @@ def models_list(config: ModelsListConfig, _talk: TalkConfig) -> None:
 
 @command
 @options_of(ModelsBenchConfig)
-def models_bench(config: ModelsBenchConfig, _talk: TalkConfig) -> None:
-    """Measure how fast this machine is with each model, by engine and size; `models list` shows it afterwards.
+def models_bench(config: ModelsBenchConfig, talk: QuietConfig) -> None:
+    """Measure how fast models are on this machine, by engine and size, on the bundled clip.
 
-    The engines get prepared pictures, as many at once as they like: what is left of it in a video depends on the video.
+    A figure is what `detect` gets without decoding and writing. `models list` shows those of OpenVINO.
     """
-    from humandetect.bench.model_speed import keep, measure
-    from humandetect.commands.terminal import print_speeds
+    from humandetect.bench.model_speed import LeftOut, Speed, measure, sample_frames, trials_of
+    from humandetect.commands.model_tables import following, print_speeds, print_speeds_as_json
     from humandetect.models.find import find_model, list_models
 
     models = [find_model(name, config.models_dir) for name in config.models] or list_models(config.models_dir)
-    speeds = []
-    for speed in measure(models, seconds=config.seconds):
-        speeds.append(speed)
-        if not config.json:
-            reached = speed.images_per_second
-            typer.echo(f"{speed.model}, {speed.engine}, {speed.size}: {reached or 0:.0f} images/s", err=True)
-    keep(speeds)
-    print_speeds(speeds, as_json=config.json)
+    trials = trials_of(models)
+    results = list(following(measure(trials, sample_frames(), seconds=config.seconds), trials, quiet=talk.quiet))
+    if config.json:
+        print_speeds_as_json(results)
+    elif not talk.quiet:
+        print_speeds(results)
+    if not any(isinstance(result, Speed) for _, result in results):
+        told = (f"{trial}: {result.reason}" for trial, result in results if isinstance(result, LeftOut))
+        raise HumanDetectError(f"nothing was measured; {next(told, 'there are no models')}")
 
 
 @command

@@ -1,16 +1,12 @@
-"""What a person sees: the progress bar, the summary, tables of checks and models."""
+"""What a person sees: the progress bar, the summary, checks."""
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
@@ -19,10 +15,8 @@ from humandetect.plural import counted, people
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from humandetect.bench.model_speed import Speed
     from humandetect.doctor import Check
     from humandetect.media.frames import DetectedFrame
-    from humandetect.models.metadata import ModelFolder
     from humandetect.pipeline.summary import RunSummary, SourceSummary
 
 _MOST_SOURCES = 20
@@ -40,7 +34,7 @@ class ProgressBar:
 
     def start(self, name: str, total: int | None) -> None:
         self.stop()
-        label = _printable(Path(name).name or name)  # the bar needs the room that a path would take
+        label = printable(Path(name).name or name)  # the bar needs the room that a path would take
         self._bar = tqdm(
             desc=label if len(label) <= 24 else f"{label[:23]}…",
             total=total,
@@ -86,9 +80,9 @@ def print_summary(summary: RunSummary) -> None:
     for path in summary.outputs:
         pictures = summary.pictures.get(path, 0)
         what = f" ({counted(pictures, 'picture')})" if pictures > 1 or path.is_dir() else ""
-        console.print(Text.assemble(("written ", "green"), _printable(path), what))
+        console.print(Text.assemble(("written ", "green"), printable(path), what))
     for warning in summary.warnings:
-        console.print(Text.assemble(("warning ", "yellow"), _printable(warning)))
+        console.print(Text.assemble(("warning ", "yellow"), printable(warning)))
     if summary.interrupted:
         what = (
             f"after {counted(summary.frames, 'frame')}; what was finished is kept"
@@ -104,7 +98,7 @@ def _print_sources(console: Console, sources: Sequence[SourceSummary]) -> None:
         return
     for source in sources[:_MOST_SOURCES]:
         found = f"up to {people(source.people_most)}" if source.people_most else "no people"
-        console.print(Text(f"  {_printable(source.name)}: {counted(source.frames, 'frame')}, {found}"))
+        console.print(Text(f"  {printable(source.name)}: {counted(source.frames, 'frame')}, {found}"))
     if len(sources) > _MOST_SOURCES:
         console.print(f"  and {counted(len(sources) - _MOST_SOURCES, 'more source')}; --json has all")
 
@@ -115,94 +109,14 @@ def print_checks(checks: Iterable[Check]) -> bool:
     everything_well = True
     for check in checks:
         mark = ("ok   ", "green") if check.well else ("FAIL ", "bold red")
-        console.print(Text.assemble(mark, (f"{check.name:<22}", "bold"), _printable(check.detail)))
+        console.print(Text.assemble(mark, (f"{check.name:<22}", "bold"), printable(check.detail)))
         if check.fix:
-            console.print(Text.assemble(" " * 5, ("fix: ", "yellow"), _printable(check.fix)))
+            console.print(Text.assemble(" " * 5, ("fix: ", "yellow"), printable(check.fix)))
         everything_well = everything_well and check.well
     return everything_well
 
 
-def print_models(models: Sequence[ModelFolder]) -> None:
-    """Print a table of models, then what those are not for whose makers say so."""
-    from humandetect.bench.model_speed import known_speed
-
-    headings = ("NAME", "VERSION", "SIZES", "AP50", "SCORE", "IMAGES/S", "LICENCE", "PATH")
-    table = _table(headings)
-    for model in models:
-        metadata, speed = model.metadata, known_speed(model)
-        sizes = [preset.input_hw for preset in (metadata.preset, *metadata.sizes.values()) if preset.input_hw]
-        table.add_row(
-            model.name,
-            model.version,
-            " ".join(f"{height}x{width}" for height, width in sorted(sizes)) or "any",
-            ", ".join(f"{clip} {value:g}" for clip, value in metadata.accuracy.get("default", {}).items()) or "-",
-            f"{metadata.preset.default_score:g}",
-            f"{speed.images_per_second:.0f} ({speed.engine})" if speed and speed.images_per_second else "-",
-            metadata.licence or "unknown",
-            _printable(model.path),
-        )
-    console = Console(highlight=False, markup=False, width=10_000)  # a path stays whole, to be copied
-    console.print(table)
-    for model in models:
-        if model.metadata.scope:
-            console.print(f"{_printable(model.name)}: {_printable(model.metadata.scope)}")
-    console.print(
-        "AP50 and images/s at the size `default`, the middle one; humandetect models bench measures the speed."
-    )
-
-
-def print_models_as_json(models: Sequence[ModelFolder]) -> None:
-    """Print an array of models."""
-    from humandetect.bench.model_speed import known_speed
-
-    rows = []
-    for model in models:
-        metadata, speed = model.metadata, known_speed(model)
-        presets = {"default": metadata.preset, **metadata.sizes}
-        sizes = {name: _height_width(preset.input_hw) for name, preset in presets.items()}
-        rows.append(
-            {
-                "name": model.name,
-                "version": model.version,
-                "input": sizes["default"],
-                "sizes": sizes,
-                "score": metadata.preset.default_score,
-                "accuracy": metadata.accuracy,
-                "speed": speed and asdict(speed),
-                "licence": metadata.licence,
-                "scope": metadata.scope,
-                "origin": metadata.origin,
-                "sha256": metadata.sha256,
-                "path": str(model.path),
-            }
-        )
-    typer.echo(json.dumps(rows, indent=2))
-
-
-def print_speeds(speeds: Sequence[Speed], *, as_json: bool) -> None:
-    """Print a table of what `models bench` measured, or an array."""
-    if as_json:
-        typer.echo(json.dumps([asdict(speed) for speed in speeds], indent=2))
-        return
-    table = _table(("MODEL", "ENGINE", "SIZE", "IMAGES/S"))
-    for speed in speeds:
-        rate = speed.images_per_second
-        table.add_row(speed.model, speed.ran or speed.engine, speed.size, f"{rate:.0f}" if rate else "no time left")
-    Console(highlight=False, markup=False).print(table)
-
-
-def _table(headings: Iterable[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
-def _height_width(hw: tuple[int, int] | None) -> dict[str, int] | None:
-    return hw and {"height": hw[0], "width": hw[1]}
-
-
-def _printable(value: object) -> str:
+def printable(value: object) -> str:
     """Show names with undecodable bytes or control characters without breaking the terminal."""
     text = str(value).encode("utf-8", "backslashreplace").decode()
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "bench": (BenchConfig, ReportConfig),
     "model-server": (ModelServerConfig, TalkConfig),
     "models list": (ModelsListConfig, TalkConfig),
-    "models bench": (ModelsBenchConfig, TalkConfig),
+    "models bench": (ModelsBenchConfig, QuietConfig),
     "models check": (ModelsCheckConfig, TalkConfig),
     "models export-warmup": (WarmupConfig, QuietConfig),
     "doctor": (DoctorConfig, TalkConfig),

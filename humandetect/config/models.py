@@ -27,11 +27,13 @@ class ModelsBenchConfig:
 
     models: Annotated[
         tuple[str, ...],
-        Opt("Names or paths of models.", "Input", metavar="MODEL", argument=True, unset="all that there are"),
+        Opt("Names or paths of models.", "Input", metavar="MODEL", argument=True, unset="all that are listed"),
     ] = ()
     models_dir: ModelsDirField = None
-    seconds: Annotated[float, Opt("Longest time for all of it.", "Load", variable=None), Ge(1), Le(3600)] = 60.0
-    json: Annotated[bool, Opt("Print the speeds as JSON on stdout.", "Output", variable=None)] = False
+    seconds: Annotated[
+        float, Opt("Longest time for all; what does not fit is left out.", "Limits", variable=None), Ge(10), Le(3600)
+    ] = 60.0
+    json: Annotated[bool, Opt("Print the figures as JSON on stdout.", "Output", variable=None)] = False
 
     def __post_init__(self) -> None:
         check(self)

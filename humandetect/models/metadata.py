@@ -60,6 +60,12 @@ class ModelMetadata:
     said: frozenset[str] = field(default=frozenset(), compare=False)
     """The fields that humandetect.json has: they overrule what the graph seems to be."""
 
+    @property
+    def presets(self) -> dict[str, Preset]:
+        """All sizes by name, the smallest first."""
+        presets = {"default": self.preset, **self.sizes}
+        return dict(sorted(presets.items(), key=lambda item: item[1].input_hw or (0, 0)))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:

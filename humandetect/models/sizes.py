@@ -34,6 +34,9 @@ class Preset:
     second_look: bool = False
     """People near the camera are larger than the model was trained for: look again at the picture at half the size."""
 
+    def __str__(self) -> str:
+        return _text(self.input_hw) if self.input_hw else "any"
+
 
 @dataclass(frozen=True, slots=True)
 class InputSize:

