@@ -158,8 +158,8 @@ def metadata() -> dict[str, Any]:
         "labels": {"1": "person"},
         "person_classes": [1],
         "default_score": 0.5,
-        "track_start_score": 0.6,
-        "track_high_score": 0.4,
+        "track_start_score": 0.55,
+        "track_high_score": 0.35,
         "sizes": {
             "small": {"input_hw": [264, 352], "step": 32, "second_look": False, "default_score": 0.45},
             "far": {"input_hw": [480, 640], "step": 32},
