@@ -117,8 +117,8 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
 
 
 def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
-    """Return the endpoint's method: for results only one that need not draw."""
-    wants_pictures = config.output is not None or config.show or not config.results
+    """Return the endpoint's method: for results only, and for tracks, one that need not draw."""
+    wants_pictures = (config.output is not None or config.show or not config.results) and not config.track
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
     return PeopleOnly(client).ask if config.endpoint == "auto" else lambda images: _ask_v1(client, images)
@@ -192,6 +192,9 @@ class AnsweredFrame(DetectedFrame):
 class ServerFinder:
     """Finds people by requests that are under way."""
 
+    track_scores = (0.5, 0.3)
+    """Servers do not say what their model's are."""
+
     def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
         self.name = name
         self.capacity = requests.capacity
@@ -225,9 +228,10 @@ class ServerFinder:
 
 
 def _draw(result: DetectedFrame) -> None:
-    """Take the server's picture; draw the boxes here where there is none, or none of this size."""
+    """Take the server's picture; draw here where there is none, none of this size, or ids that it does not know."""
     image = result.frame.image
-    picture = _decoded(result.annotated) if isinstance(result, AnsweredFrame) and result.annotated else None
+    of_server = result.annotated if isinstance(result, AnsweredFrame) and result.detections.tracker_id is None else b""
+    picture = _decoded(of_server) if of_server else None
     if picture is None or picture.shape != image.shape:
         Annotator().draw(result)
     else:

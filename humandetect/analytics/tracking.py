@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,8 +33,6 @@ instead of 75 on a plaza at 10 frames a second, and 77 instead of 84 on a street
 _SAME_TIME_STEP_SECONDS = 1e-6
 """Stands between frames of one and the same time, of which the library warns."""
 
-_log = logging.getLogger(__name__)
-
 
 class Tracker:
     """Follows the people of one source.
@@ -55,12 +53,17 @@ class Tracker:
         self._last: DetectedFrame | None = None
         self._detections = 0
         self._covered_seconds = 0.0
+        self._steps: deque[tuple[float, int, NDArray[np.float64]]] = deque()
+        """Time, id and foot of whom was found in the last seconds."""
+        self.warnings: list[str] = []
+        """What makes the tracks worse than they could be, for people; complete after `finish`."""
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         """Return the frame with ids; frames that were not looked at keep those of the last one that was."""
         seconds = result.frame.written_seconds
         if is_gap(self._last_seconds, seconds):
             self._tracker, self._ids_before, self._last = self._new_tracker(), self._highest_id, None
+            self._steps.clear()
         elif self._last_seconds is not None:
             self._covered_seconds += seconds - self._last_seconds
         self._last_seconds = seconds
@@ -68,7 +71,9 @@ class Tracker:
             return result
         if not result.detected:
             kept = self._last
-            return replace(result, detections=kept.detections, weak=kept.weak) if kept else result
+            return result if kept is None else replace(
+                result, detections=kept.detections, weak=kept.weak, held=kept.held, trails=kept.trails
+            )  # fmt: skip
         self._detections += 1
         self._last = self._followed(result, seconds)
         return self._last
@@ -76,10 +81,10 @@ class Tracker:
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         rate = (self._detections - 1) / self._covered_seconds if self._covered_seconds else ENOUGH_PER_SECOND
         if rate < ENOUGH_PER_SECOND:
-            _log.warning(
-                "%.1f detections a second are fewer than %g: tracks break and counts err; "
-                "detect more frames (--every) or use a faster machine", rate, ENOUGH_PER_SECOND,
-            )  # fmt: skip
+            self.warnings.append(
+                f"{rate:.1f} detections a second are fewer than {ENOUGH_PER_SECOND:g}: tracks break and counts err; "
+                "detect more frames (--every) or use a faster machine"
+            )
         return events
 
     def _followed(self, result: DetectedFrame, seconds: float) -> DetectedFrame:
@@ -100,8 +105,21 @@ class Tracker:
         people = strong | (ids > 0)
         return replace(
             result, detections=_rows(boxes, people), weak=_rows(boxes, ~people),
-            held=self._held(ids, result.frame.image.shape[:2]),
+            held=self._held(ids, result.frame.image.shape[:2]), trails=self._trails(boxes, seconds),
         )  # fmt: skip
+
+    def _trails(self, boxes: sv.Detections, seconds: float) -> dict[int, NDArray[np.float64]]:
+        """Return the ways of those who were found in the last seconds."""
+        feet = boxes.get_anchors_coordinates(sv.Position.BOTTOM_CENTER)
+        for number, foot in zip(cast("NDArray[np.int_]", boxes.tracker_id).tolist(), feet, strict=True):
+            if number > 0:
+                self._steps.append((seconds, number, foot))
+        while self._steps and self._steps[0][0] < seconds - LOST_SECONDS:
+            self._steps.popleft()
+        ways: dict[int, list[NDArray[np.float64]]] = {}
+        for _, number, foot in self._steps:
+            ways.setdefault(number, []).append(foot)
+        return {number: np.array(way) for number, way in ways.items()}
 
     def _held(self, seen: NDArray[np.int_], image_hw: tuple[int, int]) -> sv.Detections:
         """Return where the people should be who were not found in this frame."""

@@ -72,7 +72,8 @@ def print_summary(summary: RunSummary) -> None:
         console.print(line)
         if summary.people_most:
             line = Text(f"up to {people(summary.people_most)}", "bold")
-            line.append(f" in a picture, {summary.people_mean:.1f} on average", "")
+            tracks = f"; {counted(summary.tracks, 'track')}" if summary.tracks else ""
+            line.append(f" in a picture, {summary.people_mean:.1f} on average{tracks}", "")
         else:
             line = Text("no people found", "bold")
         console.print(line)

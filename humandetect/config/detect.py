@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from humandetect.config.engine import BatchField, EngineConfig, ScoreField
+from humandetect.config.engine import BatchField, EngineConfig
 from humandetect.config.fields import Group, Opt, check
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
@@ -91,6 +91,7 @@ class RunConfig:
     crops: Annotated[Path | None, Opt("Save each person as a picture.", "Output", metavar="DIR", variable=None)] = None
     show: Annotated[bool, Opt("Show the annotated pictures in a window; q ends.", "Output")] = False
     every: Annotated[int, Opt("Detect each Nth frame, keep the boxes between.", "Detection", metavar="N"), Ge(1)] = 1
+    track: Annotated[bool, Opt("Give people ids that last from frame to frame.", "Detection")] = False
     preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
     source: Annotated[SourceConfig, Group()] = field(default_factory=SourceConfig)
 
@@ -110,6 +111,25 @@ class DetectConfig(RunConfig):
         Ge(1),
         Le(50),
     ] = None
-    score: ScoreField = None
+    results_score: Annotated[
+        float | None,
+        Opt(
+            "Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.",
+            "Output",
+            variable=None,
+        ),
+        Ge(0),
+        Le(1),
+    ] = None
+    score: Annotated[
+        float | None,
+        Opt(
+            "Report people from this score on; with --track it is what starts a track, which weaker boxes continue.",
+            "Detection",
+            unset="the model's",
+        ),
+        Ge(0),
+        Le(1),
+    ] = None
     batch: BatchField = None
     engine: Annotated[EngineConfig, Group()] = field(default_factory=EngineConfig)

@@ -40,6 +40,9 @@ class Detector:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
         self.score = engine.info.default_score if score is None else score
+        start_score = engine.info.track_start_score if score is None else score
+        self.track_scores = start_score, min(engine.info.track_high_score, start_score)
+        """From which score on a box starts a track, and from which it is matched with tracks before weaker ones."""
         self.breach: str | None = None
         """How the model's answers break the contract, with the fix; None as long as none did."""
         self._person_classes = sorted(engine.info.person_classes)

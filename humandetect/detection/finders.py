@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import numpy as np
 
 from humandetect.detection.batching import Batcher
 from humandetect.errors import SourceError
@@ -12,6 +14,9 @@ from humandetect.media.frames import DetectedFrame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
+
+    import supervision as sv
+    from numpy.typing import NDArray
 
     from humandetect.detection.detector import Detector
     from humandetect.detection.preprocess import PreparedImage
@@ -40,6 +45,11 @@ class Finder(Protocol[Answer]):
         """Frames that can be waiting or worked on at once."""
         ...
 
+    @property
+    def track_scores(self) -> tuple[float, float]:
+        """As of Detector."""
+        ...
+
     def submit(self, frame: Frame) -> Future[Answer]:
         """Begin with a frame; blocks while too many are under way."""
         ...
@@ -50,10 +60,12 @@ class Finder(Protocol[Answer]):
 
 
 class EngineFinder:
-    """Finds people with a detector and a batcher, both of them the caller's."""
+    """Finds people with a detector and a batcher, both of them the caller's, and weak boxes from `weakest_score` on."""
 
-    def __init__(self, detector: Detector, batcher: Batches) -> None:
+    def __init__(self, detector: Detector, batcher: Batches, *, weakest_score: float | None = None) -> None:
+        self._lowest_score = detector.score if weakest_score is None else min(weakest_score, detector.score)
         self.name = detector.info.engine
+        self.track_scores = detector.track_scores
         self.capacity = batcher.capacity
         self._detector = detector
         self._batcher = batcher
@@ -63,7 +75,13 @@ class EngineFinder:
 
     def result(self, frame: Frame, answer: RawDetections, *, detected: bool) -> DetectedFrame:
         height, width = frame.image.shape[:2]
-        return DetectedFrame(frame, self._detector.people(answer, (height, width)), detected=detected)
+        boxes = self._detector.people(answer, (height, width), score=self._lowest_score)
+        scores = cast("NDArray[np.float32]", boxes.confidence)
+        people = int(np.count_nonzero(scores >= self._detector.score))
+        strong, weak = (
+            cast("sv.Detections", boxes[rows]) for rows in (slice(people), slice(people, None))
+        )  # best first
+        return DetectedFrame(frame, strong, detected=detected, weak=weak)
 
 
 def open_batcher(

@@ -123,6 +123,8 @@ class DetectedFrame:
     """Boxes under the score, for trackers; no people."""
     held: sv.Detections = field(default_factory=_nobody)
     """Where tracked people should be who were not found here; `data["held_seconds"]` says for how long."""
+    trails: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    """Where the feet of each track were lately: (n, 2) pixels, oldest first, by its id."""
     occupancy: Mapping[str, int] = field(default_factory=dict)
     """People inside each zone, by its name."""
     events: tuple[Event, ...] = ()

@@ -36,11 +36,20 @@ class Outputs:
     `partial` is set.
     """
 
-    def __init__(self, config: RunConfig, refs: Sequence[SourceRef], record: RunRecord, *, draw: Draw) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        refs: Sequence[SourceRef],
+        record: RunRecord,
+        *,
+        draw: Draw,
+        results_score: float | None,
+    ) -> None:
         self.partial = False
         self._config = config
         self._record = record
         self._draw = draw
+        self._results_score = results_score
         self._destinations = _destinations(config, refs)
         self._shared: list[Sink] = []
         self._window: WindowSink | None = None
@@ -80,7 +89,7 @@ class Outputs:
 
     def _shared_sinks(self) -> Iterator[Sink]:
         for name in self._config.results:
-            yield open_results(name, empty_rows=self._config.empty_rows)
+            yield open_results(name, empty_rows=self._config.empty_rows, weakest_score=self._results_score)
         if self._config.crops is not None:
             yield CropsSink(self._config.crops)
         if self._config.show:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -9,6 +10,7 @@ from humandetect.config import DetectConfig, RunConfig, SourceConfig
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.media.sources import expand, open_source
 from humandetect.pipeline.run import read_ahead, run
+from humandetect.pipeline.stages import SourceStages, weakest_score
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
     from humandetect.pipeline.summary import RunSummary
 
+logger = logging.getLogger(__name__)
+
 
 class DetectOptions(TypedDict, total=False):
     """What `detect_video` takes of DetectConfig, whose fields have these names."""
@@ -26,6 +30,8 @@ class DetectOptions(TypedDict, total=False):
     crops: Path | None
     show: bool
     every: int
+    track: bool
+    results_score: float | None
     preset: Preset
     no_labels: bool
     no_count: bool
@@ -47,9 +53,10 @@ def detect_video(
     """Find people in one source, or in a `part` of it, and write what is asked for. Raises the first failure.
 
     `results` is a path or several, their format by the ending; `-` is JSON lines on stdout. Options are `crops` (a
-    folder), `show`, `every` (detect each Nth frame), `preset` (of x264), `score`, `batch`, `engine` (an EngineConfig),
-    `empty_rows` (in CSV), `no_labels`, `no_count` and `line_width` (of what is drawn). A `detector` is used instead of
-    score and engine, and left open. With nowhere to write to, the video goes to NAME_people.mp4.
+    folder), `show`, `every` (detect each Nth frame), `track` (ids that last), `results_score` (keeps weaker boxes),
+    `preset` (of x264), `score`, `batch`, `engine` (an EngineConfig), `empty_rows` (in CSV), `no_labels`, `no_count` and
+    `line_width` (of what is drawn). A `detector` is used instead of score and engine, and left open. With nowhere to
+    write to, the video goes to NAME_people.mp4.
     """
     paths = (results,) if isinstance(results, str | Path) else results
     config = DetectConfig(
@@ -66,10 +73,13 @@ def detect_video(
 
 
 def detect_frames(
-    source: str | Path, detector: Detector, *, every: int = 1, part: SourceConfig | None = None
+    source: str | Path, detector: Detector, *, every: int = 1, track: bool = False, part: SourceConfig | None = None
 ) -> Generator[DetectedFrame]:
-    """Yield the frames of one source, or of a `part` of it, in order, with the people in them."""
-    return _frames(RunConfig((str(source),), every=every, source=part or SourceConfig()), detector)
+    """Yield the frames of one source, or of a `part` of it, in order, with the people in them.
+
+    With `track` their `tracker_id` counts from 1, and is -1 until somebody was seen twice; `held` has who is missed.
+    """
+    return _frames(RunConfig((str(source),), every=every, track=track, source=part or SourceConfig()), detector)
 
 
 def _frames(config: RunConfig, detector: Detector) -> Generator[DetectedFrame]:
@@ -79,4 +89,8 @@ def _frames(config: RunConfig, detector: Detector) -> Generator[DetectedFrame]:
             open_batcher(detector.info, detector.infer) as batcher,
             read_ahead(opened) as frames,
         ):
-            yield from detect_in_order(frames, EngineFinder(detector, batcher), every=config.every)
+            finder = EngineFinder(detector, batcher, weakest_score=weakest_score(track=config.track))
+            stages = SourceStages(opened, finder, track=config.track)
+            yield from map(stages.update, detect_in_order(frames, finder, every=config.every))
+            for warning in stages.finish():
+                logger.warning("%s", warning)

@@ -1,6 +1,6 @@
 """The one run behind `detect` and `feed`: source -> reader -> finder -> outputs, one source after the other.
 
-Between finder and outputs is the place of stages: what looks at the results of one source in order and adds to them.
+Between finder and outputs are the stages: what looks at the results of one source in order and adds to them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
+from humandetect.pipeline.stages import SourceStages, weakest_score
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:
@@ -70,7 +71,14 @@ def run(
     and when `stop` is set.
     """
     annotator = Annotator(labels=not config.no_labels, count=not config.no_count, line_width=config.line_width)
-    return run_with(lambda: _engine_finder(config, detector), config, draw=annotator.draw, progress=progress, stop=stop)
+    return run_with(
+        lambda: _engine_finder(config, detector),
+        config,
+        draw=annotator.draw,
+        results_score=config.results_score,
+        progress=progress,
+        stop=stop,
+    )
 
 
 def run_with(
@@ -78,6 +86,7 @@ def run_with(
     config: RunConfig,
     *,
     draw: Draw,
+    results_score: float | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
@@ -85,7 +94,7 @@ def run_with(
     record = RunRecord()
     with costs_the_rest(record):
         refs = expand(config.sources)
-        with Outputs(config, refs, record, draw=draw).open() as outputs:
+        with Outputs(config, refs, record, draw=draw, results_score=results_score).open() as outputs:
             loop = _FrameLoop(config, outputs, record, progress or NoProgress(), stop or threading.Event())
             loop.read_all(refs, open_finder)
     return record.summary()
@@ -105,7 +114,8 @@ def _engine_finder(config: DetectConfig, detector: Detector | None) -> Iterator[
         if own:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
-        yield EngineFinder(detector, batcher)
+        weakest = weakest_score(track=config.track, results_score=config.results_score)
+        yield EngineFinder(detector, batcher, weakest_score=weakest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +159,14 @@ class _FrameLoop:
         frames_before = self.record.frames
         with self.outputs.of_source(source) as outputs, read_ahead(source) as frames:
             self.progress.start(source.name, info.frame_count)
+            stages = SourceStages(source, finder, track=self.config.track)
             results = detect_in_order(frames, finder, every=self.config.every, keep_pixels=outputs.want_pixels)
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
-                    self._write_all(results, outputs)
+                    self._write_all(map(stages.update, results), outputs)
             finally:
+                self.record.warnings += [f"{source.name!r}: {warning}" for warning in stages.finish()]
                 self.record.end_source(source, dropped=frames.dropped)
                 self.progress.stop()
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):

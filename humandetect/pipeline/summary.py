@@ -25,6 +25,7 @@ class SourceSummary:
     frames: int
     people_most: int
     people_mean: float
+    tracks: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,6 +41,8 @@ class RunSummary:
     """Frames that a server did not answer; they are in the output as they were."""
     people_most: int = 0
     people_mean: float = 0.0
+    tracks: int = 0
+    """With `track`: ids given. Who is lost and found again may have two."""
     seconds: float = 0.0
     """From the first frame read to the last result written; start-up is not in it."""
     outputs: tuple[Path, ...] = ()
@@ -91,6 +94,7 @@ class RunRecord:
     first_failure: str = ""
     people: int = 0
     people_most: int = 0
+    tracks: int = 0
     began: float | None = None
     outputs: list[Path] = field(default_factory=list)
     pictures: dict[Path, int] = field(default_factory=dict)
@@ -101,6 +105,7 @@ class RunRecord:
     _source_frames: int = 0
     _source_people: int = 0
     _source_most: int = 0
+    _source_tracks: int = 0
 
     def begin(self, *, engine: str) -> None:
         self.engine = engine
@@ -111,6 +116,8 @@ class RunRecord:
         self._source_frames += 1
         self._source_people += count
         self._source_most = max(self._source_most, count)
+        if result.detections.tracker_id is not None:
+            self._source_tracks = max(self._source_tracks, *result.detections.tracker_id.tolist(), 0)
         self.frames += 1
         self.detected_frames += result.detected
         self.people += count
@@ -133,8 +140,9 @@ class RunRecord:
         frames = self._source_frames
         if frames:
             mean = round(self._source_people / frames, 3)
-            self.sources.append(SourceSummary(source.name, frames, self._source_most, mean))
-        self._source_frames = self._source_people = self._source_most = 0
+            self.sources.append(SourceSummary(source.name, frames, self._source_most, mean, self._source_tracks))
+        self.tracks += self._source_tracks
+        self._source_frames = self._source_people = self._source_most = self._source_tracks = 0
         self.dropped_frames += dropped
         self.warnings += source.warnings
         if dropped:
@@ -152,6 +160,7 @@ class RunRecord:
             failed_frames=self.failed_frames,
             people_most=self.people_most,
             people_mean=self.people / self.frames if self.frames else 0.0,
+            tracks=self.tracks,
             seconds=time.perf_counter() - self.began if self.began is not None else 0.0,
             outputs=tuple(self.outputs),
             pictures=self.pictures,

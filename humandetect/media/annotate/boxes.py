@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
+import numpy as np
 
 from humandetect.plural import people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
+    import supervision as sv
     from numpy.typing import NDArray
 
     from humandetect.media.frames import DetectedFrame
@@ -40,12 +41,16 @@ class Annotator:
         """Draw on the frame's own image. Boxes kept from an earlier frame look the same."""
         image, detections = result.frame.image, result.detections
         style = _Style.of(image, line_width=self.line_width)
-        boxes = [_Box(*box) for box in detections.xyxy.round().astype(int).tolist()]
+        boxes, held = _boxes(detections), _boxes(result.held)
+        for way in result.trails.values():
+            _draw_trail(image, way, style)
+        for box in held:
+            _draw_dashed_box(image, box, style)
         for box in boxes:
             _draw_box(image, box, style)
         # After all boxes, so that no line crosses a label.
-        if self.labels and detections.confidence is not None:
-            _draw_labels(image, boxes, [f"{score:.0%}" for score in detections.confidence], style)
+        if self.labels:
+            _draw_labels(image, boxes + held, [*_texts(detections), *_texts(result.held)], style)
         if self.count:
             _draw_counter(image, people(len(boxes)), style)
 
@@ -76,6 +81,38 @@ class _Box(NamedTuple):
     bottom: int
 
 
+def _boxes(detections: sv.Detections) -> list[_Box]:
+    return [_Box(*box) for box in detections.xyxy.round().astype(int).tolist()]
+
+
+def _texts(detections: sv.Detections) -> Iterator[str]:
+    """Yield what is known of each box: `#7 93%`."""
+    for row in range(len(detections)):
+        ids, scores = detections.tracker_id, detections.confidence
+        known = [f"#{ids[row]}"] if ids is not None and ids[row] > 0 else []
+        known += [f"{scores[row]:.0%}"] if scores is not None else []
+        yield " ".join(known)
+
+
+def _draw_trail(image: NDArray[np.uint8], way: NDArray[np.float64], style: _Style) -> None:
+    points = [way.round().astype(np.int32)]
+    cv2.polylines(image, points, isClosed=False, color=DARK, thickness=style.line + 2, lineType=cv2.LINE_AA)
+    cv2.polylines(image, points, isClosed=False, color=ACCENT, thickness=style.line, lineType=cv2.LINE_AA)
+
+
+def _draw_dashed_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
+    """Draw a box that nobody was found in: a guess must not look like a finding."""
+    dash = 5 * style.line + 3
+    corners = np.array([(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)])
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        # An odd number of dashes and gaps, so that the corners are there.
+        count = max(1, round(np.abs(end - start).sum() / dash)) // 2 * 2 + 1
+        stops = np.linspace(start, end, count + 1).round().astype(int).tolist()
+        for one, other in zip(stops[::2], stops[1::2], strict=True):
+            cv2.line(image, one, other, DARK, style.line + 2 * max(1, style.line // 2))
+            cv2.line(image, one, other, ACCENT, style.line)
+
+
 def _draw_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
     # As fast as supervision's annotators, and with the outline they lack: light lines vanish on light ground.
     corners = (box.left, box.top), (box.right, box.bottom)
@@ -87,6 +124,8 @@ def _draw_labels(image: NDArray[np.uint8], boxes: list[_Box], texts: list[str], 
     """Put each label where it hides least: above its box or below it, on either side, or inside at the top."""
     taken = list(boxes)
     for box, text in zip(boxes, texts, strict=True):
+        if not text:
+            continue
         (width, height), _ = cv2.getTextSize(text, _FONT, style.font, style.stroke)
         width, height = width + 2 * style.pad, height + 2 * style.pad
         place = _best_place(_places(box, width, height, image.shape), taken)

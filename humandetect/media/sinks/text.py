@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     from humandetect.media.sinks.text_formats import Format
 
 
-def open_results(path_or_dash: str, *, empty_rows: bool = False) -> Sink:
-    """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout."""
+def open_results(path_or_dash: str, *, empty_rows: bool = False, weakest_score: float | None = None) -> Sink:
+    """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout.
+
+    JSON lines and CSV have weak boxes too, from `weakest_score` on.
+    """
     if path_or_dash == "-":
-        return StdoutSink()
+        return StdoutSink(JsonLines(weakest_score=weakest_score))
     for ending, kind in FORMATS.items():
         if path_or_dash.lower().endswith(ending):
-            form = Csv(empty_rows=empty_rows) if kind is Csv else kind()
+            form = _format(kind, empty_rows=empty_rows, weakest_score=weakest_score)
             return ResultsSink(Path(path_or_dash), form, ending=path_or_dash[-len(ending) :])
     raise UsageError(f"cannot write results to {path_or_dash!r}: the name must end in {', '.join(FORMATS)}, or be -")
+
+
+def _format(kind: type[Format], *, empty_rows: bool, weakest_score: float | None) -> Format:
+    if kind is JsonLines:
+        return JsonLines(weakest_score=weakest_score)
+    return Csv(empty_rows=empty_rows, weakest_score=weakest_score) if kind is Csv else kind()
 
 
 class ResultsSink(ClosingSink):
@@ -91,11 +100,11 @@ class StdoutSink(ClosingSink):
 
     picture = "none"
 
-    def __init__(self) -> None:
+    def __init__(self, form: JsonLines) -> None:
         super().__init__()
         if sys.stdout is None:
             raise SinkError("cannot write to stdout: it is closed; write to a file instead")
-        self._format = JsonLines()
+        self._format = form
 
     def write(self, result: DetectedFrame) -> None:
         try:

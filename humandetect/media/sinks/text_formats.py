@@ -38,6 +38,9 @@ class JsonLines:
 
     head = tail = ""
 
+    def __init__(self, *, weakest_score: float | None = None) -> None:
+        self._weakest_score = weakest_score
+
     def text(self, result: DetectedFrame) -> str:
         frame = result.frame
         line = {"source": _readable(frame.source), "frame": frame.index, "time_seconds": frame.written_seconds}
@@ -48,6 +51,9 @@ class JsonLines:
         line["people"] = [
             {"box": person.box, "score": person.score, "track_id": person.track_id}
             for person in people_in(result.detections)
+        ] + [
+            {"box": box.box, "score": box.score, "track_id": None, "weak": True}
+            for box in _weak(result, self._weakest_score)
         ]
         return _json(line) + "\n"
 
@@ -55,23 +61,27 @@ class JsonLines:
 class Csv:
     """One row a person; with `empty_rows` also one, of empty cells, for a frame without people.
 
-    Without them a mean over the rows' frames leaves out those where nobody was.
+    Without them a mean over the rows' frames leaves out those where nobody was. With a `weakest_score` a last column
+    tells people from weak boxes.
     """
 
-    head = "source,frame,time_seconds,track_id,x1,y1,x2,y2,score\n"
     tail = ""
 
-    def __init__(self, *, empty_rows: bool = False) -> None:
+    def __init__(self, *, empty_rows: bool = False, weakest_score: float | None = None) -> None:
         self._empty_rows = empty_rows
+        self._weakest_score = weakest_score
+        self.head = f"source,frame,time_seconds,track_id,x1,y1,x2,y2,score{'' if weakest_score is None else ',weak'}\n"
 
     def text(self, result: DetectedFrame) -> str:
         frame = result.frame
         lines = io.StringIO()
         rows = csv.writer(lines, lineterminator="\n")
         where = (_readable(frame.source), frame.index, frame.written_seconds)
-        rows.writerows((*where, person.track_id, *person.box, person.score) for person in people_in(result.detections))
+        person, weak = ([], []) if self._weakest_score is None else (["false"], ["true"])
+        rows.writerows((*where, one.track_id, *one.box, one.score, *person) for one in people_in(result.detections))
+        rows.writerows((*where, None, *one.box, one.score, *weak) for one in _weak(result, self._weakest_score))
         if self._empty_rows and not len(result.detections):
-            rows.writerow((*where, *[""] * 6))
+            rows.writerow((*where, *[""] * 6, *person))
         return lines.getvalue()
 
 
@@ -154,22 +164,32 @@ class CocoDataset:
 class Mot:
     """MOTChallenge rows `frame,id,x,y,width,height,score,-1,-1,-1`; frames count from 1.
 
-    Without tracking all ids are -1: that is what MOTChallenge calls a file of detections (det.txt), not of tracks.
-    A row has no room for the source: frames of further sources count on from the first one's.
+    Who has no id has -1. Without tracking that is everybody: what MOTChallenge calls a file of detections (det.txt),
+    not of tracks. A row has no room for the source: frames and ids of further sources count on from the first one's.
     """
 
     head = tail = ""
 
     def __init__(self) -> None:
         self._numbers = _Numbers()
+        self._source: tuple[str, int] | None = None
+        self._ids_before = self._highest_id = 0
 
     def text(self, result: DetectedFrame) -> str:
-        number = self._numbers.of(result.frame) + 1
+        frame = result.frame
+        number = self._numbers.of(frame) + 1
+        if (source := (frame.source, number - frame.index)) != self._source:
+            self._source, self._ids_before = source, self._highest_id
         return "".join(
-            f"{number},{-1 if person.track_id is None else person.track_id},"
-            f"{','.join(map(str, _xywh(person)))},{person.score},-1,-1,-1\n"
+            f"{number},{self._id(person)},{','.join(map(str, _xywh(person)))},{person.score},-1,-1,-1\n"
             for person in people_in(result.detections)
         )
+
+    def _id(self, person: FoundPerson) -> int:
+        if person.track_id is None:
+            return -1
+        self._highest_id = max(self._highest_id, self._ids_before + person.track_id)
+        return self._ids_before + person.track_id
 
 
 FORMATS: dict[str, type[Format]] = {
@@ -251,6 +271,12 @@ def _is_picture(frame: Frame) -> bool:
 def _xywh(person: FoundPerson) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = person.box
     return x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)
+
+
+def _weak(result: DetectedFrame, weakest_score: float | None) -> Iterator[FoundPerson]:
+    """Yield the boxes under the score that somebody asked to keep."""
+    if weakest_score is not None:
+        yield from (box for box in people_in(result.weak) if box.score >= weakest_score)
 
 
 def _json(value: object) -> str:
