@@ -185,6 +185,17 @@ def test_results_alone_ask_for_no_picture(options: dict[str, Any], clip: Path, u
     assert scores() == sorted(scores())
 
 
+@pytest.mark.parametrize("endpoint", ["auto", "request"])
+def test_tracks_are_made_and_drawn_here(endpoint: str, clip: Path) -> None:
+    """The faulty server's picture, which knows no ids, has red 240 on every frame."""
+    with serving(good) as (url, _):
+        summary = go(url, clip, endpoint=endpoint, output=Path("out.mp4"), track=True)
+    assert (summary.tracks, summary.failures) == (1, ())
+    assert [person["track_id"] for row in rows(Path("out.jsonl")) for person in row["people"]] == [1] * 20
+    with av.open("out.mp4") as video:
+        assert next(video.decode(video=0)).to_ndarray(format="rgb24")[44:, 50:, 0].mean() < 60
+
+
 def test_an_older_server_is_asked_in_its_own_way(clip: Path) -> None:
     with serving(lambda call: problem(404) if call.path == "/v1/detect" else by_score(call)) as (url, app):
         summary = go(url, clip, endpoint="auto", concurrent=True, workers=2, batch=4)

@@ -53,6 +53,7 @@ class Tracker:
         self._last: DetectedFrame | None = None
         self._detections = 0
         self._covered_seconds = 0.0
+        self._covered_at_detection = 0.0
         self._steps: deque[tuple[float, int, NDArray[np.float64]]] = deque()
         """Time, id and foot of whom was found in the last seconds."""
         self.warnings: list[str] = []
@@ -75,11 +76,13 @@ class Tracker:
                 result, detections=kept.detections, weak=kept.weak, held=kept.held, trails=kept.trails
             )  # fmt: skip
         self._detections += 1
+        self._covered_at_detection = self._covered_seconds
         self._last = self._followed(result, seconds)
         return self._last
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
-        rate = (self._detections - 1) / self._covered_seconds if self._covered_seconds else ENOUGH_PER_SECOND
+        covered = self._covered_at_detection
+        rate = round((self._detections - 1) / covered, 2) if covered else ENOUGH_PER_SECOND
         if rate < ENOUGH_PER_SECOND:
             self.warnings.append(
                 f"{rate:.1f} detections a second are fewer than {ENOUGH_PER_SECOND:g}: tracks break and counts err; "

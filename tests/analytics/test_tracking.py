@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 
 import numpy as np
 import pytest
@@ -125,13 +124,21 @@ def test_rounded_boxes_give_the_same_tracks_as_those_of_the_detector() -> None:
         assert live.update(result).rows() == saved.update(again).rows()
 
 
-def test_too_few_detections_a_second_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_too_few_detections_a_second_are_told() -> None:
     tracker = Tracker()
     for k in range(4):
         tracker.update(seen(k / 2, 20))
-    with caplog.at_level(logging.WARNING):
-        assert tracker.finish() == ()
-    assert "2.0 detections a second" in caplog.text
+    assert tracker.finish() == ()
+    assert "2.0 detections a second" in tracker.warnings[0]
+
+
+def test_trails_are_the_feet_of_two_seconds() -> None:
+    tracker = Tracker()
+    for k in range(40):
+        result = tracker.update(seen(k / 10, 20 + 2 * k))
+    assert list(result.trails) == [1]
+    assert result.trails[1].tolist() == [[40 + 2 * k, 200] for k in range(19, 40)]
+    assert tracker.update(seen(30, 20)).trails.keys() <= {2}, "nobody is followed across a gap"
 
 
 def test_memory_of_the_past_is_bounded() -> None:

@@ -138,3 +138,40 @@ def test_the_count_is_written_in_words() -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (4, 4), (16, 9), (64, 48), (2000, 3)])
 def test_pictures_too_small_for_text_are_still_drawn_on(width: int, height: int) -> None:
     assert drawn([(0, 0, width, height)], width=width, height=height).shape == (height, width, 3)
+
+
+def with_tracks(**options: object) -> np.ndarray:
+    image = np.full((360, 640, 3), 120, np.uint8)
+    result = DetectedFrame(Frame(image, 0, 0.0, "x"), people([]), **options)  # type: ignore[arg-type]
+    Annotator(count=False).draw(result)
+    return changed(image, without=np.full_like(image, 120))
+
+
+def test_ids_are_part_of_the_labels() -> None:
+    labels = []
+    for ids in (None, [-1], [7], [8]):
+        image = np.full((360, 640, 3), 120, np.uint8)
+        found = people([(300, 150, 340, 250)])
+        found.tracker_id = None if ids is None else np.array(ids)
+        Annotator().draw(DetectedFrame(Frame(image, 0, 0.0, "x"), found))
+        labels.append(image.tobytes())
+    assert labels[0] == labels[1], "who has no id yet looks as without tracks"
+    assert len(set(labels)) == 3
+
+
+def test_who_was_not_found_has_a_dashed_box_with_corners() -> None:
+    held = people([(300, 150, 340, 250)])
+    held.confidence, held.tracker_id = None, np.array([7])
+    touched = with_tracks(held=held)
+    side = touched[150:251, 300]
+    assert 0.4 < side.mean() < 0.8
+    assert all(touched[y, x] for y in (150, 250) for x in (300, 340))
+
+
+def test_trails_are_drawn_from_foot_to_foot_and_stay_in_the_picture() -> None:
+    touched = with_tracks(
+        trails={7: np.array([[100.0, 200.0], [200.0, 200.0]]), 8: np.array([[630.0, 350.0], [700, 400]])}
+    )
+    assert touched[200, 100:201].all()
+    assert touched[:190].sum() == 0
+    assert with_tracks(trails={7: np.array([[100.0, 200.0]])}).sum() < 50  # one foot is no way yet

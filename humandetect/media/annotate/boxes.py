@@ -102,7 +102,7 @@ def _draw_trail(image: NDArray[np.uint8], way: NDArray[np.float64], style: _Styl
 
 def _draw_dashed_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
     """Draw a box that nobody was found in: a guess must not look like a finding."""
-    dash = 5 * style.line + 3
+    dash = 8 * style.line
     corners = np.array([(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)])
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         # An odd number of dashes and gaps, so that the corners are there.
