@@ -86,12 +86,12 @@ def _boxes(detections: sv.Detections) -> list[_Box]:
 
 
 def _texts(detections: sv.Detections) -> Iterator[str]:
-    """Yield what is known of each box: `#7 93%`."""
+    """Yield what is known of each box: `#7  93%`."""
     for row in range(len(detections)):
         ids, scores = detections.tracker_id, detections.confidence
         known = [f"#{ids[row]}"] if ids is not None and ids[row] > 0 else []
         known += [f"{scores[row]:.0%}"] if scores is not None else []
-        yield " ".join(known)
+        yield "  ".join(known)  # the letters' own space is hardly seen
 
 
 def _draw_trail(image: NDArray[np.uint8], way: NDArray[np.float64], style: _Style) -> None:
@@ -102,7 +102,7 @@ def _draw_trail(image: NDArray[np.uint8], way: NDArray[np.float64], style: _Styl
 
 def _draw_dashed_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
     """Draw a box that nobody was found in: a guess must not look like a finding."""
-    dash = 8 * style.line
+    dash = 8 * style.line + 6
     corners = np.array([(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)])
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         # An odd number of dashes and gaps, so that the corners are there.
