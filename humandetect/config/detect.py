@@ -113,14 +113,11 @@ class DetectConfig(RunConfig):
     ] = None
     results_score: Annotated[
         float | None,
-        Opt(
-            "Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.",
-            "Output",
-            variable=None,
-        ),
-        Ge(0),
+        Opt("Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.", "Output", variable=None),
+        Ge(0.1),
         Le(1),
     ] = None
+    """Not less than what tracks are made of: keeping more must not change them."""
     score: Annotated[
         float | None,
         Opt(
