@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +19,12 @@ from humandetect.analytics.base import (
     is_gap,
 )
 from humandetect.analytics.lines import LineCounter
+from humandetect.analytics.scene import PictureScene
 from humandetect.analytics.zones import ZoneCounter
-from humandetect.media.frames import Event
+from humandetect.media.frames import Event, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from humandetect.analytics.lines import Crossing
@@ -63,6 +64,9 @@ class SceneEvents:
         self._looks: deque[float] = deque()
         """Times of the latest detections, for their rate."""
         self._occupancy: dict[str, int] = {}
+        self._fitted = PictureScene()
+        self._totals: Counter[tuple[str | None, str | None]] = Counter()
+        """Crossings so far, by line and direction."""
         self._last: tuple[float, int] | None = None
         """Time and number of the last frame."""
         self._gaps = 0
@@ -82,10 +86,25 @@ class SceneEvents:
             self._fit(height_width)
         self._last = seconds, frame.index
         if result.failure is not None:
-            return replace(result, events=(*result.events, *events))
+            return self._told(result, events, occupancy={})
         if result.detected:
             events += self._look(result, seconds)
-        return replace(result, occupancy=self._occupancy, events=(*result.events, *events))
+        return self._told(result, events)
+
+    def _told(
+        self, result: DetectedFrame, events: Sequence[Event], *, occupancy: Mapping[str, int] | None = None
+    ) -> DetectedFrame:
+        self._totals.update((event.line, event.direction) for event in events if event.event == "crossing")
+        occupancy = self._occupancy if occupancy is None else occupancy
+        zones = [Shape(zone.points, f"{zone.name} {occupancy.get(zone.name, '-')}") for zone in self._fitted.zones]
+        lines = [
+            Shape(
+                line.points,
+                f"{line.in_label} {self._totals[line.name, 'in']}  {line.out_label} {self._totals[line.name, 'out']}",
+            )
+            for line in self._fitted.lines
+        ]
+        return replace(result, occupancy=occupancy, events=(*result.events, *events), shapes=(*zones, *lines))
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         """Return what is left to say: the exits of those who are still inside."""
@@ -115,6 +134,7 @@ class SceneEvents:
         scene = self._scene.for_picture(height_width[1], height_width[0], source=self._source)
         for warning in scene.warnings:
             _log.warning("%s", warning)
+        self._fitted = scene
         self._lines, self._zones = LineCounter(scene.lines), ZoneCounter(scene.zones)
         self._zone_names = [zone.name for zone in scene.zones]
         self._occupancy = dict.fromkeys(self._zone_names, 0)

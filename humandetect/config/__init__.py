@@ -4,6 +4,7 @@ Scripts build them directly.
 """
 
 from humandetect.config.bench import BenchConfig, BenchTarget
+from humandetect.config.counting import CountingConfig
 from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, DetectConfig, Preset, RunConfig, SourceConfig
 from humandetect.config.doctor import DoctorConfig
 from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, EngineName, Precision, ServingConfig
@@ -19,6 +20,7 @@ __all__ = [
     "SAMPLE",
     "BenchConfig",
     "BenchTarget",
+    "CountingConfig",
     "DetectConfig",
     "Device",
     "DoctorConfig",

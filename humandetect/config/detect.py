@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from humandetect.config.counting import CountingConfig
 from humandetect.config.engine import BatchField, EngineConfig
 from humandetect.config.fields import Group, Opt, check
 
@@ -93,10 +94,16 @@ class RunConfig:
     every: Annotated[int, Opt("Detect each Nth frame, keep the boxes between.", "Detection", metavar="N"), Ge(1)] = 1
     track: Annotated[bool, Opt("Give people ids that last from frame to frame.", "Detection")] = False
     preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
+    counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
     source: Annotated[SourceConfig, Group()] = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def tracks(self) -> bool:
+        """Whether people get ids: when asked for, and where they are counted."""
+        return self.track or self.counting.wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +120,11 @@ class DetectConfig(RunConfig):
     ] = None
     results_score: Annotated[
         float | None,
-        Opt(
-            "Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.",
-            "Output",
-            variable=None,
-        ),
-        Ge(0),
+        Opt("Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.", "Output", variable=None),
+        Ge(0.1),
         Le(1),
     ] = None
+    """Not less than what tracks are made of: keeping more must not change them."""
     score: Annotated[
         float | None,
         Opt(

@@ -21,7 +21,9 @@ from annotated_types import Ge, Gt, Le, Lt
 from humandetect.addresses import without_secrets
 from humandetect.errors import UsageError
 
-Panel = Literal["Input", "Output", "Detection", "Server", "Load", "Limits", "Checks", "Messages", "TensorFlow Serving"]
+Panel = Literal[
+    "Input", "Output", "Detection", "Counting", "Server", "Load", "Limits", "Checks", "Messages", "TensorFlow Serving"
+]
 """The groups of a command's help, in their order."""
 
 C = TypeVar("C")

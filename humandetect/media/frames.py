@@ -108,6 +108,17 @@ class Event:
     recording_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A line of two points or a zone of more, in pixels, and what is to be read at it: `in 15  out 18`.
+
+    The way `in` over a line leads to the left-hand side of a walker from its first point to its second.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    text: str
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DetectedFrame:
     """A frame and the people in it."""
@@ -129,6 +140,8 @@ class DetectedFrame:
     """People inside each zone, by its name."""
     events: tuple[Event, ...] = ()
     """What became certain with this frame."""
+    shapes: tuple[Shape, ...] = ()
+    """Lines and zones, to be drawn."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.frame.where}, {people(len(self.detections))})"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humandetect.analytics.counts import CountRow
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.media.sinks.crops import CropsSink
+from humandetect.media.sinks.events import CountsSink, open_events
 from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
 from humandetect.media.sinks.text import open_results
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from humandetect.config import RunConfig
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, Event
     from humandetect.media.sinks.base import Sink
     from humandetect.media.sinks.window import WindowSink
     from humandetect.media.sources import Source, SourceRef
@@ -53,6 +56,8 @@ class Outputs:
         self._destinations = _destinations(config, refs)
         self._shared: list[Sink] = []
         self._window: WindowSink | None = None
+        self._events: Sink | None = None
+        self._counts: CountsSink | None = None
 
     @property
     def window_closed(self) -> bool:
@@ -63,7 +68,14 @@ class Outputs:
     def wants_pictures(self) -> bool:
         """Annotated pictures are written when asked for, or when nothing else would come out of the run."""
         config = self._config
-        return config.output is not None or not (config.results or config.crops or config.show)
+        counting = config.counting
+        others = (config.results, config.crops, config.show, counting.events, counting.counts)
+        return config.output is not None or not any(others)
+
+    def add_counts(self, row: CountRow) -> None:
+        """Write a row of counts, where they are wanted."""
+        if self._counts is not None:
+            self._counts.add(row)
 
     @contextmanager
     def open(self) -> Iterator[Outputs]:
@@ -80,7 +92,7 @@ class Outputs:
     def of_source(self, source: Source) -> Iterator[SourceOutputs]:
         """Open the sinks of one source beside those that serve all."""
         with self._opened(self._picture_sinks(source)) as own:
-            yield SourceOutputs([*self._shared, *own], draw=self._draw)
+            yield SourceOutputs([*self._shared, *own], draw=self._draw, events=self._events)
 
     @contextmanager
     def _opened(self, sinks: Iterable[Sink]) -> Iterator[list[Sink]]:
@@ -90,6 +102,13 @@ class Outputs:
     def _shared_sinks(self) -> Iterator[Sink]:
         for name in self._config.results:
             yield open_results(name, empty_rows=self._config.empty_rows, weakest_score=self._results_score)
+        counting = self._config.counting
+        if counting.events is not None:
+            self._events = open_events(counting.events)
+            yield self._events
+        if counting.counts is not None:
+            self._counts = CountsSink(counting.counts, CountRow.__annotations__)
+            yield self._counts
         if self._config.crops is not None:
             yield CropsSink(self._config.crops)
         if self._config.show:
@@ -133,14 +152,17 @@ class Outputs:
 class SourceOutputs:
     """The sinks that the results of one source go to."""
 
-    def __init__(self, sinks: Sequence[Sink], *, draw: Draw) -> None:
+    def __init__(self, sinks: Sequence[Sink], *, draw: Draw, events: Sink | None = None) -> None:
         self.want_pixels = any(sink.picture != "none" for sink in sinks)
         self._undrawn = [sink for sink in sinks if sink.picture != "drawn"]
         self._drawn = [sink for sink in sinks if sink.picture == "drawn"]
         self._draw = draw
+        self._events = events
+        self._last: DetectedFrame | None = None
 
     def write(self, result: DetectedFrame) -> None:
         """Hand a result to every sink: first to those that want clean pictures, then, drawn once, to the others."""
+        self._last = result
         for sink in self._undrawn:
             sink.write(result)
         if self._drawn and result.failure is None:
@@ -148,12 +170,18 @@ class SourceOutputs:
         for sink in self._drawn:
             sink.write(result)
 
+    def finish(self, events: Sequence[Event]) -> None:
+        """Write what became certain only with the end of the source."""
+        if events and self._events is not None and self._last is not None:
+            self._events.write(replace(self._last, events=tuple(events)))
+
 
 def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> Destinations:
     """Decide where pictures go. Raises UsageError for outputs that would overwrite an input or each other."""
     inputs = [path for ref in refs for path in ref.paths]
     several = len(inputs) > 1 or len(refs) > 1 or any(Path(ref).is_dir() for ref in config.sources)
-    files = [Path(path) for path in (*config.results, config.output) if path not in (None, "-")]
+    outputs = (*config.results, config.output, config.counting.events, config.counting.counts)
+    files = [Path(path) for path in outputs if path not in (None, "-")]
     for path in files:
         refuse_input(path, inputs)
     if len({path.absolute() for path in files}) < len(files):

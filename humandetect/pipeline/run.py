@@ -20,13 +20,14 @@ from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
-from humandetect.pipeline.stages import SourceStages, weakest_score
+from humandetect.pipeline.stages import SourceStages, scene_of, weakest_score
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from humandetect.analytics.scene import Scene
     from humandetect.config import DetectConfig, RunConfig
     from humandetect.detection.finders import Finder
     from humandetect.media.frames import DetectedFrame
@@ -94,8 +95,9 @@ def run_with(
     record = RunRecord()
     with costs_the_rest(record):
         refs = expand(config.sources)
+        scene = scene_of(config.counting)
         with Outputs(config, refs, record, draw=draw, results_score=results_score).open() as outputs:
-            loop = _FrameLoop(config, outputs, record, progress or NoProgress(), stop or threading.Event())
+            loop = _FrameLoop(config, outputs, record, progress or NoProgress(), stop or threading.Event(), scene)
             loop.read_all(refs, open_finder)
     return record.summary()
 
@@ -114,7 +116,7 @@ def _engine_finder(config: DetectConfig, detector: Detector | None) -> Iterator[
         if own:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
-        weakest = weakest_score(track=config.track, results_score=config.results_score)
+        weakest = weakest_score(track=config.tracks, results_score=config.results_score)
         yield EngineFinder(detector, batcher, weakest_score=weakest)
 
 
@@ -127,6 +129,7 @@ class _FrameLoop:
     record: RunRecord
     progress: Progress
     stop: threading.Event
+    scene: Scene | None
 
     def read_all(self, refs: Sequence[SourceRef], open_finder: OpenFinder) -> None:
         with ExitStack() as stack:
@@ -159,14 +162,20 @@ class _FrameLoop:
         frames_before = self.record.frames
         with self.outputs.of_source(source) as outputs, read_ahead(source) as frames:
             self.progress.start(source.name, info.frame_count)
-            stages = SourceStages(source, finder, track=self.config.track)
+            stages = SourceStages(
+                source, finder, tracks=self.config.tracks, scene=self.scene,
+                per_seconds=self.config.counting.per_seconds,
+                add_counts=self.outputs.add_counts,
+            )  # fmt: skip
             results = detect_in_order(frames, finder, every=self.config.every, keep_pixels=outputs.want_pixels)
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
                     self._write_all(map(stages.update, results), outputs)
             finally:
-                self.record.warnings += [f"{source.name!r}: {warning}" for warning in stages.finish()]
+                events, warnings = stages.finish()
+                outputs.finish(events)
+                self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
                 self.record.end_source(source, dropped=frames.dropped)
                 self.progress.stop()
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):

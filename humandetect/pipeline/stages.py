@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from humandetect.analytics.base import Chain
+from humandetect.analytics.counts import Counts
+from humandetect.analytics.events import SceneEvents
+from humandetect.analytics.scene import read_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from humandetect.analytics.base import Stage
+    from humandetect.analytics.counts import CountRow
+    from humandetect.analytics.scene import Scene
+    from humandetect.config import CountingConfig
     from humandetect.detection.finders import Finder
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, Event
     from humandetect.media.sources import Source
 
 WEAKEST_SCORE = 0.1
@@ -23,24 +30,42 @@ def weakest_score(*, track: bool, results_score: float | None = None) -> float |
     return min(wanted, default=None)
 
 
+def scene_of(config: CountingConfig) -> Scene | None:
+    """Read the lines and zones of a run; None where there are none. Raises UsageError."""
+    return read_scene(config.scene, lines=config.line, zones=config.zone) if config.wanted else None
+
+
 class SourceStages:
     """The stages of one source. Pictures are no moments of one scene: nobody is followed from one to the next."""
 
-    def __init__(self, source: Source, finder: Finder[Any], *, track: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        finder: Finder[Any],
+        *,
+        tracks: bool,
+        scene: Scene | None = None,
+        per_seconds: float = 60.0,
+        add_counts: Callable[[CountRow], object] = lambda _: None,
+    ) -> None:
         self._warnings: list[str] = []
-        if not track or source.info.kind == "image":
-            self._chain = Chain([])
+        stages: list[Stage] = []
+        self._chain = Chain(stages)
+        if not tracks or source.info.kind == "image":
             return
         from humandetect.analytics.tracking import Tracker  # its library is slow to import
 
         start_score, high_score = finder.track_scores
         tracker = Tracker(start_score=start_score, high_score=high_score)
-        self._chain, self._warnings = Chain([tracker]), tracker.warnings
+        self._warnings = tracker.warnings
+        stages.append(tracker)
+        if scene is not None:
+            lines, zones = scene.names(source.name)
+            stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         return self._chain.update(result)
 
-    def finish(self) -> Sequence[str]:
-        """Take the end of the source and return what people should know of it."""
-        self._chain.finish()
-        return self._warnings
+    def finish(self) -> tuple[Sequence[Event], Sequence[str]]:
+        """Take the end of the source; return what became certain with it, and what people should know."""
+        return self._chain.finish(), self._warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,13 @@ def test_the_sample_becomes_an_annotated_video_and_a_summary() -> None:
     assert "20 frames in" in run.stderr
     assert "out.mp4" in run.stderr
     assert duration(Path("out.mp4")) == pytest.approx(2.0)
+
+
+def test_the_summary_counts_tracks_and_tells_too_few_detections() -> None:
+    run = humandetect("detect", SAMPLE, "--track", "--every", "4", "--limit", "20", "--results", "out.jsonl")
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"on average; \d+ tracks", run.stderr)
+    assert "2.5 detections a second are fewer than 4" in run.stderr
 
 
 def test_results_on_stdout_are_nothing_but_json_lines() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from humandetect.media.annotate.scene import draw_shape
 from humandetect.plural import people
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Annotator:
         image, detections = result.frame.image, result.detections
         style = _Style.of(image, line_width=self.line_width)
         boxes, held = _boxes(detections), _boxes(result.held)
+        for shape in result.shapes:
+            draw_shape(image, shape.points, line=style.line)
         for way in result.trails.values():
             _draw_trail(image, way, style)
         for box in held:
@@ -51,6 +54,8 @@ class Annotator:
         # After all boxes, so that no line crosses a label.
         if self.labels:
             _draw_labels(image, boxes + held, [*_texts(detections), *_texts(result.held)], style)
+        for shape in result.shapes:
+            _draw_plate(image, shape.text, np.mean(shape.points, axis=0), style)
         if self.count:
             _draw_counter(image, people(len(boxes)), style)
 
@@ -166,6 +171,17 @@ def _draw_counter(image: NDArray[np.uint8], text: str, style: _Style) -> None:
     plate = image[pad : height + descent + 3 * pad, pad : width + 3 * pad]
     cv2.convertScaleAbs(plate, plate, _PLATE_LIGHT)
     _write(image, text, (2 * pad, 2 * pad + height), WHITE, font, style.stroke)
+
+
+def _draw_plate(image: NDArray[np.uint8], text: str, middle: NDArray[np.float64], style: _Style) -> None:
+    """Write on a dark plate around a point, all of it inside the picture."""
+    font = style.font * 1.2
+    (width, height), descent = cv2.getTextSize(text, _FONT, font, style.stroke)
+    width, height = width + 2 * style.pad, height + descent + 2 * style.pad
+    left = int(max(0, min(middle[0] - width / 2, image.shape[1] - width)))
+    top = int(max(0, min(middle[1] - height / 2, image.shape[0] - height)))
+    cv2.rectangle(image, (left, top), (left + width, top + height), DARK, cv2.FILLED)
+    _write(image, text, (left + style.pad, top + height - style.pad - descent), WHITE, font, style.stroke)
 
 
 def _write(

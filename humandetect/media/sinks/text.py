@@ -56,7 +56,10 @@ class ResultsSink(ClosingSink):
 
     def write(self, result: DetectedFrame) -> None:
         """Append the result and hand it to the system, so that a crash costs no line."""
-        text = self._format.text(result)
+        self.append(self._format.text(result))
+
+    def append(self, text: str) -> None:
+        """Write text, the first after the head."""
         self._append(text if self._frames else self._format.head + text)
         self._frames += 1
 
@@ -100,7 +103,7 @@ class StdoutSink(ClosingSink):
 
     picture = "none"
 
-    def __init__(self, form: JsonLines) -> None:
+    def __init__(self, form: Format) -> None:
         super().__init__()
         if sys.stdout is None:
             raise SinkError("cannot write to stdout: it is closed; write to a file instead")

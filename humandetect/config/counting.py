@@ -1,0 +1,61 @@
+"""What is counted in a run: lines, zones, and where events and counts are written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from humandetect.config.fields import Opt, check, require
+
+
+@dataclass(frozen=True, slots=True)
+class CountingConfig:
+    """Lines and zones to count at; all of it needs tracks."""
+
+    scene: Annotated[
+        Path | None,
+        Opt("Lines and zones to count at (TOML); they need tracks, which they imply.", "Counting", metavar="FILE"),
+    ] = None
+    line: Annotated[
+        tuple[str, ...],
+        Opt("Count who crosses a line, in pixels or percent. Repeatable.", "Counting", metavar="NAME=X1,Y1,X2,Y2"),
+    ] = ()
+    zone: Annotated[
+        tuple[str, ...],
+        Opt("Count who is in a polygon. Repeatable.", "Counting", metavar="NAME=X1,Y1,X2,Y2,X3,Y3,..."),
+    ] = ()
+    events: Annotated[
+        str | None,
+        Opt(
+            "What happened, as .jsonl or .csv; - is JSON lines on stdout, each when it is certain.",
+            "Counting",
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = None
+    counts: Annotated[
+        Path | None,
+        Opt("Sums per interval and line or zone, as .csv.", "Counting", metavar="FILE", variable=None),
+    ] = None
+    per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
+
+    def __post_init__(self) -> None:
+        check(self)
+        events = self.events
+        require(
+            events in (None, "-") or str(events).lower().endswith((".jsonl", ".csv")),
+            f"events are written as .jsonl, .csv or - (stdout), got {events!r}",
+        )
+        require(
+            self.counts is None or self.counts.suffix.lower() == ".csv",
+            f"counts are written as .csv, got {self.counts}",
+        )
+        has_scene = bool(self.scene or self.line or self.zone)
+        require(has_scene or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")
+        require(has_scene or events is None, "--events needs where things happen: --line, --zone or --scene")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is counted."""
+        return bool(self.scene or self.line or self.zone)
