@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-import numpy as np
-
 from humandetect.detection.batching import Batcher
 from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    import numpy as np
     import supervision as sv
     from numpy.typing import NDArray
 
@@ -77,11 +76,9 @@ class EngineFinder:
         height, width = frame.image.shape[:2]
         boxes = self._detector.people(answer, (height, width), score=self._lowest_score)
         scores = cast("NDArray[np.float32]", boxes.confidence)
-        people = int(np.count_nonzero(scores >= self._detector.score))
-        strong, weak = (
-            cast("sv.Detections", boxes[rows]) for rows in (slice(people), slice(people, None))
-        )  # best first
-        return DetectedFrame(frame, strong, detected=detected, weak=weak)
+        strong = scores >= self._detector.score
+        people, weak = (cast("sv.Detections", boxes[rows]) for rows in (strong, ~strong))
+        return DetectedFrame(frame, people, detected=detected, weak=weak)
 
 
 def open_batcher(
