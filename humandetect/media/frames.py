@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from humandetect.plural import people
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from fractions import Fraction
 
     import supervision as sv
@@ -43,6 +43,11 @@ class Frame:
         """`'clip.mp4', frame 3 at 0.12 s`."""
         return f"{self.source!r}, frame {self.index} at {self.time_seconds:.2f} s"
 
+    @property
+    def written_seconds(self) -> float:
+        """`time_seconds` as results have it, in microseconds: stages see it so too, and a saved file repeats a run."""
+        return round(self.time_seconds, 6)
+
     def without_pixels(self) -> Frame:
         """Return it with a black, read-only image of the same shape that takes no memory."""
         return replace(self, image=np.broadcast_to(np.uint8(0), self.image.shape))
@@ -65,6 +70,44 @@ class VideoInfo:
     """Frames that will be read, as far as the container knows; for progress only."""
 
 
+def _nobody() -> sv.Detections:
+    import supervision as sv  # slow to import, and there is somebody to detect with it by now
+
+    return sv.Detections.empty()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, as one line of the events file; what does not fit its kind is None."""
+
+    event: Literal["crossing", "enter", "exit", "loiter", "crowd", "gap", "camera"]
+    id: str
+    """The same on every rerun."""
+    source: str
+    time_seconds: float
+    """When it happened; it may have become certain later."""
+    wall_time: str | None = None
+    """ISO 8601."""
+    frame: int | None = None
+    line: str | None = None
+    zone: str | None = None
+    direction: Literal["in", "out"] | None = None
+    track_id: int | None = None
+    score: float | None = None
+    """Mean of the track's last second."""
+    box: tuple[float, float, float, float] | None = None
+    point: tuple[float, float] | None = None
+    """Where the foot was, or crossed the line."""
+    dwell_seconds: float | None = None
+    track_age_seconds: float | None = None
+    crop: str | None = None
+    reliability: Literal["ok", "low_rate", "short_track", "after_gap"] = "ok"
+    state: str | None = None
+    reason: str | None = None
+    recording: str | None = None
+    recording_seconds: float | None = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DetectedFrame:
     """A frame and the people in it."""
@@ -76,6 +119,14 @@ class DetectedFrame:
     """False where the boxes were kept from an earlier frame (`--every`)."""
     failure: str | None = None
     """Why there is no answer for this frame, which then goes on as it is."""
+    weak: sv.Detections = field(default_factory=_nobody)
+    """Boxes under the score, for trackers; no people."""
+    held: sv.Detections = field(default_factory=_nobody)
+    """Where tracked people should be who were not found here; `data["held_seconds"]` says for how long."""
+    occupancy: Mapping[str, int] = field(default_factory=dict)
+    """People inside each zone, by its name."""
+    events: tuple[Event, ...] = ()
+    """What became certain with this frame."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.frame.where}, {people(len(self.detections))})"
@@ -85,7 +136,7 @@ class DetectedFrame:
         where = {
             "source": self.frame.source,
             "frame": self.frame.index,
-            "time_seconds": round(self.frame.time_seconds, 6),
+            "time_seconds": self.frame.written_seconds,
         }
         return [
             {
@@ -107,14 +158,21 @@ class FoundPerson:
     track_id: int | None
 
 
+def rounded(detections: sv.Detections) -> sv.Detections:
+    """Round to what a detector can mean, 0.01 pixel and 0.0001 of score: the one rounding of files and stages."""
+    # Exact: a float32 times 10,000 fits a float64, so what is rounded is the number and not its neighbour.
+    scores = detections.confidence
+    return replace(
+        detections,
+        xyxy=np.round(detections.xyxy.astype(np.float64), 2),
+        confidence=None if scores is None else np.round(scores.astype(np.float64), 4),
+    )
+
+
 def people_in(detections: sv.Detections) -> Iterator[FoundPerson]:
-    """Yield the people as plain numbers, rounded to what a detector can mean: 0.01 pixel, 0.0001 of score."""
-    count = len(detections)
-    scores = detections.confidence if detections.confidence is not None else [1.0] * count
-    ids = detections.tracker_id if detections.tracker_id is not None else [None] * count
+    """Yield the people as plain numbers, rounded; who has no id yet has None."""
+    detections, count = rounded(detections), len(detections)
+    scores = [1.0] * count if detections.confidence is None else detections.confidence.tolist()
+    ids = [-1] * count if detections.tracker_id is None else detections.tracker_id.tolist()
     for (x1, y1, x2, y2), score, track_id in zip(detections.xyxy.tolist(), scores, ids, strict=True):
-        yield FoundPerson(
-            box=(round(x1, 2), round(y1, 2), round(x2, 2), round(y2, 2)),
-            score=round(float(score), 4),
-            track_id=None if track_id is None else int(track_id),
-        )
+        yield FoundPerson(box=(x1, y1, x2, y2), score=score, track_id=None if track_id < 0 else track_id)

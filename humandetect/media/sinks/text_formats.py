@@ -40,7 +40,7 @@ class JsonLines:
 
     def text(self, result: DetectedFrame) -> str:
         frame = result.frame
-        line = {"source": _readable(frame.source), "frame": frame.index, "time_seconds": round(frame.time_seconds, 6)}
+        line = {"source": _readable(frame.source), "frame": frame.index, "time_seconds": frame.written_seconds}
         if not result.detected:
             line["detected"] = False
         if result.failure is not None:
@@ -68,7 +68,7 @@ class Csv:
         frame = result.frame
         lines = io.StringIO()
         rows = csv.writer(lines, lineterminator="\n")
-        where = (_readable(frame.source), frame.index, round(frame.time_seconds, 6))
+        where = (_readable(frame.source), frame.index, frame.written_seconds)
         rows.writerows((*where, person.track_id, *person.box, person.score) for person in people_in(result.detections))
         if self._empty_rows and not len(result.detections):
             rows.writerow((*where, *[""] * 6))

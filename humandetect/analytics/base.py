@@ -1,0 +1,45 @@
+"""The contract of every stage, and what all of them mean by a gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from humandetect.media.frames import DetectedFrame, Event
+
+LOST_SECONDS = 2.0
+"""How long a track is looked for; a longer time without a frame is a gap, and nobody is followed across it."""
+
+
+class Stage(Protocol):
+    """Looks at the frames of one source in order and adds what it knows."""
+
+    def update(self, result: DetectedFrame) -> DetectedFrame: ...
+
+    def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
+        """Take the end of the source: what the stages before it had left to say, returned with its own."""
+        ...
+
+
+class Chain:
+    """The stages of one source, one after the other, as one."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    def update(self, result: DetectedFrame) -> DetectedFrame:
+        for stage in self._stages:
+            result = stage.update(result)
+        return result
+
+    def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
+        for stage in self._stages:
+            events = stage.finish(events)
+        return events
+
+
+def is_gap(before_seconds: float | None, now_seconds: float) -> bool:
+    """Whether so much time passed between two frames, or the clock went back, that nobody is followed across it."""
+    return before_seconds is not None and not 0 <= now_seconds - before_seconds <= LOST_SECONDS

@@ -1,0 +1,147 @@
+"""Gives people ids that last from frame to frame: the only file that knows the library `trackers`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import supervision as sv
+from trackers import CBIoUTracker
+
+from humandetect.analytics.base import LOST_SECONDS, is_gap
+from humandetect.media.frames import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from humandetect.media.frames import DetectedFrame, Event
+
+DUPLICATE_IOU = 0.5
+ENOUGH_PER_SECOND = 4.0
+"""Fewer detections a second, and people walk too far between two of them to be told apart."""
+
+_REFERENCE_RATE = 8.0
+"""Frames a second in which the library counts its motion noise, whatever the source's own rate.
+
+Its own default of 30 expects people to move far less between frames than they do: with MoveNet's boxes IDF1 is 52
+instead of 75 on a plaza at 10 frames a second, and 77 instead of 84 on a street at 25.
+"""
+_SAME_TIME_STEP_SECONDS = 1e-6
+"""Stands between frames of one and the same time, of which the library warns."""
+
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Follows the people of one source.
+
+    People are the boxes that the detector gave, and the weak ones that continue a track. Boxes that show somebody twice
+    are dropped. Ids count from 1 and are never given twice, also across gaps; `tracker_id` -1 is nobody's yet.
+    """
+
+    def __init__(self, *, start_score: float = 0.5, high_score: float = 0.3) -> None:
+        self._start_score = start_score
+        self._high_score = high_score
+        self._tracker = self._new_tracker()
+        self._ids_before = 0
+        """Ids that trackers gave before the last gap."""
+        self._highest_id = 0
+        self._last_seconds: float | None = None
+        self._stamp = 0.0
+        self._last: DetectedFrame | None = None
+        self._detections = 0
+        self._covered_seconds = 0.0
+
+    def update(self, result: DetectedFrame) -> DetectedFrame:
+        """Return the frame with ids; frames that were not looked at keep those of the last one that was."""
+        seconds = result.frame.written_seconds
+        if is_gap(self._last_seconds, seconds):
+            self._tracker, self._ids_before, self._last = self._new_tracker(), self._highest_id, None
+        elif self._last_seconds is not None:
+            self._covered_seconds += seconds - self._last_seconds
+        self._last_seconds = seconds
+        if result.failure is not None:
+            return result
+        if not result.detected:
+            kept = self._last
+            return replace(result, detections=kept.detections, weak=kept.weak) if kept else result
+        self._detections += 1
+        self._last = self._followed(result, seconds)
+        return self._last
+
+    def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
+        rate = (self._detections - 1) / self._covered_seconds if self._covered_seconds else ENOUGH_PER_SECOND
+        if rate < ENOUGH_PER_SECOND:
+            _log.warning(
+                "%.1f detections a second are fewer than %g: tracks break and counts err; "
+                "detect more frames (--every) or use a faster machine", rate, ENOUGH_PER_SECOND,
+            )  # fmt: skip
+        return events
+
+    def _followed(self, result: DetectedFrame, seconds: float) -> DetectedFrame:
+        boxes = result.detections if not len(result.weak) else sv.Detections.merge([result.detections, result.weak])
+        strong = np.arange(len(boxes)) < len(result.detections)
+        boxes = rounded(boxes)
+        order = _best_first(boxes)
+        boxes, strong = _rows(boxes, order), strong[order]
+        ids = np.full(len(boxes), -1)
+        self._stamp = max(seconds, self._stamp + _SAME_TIME_STEP_SECONDS) if self._tracker.frame_id else seconds
+        asked = sv.Detections(xyxy=boxes.xyxy, confidence=boxes.confidence, data={"row": np.arange(len(boxes))})
+        answer = self._tracker.update(asked, timestamp=self._stamp)
+        if len(answer):
+            given = np.asarray(answer.tracker_id)
+            ids[np.asarray(answer.data["row"])] = np.where(given >= 0, given + 1 + self._ids_before, -1)
+        self._highest_id = max(self._highest_id, *ids.tolist(), 0)
+        boxes.tracker_id = ids
+        people = strong | (ids > 0)
+        return replace(
+            result, detections=_rows(boxes, people), weak=_rows(boxes, ~people),
+            held=self._held(ids, result.frame.image.shape[:2]),
+        )  # fmt: skip
+
+    def _held(self, seen: NDArray[np.int_], image_hw: tuple[int, int]) -> sv.Detections:
+        """Return where the people should be who were not found in this frame."""
+        numbers = set((seen - 1 - self._ids_before).tolist())
+        lost = [track for track in self._tracker.tracks if track.tracker_id >= 0 and track.tracker_id not in numbers]
+        if not lost:
+            return sv.Detections.empty()
+        height, width = image_hw
+        xyxy = np.clip([track.get_state_bbox() for track in lost], 0, [width, height, width, height])
+        held = sv.Detections(
+            xyxy=np.round(xyxy, 2),
+            tracker_id=np.array([track.tracker_id + 1 + self._ids_before for track in lost]),
+            data={"held_seconds": np.array([track.time_since_update_seconds for track in lost])},
+        )
+        return _rows(held, (held.xyxy[:, 2] > held.xyxy[:, 0]) & (held.xyxy[:, 3] > held.xyxy[:, 1]))
+
+    def _new_tracker(self) -> CBIoUTracker:
+        return CBIoUTracker(
+            lost_track_buffer=round(LOST_SECONDS * 30),  # the library counts in 1/30 s
+            frame_rate=_REFERENCE_RATE,
+            track_activation_threshold=self._start_score,
+            high_conf_det_threshold=self._high_score,
+            minimum_consecutive_frames=2,
+            minimum_iou_threshold_first_assoc=0.1,
+        )
+
+
+def _best_first(boxes: sv.Detections) -> NDArray[np.int_]:
+    """Return the rows to keep, best first and of equals the leftmost: a file's own order does not matter."""
+    if not len(boxes):
+        return np.arange(0)
+    scores = _scores(boxes)
+    order = np.lexsort((*boxes.xyxy.T[::-1], -scores))
+    scored = np.column_stack([boxes.xyxy[order], scores[order]])
+    return order[sv.box_non_max_suppression(scored, DUPLICATE_IOU)]
+
+
+def _scores(boxes: sv.Detections) -> NDArray[np.floating[Any]]:
+    return np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence
+
+
+def _rows(boxes: sv.Detections, rows: NDArray[Any]) -> sv.Detections:
+    return cast("sv.Detections", boxes[rows])  # a name instead of rows would give a column
