@@ -9,6 +9,7 @@ from typing import Any
 
 from humandetect.config.commands import COMMANDS, fields_of_command
 from humandetect.config.fields import Field
+from humandetect.config.toml_lines import toml_lines
 from humandetect.errors import UsageError
 
 NAME = "humandetect.toml"
@@ -78,25 +79,8 @@ class SettingsFile:
 
     @cached_property
     def _lines(self) -> dict[Key, int]:
-        """The line in which each key stands; tomllib does not tell.
-
-        The text is read statement by statement, each below the header of its table.
-        """
-        found: dict[Key, int] = {}
-        header = statement = ""
-        begin = 1
-        for number, line in enumerate(self._text.splitlines(keepends=True), 1):
-            statement += line
-            try:
-                keys = _leaves(tomllib.loads(header + statement))
-            except tomllib.TOMLDecodeError:  # it goes on in the next line
-                continue
-            for key, _ in keys:
-                found.setdefault(key, begin)
-            if statement.lstrip().startswith("["):
-                header = statement
-            statement, begin = "", number + 1
-        return found
+        lines = toml_lines(self._text)
+        return {tuple(str(name).replace("_", "-") for name in path): number for path, number in lines.items()}
 
 
 def _leaves(table: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:

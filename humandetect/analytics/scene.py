@@ -1,0 +1,334 @@
+"""What is counted: lines and zones, as a scene file and options draw them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from humandetect.config.toml_lines import KeyPath, toml_lines
+from humandetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Point = tuple[float, float]
+Size = tuple[int, int]
+"""Width and height of a picture."""
+
+MOST_SHAPES = 64
+DEFAULT_MARGIN = 0.05
+_ASPECT_TOLERANCE = 0.01
+_NAME = re.compile(r"\w[\w .-]{0,39}")
+_LINE_KEYS = ("name", "from", "to", "in", "out", "margin")
+_ZONE_KEYS = ("name", "points", "loiter_seconds", "max_people")
+_SHAPE_KEYS = ("size", "line", "zone")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Counts who crosses it; `in` leads to the left-hand side of a walker from its first point to its second."""
+
+    name: str
+    points: tuple[Point, ...]
+    in_label: str = "in"
+    out_label: str = "out"
+    margin: float = DEFAULT_MARGIN
+    """How far beyond the line a foot is on the other side, as a share of the box's height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A polygon that counts who stands in it."""
+
+    name: str
+    points: tuple[Point, ...]
+    loiter_seconds: float | None = None
+    max_people: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScene:
+    """Lines and zones in pixels of one source's picture."""
+
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A shape with what is needed to put it on a picture."""
+
+    shape: Line | Zone
+    place: str
+    """`scene.toml:3` or `--line gate`."""
+    percent: bool
+    size: Size | None
+    """Of the picture it was drawn on, in pixels; None if that is the source's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Lines and zones of all sources, checked as far as possible without a picture."""
+
+    everywhere: tuple[_Drawn, ...] = ()
+    by_source: tuple[tuple[str, tuple[_Drawn, ...]], ...] = ()
+    """A shape here takes the place of the one of its name and kind."""
+
+    def names(self, source: str) -> tuple[list[str], list[str]]:
+        """Return the names of the lines and of the zones of a source."""
+        shapes = [drawn.shape for drawn in self._of(source)]
+        return [s.name for s in shapes if isinstance(s, Line)], [s.name for s in shapes if isinstance(s, Zone)]
+
+    def for_picture(self, width: int, height: int, *, source: str) -> PictureScene:
+        """Return the shapes of a source in its pixels.
+
+        Raises UsageError for a picture of another shape than the one they were drawn on, and for a shape outside it.
+        """
+        shapes, warnings = [], []
+        for drawn in self._of(source):
+            shape = replace(drawn.shape, points=_in_pixels(drawn, (width, height), source))
+            where = f"{drawn.place}: {_kind(shape)} {shape.name!r}"
+            if _is_outside(shape.points, (width, height)):
+                raise UsageError(f"{where} lies outside the picture of {source!r}, {width}x{height}")
+            if not all(0 <= x <= width and 0 <= y <= height for x, y in shape.points):
+                warnings.append(f"{where} lies partly outside the picture of {source!r}, {width}x{height}")
+            shapes.append(shape)
+        return PictureScene(
+            lines=tuple(shape for shape in shapes if isinstance(shape, Line)),
+            zones=tuple(shape for shape in shapes if isinstance(shape, Zone)),
+            warnings=tuple(warnings),
+        )
+
+    def _of(self, source: str) -> list[_Drawn]:
+        """Return a source's shapes: those of its whole name, or of its file's with or without the suffix."""
+        path = Path(source)
+        own = [d for name, drawn in self.by_source if name in (source, path.name, path.stem) for d in drawn]
+        return list({(type(d.shape), d.shape.name): d for d in (*self.everywhere, *own)}.values())
+
+
+def read_scene(path: Path | None = None, *, lines: Sequence[str] = (), zones: Sequence[str] = ()) -> Scene:
+    """Read a scene file and what the options `--line` and `--zone` add to it.
+
+    Raises UsageError, which names the option or the line of the file, for everything that makes no sense.
+    """
+    scene = _SceneFile(path).read() if path else Scene()
+    options = [_option("--line", text) for text in lines] + [_option("--zone", text) for text in zones]
+    scene = replace(scene, everywhere=(*scene.everywhere, *options))
+    for drawn in (scene.everywhere, *(own for _, own in scene.by_source)):
+        _check_together(drawn)
+    return scene
+
+
+class _SceneFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            text = path.read_text(encoding="utf-8")
+            self._values = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise UsageError(f"cannot read the scene in {str(path)!r}: {reason}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is no TOML: {error}") from error
+        self._lines = toml_lines(text)
+
+    def read(self) -> Scene:
+        self._check_keys(self._values, (*_SHAPE_KEYS, "source"))
+        sources = self._values.get("source", {})
+        if not isinstance(sources, dict):
+            self._fail(("source",), "write a table for each source: [source.NAME]")
+        everywhere = tuple(self._shapes(self._values, self._size(self._values, None)))
+        by_source = []
+        for name, table in sources.items():
+            at: KeyPath = ("source", name)
+            if not isinstance(table, dict):
+                self._fail(at, f"write a table: [source.{name}]")
+            self._check_keys(table, _SHAPE_KEYS, at)
+            size = self._size(table, self._size(self._values, None), at)
+            by_source.append((name, tuple(self._shapes(table, size, at))))
+        return Scene(everywhere, tuple(by_source))
+
+    def _shapes(self, table: Mapping[str, Any], size: Size | None, above: KeyPath = ()) -> Iterator[_Drawn]:
+        for kind, keys in (("line", _LINE_KEYS), ("zone", _ZONE_KEYS)):
+            entries = table.get(kind, [])
+            if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+                self._fail((*above, kind), f"write a table for each {kind}: [[{'.'.join(map(str, (*above, kind)))}]]")
+            for number, entry in enumerate(entries):
+                at = (*above, kind, number)
+                self._check_keys(entry, keys, at)
+                yield self._line(entry, size, at) if kind == "line" else self._zone(entry, size, at)
+
+    def _line(self, entry: Mapping[str, Any], size: Size | None, at: KeyPath) -> _Drawn:
+        ends = [self._pair(entry, end, at) for end in ("from", "to")]
+        line = Line(
+            self._name(entry, at), (),
+            in_label=self._label(entry, "in", at), out_label=self._label(entry, "out", at),
+            margin=self._number(entry, "margin", at, DEFAULT_MARGIN) or 0.0,
+        )  # fmt: skip
+        return _drawn(line, [*ends[0], *ends[1]], self._place((*at, "from")), size)
+
+    def _zone(self, entry: Mapping[str, Any], size: Size | None, at: KeyPath) -> _Drawn:
+        points = entry.get("points")
+        if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
+            self._fail((*at, "points"), f"points is {points!r}; write pairs: [[x, y], [x, y], [x, y]]")
+        people = entry.get("max_people")
+        if people is not None and (isinstance(people, bool) or not isinstance(people, int) or people < 0):
+            self._fail((*at, "max_people"), f"max_people is {people!r}; write a whole number from 0")
+        zone = Zone(self._name(entry, at), (), self._number(entry, "loiter_seconds", at), people)
+        return _drawn(zone, list(itertools.chain(*points)), self._place((*at, "points")), size)
+
+    def _size(self, table: Mapping[str, Any], default: Size | None, above: KeyPath = ()) -> Size | None:
+        if "size" not in table:
+            return default
+        size = table["size"]
+        if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+            self._fail((*above, "size"), f"size is {size!r}; write the picture's width and height: [1920, 1080]")
+        return size[0], size[1]
+
+    def _pair(self, entry: Mapping[str, Any], key: str, at: KeyPath) -> list[Any]:
+        pair = entry.get(key)
+        if not isinstance(pair, list) or len(pair) != 2:
+            self._fail((*at, key), f"{key} is {pair!r}; write a point: [x, y]")
+        return pair
+
+    def _name(self, entry: Mapping[str, Any], at: KeyPath) -> str:
+        return _checked_name(entry.get("name"), self._place((*at, "name")))
+
+    def _label(self, entry: Mapping[str, Any], key: str, at: KeyPath) -> str:
+        return _checked_name(entry.get(key, key), self._place((*at, key)), what=key)
+
+    def _number(self, entry: Mapping[str, Any], key: str, at: KeyPath, default: float | None = None) -> float | None:
+        value: Any = entry.get(key, default)
+        if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
+            self._fail((*at, key), f"{key} is {value!r}; write a number from 0")
+        return None if value is None else float(value)
+
+    def _check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath = ()) -> None:
+        for key in table:
+            if key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0)[0]
+                self._fail((*at, key), f"there is no {key!r} here: did you mean {near!r}?")
+
+    def _place(self, at: KeyPath) -> str:
+        """Name the line of a key, or of the table that lacks it."""
+        return f"{self._path}:{next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)}"
+
+    def _fail(self, at: KeyPath, message: str) -> NoReturn:
+        raise UsageError(f"{self._place(at)}: {message}")
+
+
+def _option(option: str, text: str) -> _Drawn:
+    name, _, numbers = text.partition("=")
+    place = f"{option} {text}"
+    coordinates = numbers.split(",") if numbers else []
+    if len(coordinates) % 2 or (option == "--line" and len(coordinates) != 4):
+        form = "NAME=x1,y1,x2,y2" + ("" if option == "--line" else ",x3,y3,...")
+        raise UsageError(f"{place}: {len(coordinates)} numbers do not make its points; write {form}")
+    name = _checked_name(name, place)
+    return _drawn(Line(name, ()) if option == "--line" else Zone(name, ()), coordinates, place, None)
+
+
+def _drawn(shape: Line | Zone, coordinates: Sequence[Any], place: str, size: Size | None) -> _Drawn:
+    """Give a shape its points. Raises UsageError if they make no line or no simple polygon."""
+    percents = {str(value).strip().endswith("%") for value in coordinates}
+    if len(percents) > 1:
+        raise UsageError(f"{place}: {_kind(shape)} {shape.name!r} mixes percentages and pixels; write one of them")
+    numbers = [_coordinate(value, place) for value in coordinates]
+    points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    if isinstance(shape, Zone) and points[:1] == points[-1:]:
+        points = points[:-1]  # drawn back to where it began
+    if fault := _fault(shape, points):
+        raise UsageError(f"{place}: {_kind(shape)} {shape.name!r} {fault}")
+    return _Drawn(replace(shape, points=points), place, percent=True in percents, size=size)
+
+
+def _fault(shape: Line | Zone, points: Sequence[Point]) -> str | None:
+    if isinstance(shape, Line):
+        return "has no length: its two points are the same" if points[0] == points[1] else None
+    if len(points) < 3:
+        return f"has {len(points)} different points, and needs 3 or more"
+    edges = list(zip(points, (*points[1:], points[0]), strict=True))
+    for (i, edge), (j, other) in itertools.combinations(enumerate(edges), 2):
+        neighbours = j - i in (1, len(edges) - 1)
+        if not neighbours and _touch(*edge, *other):
+            return f"crosses itself between {edge[0]} and {edge[1]}; give its corners in order"
+    if not sum(ax * by - bx * ay for (ax, ay), (bx, by) in edges):
+        return "has no area: its points lie on one line"
+    return None
+
+
+def _touch(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether two pieces of a line have a point in common."""
+
+    def turn(p: Point, q: Point, r: Point) -> int:
+        value = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+        return (value > 0) - (value < 0)
+
+    boxes_meet = all(
+        max(min(a[k], b[k]), min(c[k], d[k])) <= min(max(a[k], b[k]), max(c[k], d[k])) for k in (0, 1)
+    )  # fmt: skip
+    return boxes_meet and turn(a, b, c) * turn(a, b, d) <= 0 and turn(c, d, a) * turn(c, d, b) <= 0
+
+
+def _coordinate(value: object, place: str) -> float:
+    text = value.strip().removesuffix("%") if isinstance(value, str) else value
+    try:
+        number = float("nan") if isinstance(text, bool) or not isinstance(text, str | int | float) else float(text)
+    except ValueError:
+        number = float("nan")
+    if not math.isfinite(number):
+        raise UsageError(f"{place}: {value!r} is no coordinate; write pixels, 320, or a percentage, 50%")
+    return number
+
+
+def _checked_name(name: object, place: str, *, what: str = "name") -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{place}: {what} is {name!r}; write 1 to 40 letters, digits, spaces, '_', '-' or '.', a letter first"
+        )
+    return name
+
+
+def _check_together(drawn: Sequence[_Drawn]) -> None:
+    if len(drawn) > MOST_SHAPES:
+        raise UsageError(f"{drawn[MOST_SHAPES].place}: there are {len(drawn)} lines and zones, at most {MOST_SHAPES}")
+    places: dict[tuple[str, str], str] = {}
+    for one in drawn:
+        key = _kind(one.shape), one.shape.name
+        if key in places:
+            raise UsageError(f"{one.place}: there is a {key[0]} {key[1]!r} already, at {places[key]}")
+        places[key] = one.place
+
+
+def _in_pixels(drawn: _Drawn, picture: Size, source: str) -> tuple[Point, ...]:
+    width, height = picture
+    if drawn.percent:
+        scale = width / 100, height / 100
+    elif drawn.size is None:
+        return drawn.shape.points
+    else:
+        scale = width / drawn.size[0], height / drawn.size[1]
+        if abs(scale[0] / scale[1] - 1) > _ASPECT_TOLERANCE:
+            raise UsageError(
+                f"{drawn.place}: drawn on a picture of {drawn.size[0]}x{drawn.size[1]}, and {source!r} has "
+                f"{width}x{height}, another shape; draw it again, or use percentages"
+            )
+    return tuple((x * scale[0], y * scale[1]) for x, y in drawn.shape.points)
+
+
+def _is_outside(points: Sequence[Point], picture: Size) -> bool:
+    """Whether all points lie beyond one side of the picture."""
+    return any(
+        all(p[k] <= 0 for p in points) or all(p[k] >= picture[k] for p in points) for k in (0, 1)
+    )  # fmt: skip
+
+
+def _kind(shape: Line | Zone) -> str:
+    return "line" if isinstance(shape, Line) else "zone"
