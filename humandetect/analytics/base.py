@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 LOST_SECONDS = 2.0
 """How long a track is looked for; a longer time without a frame is a gap, and nobody is followed across it."""
+
+ENOUGH_PER_SECOND = 4.0
+"""Fewer detections a second, and people walk too far between two of them to be told apart."""
+
+TIME_TOLERANCE_SECONDS = 1e-6
+"""Times are in microseconds, and their differences have the faults of floating point."""
 
 
 class Stage(Protocol):
@@ -38,6 +44,20 @@ class Chain:
         for stage in self._stages:
             events = stage.finish(events)
         return events
+
+
+class Sighting(NamedTuple):
+    """Somebody with an id in one frame."""
+
+    track_id: int
+    seconds: float
+    frame: int
+    box: tuple[float, float, float, float]
+
+    @property
+    def foot(self) -> tuple[float, float]:
+        """Where the person stands: the middle of the box's bottom edge."""
+        return (self.box[0] + self.box[2]) / 2, self.box[3]
 
 
 def is_gap(before_seconds: float | None, now_seconds: float) -> bool:

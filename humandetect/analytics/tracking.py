@@ -10,7 +10,7 @@ import numpy as np
 import supervision as sv
 from trackers import CBIoUTracker
 
-from humandetect.analytics.base import LOST_SECONDS, is_gap
+from humandetect.analytics.base import ENOUGH_PER_SECOND, LOST_SECONDS, is_gap
 from humandetect.media.frames import rounded
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Event
 
 DUPLICATE_IOU = 0.5
-ENOUGH_PER_SECOND = 4.0
-"""Fewer detections a second, and people walk too far between two of them to be told apart."""
 
 _REFERENCE_RATE = 8.0
 """Frames a second in which the library counts its motion noise, whatever the source's own rate.
