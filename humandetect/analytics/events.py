@@ -1,0 +1,225 @@
+"""What happened: crossings, visits, crowds and gaps of one source, each as one Event."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from humandetect.analytics.base import (
+    ENOUGH_PER_SECOND,
+    LOST_SECONDS,
+    TIME_TOLERANCE_SECONDS,
+    Sighting,
+    is_gap,
+)
+from humandetect.analytics.lines import LineCounter
+from humandetect.analytics.zones import ZoneCounter
+from humandetect.media.frames import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from humandetect.analytics.lines import Crossing
+    from humandetect.analytics.scene import Scene
+    from humandetect.analytics.zones import Crowd, ZoneChange
+    from humandetect.media.frames import DetectedFrame
+
+SCORED_SECONDS = 1.0
+SHORT_TRACK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Track:
+    first_seconds: float
+    last_seconds: float
+    after_gap: bool
+    """Whether it began so soon after a gap that somebody may be counted again."""
+    scores: deque[tuple[float, float]] = field(default_factory=deque)
+    """Times and scores of the last second."""
+
+
+class SceneEvents:
+    """Tells what happens at the lines and in the zones of one source; it looks at people with ids."""
+
+    def __init__(self, scene: Scene, *, started: datetime | None = None) -> None:
+        """Take a scene; with `started`, the wall-clock time of the source's zero, events have a wall time."""
+        self._scene = scene
+        self._started = started
+        self._source = ""
+        self._picture: tuple[int, int] | None = None
+        self._lines = LineCounter(())
+        self._zones = ZoneCounter(())
+        self._zone_names: list[str] = []
+        self._tracks: dict[int, _Track] = {}
+        self._looks: deque[float] = deque()
+        """Times of the latest detections, for their rate."""
+        self._occupancy: dict[str, int] = {}
+        self._last: tuple[float, int] | None = None
+        """Time and number of the last frame."""
+        self._gaps = 0
+        self._gap_ended_seconds: float | None = None
+
+    def update(self, result: DetectedFrame) -> DetectedFrame:
+        """Return the frame with the occupancy of the zones and what became certain: exits, a gap, and the rest.
+
+        Raises UsageError if the scene does not fit the picture.
+        """
+        frame = result.frame
+        seconds, height_width = frame.written_seconds, frame.image.shape[:2]
+        self._source = frame.source
+        events = self._across(seconds)
+        if height_width != self._picture:
+            events += self._end()
+            self._fit(height_width)
+        self._last = seconds, frame.index
+        if result.failure is not None:
+            self._occupancy = {}
+        elif result.detected:
+            events += self._look(result, seconds)
+        return replace(result, occupancy=self._occupancy, events=(*result.events, *events))
+
+    def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
+        """Return what is left to say: the exits of those who are still inside."""
+        return (*events, *self._end())
+
+    def _across(self, seconds: float) -> list[Event]:
+        """Return the exits and the gap event if this frame comes after a gap."""
+        if self._last is None or not is_gap(self._last[0], seconds):
+            return []
+        before, index = self._last
+        events = self._end()
+        events.append(self._event("gap", None, seconds=before, frame=index, reason=_reason(seconds - before)))
+        self._gaps += 1
+        self._gap_ended_seconds = seconds
+        return events
+
+    def _end(self) -> list[Event]:
+        """Return the exits of all open visits, and forget everybody."""
+        exits = [self._of_zone(change) for change in self._zones.end()]
+        self._lines.forget(self._tracks)
+        self._tracks.clear()
+        self._looks.clear()
+        return exits
+
+    def _fit(self, height_width: tuple[int, int]) -> None:
+        self._picture = height_width
+        scene = self._scene.for_picture(height_width[1], height_width[0], source=self._source)
+        for warning in scene.warnings:
+            _log.warning("%s", warning)
+        self._lines, self._zones = LineCounter(scene.lines), ZoneCounter(scene.zones)
+        self._zone_names = [zone.name for zone in scene.zones]
+        self._occupancy = dict.fromkeys(self._zone_names, 0)
+
+    def _look(self, result: DetectedFrame, seconds: float) -> list[Event]:
+        self._looks.append(seconds)
+        while len(self._looks) > 2 and seconds - self._looks[0] > LOST_SECONDS:
+            self._looks.popleft()
+        boxes, index = result.detections.xyxy, result.frame.index
+        inside = self._zones.inside(np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]))
+        counts = inside.sum(0).tolist()
+        self._occupancy = dict(zip(self._zone_names, counts, strict=True))
+        rows, seen = self._sightings(result, seconds)
+        events = [self._of_zone(change) for change in self._zones.update(seen, inside[rows], seconds)]
+        events += [self._of_line(crossing) for crossing in self._lines.update(seen)]
+        events += [self._of_crowd(crowd) for crowd in self._zones.crowds(counts, seconds=seconds, frame=index)]
+        gone = [number for number, track in self._tracks.items() if seconds - track.last_seconds > LOST_SECONDS]
+        self._lines.forget(gone)
+        for number in gone:
+            del self._tracks[number]
+        return events
+
+    def _sightings(self, result: DetectedFrame, seconds: float) -> tuple[list[int], list[Sighting]]:
+        """Return the rows of the people with ids, and where they are."""
+        people = result.detections
+        if people.tracker_id is None:
+            return [], []
+        scores = [1.0] * len(people) if people.confidence is None else people.confidence.tolist()
+        rows, seen = [], []
+        for row, (track_id, box) in enumerate(zip(people.tracker_id.tolist(), people.xyxy.tolist(), strict=True)):
+            if track_id < 0:
+                continue
+            rows.append(row)
+            seen.append(Sighting(track_id, seconds, result.frame.index, tuple(box)))
+            self._follow(track_id, seconds, scores[row])
+        return rows, seen
+
+    def _follow(self, track_id: int, seconds: float, score: float) -> None:
+        track = self._tracks.get(track_id)
+        if track is None:
+            gap = self._gap_ended_seconds
+            track = _Track(seconds, seconds, after_gap=gap is not None and seconds - gap <= LOST_SECONDS)
+            self._tracks[track_id] = track
+        track.last_seconds = seconds
+        track.scores.append((seconds, score))
+        while seconds - track.scores[0][0] > SCORED_SECONDS + TIME_TOLERANCE_SECONDS:
+            track.scores.popleft()
+
+    def _of_zone(self, change: ZoneChange) -> Event:
+        return self._of_track(
+            change.kind, change.sighting, zone=change.zone.name, seconds=change.sighting.seconds,
+            point=_rounded(change.sighting.foot), dwell_seconds=change.dwell_seconds,
+        )  # fmt: skip
+
+    def _of_line(self, crossing: Crossing) -> Event:
+        return self._of_track(
+            "crossing", crossing.sighting, line=crossing.line.name, direction=crossing.direction,
+            seconds=round(crossing.seconds, 6), point=_rounded(crossing.point),
+        )  # fmt: skip
+
+    def _of_crowd(self, crowd: Crowd) -> Event:
+        reliability: Literal["ok", "low_rate"] = "low_rate" if self._is_slow() else "ok"
+        return self._event(
+            "crowd", crowd.zone.name, zone=crowd.zone.name, seconds=crowd.seconds, frame=crowd.frame,
+            reliability=reliability,
+        )  # fmt: skip
+
+    def _of_track(self, kind: str, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
+        track = self._tracks[sighting.track_id]
+        age = track.last_seconds - track.first_seconds
+        reliability = (
+            "after_gap" if track.after_gap
+            else "low_rate" if self._is_slow()
+            else "short_track" if age + TIME_TOLERANCE_SECONDS < SHORT_TRACK_SECONDS
+            else "ok"
+        )  # fmt: skip
+        return self._event(
+            kind, details.get("line") or details.get("zone"), seconds=seconds, frame=sighting.frame,
+            track_id=sighting.track_id, box=sighting.box, track_age_seconds=round(age, 6), reliability=reliability,
+            score=round(sum(score for _, score in track.scores) / len(track.scores), 4), **details,
+        )  # fmt: skip
+
+    def _event(self, kind: Any, name: str | None, *, seconds: float, **details: Any) -> Event:
+        known = (self._source, kind, name, details.get("track_id"), seconds, details.get("direction"), self._gaps)
+        wall = self._started and self._started + timedelta(seconds=seconds)
+        return Event(
+            event=kind,
+            id=hashlib.blake2b(repr(known).encode(), digest_size=8).hexdigest(),
+            source=self._source,
+            time_seconds=seconds,
+            wall_time=wall.isoformat(timespec="milliseconds") if wall else None,
+            **details,
+        )
+
+    def _is_slow(self) -> bool:
+        """Whether fewer detections a second are made now than tracks need."""
+        if len(self._looks) < 2:
+            return False
+        span = self._looks[-1] - self._looks[0]
+        return span * (ENOUGH_PER_SECOND - TIME_TOLERANCE_SECONDS) > len(self._looks) - 1
+
+
+def _rounded(point: tuple[float, float]) -> tuple[float, float]:
+    return round(point[0], 2), round(point[1], 2)
+
+
+def _reason(jump_seconds: float) -> str:
+    return f"no frame for {jump_seconds:.1f} s" if jump_seconds > 0 else f"the clock went back {-jump_seconds:.1f} s"
