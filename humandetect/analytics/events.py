@@ -82,8 +82,8 @@ class SceneEvents:
             self._fit(height_width)
         self._last = seconds, frame.index
         if result.failure is not None:
-            self._occupancy = {}
-        elif result.detected:
+            return replace(result, events=(*result.events, *events))
+        if result.detected:
             events += self._look(result, seconds)
         return replace(result, occupancy=self._occupancy, events=(*result.events, *events))
 
