@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from humandetect.analytics.lines import Crossing
     from humandetect.analytics.scene import Scene
     from humandetect.analytics.zones import Crowd, ZoneChange
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, EventKind
 
 SCORED_SECONDS = 1.0
 SHORT_TRACK_SECONDS = 1.0
@@ -182,7 +182,7 @@ class SceneEvents:
             reliability=reliability,
         )  # fmt: skip
 
-    def _of_track(self, kind: str, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
+    def _of_track(self, kind: EventKind, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
         track = self._tracks[sighting.track_id]
         age = track.last_seconds - track.first_seconds
         reliability = (
@@ -197,7 +197,7 @@ class SceneEvents:
             score=round(sum(score for _, score in track.scores) / len(track.scores), 4), **details,
         )  # fmt: skip
 
-    def _event(self, kind: Any, name: str | None, *, seconds: float, **details: Any) -> Event:
+    def _event(self, kind: EventKind, name: str | None, *, seconds: float, **details: Any) -> Event:
         known = (self._source, kind, name, details.get("track_id"), seconds, details.get("direction"), self._gaps)
         wall = self._started and self._started + timedelta(seconds=seconds)
         return Event(
@@ -211,8 +211,6 @@ class SceneEvents:
 
     def _is_slow(self) -> bool:
         """Whether fewer detections a second are made now than tracks need."""
-        if len(self._looks) < 2:
-            return False
         span = self._looks[-1] - self._looks[0]
         return span * (ENOUGH_PER_SECOND - TIME_TOLERANCE_SECONDS) > len(self._looks) - 1
 

@@ -86,6 +86,8 @@ def test_a_shape_partly_outside_the_picture_is_told_and_one_outside_refused() ->
         ("gate=1,2,3%,4", "line 'gate' mixes percentages and pixels"),
         ("gate=1,2,1,2", "line 'gate' has no length"),
         ("=1,2,3,4", "name is ''; write 1 to 40 letters"),
+        ("gate =1,2,3,4", "name is 'gate '"),
+        ("_=1,2,3,4", "name is '_'"),
         ("a\tb=1,2,3,4", r"name is 'a\\tb'"),
     ],
 )
@@ -150,3 +152,12 @@ def test_more_shapes_than_can_be_seen_are_refused() -> None:
     read_scene(lines=[f"line{n}=0,0,{n + 1},9" for n in range(64)])
     with pytest.raises(UsageError, match="there are 65 lines and zones, at most 64"):
         read_scene(lines=[f"line{n}=0,0,{n + 1},9" for n in range(65)])
+
+
+def test_shapes_of_a_source_count_with_those_of_all(tmp_path: Path) -> None:
+    own = LAWN.replace("[[zone]]", "[[source.cam1.zone]]")
+    (tmp_path / "scene.toml").write_text(own)
+    with pytest.raises(UsageError, match=r"scene.toml:3: there are 65 lines and zones"):
+        read_scene(tmp_path / "scene.toml", lines=[f"line{n}=0,0,{n + 1},9" for n in range(64)])
+    with pytest.raises(UsageError, match=r"scene.toml:1: write a table: \[source.cam1\]"):
+        scene_of(tmp_path, "source.cam1 = 3\n")
