@@ -213,8 +213,8 @@ def _drawn(shape: Line | Zone, coordinates: Sequence[Any], place: str, size: Siz
         raise UsageError(f"{place}: {kind_of(shape)} {shape.name!r} mixes percentages and pixels; write one of them")
     numbers = [_coordinate(value, place) for value in coordinates]
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    if isinstance(shape, Zone) and points[:1] == points[-1:]:
-        points = points[:-1]  # drawn back to where it began
+    if isinstance(shape, Zone):  # a corner clicked twice, or drawn back to where it began, is one
+        points = tuple(point for point, before in zip(points, (*points[-1:], *points), strict=False) if point != before)
     if fault := fault_of(shape, points):
         raise UsageError(f"{place}: {kind_of(shape)} {shape.name!r} {fault}")
     return _Drawn(replace(shape, points=points), place, percent=True in percents, size=size)

@@ -14,6 +14,8 @@ Size = tuple[int, int]
 """Width and height of a picture."""
 
 DEFAULT_MARGIN = 0.05
+_LEAST_AREA = 1e-6
+"""Of rounding, in square pixels or percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def fault_of(shape: Line | Zone, points: Sequence[Point]) -> str | None:
         neighbours = j - i in (1, len(edges) - 1)
         if not neighbours and _touch(*edge, *other):
             return f"crosses itself between {edge[0]} and {edge[1]}; give its corners in order"
-    if not sum(ax * by - bx * ay for (ax, ay), (bx, by) in edges):
+    if abs(sum(ax * by - bx * ay for (ax, ay), (bx, by) in edges)) < _LEAST_AREA:
         return "has no area: its points lie on one line"
     return None
 

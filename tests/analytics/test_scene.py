@@ -61,9 +61,10 @@ def test_a_source_replaces_shapes_by_name_and_adds_its_own(tmp_path: Path) -> No
         assert [zone.name for zone in cam1.zones] == ["lawn"]
 
 
-def test_a_polygon_may_end_where_it_began() -> None:
-    scene = read_scene(zones=["hall=0,0,100,0,100,50,0,0"])
-    assert len(scene.for_picture(200, 100, source="a").zones[0].points) == 3
+@pytest.mark.parametrize("points", ["0,0,100,0,100,50,0,0", "0,0,100,0,100,0,100,50"])
+def test_a_polygon_may_end_where_it_began_or_repeat_a_corner(points: str) -> None:
+    [zone] = read_scene(zones=[f"hall={points}"]).for_picture(200, 100, source="a").zones
+    assert sorted(zone.points) == [(0, 0), (100, 0), (100, 50)]
 
 
 def test_a_shape_partly_outside_the_picture_is_told_and_one_outside_refused() -> None:
@@ -102,6 +103,7 @@ def test_a_wrong_line_names_its_option_and_the_fault(line: str, message: str) ->
         ("hall=1,2,3,4,5", "5 numbers do not make its points; write NAME=x1,y1,x2,y2,x3,y3,..."),
         ("hall=1,2,3,4", "has 2 different points, and needs 3 or more"),
         ("hall=0,0,5,5,0,0", "has 2 different points"),
+        ("hall=0.1%,0.1%,0.2%,0.2%,0.7%,0.7%", "has no area"),
         ("hall=0,0,5,5,10,10", "has no area"),
         ("hall=0,0,10,10,10,0,0,10", "crosses itself between"),
         ("hall=0,0,10,0,10,10,5,0,0,10", "crosses itself between"),  # a corner lies on another side
