@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,6 +108,7 @@ class SceneEvents:
         self._lines.forget(self._tracks)
         self._tracks.clear()
         self._looks.clear()
+        self._occupancy = {}
         return exits
 
     def _fit(self, height_width: tuple[int, int]) -> None:
@@ -176,10 +177,9 @@ class SceneEvents:
         )  # fmt: skip
 
     def _of_crowd(self, crowd: Crowd) -> Event:
-        reliability: Literal["ok", "low_rate"] = "low_rate" if self._is_slow() else "ok"
         return self._event(
             "crowd", crowd.zone.name, zone=crowd.zone.name, seconds=crowd.seconds, frame=crowd.frame,
-            reliability=reliability,
+            reliability="low_rate" if self._is_slow() else "ok",
         )  # fmt: skip
 
     def _of_track(self, kind: EventKind, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
