@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from humandetect.analytics.base import (
     is_gap,
 )
 from humandetect.analytics.lines import LineCounter
-from humandetect.analytics.scene import PictureScene
+from humandetect.analytics.shapes import PictureScene
 from humandetect.analytics.zones import ZoneCounter
 from humandetect.media.frames import Event, Shape
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from humandetect.analytics.lines import Crossing
     from humandetect.analytics.scene import Scene
+    from humandetect.analytics.shapes import Line
     from humandetect.analytics.zones import Crowd, ZoneChange
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, EventKind
 
 SCORED_SECONDS = 1.0
 SHORT_TRACK_SECONDS = 1.0
@@ -86,25 +87,21 @@ class SceneEvents:
             self._fit(height_width)
         self._last = seconds, frame.index
         if result.failure is not None:
-            return self._told(result, events, occupancy={})
+            return self._told(result, events, {})
         if result.detected:
             events += self._look(result, seconds)
-        return self._told(result, events)
+        return self._told(result, events, self._occupancy)
 
-    def _told(
-        self, result: DetectedFrame, events: Sequence[Event], *, occupancy: Mapping[str, int] | None = None
-    ) -> DetectedFrame:
+    def _told(self, result: DetectedFrame, events: Sequence[Event], occupancy: Mapping[str, int]) -> DetectedFrame:
         self._totals.update((event.line, event.direction) for event in events if event.event == "crossing")
-        occupancy = self._occupancy if occupancy is None else occupancy
         zones = [Shape(zone.points, f"{zone.name} {occupancy.get(zone.name, '-')}") for zone in self._fitted.zones]
-        lines = [
-            Shape(
-                line.points,
-                f"{line.in_label} {self._totals[line.name, 'in']}  {line.out_label} {self._totals[line.name, 'out']}",
-            )
-            for line in self._fitted.lines
-        ]
+        lines = [Shape(line.points, self._total(line)) for line in self._fitted.lines]
         return replace(result, occupancy=occupancy, events=(*result.events, *events), shapes=(*zones, *lines))
+
+    def _total(self, line: Line) -> str:
+        """Return how many crossed a line so far: `in 15  out 18`."""
+        entered, left = self._totals[line.name, "in"], self._totals[line.name, "out"]
+        return f"{line.in_label} {entered}  {line.out_label} {left}"
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         """Return what is left to say: the exits of those who are still inside."""
@@ -127,6 +124,7 @@ class SceneEvents:
         self._lines.forget(self._tracks)
         self._tracks.clear()
         self._looks.clear()
+        self._occupancy = {}
         return exits
 
     def _fit(self, height_width: tuple[int, int]) -> None:
@@ -196,13 +194,12 @@ class SceneEvents:
         )  # fmt: skip
 
     def _of_crowd(self, crowd: Crowd) -> Event:
-        reliability: Literal["ok", "low_rate"] = "low_rate" if self._is_slow() else "ok"
         return self._event(
             "crowd", crowd.zone.name, zone=crowd.zone.name, seconds=crowd.seconds, frame=crowd.frame,
-            reliability=reliability,
+            reliability="low_rate" if self._is_slow() else "ok",
         )  # fmt: skip
 
-    def _of_track(self, kind: str, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
+    def _of_track(self, kind: EventKind, sighting: Sighting, *, seconds: float, **details: Any) -> Event:
         track = self._tracks[sighting.track_id]
         age = track.last_seconds - track.first_seconds
         reliability = (
@@ -217,7 +214,7 @@ class SceneEvents:
             score=round(sum(score for _, score in track.scores) / len(track.scores), 4), **details,
         )  # fmt: skip
 
-    def _event(self, kind: Any, name: str | None, *, seconds: float, **details: Any) -> Event:
+    def _event(self, kind: EventKind, name: str | None, *, seconds: float, **details: Any) -> Event:
         known = (self._source, kind, name, details.get("track_id"), seconds, details.get("direction"), self._gaps)
         wall = self._started and self._started + timedelta(seconds=seconds)
         return Event(
@@ -231,8 +228,6 @@ class SceneEvents:
 
     def _is_slow(self) -> bool:
         """Whether fewer detections a second are made now than tracks need."""
-        if len(self._looks) < 2:
-            return False
         span = self._looks[-1] - self._looks[0]
         return span * (ENOUGH_PER_SECOND - TIME_TOLERANCE_SECONDS) > len(self._looks) - 1
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.analytics.base import Sighting
-    from humandetect.analytics.scene import Line, Point
+    from humandetect.analytics.shapes import Line, Point
 
 
 class Crossing(NamedTuple):

@@ -11,54 +11,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from humandetect.analytics.shapes import DEFAULT_MARGIN, Line, PictureScene, Zone, fault_of, is_outside, kind_of
 from humandetect.config.toml_lines import KeyPath, toml_lines
 from humandetect.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-Point = tuple[float, float]
-Size = tuple[int, int]
-"""Width and height of a picture."""
+    from humandetect.analytics.shapes import Point, Size
 
 MOST_SHAPES = 64
-DEFAULT_MARGIN = 0.05
 _ASPECT_TOLERANCE = 0.01
-_NAME = re.compile(r"\w[\w .-]{0,39}")
+_NAME = re.compile(r"[^\W_](?:[\w .-]{0,38}[\w.-])?")
 _LINE_KEYS = ("name", "from", "to", "in", "out", "margin")
 _ZONE_KEYS = ("name", "points", "loiter_seconds", "max_people")
 _SHAPE_KEYS = ("size", "line", "zone")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Counts who crosses it; `in` leads to the left-hand side of a walker from its first point to its second."""
-
-    name: str
-    points: tuple[Point, ...]
-    in_label: str = "in"
-    out_label: str = "out"
-    margin: float = DEFAULT_MARGIN
-    """How far beyond the line a foot is on the other side, as a share of the box's height."""
-
-
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """A polygon that counts who stands in it."""
-
-    name: str
-    points: tuple[Point, ...]
-    loiter_seconds: float | None = None
-    max_people: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PictureScene:
-    """Lines and zones in pixels of one source's picture."""
-
-    lines: tuple[Line, ...] = ()
-    zones: tuple[Zone, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +50,7 @@ class Scene:
 
     def names(self, source: str) -> tuple[list[str], list[str]]:
         """Return the names of the lines and of the zones of a source."""
-        shapes = [drawn.shape for drawn in self._of(source)]
+        shapes = [drawn.shape for drawn in self.of(source)]
         return [s.name for s in shapes if isinstance(s, Line)], [s.name for s in shapes if isinstance(s, Zone)]
 
     def for_picture(self, width: int, height: int, *, source: str) -> PictureScene:
@@ -92,10 +59,10 @@ class Scene:
         Raises UsageError for a picture of another shape than the one they were drawn on, and for a shape outside it.
         """
         shapes, warnings = [], []
-        for drawn in self._of(source):
+        for drawn in self.of(source):
             shape = replace(drawn.shape, points=_in_pixels(drawn, (width, height), source))
-            where = f"{drawn.place}: {_kind(shape)} {shape.name!r}"
-            if _is_outside(shape.points, (width, height)):
+            where = f"{drawn.place}: {kind_of(shape)} {shape.name!r}"
+            if is_outside(shape.points, (width, height)):
                 raise UsageError(f"{where} lies outside the picture of {source!r}, {width}x{height}")
             if not all(0 <= x <= width and 0 <= y <= height for x, y in shape.points):
                 warnings.append(f"{where} lies partly outside the picture of {source!r}, {width}x{height}")
@@ -106,7 +73,7 @@ class Scene:
             warnings=tuple(warnings),
         )
 
-    def _of(self, source: str) -> list[_Drawn]:
+    def of(self, source: str) -> list[_Drawn]:
         """Return a source's shapes: those of its whole name, or of its file's with or without the suffix."""
         path = Path(source)
         own = [d for name, drawn in self.by_source if name in (source, path.name, path.stem) for d in drawn]
@@ -122,7 +89,11 @@ def read_scene(path: Path | None = None, *, lines: Sequence[str] = (), zones: Se
     options = [_option("--line", text) for text in lines] + [_option("--zone", text) for text in zones]
     scene = replace(scene, everywhere=(*scene.everywhere, *options))
     for drawn in (scene.everywhere, *(own for _, own in scene.by_source)):
-        _check_together(drawn)
+        _check_names(drawn)
+    for shapes in (scene.everywhere, *(scene.of(name) for name, _ in scene.by_source)):
+        if len(shapes) > MOST_SHAPES:
+            place = shapes[MOST_SHAPES].place
+            raise UsageError(f"{place}: there are {len(shapes)} lines and zones, at most {MOST_SHAPES}")
     return scene
 
 
@@ -239,42 +210,14 @@ def _drawn(shape: Line | Zone, coordinates: Sequence[Any], place: str, size: Siz
     """Give a shape its points. Raises UsageError if they make no line or no simple polygon."""
     percents = {str(value).strip().endswith("%") for value in coordinates}
     if len(percents) > 1:
-        raise UsageError(f"{place}: {_kind(shape)} {shape.name!r} mixes percentages and pixels; write one of them")
+        raise UsageError(f"{place}: {kind_of(shape)} {shape.name!r} mixes percentages and pixels; write one of them")
     numbers = [_coordinate(value, place) for value in coordinates]
     points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-    if isinstance(shape, Zone) and points[:1] == points[-1:]:
-        points = points[:-1]  # drawn back to where it began
-    if fault := _fault(shape, points):
-        raise UsageError(f"{place}: {_kind(shape)} {shape.name!r} {fault}")
+    if isinstance(shape, Zone):  # a corner clicked twice, or drawn back to where it began, is one
+        points = tuple(point for point, before in zip(points, (*points[-1:], *points), strict=False) if point != before)
+    if fault := fault_of(shape, points):
+        raise UsageError(f"{place}: {kind_of(shape)} {shape.name!r} {fault}")
     return _Drawn(replace(shape, points=points), place, percent=True in percents, size=size)
-
-
-def _fault(shape: Line | Zone, points: Sequence[Point]) -> str | None:
-    if isinstance(shape, Line):
-        return "has no length: its two points are the same" if points[0] == points[1] else None
-    if len(points) < 3:
-        return f"has {len(points)} different points, and needs 3 or more"
-    edges = list(zip(points, (*points[1:], points[0]), strict=True))
-    for (i, edge), (j, other) in itertools.combinations(enumerate(edges), 2):
-        neighbours = j - i in (1, len(edges) - 1)
-        if not neighbours and _touch(*edge, *other):
-            return f"crosses itself between {edge[0]} and {edge[1]}; give its corners in order"
-    if not sum(ax * by - bx * ay for (ax, ay), (bx, by) in edges):
-        return "has no area: its points lie on one line"
-    return None
-
-
-def _touch(a: Point, b: Point, c: Point, d: Point) -> bool:
-    """Whether two pieces of a line have a point in common."""
-
-    def turn(p: Point, q: Point, r: Point) -> int:
-        value = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
-        return (value > 0) - (value < 0)
-
-    boxes_meet = all(
-        max(min(a[k], b[k]), min(c[k], d[k])) <= min(max(a[k], b[k]), max(c[k], d[k])) for k in (0, 1)
-    )  # fmt: skip
-    return boxes_meet and turn(a, b, c) * turn(a, b, d) <= 0 and turn(c, d, a) * turn(c, d, b) <= 0
 
 
 def _coordinate(value: object, place: str) -> float:
@@ -291,17 +234,15 @@ def _coordinate(value: object, place: str) -> float:
 def _checked_name(name: object, place: str, *, what: str = "name") -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"{place}: {what} is {name!r}; write 1 to 40 letters, digits, spaces, '_', '-' or '.', a letter first"
+            f"{place}: {what} is {name!r}; write 1 to 40 letters, digits, spaces, or '_-.', a letter first"
         )
     return name
 
 
-def _check_together(drawn: Sequence[_Drawn]) -> None:
-    if len(drawn) > MOST_SHAPES:
-        raise UsageError(f"{drawn[MOST_SHAPES].place}: there are {len(drawn)} lines and zones, at most {MOST_SHAPES}")
+def _check_names(drawn: Sequence[_Drawn]) -> None:
     places: dict[tuple[str, str], str] = {}
     for one in drawn:
-        key = _kind(one.shape), one.shape.name
+        key = kind_of(one.shape), one.shape.name
         if key in places:
             raise UsageError(f"{one.place}: there is a {key[0]} {key[1]!r} already, at {places[key]}")
         places[key] = one.place
@@ -321,14 +262,3 @@ def _in_pixels(drawn: _Drawn, picture: Size, source: str) -> tuple[Point, ...]:
                 f"{width}x{height}, another shape; draw it again, or use percentages"
             )
     return tuple((x * scale[0], y * scale[1]) for x, y in drawn.shape.points)
-
-
-def _is_outside(points: Sequence[Point], picture: Size) -> bool:
-    """Whether all points lie beyond one side of the picture."""
-    return any(
-        all(p[k] <= 0 for p in points) or all(p[k] >= picture[k] for p in points) for k in (0, 1)
-    )  # fmt: skip
-
-
-def _kind(shape: Line | Zone) -> str:
-    return "line" if isinstance(shape, Line) else "zone"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.analytics.base import Sighting
-    from humandetect.analytics.scene import Zone
+    from humandetect.analytics.shapes import Zone
 
 ENTER_SECONDS = 0.5
 LEAVE_SECONDS = 1.0

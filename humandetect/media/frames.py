@@ -76,11 +76,14 @@ def _nobody() -> sv.Detections:
     return sv.Detections.empty()
 
 
+EventKind = Literal["crossing", "enter", "exit", "loiter", "crowd", "gap", "camera"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, as one line of the events file; what does not fit its kind is None."""
 
-    event: Literal["crossing", "enter", "exit", "loiter", "crowd", "gap", "camera"]
+    event: EventKind
     id: str
     """The same on every rerun."""
     source: str

@@ -50,6 +50,14 @@ def test_two_seconds_without_a_frame_are_no_gap() -> None:
     assert told(scene_events(), [walked(0, {}), walked(2, {}), walked(4, {})]) == []
 
 
+def test_frames_that_were_not_looked_at_tell_nothing() -> None:
+    frames = [dataclasses.replace(f, detected=k % 2 == 0) for k, f in enumerate(walk_over())]
+    elsewhere = [f if f.detected else walked(f.frame.time_seconds, {1: OUTSIDE}, detected=False) for f in frames]
+    assert brief(told(scene_events(lines=[FLAT], zones=[HALL]), elsewhere)) == [
+        ("enter", "hall", 1, 0), ("crossing", "in", 1, 2), ("exit", "hall", 1, 1.8),
+    ]  # fmt: skip
+
+
 def test_who_stays_longer_than_allowed_is_told_once_a_visit(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("scene") / "scene.toml"
     path.write_text('[[zone]]\nname = "hall"\npoints = [[200, 200], [400, 200], [400, 300]]\nloiter_seconds = 3\n')

@@ -61,9 +61,10 @@ def test_a_source_replaces_shapes_by_name_and_adds_its_own(tmp_path: Path) -> No
         assert [zone.name for zone in cam1.zones] == ["lawn"]
 
 
-def test_a_polygon_may_end_where_it_began() -> None:
-    scene = read_scene(zones=["hall=0,0,100,0,100,50,0,0"])
-    assert len(scene.for_picture(200, 100, source="a").zones[0].points) == 3
+@pytest.mark.parametrize("points", ["0,0,100,0,100,50,0,0", "0,0,100,0,100,0,100,50"])
+def test_a_polygon_may_end_where_it_began_or_repeat_a_corner(points: str) -> None:
+    [zone] = read_scene(zones=[f"hall={points}"]).for_picture(200, 100, source="a").zones
+    assert sorted(zone.points) == [(0, 0), (100, 0), (100, 50)]
 
 
 def test_a_shape_partly_outside_the_picture_is_told_and_one_outside_refused() -> None:
@@ -86,6 +87,8 @@ def test_a_shape_partly_outside_the_picture_is_told_and_one_outside_refused() ->
         ("gate=1,2,3%,4", "line 'gate' mixes percentages and pixels"),
         ("gate=1,2,1,2", "line 'gate' has no length"),
         ("=1,2,3,4", "name is ''; write 1 to 40 letters"),
+        ("gate =1,2,3,4", "name is 'gate '"),
+        ("_=1,2,3,4", "name is '_'"),
         ("a\tb=1,2,3,4", r"name is 'a\\tb'"),
     ],
 )
@@ -100,6 +103,7 @@ def test_a_wrong_line_names_its_option_and_the_fault(line: str, message: str) ->
         ("hall=1,2,3,4,5", "5 numbers do not make its points; write NAME=x1,y1,x2,y2,x3,y3,..."),
         ("hall=1,2,3,4", "has 2 different points, and needs 3 or more"),
         ("hall=0,0,5,5,0,0", "has 2 different points"),
+        ("hall=0.1%,0.1%,0.2%,0.2%,0.7%,0.7%", "has no area"),
         ("hall=0,0,5,5,10,10", "has no area"),
         ("hall=0,0,10,10,10,0,0,10", "crosses itself between"),
         ("hall=0,0,10,0,10,10,5,0,0,10", "crosses itself between"),  # a corner lies on another side
@@ -150,3 +154,12 @@ def test_more_shapes_than_can_be_seen_are_refused() -> None:
     read_scene(lines=[f"line{n}=0,0,{n + 1},9" for n in range(64)])
     with pytest.raises(UsageError, match="there are 65 lines and zones, at most 64"):
         read_scene(lines=[f"line{n}=0,0,{n + 1},9" for n in range(65)])
+
+
+def test_shapes_of_a_source_count_with_those_of_all(tmp_path: Path) -> None:
+    own = LAWN.replace("[[zone]]", "[[source.cam1.zone]]")
+    (tmp_path / "scene.toml").write_text(own)
+    with pytest.raises(UsageError, match=r"scene.toml:3: there are 65 lines and zones"):
+        read_scene(tmp_path / "scene.toml", lines=[f"line{n}=0,0,{n + 1},9" for n in range(64)])
+    with pytest.raises(UsageError, match=r"scene.toml:1: write a table: \[source.cam1\]"):
+        scene_of(tmp_path, "source.cam1 = 3\n")
