@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from humandetect.commands import bench, config, detect, doctor, feed, model_server, models, serve
+from humandetect.commands import bench, config, detect, doctor, evaluate, feed, model_server, models, serve
 from humandetect.commands.help import Command, Commands, examples, print_version, show_help
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ command(epilog=examples(detect.EXAMPLES))(detect.detect)
 command(epilog=examples(feed.EXAMPLES))(feed.feed)
 command(epilog=examples(serve.EXAMPLES))(serve.serve)
 command(epilog=examples(bench.EXAMPLES))(bench.bench)
+command("eval", epilog=examples(evaluate.EXAMPLES))(evaluate.evaluate)
 command("model-server", epilog=examples(model_server.EXAMPLES))(model_server.model_server)
 app.add_typer(models_app, name="models")
 models_command("list")(models.models_list)

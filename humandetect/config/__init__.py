@@ -8,6 +8,7 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, DetectConfig, Preset, RunConfig, SourceConfig
 from humandetect.config.doctor import DoctorConfig
 from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, EngineName, Precision, ServingConfig
+from humandetect.config.evaluate import EvalConfig
 from humandetect.config.feed import Endpoint, FeedConfig
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
@@ -27,6 +28,7 @@ __all__ = [
     "Endpoint",
     "EngineConfig",
     "EngineName",
+    "EvalConfig",
     "FeedConfig",
     "LogFormat",
     "ModelServerConfig",

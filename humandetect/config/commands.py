@@ -3,6 +3,7 @@
 from humandetect.config.bench import BenchConfig
 from humandetect.config.detect import DetectConfig
 from humandetect.config.doctor import DoctorConfig
+from humandetect.config.evaluate import EvalConfig
 from humandetect.config.feed import FeedConfig
 from humandetect.config.fields import Field, by_panels, fields_of
 from humandetect.config.model_server import ModelServerConfig
@@ -15,6 +16,7 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "feed": (FeedConfig, SummaryConfig),
     "serve": (ServeConfig, QuietConfig),
     "bench": (BenchConfig, ReportConfig),
+    "eval": (EvalConfig, TalkConfig),
     "model-server": (ModelServerConfig, TalkConfig),
     "models list": (ModelsListConfig, TalkConfig),
     "models bench": (ModelsBenchConfig, QuietConfig),

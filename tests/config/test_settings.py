@@ -50,7 +50,9 @@ def refusal(attempt: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", BOUNDED)
 def test_bounds_are_the_same_for_options_variables_the_file_and_python(name: str, tmp_path: Path) -> None:
     command, config, field = BOUNDED[name]
-    required: dict[tuple[str, ...], Any] = {other.path: ("a",) for other in fields_of(config) if other.required}
+    required: dict[tuple[str, ...], Any] = {
+        other.path: ("a",) if other.many else "a" for other in fields_of(config) if other.required
+    }
     for value in outside(field):
         text = str(value)
         refused = f"must be {field.expected}, got "
