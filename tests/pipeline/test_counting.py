@@ -1,0 +1,128 @@
+"""Counting in a run: what happens at lines and in zones is written, summed up and drawn, from detector to file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from humandetect.config import CountingConfig, DetectConfig
+from humandetect.detection.detector import Detector
+from humandetect.errors import UsageError
+from humandetect.media.annotate.boxes import Annotator
+from humandetect.media.annotate.scene import ACCENT
+from humandetect.media.frames import DetectedFrame, Frame, Shape
+from humandetect.pipeline.run import run
+from tests.builders import make_clip, people
+from tests.command_line import SAMPLE, error_line, humandetect
+from tests.pipeline.test_stages import FRAMES, Street
+
+if TYPE_CHECKING:
+    from humandetect.pipeline.summary import RunSummary
+
+GATE = "gate=30%,0%,30%,100%"
+DOOR = "door=70%,40%,100%,40%,100%,80%,70%,80%"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "clip.mp4", frames=FRAMES, fps=10)
+
+
+def count(clip: Path, *, output: Path | None = None, **counting: Any) -> RunSummary:
+    config = DetectConfig(sources=(str(clip),), output=output, counting=CountingConfig(**counting))
+    return run(config, detector=Detector(Street()))
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_walk_over_a_line_and_a_stay_in_a_zone_are_events_and_counts(clip: Path, tmp_path: Path) -> None:
+    events, counts = tmp_path / "events.jsonl", tmp_path / "counts.csv"
+    summary = count(clip, line=(GATE,), zone=(DOOR,), events=str(events), counts=counts, per_seconds=1.0)
+    told = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    assert [(one["event"], one["line"] or one["zone"], one["track_id"]) for one in told] == [
+        ("crossing", "gate", 1), ("enter", "door", 2), ("exit", "door", 2),
+    ]  # fmt: skip
+    crossing, enter, leave = told
+    assert crossing["direction"] == "in"
+    assert crossing["time_seconds"] == pytest.approx(0.875, abs=0.05), "the foot is at 30 % of the width then"
+    assert (enter["time_seconds"], leave["time_seconds"]) == (
+        pytest.approx(0.6, abs=0.11),
+        pytest.approx(1.9, abs=0.01),
+    )
+    rows = table(counts)
+    assert sum(int(row["in"]) for row in rows if row["name"] == "gate") == 1
+    assert sum(int(row["visits"]) for row in rows if row["name"] == "door") == 1
+    assert [row["start_seconds"] for row in rows if row["name"] == "door"] == ["0.0", "1.0"]
+    assert {str(path) for path in summary.outputs} == {str(events), str(counts)}, "and no video that nobody asked for"
+
+
+def test_events_as_a_table_have_a_box_in_four_cells(clip: Path, tmp_path: Path) -> None:
+    count(clip, line=(GATE,), events=str(tmp_path / "events.csv"))
+    (row,) = table(tmp_path / "events.csv")
+    assert (row["event"], row["line"], row["direction"]) == ("crossing", "gate", "in")
+    assert float(row["x1"]) < float(row["x"]) < float(row["x2"])
+    assert float(row["y"]) == float(row["y2"])
+
+
+def test_a_reversed_line_counts_the_other_way(clip: Path, tmp_path: Path) -> None:
+    count(clip, line=("gate=30%,100%,30%,0%",), events=str(tmp_path / "e.jsonl"))
+    assert json.loads((tmp_path / "e.jsonl").read_text(encoding="utf-8"))["direction"] == "out"
+
+
+def test_a_scene_file_is_read_once_and_its_faults_cost_no_engine(clip: Path, tmp_path: Path) -> None:
+    scene = tmp_path / "scene.toml"
+    scene.write_text('[[line]]\nname = "gate"\nfrom = ["30%", "0%"]\nto = ["30%", "100%"]\n', encoding="utf-8")
+    count(clip, scene=scene, events=str(tmp_path / "e.jsonl"))
+    assert (tmp_path / "e.jsonl").read_text(encoding="utf-8").count("crossing") == 1
+    scene.write_text('[[line]]\nname = "gate"\nform = [1, 2]\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"scene\.toml"):
+        count(clip, scene=scene, events=str(tmp_path / "e.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"events": "e.jsonl"}, "--events needs where things happen"),
+        ({"counts": Path("c.csv")}, "--counts needs what to count at"),
+        ({"line": (GATE,), "events": "e.txt"}, "events are written as .jsonl, .csv or -"),
+    ],
+)
+def test_counting_without_sense_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        CountingConfig(**options)
+
+
+def test_lines_and_zones_are_drawn_also_where_nobody_is() -> None:
+    image = np.zeros((360, 640, 3), np.uint8)
+    shapes = (Shape(((100, 50), (100, 300)), "in 1  out 2"), Shape(((300, 100), (500, 100), (500, 300)), "door 0"))
+    frame = Frame(image, index=0, time_seconds=0.0, source="")
+    Annotator(count=False).draw(DetectedFrame(frame, people([]), shapes=shapes))
+    assert (image[60, 100] == ACCENT).all()
+    assert image[100, 400, 0] > 200, "its border, smoothed"
+    assert image[150, 480].any(), "the zone is tinted"
+    assert not image[300, 320].any(), "and nothing beside it"
+
+
+def test_events_on_stdout_are_lines_of_json_and_nothing_else() -> None:
+    done = humandetect(
+        "detect", SAMPLE, "--limit", "60", "--line", "gate=540,150,540,470", "--zone", "a=430,195,640,190,640,340",
+        "--events", "-", "--quiet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told
+    assert {one["event"] for one in told} <= {"crossing", "enter", "exit"}
+
+
+def test_a_line_outside_the_picture_names_the_option(tmp_path: Path) -> None:
+    done = humandetect("detect", SAMPLE, "--line", "gate=5400,150,5400,470", "--results", str(tmp_path / "r.csv"))
+    assert done.returncode == 2
+    assert "--line" in error_line(done)
+    assert "outside the picture" in error_line(done)
