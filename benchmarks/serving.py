@@ -2,7 +2,7 @@
 
 python benchmarks/serving.py [--sections client memory ...] [--rounds 5] [--json FILE]
 
-client   CPU of the client's process for a request of 1 and of 16 images of 300x300: all but the server's work
+client   CPU of the client's process for a request of 1 and of 16 images of the default size: all but the server's work
 memory   peak of the process `detect`, results only and with video
 speed    `detect` with the engine tf-serving against the engine tensorflow, in pairs that take turns
 batching 20 clients with single images: server with and without --enable-batching, in rounds that take turns
