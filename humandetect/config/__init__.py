@@ -10,6 +10,7 @@ from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, Engin
 from humandetect.config.feed import Endpoint, FeedConfig
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.scene import SceneConfig
 from humandetect.config.serve import LogFormat, ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -36,6 +37,7 @@ __all__ = [
     "QuietConfig",
     "ReportConfig",
     "RunConfig",
+    "SceneConfig",
     "ServeConfig",
     "ServingConfig",
     "SourceConfig",
