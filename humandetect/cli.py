@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from humandetect.commands import bench, config, detect, doctor, evaluate, feed, model_server, models, serve
+from humandetect.commands import bench, config, detect, doctor, evaluate, feed, model_server, models, scene, serve
 from humandetect.commands.help import Command, Commands, examples, print_version, show_help
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ models_command("list")(models.models_list)
 models_command("bench")(models.models_bench)
 models_command("check")(models.models_check)
 models_command("export-warmup")(models.models_export_warmup)
+command(epilog=examples(scene.EXAMPLES))(scene.scene)
 command()(doctor.doctor)
 command(epilog=examples(config.EXAMPLES))(config.config)
 command("help")(show_help)

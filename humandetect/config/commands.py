@@ -8,6 +8,7 @@ from humandetect.config.feed import FeedConfig
 from humandetect.config.fields import Field, by_panels, fields_of
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.scene import SceneConfig
 from humandetect.config.serve import ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -22,6 +23,7 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "models bench": (ModelsBenchConfig, QuietConfig),
     "models check": (ModelsCheckConfig, TalkConfig),
     "models export-warmup": (WarmupConfig, QuietConfig),
+    "scene": (SceneConfig, TalkConfig),
     "doctor": (DoctorConfig, TalkConfig),
 }
 

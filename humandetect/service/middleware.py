@@ -31,7 +31,7 @@ NO_ROUTE = "-"
 LONGEST_PATH = 500
 ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged for debugging only."""
-OPEN = frozenset({"/", "/limits", "/docs", "/openapi.json", "/healthz", "/readyz"})
+OPEN = frozenset({"/", "/scene", "/limits", "/docs", "/openapi.json", "/healthz", "/readyz"})
 """Answered without the API key, as is everything under /static/."""
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),

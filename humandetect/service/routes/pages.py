@@ -1,4 +1,4 @@
-"""What people see: the page to try it, and the documentation of the API. Nothing comes from outside."""
+"""What people see: the page to try it, the one to draw scenes, the API's documentation. Nothing comes from outside."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ DOCS_HEADERS = _FRESH | {"Content-Security-Policy": _PAGE.format(styles="'self' 
 async def page(request: Request) -> Response:
     """Show the page."""
     return _file(request, STATIC / "index.html", PAGE_HEADERS)
+
+
+@router.api_route("/scene", methods=READ)
+async def scene(request: Request) -> Response:
+    """Show the page where lines and zones are drawn; what is drawn stays in the browser."""
+    return _file(request, STATIC / "scene.html", PAGE_HEADERS)
 
 
 @router.get("/limits")

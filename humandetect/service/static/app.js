@@ -1,5 +1,7 @@
 // The page: takes a picture from a file, the clipboard or the camera, asks the server, draws what it answers.
 
+import { at, copies, element, quoted, selectedTab, tabs } from "./parts.js";
+
 const LOWEST_SCORE = 0.01; // asked for, so that the slider can show more without asking again
 const PASSED_ON = ["image/jpeg", "image/png"]; // anything else that the browser can show is sent as JPEG
 const VIDEO = /\.(avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
@@ -9,7 +11,6 @@ const TRIES = 5;
 const BOX = "#82e646";
 const AWAY = "The server does not answer. Is humandetect serve still running?";
 
-const at = (id) => document.getElementById(id);
 const canvas = at("canvas");
 const pen = canvas.getContext("2d");
 
@@ -219,13 +220,6 @@ function times(spent) {
   );
 }
 
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 const percent = (score) => `${Math.round(score * 100)} %`;
 const lowest = () => at("score").value / 100;
 
@@ -343,14 +337,10 @@ const words = {
   },
 };
 
-const quoted = (name) => (/^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`);
-
 function code() {
-  const selected = document.querySelector("[role=tab][aria-selected=true]").id.replace("tab-", "");
   const { name, note, blob } = shown ?? { name: "photo.jpg", note: "", blob: { type: "image/jpeg" } };
   const first = note && `# ${note.replace(/\s+/g, " ")}, which the server takes: save it as ${name}\n`;
-  at("code").textContent = first + words[selected](new URL("v1/detect", location.href).href, name, blob.type);
-  at("code").setAttribute("aria-labelledby", `tab-${selected}`);
+  at("code").textContent = first + words[selectedTab()](new URL("v1/detect", location.href).href, name, blob.type);
 }
 
 // What people do
@@ -400,32 +390,8 @@ at("key").onsubmit = (event) => {
   code();
   retry?.();
 };
-at("copy").onclick = async () => {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(at("code").textContent);
-    at("copy").textContent = "Copied";
-  } else { // browsers keep it from pages over http of other machines
-    getSelection().selectAllChildren(at("code"));
-    at("copy").textContent = "Press Ctrl-C";
-  }
-  setTimeout(() => (at("copy").textContent = "Copy"), 1500);
-};
-const tabs = [...document.querySelectorAll("[role=tab]")];
-for (const tab of tabs) {
-  tab.onclick = () => {
-    for (const one of tabs) {
-      one.setAttribute("aria-selected", one === tab);
-      one.tabIndex = one === tab ? 0 : -1;
-    }
-    code();
-  };
-  tab.onkeydown = (event) => {
-    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    const other = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
-    other.click();
-    other.focus();
-  };
-}
+copies(at("copy"), at("code"));
+tabs(code);
 document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) choose(event.clipboardData.files);
 });

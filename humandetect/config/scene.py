@@ -1,0 +1,38 @@
+"""On what `scene` lets people draw, and where the drawing goes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from humandetect.config.detect import SourceConfig
+from humandetect.config.fields import Group, Opt, check
+
+
+@dataclass(frozen=True, slots=True)
+class SceneConfig:
+    """One drawing of lines and zones."""
+
+    ref: Annotated[
+        str,
+        Opt(
+            "Image, video, camera number, RTSP or HTTP URL, or `sample` for the bundled clip.",
+            "Input",
+            metavar="SOURCE",
+            argument=True,
+        ),
+    ] = field(repr=False)
+    """An address may hold secrets."""
+    output: Annotated[
+        Path,
+        Opt(
+            "The scene; one that is there already is loaded and replaced.",
+            "Output",
+            names=("--output", "-o"),
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = Path("scene.toml")
+    source: Annotated[SourceConfig, Group(without=("duration_seconds", "limit"))] = field(default_factory=SourceConfig)
+
+    def __post_init__(self) -> None:
+        check(self)

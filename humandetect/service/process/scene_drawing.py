@@ -1,0 +1,132 @@
+"""What `humandetect scene` does: a server for one person, one picture and one file, until that is saved."""
+
+from __future__ import annotations
+
+import html
+import json
+import secrets
+import socket
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.media.images import encode_jpeg
+from humandetect.media.sinks.atomic_files import PendingFile, sink_error
+from humandetect.media.sources import expand, open_source
+from humandetect.service.metrics import Metrics
+from humandetect.service.middleware import Access
+from humandetect.service.process.http.deadlines import DeadlineProtocol
+from humandetect.service.refusals import Cause
+from humandetect.service.routes.pages import PAGE_HEADERS, STATIC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from humandetect.config import SceneConfig
+    from humandetect.media.frames import Frame
+
+LIVE_SECONDS = 1.0
+"""The first pictures of a camera are often dark."""
+FAREWELL_SECONDS = 5
+NOTHING_LOADED = 'data-drawing="{}"'
+"""Stands in the page where the command tells it what to draw on."""
+
+
+def draw_scene(config: SceneConfig, *, on_ready: Callable[[str], None]) -> bool:
+    """Serve the page until its Save has written the scene, and return True; False if it was told to end before.
+
+    `on_ready` gets the page's URL, which has a secret in it: no other page or user of this machine can guess it. Raises
+    SourceError for a source without a frame, SinkError and UsageError for a file that cannot be written or loaded.
+    """
+    scene = _existing(config.output)
+    frame = _frame(config)
+    pending = PendingFile(config.output)
+    try:
+        drawing = SceneDrawing(frame, scene=scene, output=config.output, pending=pending)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            on_ready(f"http://127.0.0.1:{listener.getsockname()[1]}{drawing.path}")
+            drawing.server.run(sockets=[listener])
+    finally:
+        pending.discard()
+    return drawing.saved
+
+
+def _existing(path: Path) -> dict[str, Any]:
+    """Read the scene that is to go on; the page says what it does not understand of it."""
+    if not path.is_file():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is no TOML: {error}; correct it, or name another file with -o") from error
+    if "source" in tables:
+        raise UsageError(f"{path} has shapes by source, which the page does not draw: name another file with -o")
+    return tables
+
+
+def _frame(config: SceneConfig) -> Frame:
+    with open_source(expand([config.ref])[0], config.source) as source:
+        begin = LIVE_SECONDS if source.info.kind == "live" else 0.0
+        for frame in source:
+            if frame.time_seconds >= begin:
+                return frame
+        raise SourceError(f"cannot read {source.name!r}: it ended before a picture to draw on; try an earlier --start")
+
+
+class SceneDrawing:
+    """The page with its picture, and the server that ends once the drawing is saved."""
+
+    def __init__(self, frame: Frame, *, scene: dict[str, Any], output: Path, pending: PendingFile) -> None:
+        self.saved = False
+        self._output = output
+        self._pending = pending
+        self._picture = encode_jpeg(frame.image)
+        told = json.dumps({"source": frame.source, "file": str(output), "scene": scene}, default=str)
+        page = (STATIC / "scene.html").read_text(encoding="utf-8")
+        self._page = page.replace(NOTHING_LOADED, f'data-drawing="{html.escape(told)}"')
+        # In the path, so that all that the page asks for by a relative address has it, too.
+        token = secrets.token_urlsafe(16)
+        self.path = f"/{token}/scene"
+        routes = [
+            Route("/scene", self._show),
+            Route("/scene", self._save, methods=["POST"]),
+            Route("/scene/picture", self._send_picture),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+        app = Access(Starlette(routes=[Mount(f"/{token}", routes=routes)]), metrics=Metrics())
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                app, http=DeadlineProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+                server_header=False, timeout_graceful_shutdown=FAREWELL_SECONDS,
+            )
+        )  # fmt: skip
+
+    async def _show(self, _request: Request) -> Response:
+        return HTMLResponse(self._page, headers=PAGE_HEADERS | {"Cache-Control": "no-store"})
+
+    async def _send_picture(self, _request: Request) -> Response:
+        return Response(self._picture, media_type="image/jpeg")
+
+    async def _save(self, request: Request) -> Response:
+        """Write the scene and end; if that fails, the page says why and keeps the drawing."""
+        text = await request.body()
+        try:
+            tomllib.loads(text.decode())
+            self._pending.path.write_bytes(text)
+            self._pending.finish(complete=True)
+        except ValueError as error:
+            return JSONResponse({"message": f"this is no scene: {error}"}, Cause.NOT_UNDERSTOOD)
+        except (OSError, SinkError) as error:
+            told = sink_error(self._output, error) if isinstance(error, OSError) else error
+            return JSONResponse({"message": str(told)}, Cause.FAILED)
+        self.saved = self.server.should_exit = True
+        return JSONResponse({"path": str(self._output.absolute())})
