@@ -30,20 +30,27 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+AGAIN_SECONDS = 0.05
+"""For Python to leave the place where no exception can be raised."""
+
 
 class Signals:
     """Ctrl-C, SIGTERM and SIGHUP: the first asks for an orderly end, more of them do not disturb it.
 
     The first raises KeyboardInterrupt where the program stands. Libraries may swallow that, or turn it into an error
-    of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing.
+    of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing. Where
+    Python itself swallows it, as in the callbacks of weak references of which imports are full, it is raised again.
     """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.exit_code = 0
         """128 + the signal's number, as shells count; 0 until one arrives."""
+        self._raised = False
+        self._report_lost = sys.unraisablehook
 
     def listen(self) -> None:
+        self._report_lost, sys.unraisablehook = sys.unraisablehook, self._on_lost
         # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
         for number in self._numbers():
             if not (number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
@@ -51,6 +58,10 @@ class Signals:
 
     def close(self) -> None:
         """Let nothing disturb an end that a signal brought: Python resets handlers before the process is gone."""
+        sys.unraisablehook = self._report_lost
+        # A KeyboardInterrupt that left the exec of a string, of which dataclasses are made, ends `python -m` as if by
+        # SIGINT, although it was caught; unless another exec ends well.
+        exec("")  # noqa: S102
         for number in self._numbers() if self.exit_code else ():
             signal.signal(number, signal.SIG_IGN)
 
@@ -59,10 +70,21 @@ class Signals:
         return [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if not self.exit_code:
-            self.exit_code = 128 + number
+        if not self._raised:
+            self._raised = True
+            self.exit_code = self.exit_code or 128 + number
             self.stop.set()
             raise KeyboardInterrupt
+
+    def _on_lost(self, lost: sys.UnraisableHookArgs) -> None:
+        if not (self.exit_code and isinstance(lost.exc_value, KeyboardInterrupt)):
+            self._report_lost(lost)
+            return
+        self._raised = False
+        # From another thread: raised here it would be lost again.
+        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.exit_code - 128))
+        again.daemon = True
+        again.start()
 
 
 SIGNALS = Signals()

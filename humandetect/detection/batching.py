@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -44,8 +43,8 @@ class Batcher(Generic[Item, Result]):
     company, and no longer than `max_wait_seconds` from their arrival. Not `eager`, all items wait for company so long:
     for workers whom a small batch costs as much as a full one.
 
-    A batch that runs for more than `hung_after_seconds` is given up as soon as another item is submitted or waits: its
-    futures fail with EngineTimeout and another thread takes the place of the one that hangs.
+    A batch that runs for more than `hung_after_seconds` is given up: its futures fail with EngineTimeout and another
+    thread takes the place of the one that hangs.
     """
 
     def __init__(
@@ -65,63 +64,58 @@ class Batcher(Generic[Item, Result]):
         self.capacity = queue_size + max_batch * workers
         """Items that can be waiting or worked on at once."""
         self._max_wait_seconds = max_wait_seconds
-        self._hung_after_seconds = hung_after_seconds
+        self._hung_after_seconds = hung_after_seconds or threading.TIMEOUT_MAX
         self._eager = eager
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._running: dict[threading.Thread, _Running[Item, Result]] = {}
         """Who takes a batch out of it, its worker or the one who gives it up, answers its futures."""
-        self._came_back = self._hung_since = self._doubted_until = -math.inf
-        """Monotonic times: when the last batch returned, and of the last given up its begin and how long it counts."""
-        self._idle = 0
-        self._abandoned = 0
+        self._hung_in_a_row, self._doubted_until = 0, 0.0
+        """Batches given up since one last returned, and the monotonic time until which they count."""
+        self._idle = self._abandoned = 0
         self._max_abandoned = max(MAX_ABANDONED, 2 * workers)
+        self._wanted_workers = workers
         self._closed = False
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._freed = threading.Condition(self._lock)
-        self._queued = threading.Condition(self._lock)
+        self._began = threading.Condition(self._lock)
         self._watching = True
-        """Whether the watch looks by itself again before long; else it waits to be told of an item."""
+        """Whether the watch will look by itself when a batch may hang; else it waits to be told of one."""
         self._workers: set[threading.Thread] = set()
         for _ in range(workers):
             self._start_worker()
         if hung_after_seconds is not None:
-            threading.Thread(target=self._watch, args=(hung_after_seconds,), name="batcher watch", daemon=True).start()
+            threading.Thread(target=self._watch, name="batcher watch", daemon=True).start()
 
     def submit(self, item: Item, *, timeout_seconds: float | None = 0.0) -> Future[Result]:
         """Queue an item. A full queue is waited for up to `timeout_seconds` (None: as long as it takes).
 
-        Raises Overloaded when the queue stays full or too many threads hang, Closed after `close()`.
+        Raises Overloaded when the queue stays full or every thread hangs, Closed after `close()`.
         """
-        if self._give_up_hung():
-            raise Overloaded(f"the engine hangs: {self._max_abandoned} batches were given up and have not come back")
         with self._freed:
-            has_room = self._freed.wait_for(
-                lambda: self._closed or len(self._queue) < self._queue_size, timeout_seconds
-            )
+            fits = self._freed.wait_for(lambda: self._closed or len(self._queue) < self._queue_size, timeout_seconds)
             if self._closed:
                 raise Closed("the batcher is closed")
-            if not has_room:
+            if not self._workers:
+                raise Overloaded(f"the engine hangs: {self._abandoned} batches were given up and have not come back")
+            if not fits:
                 raise Overloaded(f"{self._queue_size} items are waiting already; try again later")
             now = time.monotonic()
             free_worker = self._eager and self._idle > len(self._queue)
             waiting = _Waiting(item, Future[Result](), leave_at=now if free_worker else now + self._max_wait_seconds)
             self._queue.append(waiting)
             self._filled.notify()
-            if not self._watching:
-                self._queued.notify()
         return waiting.future
 
     def is_stuck(self) -> bool:
-        """Tell whether no worker is well: all of them hang, or one was given up lately and no batch has returned since.
+        """Tell whether no worker is well: each one's batch was given up lately, and none has returned since.
 
         Lately: twice as long as a batch may run, or it would flicker where items come one by one. Then it is worth
-        another try.
+        another try, unless every thread hangs.
         """
         with self._lock:
-            if all(worker in self._running and self._seconds_left(worker) == 0 for worker in self._workers):
-                return not self._closed
-            return self._came_back < self._hung_since and time.monotonic() < self._doubted_until
+            doubted = self._hung_in_a_row >= self._wanted_workers and time.monotonic() < self._doubted_until
+            return not self._closed and (doubted or not self._workers)
 
     def close(self) -> None:
         """Fail what is still queued, let running batches end, given up only where they hang. May be called twice."""
@@ -131,14 +125,13 @@ class Batcher(Generic[Item, Result]):
             self._queue.clear()
             self._filled.notify_all()
             self._freed.notify_all()
-            self._queued.notify_all()
+            self._began.notify_all()
         for waiting in left:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_exception(Closed("the batcher was closed before this item's turn"))
-        for worker in list(self._workers):
-            if worker is not threading.current_thread():
-                while worker.is_alive() and (seconds := self._seconds_left(worker)) != 0:
-                    worker.join(seconds)
+        for worker in self._workers - {threading.current_thread()}:
+            while worker.is_alive() and (seconds := self._seconds_left(worker)):
+                worker.join(seconds)
         self._give_up_hung()
 
     def __enter__(self) -> Batcher[Item, Result]:
@@ -152,42 +145,36 @@ class Batcher(Generic[Item, Result]):
         self._workers.add(worker)
         worker.start()
 
-    def _seconds_left(self, worker: threading.Thread) -> float | None:
-        """Return how long a worker may still run before it hangs; None: as long as it likes."""
-        if self._hung_after_seconds is None:
-            return None
-        now = time.monotonic()
+    def _seconds_left(self, worker: threading.Thread) -> float:
+        """Return how long a worker may still run before it hangs."""
         running = self._running.get(worker)
-        return max(0.0, (running.since if running else now) + self._hung_after_seconds - now)
+        lasted = time.monotonic() - running.since if running else 0.0
+        return max(0.0, self._hung_after_seconds - lasted)
 
-    def _give_up_hung(self) -> bool:
-        """Fail the batches that hang and replace their workers; tell whether one hangs that may not be replaced."""
+    def _watch(self) -> None:
+        """Give up each batch once it hangs: told when one begins while none ran, woken by the clock from then on."""
+        while not self._closed:
+            with self._began:
+                left = [self._seconds_left(worker) for worker in self._running]
+                self._watching = bool(left)
+                if 0 not in left and not self._closed:
+                    self._began.wait(min(left, default=None))
+            self._give_up_hung()
+
+    def _give_up_hung(self) -> None:
+        """Fail the batches that hang and replace their workers, while not too many threads hang already."""
         with self._lock:
             hung = [worker for worker in self._running if self._seconds_left(worker) == 0]
-            given_up = hung if self._closed else hung[: self._max_abandoned - self._abandoned]
-            for worker in given_up:
-                self._hung_since = max(self._hung_since, self._running[worker].since)
-                self._doubted_until = time.monotonic() + 2 * (self._hung_after_seconds or 0)
-            batches = [self._running.pop(worker).batch for worker in given_up]
-            self._abandoned += len(given_up)
-            self._workers -= set(given_up)
-            for _ in () if self._closed else given_up:
+            given_up = [waiting for worker in hung for waiting in self._running.pop(worker).batch]
+            self._workers -= set(hung)
+            for _ in () if self._closed else hung[: max(0, self._max_abandoned - self._abandoned)]:
                 self._start_worker()
-        for waiting in (waiting for batch in batches for waiting in batch):
+            self._abandoned += len(hung)
+            if hung:
+                self._hung_in_a_row += len(hung)
+                self._doubted_until = time.monotonic() + 2 * self._hung_after_seconds
+        for waiting in given_up:
             waiting.future.set_exception(EngineTimeout(f"the batch was given up after {self._hung_after_seconds:g} s"))
-        return len(hung) > len(given_up)
-
-    def _watch(self, hung_after_seconds: float) -> None:
-        """Give up batches that hang while items wait for their workers."""
-        while not self._closed:
-            self._give_up_hung()
-            with self._queued:
-                self._watching = False
-                self._queued.wait_for(lambda: self._closed or self._queue)
-                self._watching = True
-                left = [self._seconds_left(worker) or 0.0 for worker in self._running]
-                if not self._closed and (0 not in left or self._abandoned >= self._max_abandoned):
-                    self._queued.wait(min(filter(None, left), default=hung_after_seconds))
 
     def _work(self) -> None:
         while batch := self._take():
@@ -213,10 +200,12 @@ class Batcher(Generic[Item, Result]):
         return []
 
     def _answer(self, batch: list[_Waiting[Item, Result]]) -> bool:
-        """Run a batch and answer its futures; False if it was given up meanwhile."""
+        """Run a batch and answer its futures; False if it was given up and another thread has taken over meanwhile."""
         worker = threading.current_thread()
         with self._lock:
             self._running[worker] = _Running(batch, since=time.monotonic())
+            if not self._watching:
+                self._began.notify()
         results: Sequence[Result] = ()
         failure: BaseException | None = None
         try:
@@ -226,10 +215,12 @@ class Batcher(Generic[Item, Result]):
         except BaseException as error:  # whatever happened belongs to the callers; the worker goes on
             failure = error
         with self._lock:
-            self._came_back = time.monotonic()
+            self._hung_in_a_row = 0
             if self._running.pop(worker, None) is None:
                 self._abandoned -= 1
-                return False
+                if len(self._workers) < self._wanted_workers:
+                    self._workers.add(worker)
+                return worker in self._workers
         if failure is not None:
             for waiting in batch:
                 waiting.future.set_exception(failure)

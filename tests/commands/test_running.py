@@ -54,6 +54,36 @@ def test_ctrl_c_while_everything_starts_is_quiet(landmark: str) -> None:
     assert not Path("out.mp4").exists()
 
 
+@pytest.mark.parametrize(
+    "swallow",
+    [
+        "reference = weakref.ref(Thing(), lambda _: signal.raise_signal(signal.SIGTERM))",
+        "exec('signal.raise_signal(signal.SIGTERM)')",
+    ],
+    ids=["in a weak reference's callback", "in code from a string"],
+)
+def test_a_signal_has_its_effect_where_python_loses_exceptions(tmp_path: Path, swallow: str) -> None:
+    """Both are what an import is full of, and the first result is worth some imports."""
+    (tmp_path / "commanded.py").write_text(f"""
+import signal, sys, threading, typer, weakref
+from humandetect.commands.running import command
+class Thing: ...
+@command
+def work():
+    {swallow}
+    threading.Event().wait(100)
+try:
+    work()
+except typer.Exit as end:
+    sys.exit(end.exit_code)
+""")
+    run = subprocess.run(
+        [sys.executable, "-m", "commanded"], cwd=tmp_path, capture_output=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(Path(__file__).parents[2])))},
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (143, b"")
+
+
 def test_kill_9_leaves_nothing_under_the_final_name(long_clip: Path) -> None:
     # Not measured: coverage's own file would be left half written.
     without_coverage = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}

@@ -202,30 +202,33 @@ def hang(gate: Gate, *, hung_after_seconds: float = 0.01, workers: int = 1) -> B
 
 
 def enter(batcher: Batcher[int, int], gate: Gate, item: int) -> Future[int]:
-    """Submit an item and wait until its batch has run for too long."""
+    """Submit an item and wait until its batch runs."""
     future = batcher.submit(item)
     assert gate.entered.acquire(timeout=10)
-    time.sleep(0.02)
     return future
 
 
-def test_the_next_submit_fails_a_hung_batch_and_another_worker_takes_its_place(gate: Gate) -> None:
+def given_up(batcher: Batcher[int, int], gate: Gate, item: int) -> Future[int]:
+    """Submit an item and wait until its batch has run for too long."""
+    future = enter(batcher, gate, item)
+    assert isinstance(future.exception(timeout=10), EngineTimeout)
+    return future
+
+
+def test_a_hung_batch_fails_by_itself_and_another_worker_takes_its_place(gate: Gate) -> None:
     with hang(gate) as batcher:
-        hung = enter(batcher, gate, 1)
-        after = batcher.submit(2)
+        hung = batcher.submit(1)  # nobody submits afterwards, and nothing waits
         with pytest.raises(EngineTimeout, match=r"given up after 0\.01 s"):
             hung.result(timeout=10)
         for _ in range(2):
             gate.let.release()
-        assert after.result(timeout=10) == 20
+        assert batcher.submit(2).result(timeout=10) == 20
 
 
 def test_an_item_that_waits_behind_a_hung_batch_is_taken_when_it_is_given_up(gate: Gate) -> None:
     with hang(gate, hung_after_seconds=0.3) as batcher:
-        hung = batcher.submit(1)
-        assert gate.entered.acquire(timeout=10)
-        after = batcher.submit(2)  # before the first one hangs; nobody submits afterwards
-        assert gate.entered.acquire(timeout=10)
+        hung = enter(batcher, gate, 1)
+        after = enter(batcher, gate, 2)  # submitted before the first one hangs
         assert isinstance(hung.exception(timeout=10), EngineTimeout)
         for _ in range(2):
             gate.let.release()
@@ -245,11 +248,8 @@ def test_the_watch_ends_with_the_batcher(gate: Gate) -> None:
 def test_a_worker_given_up_ends_quietly_when_its_batch_returns_at_last(gate: Gate) -> None:
     with hang(gate) as batcher:
         (worker,) = batcher._workers
-        hung = enter(batcher, gate, 1)
-        batcher.submit(2)
-        assert gate.entered.acquire(timeout=10)
-        for _ in range(2):
-            gate.let.release()
+        hung = given_up(batcher, gate, 1)
+        gate.let.release()
         worker.join(timeout=10)
         assert not worker.is_alive()
         assert isinstance(hung.exception(timeout=10), EngineTimeout)
@@ -277,42 +277,47 @@ def test_idle_and_good_workers_never_count_as_hung(gate: Gate) -> None:
         assert batcher._abandoned == 0
 
 
-def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(gate: Gate) -> None:
-    with hang(gate) as batcher:
-        hung = [enter(batcher, gate, item) for item in range(MAX_ABANDONED + 1)]
-        with pytest.raises(Overloaded, match="hangs"):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(gate: Gate, workers: int) -> None:
+    with hang(gate, workers=workers) as batcher:
+        for item in range(MAX_ABANDONED + workers):
+            given_up(batcher, gate, item)
+        with pytest.raises(Overloaded, match=f"hangs: {MAX_ABANDONED + workers} batches"):
             batcher.submit(100)
-        assert [future.done() for future in hung] == [True] * MAX_ABANDONED + [False]
-        for _ in range(MAX_ABANDONED + 2):
+        assert batcher.is_stuck()
+        time.sleep(0.05)
+        assert batcher.is_stuck()  # there is no thread left for another try
+        for _ in range(MAX_ABANDONED + workers + 1):
             gate.let.release()
-        wait([hung[-1]], timeout=10)
-        while batcher._abandoned:
-            time.sleep(0.001)
+        eventually(lambda: not batcher._abandoned)
+        assert len(batcher._workers) == workers
         assert batcher.submit(101).result(timeout=10) == 1010
 
 
 def test_it_is_stuck_while_every_worker_hangs_and_no_longer_when_a_batch_returns(gate: Gate) -> None:
-    with hang(gate, workers=2) as batcher:
+    with hang(gate, hung_after_seconds=0.5, workers=2) as batcher:
+        first, second = (enter(batcher, gate, item) for item in (1, 2))
         assert not batcher.is_stuck()
-        for item in (1, 2):
-            assert not batcher.is_stuck()
-            batcher.submit(item)
-            assert gate.entered.acquire(timeout=10)
-        eventually(batcher.is_stuck)
+        wait([first, second], timeout=10)
+        eventually(batcher.is_stuck, seconds=0.8)
         gate.let.release()
-        eventually(lambda: not batcher.is_stuck())
+        eventually(lambda: not batcher.is_stuck(), seconds=0.8)
+        gate.let.release()
+
+
+def test_one_worker_that_hangs_is_not_all(gate: Gate) -> None:
+    with hang(gate, workers=2) as batcher:
+        given_up(batcher, gate, 1)
+        assert not batcher.is_stuck()
         gate.let.release()
 
 
 def test_it_is_stuck_for_a_while_after_a_worker_was_replaced_unless_a_batch_returns(gate: Gate) -> None:
     with hang(gate, hung_after_seconds=0.5) as batcher:
-        hung = batcher.submit(1)
-        assert gate.entered.acquire(timeout=10)
-        eventually(batcher.is_stuck)
-        batcher.submit(2)
-        assert isinstance(hung.exception(timeout=10), EngineTimeout)
-        assert batcher.is_stuck()  # though the next batch does not hang yet
-        assert gate.entered.acquire(timeout=10)
+        given_up(batcher, gate, 1)
+        assert batcher.is_stuck()
+        enter(batcher, gate, 2)
+        assert batcher.is_stuck()  # though this batch does not hang yet
         gate.let.release()
         eventually(lambda: not batcher.is_stuck(), seconds=0.8)
         gate.let.release()
@@ -320,8 +325,7 @@ def test_it_is_stuck_for_a_while_after_a_worker_was_replaced_unless_a_batch_retu
 
 def test_a_replaced_worker_is_given_a_chance_after_a_while(gate: Gate) -> None:
     with hang(gate) as batcher:
-        enter(batcher, gate, 1)
-        batcher.submit(2).cancel()
+        given_up(batcher, gate, 1)
         eventually(lambda: not batcher.is_stuck())
         gate.let.release()
 
