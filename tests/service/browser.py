@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -13,7 +14,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -32,3 +33,25 @@ def browsing() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def looking_at(browser: Browser, url: str, *, expect_errors: bool = False, **options: Any) -> Iterator[Page]:
+    """Open a page; afterwards nothing may have left the server or been said on the console."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(url)
+    try:
+        yield page
+    finally:
+        context.close()
+    origin = re.match(r"https?://[^/]+", url)
+    assert origin is not None
+    assert [one for one in asked if not one.startswith((origin[0], "blob:", "data:"))] == []
+    if not expect_errors:
+        assert said == []

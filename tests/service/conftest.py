@@ -12,6 +12,7 @@ from humandetect.config import ServeConfig
 from humandetect.detection.detector import Detector
 from humandetect.service.app import create_app
 from tests.fakes import FakeEngine
+from tests.service.browser import browsing
 from tests.service.servers import running
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from fastapi import FastAPI
+    from playwright.sync_api import Browser
 
     from humandetect.engines.base import Engine
 
@@ -48,3 +50,9 @@ def ask() -> Callable[..., AbstractContextManager[Client]]:
 def client() -> Iterator[Client]:
     with asking() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as browser:
+        yield browser

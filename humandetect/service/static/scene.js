@@ -257,10 +257,10 @@ drawing.onpointerleave = () => {
 };
 drawing.ondblclick = () => draft?.points.length >= CORNERS && finish();
 drawing.onclick = (event) => event.target.dataset.flips && flip(Number(event.target.dataset.flips));
-drawing.onfocusin = ({ target: { dataset } }) => {
-  if (dataset.point === undefined || drag || (selected === Number(dataset.shape) && picked === Number(dataset.point))) return;
-  select(Number(dataset.shape), Number(dataset.point));
-};
+drawing.addEventListener("focusin", ({ target: { dataset } }) => {
+  const [shape, point] = [Number(dataset.shape), Number(dataset.point)];
+  if (dataset.point && !drag && (selected !== shape || picked !== point)) select(shape, point);
+});
 
 // Keys
 
@@ -337,12 +337,12 @@ function rowOf(shape, index) {
     remove();
   }));
   row.append(moreOf(shape), wrong);
-  row.onfocusin = () => {
+  row.addEventListener("focusin", () => {
     if (selected === index) return;
     [selected, picked] = [index, -1];
     for (const one of at("shapes").children) one.classList.toggle("selected", one === row);
     sketch();
-  };
+  });
   return row;
 }
 

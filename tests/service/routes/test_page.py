@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from humandetect.detection.detector import Detector, open_detector
 from humandetect.service.routes.pages import STATIC
 from tests.builders import picture
 from tests.fakes import FakeEngine
-from tests.service.browser import browsing
+from tests.service.browser import looking_at
 from tests.service.conftest import asking
 from tests.service.images import encoded, jpeg, png
 from tests.service.servers import running
@@ -44,37 +43,9 @@ COUNT_FETCHES = """() => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with running(ServeConfig(), detector=Detector(FakeEngine())) as url:
         yield url
-
-
-@contextmanager
-def looking_at(browser: Browser, url: str, *, expect_errors: bool = False, **options: Any) -> Iterator[Page]:
-    """Open a page; afterwards nothing may have left the server or been said on the console."""
-    context = browser.new_context(**options)
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(url)
-    try:
-        yield page
-    finally:
-        context.close()
-    origin = re.match(r"https?://[^/]+", url)
-    assert origin is not None
-    assert [one for one in asked if not one.startswith((origin[0], "blob:", "data:"))] == []
-    if not expect_errors:
-        assert said == []
 
 
 def green(page: Page) -> int:

@@ -1,0 +1,152 @@
+"""What `humandetect scene` serves: one page for one person, until the scene is written."""
+
+from __future__ import annotations
+
+import threading
+import tomllib
+from contextlib import contextmanager
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from humandetect.config import SceneConfig, SourceConfig
+from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.media.images import decode_image
+from humandetect.service.process import scene_drawing
+from humandetect.service.process.scene_drawing import draw_scene
+from tests.builders import make_clip
+from tests.service.browser import looking_at
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+SCENE = '[[line]]\nname = "gate"\nfrom = ["10%", "50%"]\nto = ["90%", "50%"]\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SceneConfig:
+    clip = make_clip(tmp_path / "door <b>.mp4", width=320, height=240)
+    return SceneConfig(str(clip), output=tmp_path / "scene.toml")
+
+
+@contextmanager
+def drawing(config: SceneConfig) -> Iterator[str]:
+    """Serve the page in a thread and yield its URL; it must have ended by itself, with the scene saved."""
+    urls: Queue[str] = Queue()
+    ended: list[bool] = []
+    thread = threading.Thread(target=lambda: ended.append(draw_scene(config, on_ready=urls.put)), daemon=True)
+    thread.start()
+    url = urls.get(timeout=30)
+    yield url
+    if thread.is_alive() and not config.output.exists():
+        httpx.post(url, content=SCENE)
+    thread.join(30)
+    assert ended == [True]
+
+
+def is_away(url: str) -> bool:
+    try:
+        httpx.get(url)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def test_what_is_drawn_is_saved_and_ends_it(browser: Browser, config: SceneConfig) -> None:
+    with drawing(config) as url, looking_at(browser, url) as page:
+        expect(page.locator("#told")).to_have_text("door <b>.mp4 · Save writes scene.toml")
+        expect(page.locator("#save")).to_be_disabled()
+        page.focus("#zone")
+        page.keyboard.press("Enter")
+        text = page.inner_text("#code")
+        page.click("#save")
+        expect(page.locator("#message")).to_contain_text(f"Saved: {config.output}")
+    assert config.output.read_text() == text
+    assert tomllib.loads(text)["size"] == [320, 240]
+    assert sorted(path.name for path in config.output.parent.iterdir()) == ["door <b>.mp4", "scene.toml"]
+
+
+def test_a_scene_that_is_there_is_loaded_and_replaced(browser: Browser, config: SceneConfig) -> None:
+    config.output.write_text(SCENE)
+    with drawing(config) as url, looking_at(browser, url) as page:
+        expect(page.locator("#code")).to_have_text(SCENE)
+        page.get_by_label("Name of line gate").fill("door")
+        page.click("#save")
+        expect(page.locator("#message")).to_contain_text("Saved")
+    assert config.output.read_text() == SCENE.replace("gate", "door")
+
+
+@pytest.mark.parametrize(("text", "told"), [("size = [", "is no TOML"), ("[source.a]\n", "by source")])
+def test_a_file_that_cannot_go_on_is_refused_and_left(config: SceneConfig, text: str, told: str) -> None:
+    config.output.write_text(text)
+    with pytest.raises(UsageError, match=rf"scene\.toml .*{told}.* with -o"):
+        draw_scene(config, on_ready=pytest.fail)
+    assert config.output.read_text() == text
+
+
+def test_a_folder_that_is_not_there_is_told_before_anybody_draws(config: SceneConfig) -> None:
+    with pytest.raises(SinkError, match="does not exist: create it first"):
+        draw_scene(SceneConfig(config.ref, output=config.output.parent / "no" / "scene.toml"), on_ready=pytest.fail)
+
+
+def test_only_who_has_the_address_sees_the_picture_and_may_save(config: SceneConfig) -> None:
+    with drawing(config) as url:
+        base, token, page = url.rsplit("/", 2)
+        assert len(token) >= 20
+        for path in ("", "/scene", "/scene/picture", "/static/scene.js", f"/{token[:-1]}x/scene", "/x/scene/picture"):
+            assert httpx.get(base + path).status_code == 404
+        assert httpx.post(f"{base}/{page}", content=SCENE).status_code == 404
+        assert not config.output.exists()
+        answer = httpx.get(url)
+        assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+        assert (answer.headers["Referrer-Policy"], answer.headers["Cache-Control"]) == ("no-referrer", "no-store")
+        assert decode_image(httpx.get(f"{url}/picture").content, max_megapixels=1).shape == (240, 320, 3)
+
+
+def test_what_is_no_scene_or_cannot_be_written_is_told_and_may_be_saved_again(
+    config: SceneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with drawing(config) as url:
+        answer = httpx.post(url, content=b"\xff")
+        assert (answer.status_code, answer.json()["message"][:21]) == (422, "this is no scene: 'ut")
+        with monkeypatch.context() as patch:
+            patch.setattr(scene_drawing.PendingFile, "finish", full)
+            answer = httpx.post(url, content=SCENE)
+        assert answer.status_code == 500
+        assert answer.json()["message"].endswith("the disk is full: free some space or write somewhere else")
+        assert httpx.post(url, content=SCENE).json() == {"path": str(config.output)}
+
+
+def test_the_page_says_when_the_command_has_ended(browser: Browser, config: SceneConfig) -> None:
+    with drawing(config) as url, looking_at(browser, url, expect_errors=True) as page:
+        page.focus("#line")
+        page.keyboard.press("Enter")
+        httpx.post(url, content=SCENE)
+        eventually(lambda: is_away(url))
+        page.click("#save")
+        expect(page.locator("#message")).to_contain_text("nothing was saved: copy the text below")
+
+
+def test_the_frame_is_the_one_at_start(config: SceneConfig) -> None:
+    later = SceneConfig(config.ref, output=config.output, source=SourceConfig(start_seconds=1.5))
+    with drawing(later) as url:
+        picture = decode_image(httpx.get(f"{url}/picture").content, max_megapixels=1)
+    config.output.unlink()
+    with drawing(config) as url:
+        assert decode_image(httpx.get(f"{url}/picture").content, max_megapixels=1).mean() != picture.mean()
+
+
+def test_a_source_without_a_picture_is_told(config: SceneConfig) -> None:
+    with pytest.raises(SourceError, match="cannot read"):
+        draw_scene(SceneConfig("nothing.mp4", output=config.output), on_ready=pytest.fail)
+    assert [path.name for path in config.output.parent.iterdir()] == ["door <b>.mp4"]
