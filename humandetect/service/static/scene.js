@@ -257,7 +257,8 @@ drawing.onpointerleave = () => {
 };
 drawing.ondblclick = () => draft?.points.length >= CORNERS && finish();
 drawing.onclick = (event) => event.target.dataset.flips && flip(Number(event.target.dataset.flips));
-drawing.addEventListener("focusin", ({ target: { dataset } }) => {
+// Not on the drawing itself, which would become a stop for Tab by that.
+at("board").addEventListener("focusin", ({ target: { dataset } }) => {
   const [shape, point] = [Number(dataset.shape), Number(dataset.point)];
   if (dataset.point && !drag && (selected !== shape || picked !== point)) select(shape, point);
 });
@@ -349,7 +350,7 @@ function rowOf(shape, index) {
 const SHOWN = {
   in: ["text", "In is called", "in"],
   out: ["text", "Out is called", "out"],
-  loiter_seconds: ["number", "Loitering, seconds", "none"],
+  loiter_seconds: ["number", "Loiter, seconds", "none"],
   max_people: ["number", "Most people", "any"],
 };
 
