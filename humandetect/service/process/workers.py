@@ -188,7 +188,8 @@ class Workers:
         number, code = worker.child.pid, worker.child.process.returncode
         if worker.ready:
             pause = LOOK_SECONDS  # whoever ends all processes at once ends this one too
-            if not self._stop.wait(pause):
+            time.sleep(pause)  # not a wait for `stop`: in its midst, a signal's handler that sets it would wait for us
+            if not self._stop.is_set():
                 logger.error("worker %d ended with exit code %s: replaced", number, code)
         else:
             if worker.failure is None:
