@@ -126,10 +126,21 @@ class Metrics:
         """Return what Prometheus scrapes, and its content type."""
         if not self._shared:
             return generate_latest(self._registry), CONTENT_TYPE_LATEST
-        _forget_the_dead(Path(os.environ[METRICS_FOLDER]))
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together), CONTENT_TYPE_LATEST
+        folder = Path(os.environ[METRICS_FOLDER])
+        _forget_the_dead(folder)
+        return generate_latest(_all_workers(folder)), CONTENT_TYPE_LATEST
+
+
+def requests_counted(folder: Path) -> int:
+    """Return how many requests all workers that share a folder have answered, those that ended among them."""
+    samples = (sample for metric in _all_workers(folder).collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name == "humandetect_requests_total"))
+
+
+def _all_workers(folder: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    return registry
 
 
 def _forget_the_dead(folder: Path) -> None:
