@@ -16,7 +16,6 @@ from humandetect.service.refusals import Cause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Coroutine
-    from types import TracebackType
     from typing import Any, Self
 
     from starlette.datastructures import FormData
@@ -55,9 +54,7 @@ class Held:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._budget.free += self._size
 
 
@@ -79,9 +76,7 @@ class Body:
             self._check(int(length))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._budget.free += self._size
 
     async def read(self) -> bytearray:

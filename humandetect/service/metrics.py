@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from humandetect.service import METRICS_FOLDER
 
+REQUESTS = "humandetect_requests_total"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
@@ -48,49 +50,33 @@ class Metrics:
         if not self._shared:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
-        self._requests = Counter(
-            "humandetect_requests_total",
+        counter = partial(Counter, registry=registry)
+        timer = partial(Histogram, buckets=SECONDS, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        self._requests = counter(
+            REQUESTS,
             "Requests answered; 499: the client left before its answer; route -: what never became a request.",
             ["route", "status"],
-            registry=registry,
         )
-        self._request_seconds = Histogram(
-            "humandetect_request_seconds",
-            "Time from a request's first byte to its answer's last.",
-            ["route"],
-            buckets=SECONDS,
-            registry=registry,
+        self._request_seconds = timer(
+            "humandetect_request_seconds", "Time from a request's first byte to its answer's last.", ["route"]
         )
-        images = Counter("humandetect_images_total", "Images by outcome.", ["outcome"], registry=registry)
+        images = counter("humandetect_images_total", "Images by outcome.", ["outcome"])
         self._good_images, self._bad_images = images.labels("ok"), images.labels("bad")
-        self._people = Counter("humandetect_people_total", "People found.", registry=registry)
-        stages = Histogram(
-            "humandetect_stage_seconds",
-            "Time of one image in each stage.",
-            ["stage"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._decode, self._queue, self._infer, self._encode = (
-            stages.labels(stage) for stage in ("decode", "queue", "infer", "encode")
-        )
+        self._people = counter("humandetect_people_total", "People found.")
+        stages = timer("humandetect_stage_seconds", "Time of one image in each stage.", ["stage"])
+        self._stages = {stage.name: stages.labels(stage.name) for stage in fields(Timings)}
         self._batch_size = Histogram(
             "humandetect_batch_size", "Images per call of the engine.", buckets=BATCH_SIZES, registry=registry
         )
-        self._under_way = Gauge(
-            "humandetect_images_under_way",
-            "Images being worked on or waiting for it.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        self._under_way = gauge(
+            "humandetect_images_under_way", "Images being worked on or waiting for it.", multiprocess_mode="livesum"
         )
         self._under_way.set(0)  # a dead worker's file, met again by a worker that got the same process id, may say more
-        self._model = Gauge(
-            "humandetect_model_info",
-            "The model and the engine that runs it.",
-            ["model", "version", "engine"],
+        self._model = gauge(
+            "humandetect_model_info", "The model and the engine that runs it.", ["model", "version", "engine"],
             multiprocess_mode="livemax",
-            registry=registry,
-        )
+        )  # fmt: skip
 
     def request(self, *, route: str, status: int, seconds: float) -> None:
         """Count a finished request. `route` must come from a bounded set: each makes series of its own."""
@@ -101,10 +87,8 @@ class Metrics:
         """Count an image that was answered."""
         self._good_images.inc()
         self._people.inc(people)
-        self._decode.observe(timings.decode)
-        self._queue.observe(timings.queue)
-        self._infer.observe(timings.infer)
-        self._encode.observe(timings.encode)
+        for stage, histogram in self._stages.items():
+            histogram.observe(getattr(timings, stage))
 
     def bad_image(self) -> None:
         """Count an image that was refused."""
@@ -126,10 +110,21 @@ class Metrics:
         """Return what Prometheus scrapes, and its content type."""
         if not self._shared:
             return generate_latest(self._registry), CONTENT_TYPE_LATEST
-        _forget_the_dead(Path(os.environ[METRICS_FOLDER]))
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together), CONTENT_TYPE_LATEST
+        folder = Path(os.environ[METRICS_FOLDER])
+        _forget_the_dead(folder)
+        return generate_latest(_all_workers(folder)), CONTENT_TYPE_LATEST
+
+
+def requests_counted(folder: Path) -> int:
+    """Return how many requests all workers that share a folder have answered, those that ended among them."""
+    samples = (sample for metric in _all_workers(folder).collect() for sample in metric.samples)
+    return int(sum(sample.value for sample in samples if sample.name == REQUESTS))
+
+
+def _all_workers(folder: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    return registry
 
 
 def _forget_the_dead(folder: Path) -> None:

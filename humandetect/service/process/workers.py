@@ -16,11 +16,13 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from humandetect.errors import HumanDetectError, ServerError
+from humandetect.plural import counted
 from humandetect.processes import Child, Parent
 from humandetect.service import END_SECONDS, METRICS_FOLDER
 from humandetect.service.process.server import Server, lasted, leave, on_signals
@@ -94,6 +96,8 @@ class Workers:
 
     def run(self) -> None:
         """Serve until told to end. Raises what the first worker says that cannot start, if none of the first can."""
+        from humandetect.service.metrics import requests_counted
+
         with on_signals(self._on_signal), tempfile.TemporaryDirectory(prefix="humandetect-metrics-") as folder:
             began = time.monotonic()
             try:
@@ -106,7 +110,7 @@ class Workers:
             finally:
                 self._listener.close()
                 self._end()
-                logger.info("ended after %s", lasted(began))
+                logger.info("ended after %s and %s", lasted(began), counted(requests_counted(Path(folder)), "request"))
 
     def _look(self) -> None:
         """Wait for what happens next, for a moment."""
@@ -188,7 +192,8 @@ class Workers:
         number, code = worker.child.pid, worker.child.process.returncode
         if worker.ready:
             pause = LOOK_SECONDS  # whoever ends all processes at once ends this one too
-            if not self._stop.wait(pause):
+            time.sleep(pause)  # not a wait for `stop`: in its midst, a signal's handler that sets it would wait for us
+            if not self._stop.is_set():
                 logger.error("worker %d ended with exit code %s: replaced", number, code)
         else:
             if worker.failure is None:

@@ -165,7 +165,8 @@ def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> No
             client.sendall(REQUEST[-1:])
             assert read_to_end(client).startswith(b"HTTP/1.1 200")
         assert server.process.wait(PATIENCE) == 0
-        eventually(lambda: _said(server, "ending 2 workers"))
+        eventually(lambda: _said(server, r"ended after 0:\d\d:\d\d and (1[2-9]|[2-9]\d) requests"))
+        assert _said(server, "ending 2 workers")
         assert not any(worker.is_running() for worker in workers)
         assert "Traceback" not in "".join(server.lines)
         assert not list(tmp_path.glob("humandetect-metrics-*"))

@@ -158,6 +158,17 @@ def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch)
         assert other.returncode is None
 
 
+def test_no_lock_is_held_that_a_signals_handler_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal sets `stop`, whose lock whoever waits for it holds for moments."""
+    with supervised(monkeypatch) as made:
+        first, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        monkeypatch.setattr(made.stop, "wait", None)
+        first.says(INFO)
+        other.says(INFO)
+        first.die()
+        made.started.get(timeout=10).says(INFO)
+
+
 def test_a_system_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "LONGEST_PAUSE_SECONDS", 0.01)
     with supervised(monkeypatch) as made:
