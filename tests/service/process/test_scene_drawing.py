@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from humandetect.config import SceneConfig, SourceConfig
 from humandetect.errors import SinkError, SourceError, UsageError
 from humandetect.media.images import decode_image
-from humandetect.service.process import scene_drawing
+from humandetect.media.sinks.atomic_files import PendingFile
 from humandetect.service.process.scene_drawing import draw_scene
 from tests.builders import make_clip
 from tests.service.browser import looking_at
@@ -120,7 +120,7 @@ def test_what_is_no_scene_or_cannot_be_written_is_told_and_may_be_saved_again(
         answer = httpx.post(url, content=b"\xff")
         assert (answer.status_code, answer.json()["message"][:21]) == (422, "this is no scene: 'ut")
         with monkeypatch.context() as patch:
-            patch.setattr(scene_drawing.PendingFile, "finish", full)
+            patch.setattr(PendingFile, "finish", full)
             answer = httpx.post(url, content=SCENE)
         assert answer.status_code == 500
         assert answer.json()["message"].endswith("the disk is full: free some space or write somewhere else")

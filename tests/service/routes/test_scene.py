@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from humandetect.config import ServeConfig
 from humandetect.detection.detector import Detector
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SIZE = WIDTH, HEIGHT = 640, 480
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 SCENE = """\
 size = [640, 480]  # of the camera at the door
 
@@ -57,7 +57,7 @@ def drawing_at(
 ) -> Iterator[Page]:
     """Open the page with a picture, and with a scene on it."""
     with looking_at(browser, url, **options) as page:
-        page.set_input_files("#file", files=[{"name": "door.jpg", "mimeType": "image/jpeg", "buffer": jpeg(*size)}])
+        page.set_input_files("#file", files=[FilePayload(name="door.jpg", mimeType="image/jpeg", buffer=jpeg(*size))])
         expect(page.locator("#line")).to_be_visible()
         if scene:
             open_scene(page, scene)
@@ -67,7 +67,7 @@ def drawing_at(
 
 def open_scene(page: Page, text: str) -> None:
     page.set_input_files(
-        "#scene-file", files=[{"name": "scene.toml", "mimeType": "application/toml", "buffer": text.encode()}]
+        "#scene-file", files=[FilePayload(name="scene.toml", mimeType="application/toml", buffer=text.encode())]
     )
 
 
@@ -228,9 +228,9 @@ def test_fingers_draw_and_drag(browser: Browser, url: str) -> None:
         (line,) = drawn(page)["line"]
         assert [line["from"], line["to"]] == [pytest.approx(point, abs=2) for point in ((100, 100), (100, 400))]
         touch = page.context.new_cdp_session(page)
-        path = [("touchStart", (104, 396)), ("touchMove", (150, 350)), ("touchMove", (200, 300)), ("touchEnd", None)]
-        for kind, point in path:
-            places = [dict(zip("xy", on_screen(page, *point), strict=True))] if point else []
+        path = [("touchStart", (104, 396)), ("touchMove", (150, 350)), ("touchMove", (200, 300)), ("touchEnd", ())]
+        for kind, place in path:
+            places = [dict(zip("xy", on_screen(page, *place), strict=True))] if place else []
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
         assert drawn(page)["line"][0]["to"] == pytest.approx([196, 304], abs=4)
 
@@ -362,7 +362,7 @@ def test_a_frame_of_a_video_and_a_dropped_picture_are_drawn_on(browser: Browser,
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "image/jpeg"), ("a.mp4", "video/mp4"), ("a.toml", "")])
 def test_a_file_that_is_no_picture_is_told(browser: Browser, url: str, name: str, kind: str) -> None:
     with looking_at(browser, url) as page:
-        page.set_input_files("#file", files=[{"name": name, "mimeType": kind, "buffer": b"nothing"}])
+        page.set_input_files("#file", files=[FilePayload(name=name, mimeType=kind, buffer=b"nothing")])
         expect(page.locator("#message")).to_be_visible()
         expect(page.locator("#message")).not_to_contain_text("went wrong")
 
@@ -371,4 +371,4 @@ def test_a_file_that_is_no_picture_is_told(browser: Browser, url: str, name: str
 def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, url: str, scheme: str) -> None:
     with drawing_at(browser, url, SCENE, color_scheme=scheme, **PHONE) as page:
         page.locator("#shapes input").first.focus()
-        assert page.locator("html").evaluate("html => html.scrollWidth") <= PHONE["viewport"]["width"]  # type: ignore[index]
+        assert page.locator("html").evaluate("html => html.scrollWidth") <= PHONE["viewport"]["width"]
