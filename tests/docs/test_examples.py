@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
+from humandetect.analytics.scene import read_scene
 from humandetect.bench.targets import engines_of
 from humandetect.cli import app
 from humandetect.config import BenchConfig
@@ -134,8 +135,9 @@ def test_python(page: str, block: str, newcomer: Path, server: str) -> None:
 
 @pytest.mark.parametrize(("page", "block"), list(blocks("toml")))
 def test_settings(page: str, block: str, tmp_path: Path) -> None:
-    (tmp_path / "humandetect.toml").write_text(block)
-    SettingsFile(tmp_path / "humandetect.toml")  # raises a usage error
+    file = tmp_path / "example.toml"
+    file.write_text(block)
+    (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
 
 
 def test_there_is_something_to_run() -> None:
