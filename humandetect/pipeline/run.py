@@ -174,10 +174,10 @@ class _FrameLoop:
                     self._write_all(map(stages.update, results), outputs)
             finally:
                 events, warnings = stages.finish()
-                outputs.finish(events)
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
                 self.record.end_source(source, dropped=frames.dropped)
                 self.progress.stop()
+                outputs.finish(events)
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
 

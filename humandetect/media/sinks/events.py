@@ -55,7 +55,6 @@ class CountsSink(ResultsSink):
     def __init__(self, path: Path, keys: Iterable[str]) -> None:
         self._keys = tuple(keys)
         super().__init__(path, _CountsHead(self._keys), ending=path.suffix)
-        self._rows: list[Mapping[str, Any]] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write a row."""

@@ -1,6 +1,6 @@
 // The page: takes a picture from a file, the clipboard or the camera, asks the server, draws what it answers.
 
-import { at, copies, element, quoted, selectedTab, tabs } from "./parts.js";
+import { at, copies, drops, element, quoted, selectedTab, tabs } from "./parts.js";
 
 const LOWEST_SCORE = 0.01; // asked for, so that the slider can show more without asking again
 const PASSED_ON = ["image/jpeg", "image/png"]; // anything else that the browser can show is sent as JPEG
@@ -395,16 +395,7 @@ tabs(code);
 document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) choose(event.clipboardData.files);
 });
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  at("stage").classList.add("over");
-});
-document.addEventListener("dragleave", () => at("stage").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  at("stage").classList.remove("over");
-  choose(event.dataTransfer.files);
-});
+drops(at("stage"), choose);
 
 // The server's state, until it is ready
 

@@ -25,6 +25,20 @@ export function copies(button, shown) {
   };
 }
 
+// Files that are dropped anywhere on the page; the stage shows that it takes them.
+export function drops(stage, take) {
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  document.addEventListener("dragleave", () => stage.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+}
+
 export const selectedTab = () => document.querySelector("[role=tab][aria-selected=true]").id.replace("tab-", "");
 
 // Of the two tabs one is selected; `show` fills the panel that both control.

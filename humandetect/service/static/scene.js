@@ -1,6 +1,6 @@
 // The page where lines and zones are drawn on a picture: `/scene` of the server, and what `humandetect scene` opens.
 
-import { at, copies, element, quoted, selectedTab, tabs } from "./parts.js";
+import { at, copies, drops, element, quoted, selectedTab, tabs } from "./parts.js";
 import { apart, pictureOf, pictureOfDraft, reach } from "./scene_drawn.js";
 import { faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
 
@@ -463,17 +463,7 @@ for (const [opens, field] of [["choose", "file"], ["load", "scene-file"]]) {
   };
 }
 for (const choice of document.querySelectorAll("[name=unit]")) choice.onchange = write;
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  at("stage").classList.add("over");
-});
-document.addEventListener("dragleave", () => at("stage").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  at("stage").classList.remove("over");
-  const [file] = event.dataTransfer.files;
-  if (file) attempt(() => take(file));
-});
+drops(at("stage"), ([file]) => file && attempt(() => take(file)));
 window.onresize = () => size && sketch();
 window.onbeforeunload = (event) => {
   if (kept !== JSON.stringify(shapes)) event.preventDefault();
