@@ -134,8 +134,10 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
 def finish_run(run: Callable[[ProgressBar], RunSummary], config: RunConfig, talk: SummaryConfig) -> None:
     """Do a run, say what came of it, and exit."""
-    if talk.json and "-" in config.results:
-        raise UsageError("--json and --results - both want stdout: write one of them to a file")
+    asked = {"--json": talk.json, "--results -": "-" in config.results, "--events -": config.counting.events == "-"}
+    wanting = [option for option, wants_stdout in asked.items() if wants_stdout]
+    if len(wanting) > 1:
+        raise UsageError(f"{wanting[0]} and {wanting[1]} both want stdout: write one of them to a file")
     from humandetect.commands.terminal import ProgressBar, print_summary
     from humandetect.pipeline.summary import RunInterrupted
 

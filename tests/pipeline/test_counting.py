@@ -121,6 +121,14 @@ def test_events_on_stdout_are_lines_of_json_and_nothing_else() -> None:
     assert {one["event"] for one in told} <= {"crossing", "enter", "exit"}
 
 
+@pytest.mark.parametrize("other", [("--json",), ("--results", "-")])
+def test_two_kinds_of_lines_on_stdout_are_refused(other: tuple[str, ...]) -> None:
+    done = humandetect("detect", SAMPLE, "--limit", "1", "--line", "gate=540,150,540,470", "--events", "-", *other)
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "--events - both want stdout" in error_line(done)
+
+
 def test_a_line_outside_the_picture_names_the_option(tmp_path: Path) -> None:
     done = humandetect("detect", SAMPLE, "--line", "gate=5400,150,5400,470", "--results", str(tmp_path / "r.csv"))
     assert done.returncode == 2
