@@ -20,11 +20,11 @@ SCORE_DRIFT = 0.1
 
 def compare(found: Sequence[Person], known: Sequence[Person], *, certain: float) -> tuple[int, int, int]:
     """Count people matched by their boxes: found, expected, and found where none is known. Only certain ones count."""
-    from supervision.detection.utils.iou_and_nms import box_iou_batch
+    import supervision as sv  # whole: where another thread does so too, an import of a part of it is a deadlock
 
     overlap: NDArray[np.floating] = np.zeros((len(known), len(found)))
     if overlap.size:
-        overlap = box_iou_batch(np.array([one.box for one in known]), np.array([one.box for one in found]))
+        overlap = sv.box_iou_batch(np.array([one.box for one in known]), np.array([one.box for one in found]))
     missed, extra = set(range(len(known))), set(range(len(found)))
     for place in np.argsort(-overlap, axis=None):
         row, column = divmod(int(place), len(found))

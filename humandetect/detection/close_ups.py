@@ -30,13 +30,13 @@ def wants_second_look(row: RawDetections) -> bool:
 
 def merged(first: RawDetections, second: RawDetections) -> RawDetections:
     """Join what two looks at one image saw; of boxes that show the same the better one stays."""
-    from supervision.detection.utils.iou_and_nms import box_non_max_suppression
+    import supervision as sv  # whole: where another thread does so too, an import of a part of it is a deadlock
 
     tall = _heights(second.xyxy[0]) >= KEEP_HEIGHT
     xyxy = np.concatenate([first.xyxy[0], second.xyxy[0, tall]])
     scores = np.concatenate([first.scores[0], second.scores[0, tall]])
     class_ids = np.concatenate([first.class_ids[0], second.class_ids[0, tall]])
-    keep = box_non_max_suppression(np.column_stack([xyxy, scores, class_ids]), SAME_IOU)
+    keep = sv.box_non_max_suppression(np.column_stack([xyxy, scores, class_ids]), SAME_IOU)
     return RawDetections(xyxy[None, keep], scores[None, keep], class_ids[None, keep])
 
 
