@@ -36,6 +36,8 @@ class Compiler:
         self.dialect: Dialect | None = None
         """None: the Object Detection API's."""
         self._as_it_is: ov.CompiledModel | None = None
+        self._graph: ov.Model | None = None
+        """Read once for all shapes."""
 
     def fixed_hw(self, size: str) -> tuple[int, int] | None:
         """Return the only size that the model takes, where its metadata leaves a doubt; None: there is a choice."""
@@ -62,10 +64,7 @@ class Compiler:
             except RuntimeError as error:
                 logger.info("compiling again, the kept model does not load: %s", reason(error))
         try:
-            graph = _read(self._core, self.model, hw)
-            if isinstance(graph, Foreign):
-                self.dialect, self.model, graph = graph.dialect, graph.model, graph.graph
-            compiled = self._core.compile_model(graph, self._target, self._settings)
+            compiled = self._core.compile_model(self._shaped(hw), self._target, self._settings)
         except RuntimeError as error:
             raise ModelError(
                 f"{self.model.path}: OpenVINO cannot take this model ({reason(error)}). "
@@ -80,6 +79,18 @@ class Compiler:
                 cache.save(key, compiled.export_model().getvalue())
         return compiled
 
+    def _shaped(self, hw: tuple[int, int] | None) -> ov.Model:
+        """Return the graph for one picture of `hw`; None: of the size that the graph says, if it says one."""
+        graph = self._graph or _read(self._core, self.model, hw)
+        if isinstance(graph, Foreign):
+            self.dialect, self.model = graph.dialect, graph.model
+            return graph.graph
+        self._graph = graph
+        shaped = graph.clone()
+        _, height, width, _ = shaped.input(0).partial_shape
+        shaped.reshape([1, *(hw or (height, width)), 3])
+        return shaped
+
     def _cache_key(self, hw: tuple[int, int] | None) -> str:
         """Name everything that the compiled model depends on, the hardware's instructions among it."""
         try:
@@ -92,7 +103,7 @@ class Compiler:
 
 
 def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model | Foreign:
-    """Read the graph and keep of it one input, for one picture, and the four outputs, in the order of OUTPUT_KEYS."""
+    """Read the graph and keep of it one input and the four outputs, in the order of OUTPUT_KEYS."""
     with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
         graph = core.read_model(model.path)
     outputs = _outputs(graph)
@@ -103,10 +114,7 @@ def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.M
     shape = [size.get_length() if size.is_static else None for size in port.partial_shape]
     check_input(model.path, dtype=port.element_type.to_dtype().name, shape=shape)
     check_outputs(model.path, outputs)
-    pruned = ov.Model([outputs[key].get_node() for key in OUTPUT_KEYS], [port.get_node()], model.name)
-    height, width = hw or (shape[1] or -1, shape[2] or -1)
-    pruned.reshape([1, height, width, 3])
-    return pruned
+    return ov.Model([outputs[key].get_node() for key in OUTPUT_KEYS], [port.get_node()], model.name)
 
 
 def _outputs(graph: ov.Model) -> dict[str, ov.Output]:
