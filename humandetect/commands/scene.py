@@ -1,4 +1,4 @@
-"""The command `scene`."""
+"""The commands `scene` and `scene check`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command, with_sample
-from humandetect.config import SceneConfig, TalkConfig
+from humandetect.config import SceneCheckConfig, SceneConfig, TalkConfig
 
 EXAMPLES = (
     "scene rtsp://camera/door -o door.toml",
@@ -28,6 +28,18 @@ def scene(config: SceneConfig, _talk: TalkConfig) -> None:
     (ref,) = with_sample((config.ref,))
     if draw_scene(replace(config, ref=ref), on_ready=_announce):
         typer.echo(config.output)
+
+
+@command
+@options_of(SceneCheckConfig)
+def scene_check(config: SceneCheckConfig, _talk: TalkConfig) -> None:
+    """Draw a scene's lines and zones on a frame of SOURCE, as `detect` would: arrows show what counts as `in`."""
+    from humandetect.pipeline.scene_check import check_scene
+
+    (ref,) = with_sample((config.ref,))
+    for warning in check_scene(replace(config, ref=ref)):
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(config.output)
 
 
 def _announce(url: str) -> None:

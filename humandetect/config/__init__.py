@@ -12,7 +12,7 @@ from humandetect.config.evaluate import EvalConfig
 from humandetect.config.feed import Endpoint, FeedConfig
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
-from humandetect.config.scene import SceneConfig
+from humandetect.config.scene import SceneCheckConfig, SceneConfig
 from humandetect.config.serve import LogFormat, ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -41,6 +41,7 @@ __all__ = [
     "QuietConfig",
     "ReportConfig",
     "RunConfig",
+    "SceneCheckConfig",
     "SceneConfig",
     "ServeConfig",
     "ServingConfig",

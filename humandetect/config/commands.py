@@ -8,7 +8,7 @@ from humandetect.config.feed import FeedConfig
 from humandetect.config.fields import Field, by_panels, fields_of
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
-from humandetect.config.scene import SceneConfig
+from humandetect.config.scene import SceneCheckConfig, SceneConfig
 from humandetect.config.serve import ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
 
@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "models check": (ModelsCheckConfig, TalkConfig),
     "models export-warmup": (WarmupConfig, QuietConfig),
     "scene": (SceneConfig, TalkConfig),
+    "scene check": (SceneCheckConfig, TalkConfig),
     "doctor": (DoctorConfig, TalkConfig),
 }
 

@@ -1,4 +1,4 @@
-"""On what `scene` lets people draw, and where the drawing goes."""
+"""On what `scene` lets people draw, and what `scene check` shows."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,20 +7,22 @@ from typing import Annotated
 from humandetect.config.detect import SourceConfig
 from humandetect.config.fields import Group, Opt, check
 
+RefField = Annotated[
+    str,
+    Opt(
+        "Image, video, camera number, RTSP or HTTP URL, or `sample` for the bundled clip.",
+        "Input",
+        metavar="SOURCE",
+        argument=True,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class SceneConfig:
     """One drawing of lines and zones."""
 
-    ref: Annotated[
-        str,
-        Opt(
-            "Image, video, camera number, RTSP or HTTP URL, or `sample` for the bundled clip.",
-            "Input",
-            metavar="SOURCE",
-            argument=True,
-        ),
-    ] = field(repr=False)
+    ref: RefField = field(repr=False)
     """An address may hold secrets."""
     output: Annotated[
         Path,
@@ -32,6 +34,21 @@ class SceneConfig:
             variable=None,
         ),
     ] = Path("scene.toml")
+    source: Annotated[SourceConfig, Group(without=("duration_seconds", "limit"))] = field(default_factory=SourceConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneCheckConfig:
+    """A scene and the source that it is for."""
+
+    scene: Annotated[Path, Opt("Lines and zones (TOML).", "Input", metavar="SCENE", argument=True)]
+    ref: RefField = field(repr=False)
+    output: Annotated[Path, Opt("The picture.", "Output", names=("--output", "-o"), metavar="FILE", variable=None)] = (
+        Path("scene.png")
+    )
     source: Annotated[SourceConfig, Group(without=("duration_seconds", "limit"))] = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:

@@ -23,8 +23,10 @@ BEFORE: dict[str, list[tuple[list[str], str | None, Any]]] = json.loads(
 
 def declared(command: str) -> Any:
     found: Any = typer.main.get_command(app)
-    for word in command.split():
-        found = found.commands[word]
+    words = command.split()
+    while words:
+        context = found.make_context("humandetect", [*words], resilient_parsing=True)
+        _, found, words = found.resolve_command(context, words)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The command `scene`: what it says, prints and leaves."""
+"""The commands `scene` and `scene check`: what they say, print and leave."""
 
 from __future__ import annotations
 
@@ -51,6 +51,17 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=END_SECONDS)
     assert (process.returncode, out, list(tmp_path.iterdir())) == (130, "", [])
     assert "Traceback" not in err
+
+
+def test_a_scene_is_checked_on_a_frame_by_a_command_of_two_words(tmp_path: Path) -> None:
+    scene_file, picture = tmp_path / "scene.toml", tmp_path / "checked.jpg"
+    scene_file.write_text("[[zone]]\nname = 'lawn'\npoints = [[10, 300], [400, 300], [400, 600]]\n")
+    run = humandetect("scene", "check", scene_file, "sample", "-o", picture)
+    assert (run.returncode, run.stdout) == (0, f"{picture}\n"), run.stderr
+    assert "warning: " in run.stderr
+    assert picture.stat().st_size > 10_000
+    wrong = humandetect("scene", "check", scene_file, "sample", "--outptu", picture)
+    assert (wrong.returncode, error_line(wrong).split(". ")[-1]) == (2, "Did you mean --output?")
 
 
 def test_a_source_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -123,8 +123,9 @@ def test_command(line: str, page: str, newcomer: Path, server: str) -> None:
 def test_command_that_cannot_run_here_has_options_that_exist(line: str, page: str) -> None:
     group: Any = typer.main.get_command(app)
     words = shlex.split(re.split(r"\s[|<>&]", line)[0])[1:]
-    while words and words[0] in getattr(group, "commands", {}):
-        group = group.commands[words.pop(0)]
+    while words and hasattr(group, "resolve_command"):
+        context = group.make_context("humandetect", [*words], resilient_parsing=True)
+        _, group, words = group.resolve_command(context, words)
     group.make_context("humandetect", words)  # raises a usage error
 
 

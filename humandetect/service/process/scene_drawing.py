@@ -15,10 +15,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.analytics.scene import read_scene
+from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.media.sources import expand, open_source
+from humandetect.media.sources.still import still_of
 from humandetect.service.metrics import Metrics
 from humandetect.service.middleware import Access
 from humandetect.service.process.http.deadlines import DeadlineProtocol
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from humandetect.config import SceneConfig
     from humandetect.media.frames import Frame
 
-LIVE_SECONDS = 1.0
-"""The first pictures of a camera are often dark."""
 FAREWELL_SECONDS = 5
 NOTHING_LOADED = 'data-drawing="{}"'
 """Stands in the page where the command tells it what to draw on."""
@@ -47,8 +46,8 @@ def draw_scene(config: SceneConfig, *, on_ready: Callable[[str], None]) -> bool:
     `on_ready` gets the page's URL, which has a secret in it: no other page or user of this machine can guess it. Raises
     SourceError for a source without a frame, SinkError and UsageError for a file that cannot be written or loaded.
     """
-    scene = _existing(config.output)
-    frame = _frame(config)
+    frame = still_of(config.ref, config.source)
+    scene = _existing(config.output, frame)
     pending = PendingFile(config.output)
     try:
         drawing = SceneDrawing(frame, scene=scene, output=config.output, pending=pending)
@@ -60,26 +59,21 @@ def draw_scene(config: SceneConfig, *, on_ready: Callable[[str], None]) -> bool:
     return drawing.saved
 
 
-def _existing(path: Path) -> dict[str, Any]:
-    """Read the scene that is to go on; the page says what it does not understand of it."""
+def _existing(path: Path, frame: Frame) -> dict[str, Any]:
+    """Read the scene that is to go on."""
     if not path.is_file():
         return {}
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is no TOML: {error}; correct it, or name another file with -o") from error
+    _check(path, frame)
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     if "source" in tables:
         raise UsageError(f"{path} has shapes by source, which the page does not draw: name another file with -o")
     return tables
 
 
-def _frame(config: SceneConfig) -> Frame:
-    with open_source(expand([config.ref])[0], config.source) as source:
-        begin = LIVE_SECONDS if source.info.kind == "live" else 0.0
-        for frame in source:
-            if frame.time_seconds >= begin:
-                return frame
-        raise SourceError(f"cannot read {source.name!r}: it ended before a picture to draw on; try an earlier --start")
+def _check(path: Path, frame: Frame) -> None:
+    """Raise UsageError for a scene that `detect` would not take for this frame."""
+    height, width = frame.image.shape[:2]
+    read_scene(path).for_picture(width, height, source=frame.source)
 
 
 class SceneDrawing:
@@ -87,6 +81,7 @@ class SceneDrawing:
 
     def __init__(self, frame: Frame, *, scene: dict[str, Any], output: Path, pending: PendingFile) -> None:
         self.saved = False
+        self._frame = frame
         self._output = output
         self._pending = pending
         self._picture = encode_jpeg(frame.image)
@@ -120,13 +115,14 @@ class SceneDrawing:
         """Write the scene and end; if that fails, the page says why and keeps the drawing."""
         text = await request.body()
         try:
-            tomllib.loads(text.decode())
             self._pending.path.write_bytes(text)
+            _check(self._pending.path, self._frame)
             self._pending.finish(complete=True)
-        except ValueError as error:
-            return JSONResponse({"message": f"this is no scene: {error}"}, Cause.NOT_UNDERSTOOD)
+        except UsageError as error:
+            told = str(error).replace(str(self._pending.path), str(self._output))
+            return JSONResponse({"message": told}, Cause.NOT_UNDERSTOOD)
         except (OSError, SinkError) as error:
-            told = sink_error(self._output, error) if isinstance(error, OSError) else error
-            return JSONResponse({"message": str(told)}, Cause.FAILED)
+            told = str(sink_error(self._output, error) if isinstance(error, OSError) else error)
+            return JSONResponse({"message": told}, Cause.FAILED)
         self.saved = self.server.should_exit = True
         return JSONResponse({"path": str(self._output.absolute())})

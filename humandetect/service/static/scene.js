@@ -2,13 +2,12 @@
 
 import { at, copies, drops, element, quoted, selectedTab, tabs } from "./parts.js";
 import { apart, pictureOf, pictureOfDraft, reach } from "./scene_drawn.js";
-import { faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
+import { CORNERS, faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
 
 const drawing = at("drawing");
 const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene } where a command waits for the scene
 const DRAG = 8; // pixels of the screen: less is a click
 const LINE_ENDS = 2;
-const CORNERS = 3;
 
 let size = null; // of the picture, width and height
 let shapes = [];

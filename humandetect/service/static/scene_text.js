@@ -5,8 +5,9 @@
 import { quoted } from "./parts.js";
 
 export const MOST_SHAPES = 64;
+export const CORNERS = 3;
 export const MORE = { line: ["in", "out", "margin"], zone: ["loiter_seconds", "max_people"] };
-const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_ .-]{0,39}$/u;
+const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}_ .-]{0,38}[\p{L}\p{N}_.-])?$/u;
 const ASPECT_TOLERANCE = 0.01;
 
 export class Refusal extends Error {}
@@ -131,6 +132,7 @@ export function shapesOf({ size: drawnOn, line = [], zone = [], ...others }, siz
     if (!Array.isArray(points) || !points.every((point) => Array.isArray(point) && point.length === 2)) {
       throw new Refusal(`The ${kind} ${name} has no points to draw it by.`);
     }
+    if (points.length > CORNERS && `${points[0]}` === `${points.at(-1)}`) points.pop(); // drawn back to where it began
     return { kind, name: `${name}`, points: points.map((point) => point.map(number)), more };
   };
   const shapes = [...line.map((table) => made("line", table)), ...zone.map((table) => made("zone", table))];
@@ -140,13 +142,13 @@ export function shapesOf({ size: drawnOn, line = [], zone = [], ...others }, siz
 // What the command would refuse
 
 export function faultOf(shape, shapes) {
-  const { kind, name, points } = shape;
-  if (!NAME.test(name)) return "A name has 1 to 40 letters, digits, spaces, _, - or ., a letter or digit first.";
+  const { kind, name, points, more } = shape;
+  if (![name, more.in ?? "in", more.out ?? "out"].every((one) => NAME.test(one))) return "A name has 1 to 40 letters, digits, spaces, _, - or ., a letter or digit first.";
   if (shapes.some((other) => other !== shape && other.kind === kind && other.name === name)) return `There are two: give each ${kind} a name of its own.`;
   if (shapes.indexOf(shape) >= MOST_SHAPES) return `At most ${MOST_SHAPES} shapes are taken.`;
   const rounded = points.map((point) => point.map(Math.round));
   if (kind === "line") return `${rounded[0]}` === `${rounded[1]}` ? "This line has no length." : "";
-  if (new Set(rounded.map(String)).size < Math.max(3, points.length)) return "A zone has three corners or more, no two in one place.";
+  if (new Set(rounded.map(String)).size < Math.max(CORNERS, points.length)) return "A zone has three corners or more, no two in one place.";
   return crossesItself(rounded) ? "This zone crosses itself or has no area: drag its corners apart." : "";
 }
 
