@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 AGAIN_SECONDS = 0.05
-"""For Python to leave the place where no exception can be raised."""
+"""For the main thread to notice a signal, and to leave a place where no exception can be raised."""
 
 
 class Signals:
@@ -39,7 +40,8 @@ class Signals:
 
     The first raises KeyboardInterrupt where the program stands. Libraries may swallow that, or turn it into an error
     of their own, so it also sets `stop`, and whatever ends the command after that counts as the signal's doing. Where
-    Python itself swallows it, as in the callbacks of weak references of which imports are full, it is raised again.
+    Python itself swallows it, as in the callbacks of weak references of which imports are full, it is raised again. So
+    it is where Python would not notice the signal before a wait is over, because it came just before that began.
     """
 
     def __init__(self) -> None:
@@ -48,9 +50,15 @@ class Signals:
         """128 + the signal's number, as shells count; 0 until one arrives."""
         self._raised = False
         self._report_lost = sys.unraisablehook
+        self._bell = -1
+        """Where Python writes the number of each signal at once, wherever the main thread stands."""
 
     def listen(self) -> None:
         self._report_lost, sys.unraisablehook = sys.unraisablehook, self._on_lost
+        heard, self._bell = os.pipe()
+        os.set_blocking(self._bell, False)
+        signal.set_wakeup_fd(self._bell)
+        threading.Thread(target=self._insist, args=(heard,), name="signals", daemon=True).start()
         # SIGINT too: shells start background jobs with it ignored, and Python would leave it so.
         for number in self._numbers():
             if not (number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):  # nohup
@@ -59,6 +67,8 @@ class Signals:
     def close(self) -> None:
         """Let nothing disturb an end that a signal brought: Python resets handlers before the process is gone."""
         sys.unraisablehook = self._report_lost
+        signal.set_wakeup_fd(-1)
+        os.close(self._bell)
         # A KeyboardInterrupt that left the exec of a string, of which dataclasses are made, ends `python -m` as if by
         # SIGINT, although it was caught; unless another exec ends well.
         exec("")  # noqa: S102
@@ -81,10 +91,15 @@ class Signals:
             self._report_lost(lost)
             return
         self._raised = False
-        # From another thread: raised here it would be lost again.
-        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.exit_code - 128))
-        again.daemon = True
-        again.start()
+        os.write(self._bell, bytes([self.exit_code - 128]))
+
+    def _insist(self, heard: int) -> None:
+        """Interrupt the main thread until the handler has raised, as long as it is the one that listens."""
+        with open(heard, "rb", buffering=0) as numbers:
+            while number := numbers.read(1):
+                time.sleep(AGAIN_SECONDS)
+                if not self._raised and signal.getsignal(number[0]) == self._on_signal:
+                    signal.pthread_kill(threading.main_thread().ident or 0, number[0])
 
 
 SIGNALS = Signals()
