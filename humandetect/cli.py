@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from humandetect.commands import bench, config, detect, doctor, evaluate, feed, model_server, models, scene, serve
-from humandetect.commands.help import Command, Commands, examples, print_version, show_help
+from humandetect.commands.help import Commands, print_version
+
+
+class TopCommands(Commands):
+    """What `humandetect` can do."""
+
+    table: ClassVar = {
+        "detect": ("detect:detect", "Find, follow and count people in images, videos, cameras."),
+        "feed": ("feed:feed", "Send a video to a server, bring back what detect would write."),
+        "serve": ("serve:serve", "Find people in images sent over HTTP; with a page to try it."),
+        "bench": ("bench:bench", "Measure servers or engines side by side."),
+        "eval": ("evaluate:evaluate", "Hold results against what is true."),
+        "model-server": ("model_server:model_server", "Serve models over TensorFlow Serving's own protocols."),
+        "scene": ("scene:scene", "Draw lines and zones on a frame, in the browser."),
+        "scene check": ("scene:scene_check", "Show a scene's lines and zones on a frame."),
+        "doctor": ("doctor:doctor", "Try every part of the installation; say how to fix what fails."),
+        "config": ("config:config", "Print all settings, and where each comes from."),
+        "help": ("help:show_help", "Show how a command is used."),
+        "version": ("help:print_version", "Print the version."),
+    }
+
+
+class ModelsCommands(Commands):
+    """What `humandetect models` can do."""
+
+    table: ClassVar = {
+        "list": ("models:models_list", "List the models: sizes, people found, speed, licence."),
+        "bench": ("models:models_bench", "Measure how fast models are on this machine."),
+        "check": ("models:models_check", "Verify a model and run it on a picture with people."),
+        "export-warmup": ("models:models_export_warmup", "Write TensorFlow Serving's warm-up requests."),
+    }
+
 
 app = typer.Typer(
     name="humandetect",
-    cls=Commands,
+    cls=TopCommands,
     help="Find people in images, videos and live cameras.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(cls=Commands, help="List, measure, check and prepare models.", no_args_is_help=True)
-command = partial(app.command, cls=Command)
-models_command = partial(models_app.command, cls=Command)
+models = typer.Typer(cls=ModelsCommands, help="List, measure, check and prepare models.", no_args_is_help=True)
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:
@@ -38,20 +66,6 @@ def top(
     """Find people in images, videos and live cameras."""
 
 
-command(epilog=examples(detect.EXAMPLES))(detect.detect)
-command(epilog=examples(feed.EXAMPLES))(feed.feed)
-command(epilog=examples(serve.EXAMPLES))(serve.serve)
-command(epilog=examples(bench.EXAMPLES))(bench.bench)
-command("eval", epilog=examples(evaluate.EXAMPLES))(evaluate.evaluate)
-command("model-server", epilog=examples(model_server.EXAMPLES))(model_server.model_server)
-app.add_typer(models_app, name="models")
-models_command("list")(models.models_list)
-models_command("bench")(models.models_bench)
-models_command("check")(models.models_check)
-models_command("export-warmup")(models.models_export_warmup)
-command(epilog=examples(scene.EXAMPLES))(scene.scene)
-command("scene check")(scene.scene_check)
-command()(doctor.doctor)
-command(epilog=examples(config.EXAMPLES))(config.config)
-command("help")(show_help)
-command("version")(print_version)
+@models.callback()
+def below_models() -> None:
+    """List, measure, check and prepare models."""

@@ -91,8 +91,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def _below(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    for child_name, child in getattr(command, "commands", {}).items():
-        yield from _below(child, f"{name} {child_name}".strip())
+    for child_name in getattr(command, "commands", ()):
+        yield from _below(command.load(child_name), f"{name} {child_name}".strip())
     if not hasattr(command, "commands"):
         yield name, command
 

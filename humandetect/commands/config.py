@@ -61,12 +61,13 @@ def _split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 
 def _options(context: typer.Context, name: str, arguments: Sequence[str]) -> dict[tuple[str, ...], Any]:
     """Read arguments as the command would."""
-    group: Any = context.find_root().command
-    for word in name.split():
-        group = group.get_command(context, word)
-    for parameter in group.params:
+    command: Any = context.find_root().command
+    words = name.split()
+    while words:
+        _, command, words = command.resolve_command(context, words)
+    for parameter in command.params:
         parameter.required = False
-    texts = group.make_context(name, list(arguments)).params
+    texts = command.make_context(name, list(arguments)).params
     return {field.path: texts[parameter_name(field)] for field in fields_of_command(name)}
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, ParamSpec
 import typer
 
 from humandetect.addresses import without_secrets
-from humandetect.config import SAMPLE
 from humandetect.errors import HumanDetectError, ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -174,9 +173,11 @@ def finish_run(run: Callable[[ProgressBar], RunSummary], config: RunConfig, talk
 
 def with_sample(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Put the bundled clip in the place of `sample`, unless a file has that name."""
+    from humandetect.config import SAMPLE
+    from humandetect.models.find import bundled
+
     if SAMPLE not in sources or Path(SAMPLE).exists():
         return sources
-    from humandetect.models.find import bundled
 
     return tuple(str(bundled("examples/plaza.mp4")) if source == SAMPLE else source for source in sources)
 

@@ -44,6 +44,13 @@ def test_it_says_what_is_set_and_where() -> None:
     assert settings["precision"] == {"value": "auto", "source": "default", "where": None}
 
 
+@pytest.mark.parametrize(
+    ("call", "said"), [("scene check -- a.toml b.mp4 --start 3", "# --start"), ("models list -- --json", "# --json")]
+)
+def test_commands_of_two_words_are_commands(call: str, said: str) -> None:
+    assert said in humandetect("config", *call.split()).stdout
+
+
 def test_what_it_prints_is_a_settings_file_that_says_the_same() -> None:
     printed = humandetect("config", HUMANDETECT_MODEL='a "quoted" name').stdout
     assert tomllib.loads(printed)["detect"]["every"] == 2

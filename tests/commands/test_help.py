@@ -24,6 +24,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert run.stderr.strip() == "[]"
 
 
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    probe = (
+        "import sys\nfrom humandetect.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if name.startswith('humandetect.co')], file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert run.stderr.strip() == "['humandetect.commands', 'humandetect.commands.running', 'humandetect.commands.help']"
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["version"]])
 def test_version(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).output == f"humandetect {__version__}\n"
