@@ -197,6 +197,7 @@ class ServerFinder:
 
     def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
         self.name = name
+        self.settings = {"Server": name}
         self.capacity = requests.capacity
         self._requests = requests
         self._progress = progress

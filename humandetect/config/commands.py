@@ -1,5 +1,10 @@
 """The configs of each command: its own, and what it says while it works."""
 
+import shlex
+from functools import reduce
+from typing import Any
+
+from humandetect.addresses import without_secrets
 from humandetect.config.bench import BenchConfig
 from humandetect.config.detect import DetectConfig
 from humandetect.config.doctor import DoctorConfig
@@ -32,6 +37,18 @@ COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
 def command_of(config: type) -> str:
     """Return the name of the command that has this config."""
     return next(name for name, configs in COMMANDS.items() if config in configs)
+
+
+def command_line(config: Any, *arguments: str) -> str:
+    """Return the command that a config stands for, with other arguments than its own, and without secrets."""
+    words = ["humandetect", command_of(type(config)), *arguments]
+    for field in fields_of(type(config)):  # type: ignore[arg-type]  # mypy: a type is not hashable
+        value = reduce(getattr, field.path, config)
+        if field.opt.argument or field.opt.secret or value == field.default:
+            continue
+        for one in value if field.many else (value,):
+            words += [field.names[0]] if field.kind is bool else [field.names[0], without_secrets(str(one))]
+    return shlex.join(words)
 
 
 def fields_of_command(command: str) -> tuple[Field, ...]:

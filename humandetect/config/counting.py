@@ -39,6 +39,24 @@ class CountingConfig:
         Opt("Sums per interval and line or zone, as .csv.", "Counting", metavar="FILE", variable=None),
     ] = None
     per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
+    heatmap: Annotated[
+        Path | None,
+        Opt(
+            "Where people stood and for how long, as .png; a folder for several sources.",
+            "Counting",
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = None
+    report: Annotated[
+        Path | None,
+        Opt(
+            "One page of charts, tables and the heatmap, as .html; implies --track.",
+            "Counting",
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -50,6 +68,14 @@ class CountingConfig:
         require(
             self.counts is None or self.counts.suffix.lower() == ".csv",
             f"counts are written as .csv, got {self.counts}",
+        )
+        require(
+            self.heatmap is None or self.heatmap.suffix.lower() in (".png", ""),
+            f"a heatmap is written as .png, got {self.heatmap}",
+        )
+        require(
+            self.report is None or self.report.suffix.lower() in (".html", ".htm"),
+            f"a report is written as .html, got {self.report}",
         )
         has_scene = bool(self.scene or self.line or self.zone)
         require(has_scene or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")

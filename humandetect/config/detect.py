@@ -102,8 +102,8 @@ class RunConfig:
 
     @property
     def tracks(self) -> bool:
-        """Whether people get ids: when asked for, and where they are counted."""
-        return self.track or self.counting.wanted
+        """Whether people get ids: when asked for, and where they are counted or reported."""
+        return self.track or self.counting.wanted or self.counting.report is not None
 
 
 @dataclass(frozen=True, slots=True)

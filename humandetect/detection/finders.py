@@ -10,7 +10,7 @@ from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     import numpy as np
@@ -37,6 +37,11 @@ class Finder(Protocol[Answer]):
     @property
     def name(self) -> str:
         """Who finds them, for the summary."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What a report says of how they are found, in words by their names."""
         ...
 
     @property
@@ -68,6 +73,16 @@ class EngineFinder:
         self.capacity = batcher.capacity
         self._detector = detector
         self._batcher = batcher
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        info = self._detector.info
+        return {
+            "Model": f"{info.name} {info.version}",
+            "Sees pictures": "{} x {}".format(*info.input_hw) if info.input_hw else "as they are",
+            "Score": f"{self._detector.score:g}",
+            "Engine": info.engine,
+        }
 
     def submit(self, frame: Frame) -> Future[RawDetections]:
         return self._batcher.submit(self._detector.prepare(frame.image), timeout_seconds=None)

@@ -48,6 +48,11 @@ class Frame:
         """`time_seconds` as results have it, in microseconds: stages see it so too, and a saved file repeats a run."""
         return round(self.time_seconds, 6)
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the image shows anything; see `without_pixels`."""
+        return any(self.image.strides)
+
     def without_pixels(self) -> Frame:
         """Return it with a black, read-only image of the same shape that takes no memory."""
         return replace(self, image=np.broadcast_to(np.uint8(0), self.image.shape))

@@ -17,10 +17,12 @@ from humandetect.media.sinks.text import open_results
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import tree_root
 from humandetect.plural import counted
+from humandetect.reporting.sinks import HeatmapSink, ReportSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from humandetect.analytics.report import SourceReport
     from humandetect.config import RunConfig
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.media.sinks.base import Sink
@@ -53,7 +55,7 @@ class Outputs:
         self._record = record
         self._draw = draw
         self._results_score = results_score
-        self._destinations = _destinations(config, refs)
+        self._destinations, self._heatmaps = _destinations(config, refs)
         self._shared: list[Sink] = []
         self._window: WindowSink | None = None
         self._events: Sink | None = None
@@ -69,8 +71,8 @@ class Outputs:
         """Annotated pictures are written when asked for, or when nothing else would come out of the run."""
         config = self._config
         counting = config.counting
-        others = (config.results, config.crops, config.show, counting.events, counting.counts)
-        return config.output is not None or not any(others)
+        others = (config.results, config.crops, config.show, counting.events, counting.counts, counting.heatmap)
+        return config.output is not None or not any((*others, counting.report))
 
     def add_counts(self, row: CountRow) -> None:
         """Write a row of counts, where they are wanted."""
@@ -82,7 +84,7 @@ class Outputs:
         """Open the sinks that serve every source."""
         with self._opened(self._shared_sinks()) as self._shared:
             yield self
-        if renamed := self._destinations.renamed:
+        if renamed := [*self._destinations.renamed, *self._heatmaps.renamed]:
             self._record.warnings.append(
                 f"{counted(len(renamed), 'result')} renamed, as several sources have one name: {renamed[0]}"
                 f"{' and so on' if len(renamed) > 1 else ''}"
@@ -91,7 +93,7 @@ class Outputs:
     @contextmanager
     def of_source(self, source: Source) -> Iterator[SourceOutputs]:
         """Open the sinks of one source beside those that serve all."""
-        with self._opened(self._picture_sinks(source)) as own:
+        with self._opened(self._own_sinks(source)) as own:
             yield SourceOutputs([*self._shared, *own], draw=self._draw, events=self._events)
 
     @contextmanager
@@ -109,6 +111,8 @@ class Outputs:
         if counting.counts is not None:
             self._counts = CountsSink(counting.counts, CountRow.__annotations__)
             yield self._counts
+        if counting.report is not None:
+            yield ReportSink(counting.report)
         if self._config.crops is not None:
             yield CropsSink(self._config.crops)
         if self._config.show:
@@ -117,7 +121,9 @@ class Outputs:
             self._window = WindowSink("humandetect")
             yield self._window
 
-    def _picture_sinks(self, source: Source) -> Iterator[Sink]:
+    def _own_sinks(self, source: Source) -> Iterator[Sink]:
+        if self._config.counting.heatmap is not None and source.info.kind != "image":
+            yield HeatmapSink(self._heatmaps.heatmap(source.name))
         if not self.wants_pictures:
             return
         if source.info.kind == "image":
@@ -156,9 +162,14 @@ class SourceOutputs:
         self.want_pixels = any(sink.picture != "none" for sink in sinks)
         self._undrawn = [sink for sink in sinks if sink.picture != "drawn"]
         self._drawn = [sink for sink in sinks if sink.picture == "drawn"]
+        self._reports = [sink for sink in sinks if isinstance(sink, ReportSink | HeatmapSink)]
         self._draw = draw
         self._events = events
         self._last: DetectedFrame | None = None
+
+    @property
+    def want_report(self) -> bool:
+        return bool(self._reports)
 
     def write(self, result: DetectedFrame) -> None:
         """Hand a result to every sink: first to those that want clean pictures, then, drawn once, to the others."""
@@ -170,17 +181,23 @@ class SourceOutputs:
         for sink in self._drawn:
             sink.write(result)
 
-    def finish(self, events: Sequence[Event]) -> None:
-        """Write what became certain only with the end of the source."""
+    def finish(self, events: Sequence[Event], report: SourceReport | None = None) -> None:
+        """Write what became certain only with the end of the source, and what is reported of it."""
         if events and self._events is not None and self._last is not None:
             self._events.write(replace(self._last, events=tuple(events)))
+        if report is not None and report.frames:
+            for sink in self._reports:
+                sink.add(report)
 
 
-def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> Destinations:
-    """Decide where pictures go. Raises UsageError for outputs that would overwrite an input or each other."""
+def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> tuple[Destinations, Destinations]:
+    """Decide where pictures and heatmaps go. Raises UsageError for outputs that overwrite an input or each other."""
     inputs = [path for ref in refs for path in ref.paths]
     several = len(inputs) > 1 or len(refs) > 1 or any(Path(ref).is_dir() for ref in config.sources)
-    outputs = (*config.results, config.output, config.counting.events, config.counting.counts)
+    counting = config.counting
+    outputs = (
+        *config.results, config.output, counting.events, counting.counts, counting.heatmap, counting.report,
+    )  # fmt: skip
     files = [Path(path) for path in outputs if path not in (None, "-")]
     for path in files:
         refuse_input(path, inputs)
@@ -188,4 +205,7 @@ def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> Destinations:
         raise UsageError("two outputs have the same name: choose different ones")
     trees = [tree_root(ref) for ref in config.sources if "**" in ref]
     root = trees[0] if len(trees) == len(config.sources) == 1 else None
-    return Destinations(config.output, several=several, inputs=inputs, root=root)
+    pictures, heatmaps = (
+        Destinations(output, several=several, inputs=inputs, root=root) for output in (config.output, counting.heatmap)
+    )
+    return pictures, heatmaps

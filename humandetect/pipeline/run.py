@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from humandetect import __version__
+from humandetect.config.commands import command_line
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.engines import load_engine
@@ -24,7 +26,7 @@ from humandetect.pipeline.stages import SourceStages, scene_of, weakest_score
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from humandetect.analytics.scene import Scene
@@ -166,6 +168,7 @@ class _FrameLoop:
                 source, finder, tracks=self.config.tracks, scene=self.scene,
                 per_seconds=self.config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
+                made=_made(self.config, source, finder) if outputs.want_report else None,
             )  # fmt: skip
             results = detect_in_order(frames, finder, every=self.config.every, keep_pixels=outputs.want_pixels)
             try:
@@ -177,7 +180,7 @@ class _FrameLoop:
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
                 self.record.end_source(source, dropped=frames.dropped)
                 self.progress.stop()
-                outputs.finish(events)
+                outputs.finish(events, stages.report)
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
 
@@ -191,3 +194,8 @@ class _FrameLoop:
             outputs.write(result)
             self.record.add(result)
             self.progress.advance(result)
+
+
+def _made(config: RunConfig, source: Source, finder: Finder[Any]) -> Mapping[str, str]:
+    """Return what a report says of how it was made."""
+    return {**finder.settings, "humandetect": __version__, "Command": command_line(config, source.name)}

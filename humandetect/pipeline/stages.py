@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
 from humandetect.analytics.events import SceneEvents
+from humandetect.analytics.report import SourceReport
 from humandetect.analytics.scene import read_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from humandetect.analytics.base import Stage
     from humandetect.analytics.counts import CountRow
@@ -47,21 +48,29 @@ class SourceStages:
         scene: Scene | None = None,
         per_seconds: float = 60.0,
         add_counts: Callable[[CountRow], object] = lambda _: None,
+        made: Mapping[str, str] | None = None,
     ) -> None:
+        """Take what to do, and where a report is wanted, how it was made."""
         self._warnings: list[str] = []
         stages: list[Stage] = []
         self._chain = Chain(stages)
-        if not tracks or source.info.kind == "image":
+        self.report: SourceReport | None = None
+        """Complete after `finish`."""
+        if source.info.kind == "image":
             return
-        from humandetect.analytics.tracking import Tracker  # its library is slow to import
+        if tracks:
+            from humandetect.analytics.tracking import Tracker  # its library is slow to import
 
-        start_score, high_score = finder.track_scores
-        tracker = Tracker(start_score=start_score, high_score=high_score)
-        self._warnings = tracker.warnings
-        stages.append(tracker)
+            start_score, high_score = finder.track_scores
+            tracker = Tracker(start_score=start_score, high_score=high_score)
+            self._warnings = tracker.warnings
+            stages.append(tracker)
+        lines, zones = scene.names(source.name) if scene else ([], [])
         if scene is not None:
-            lines, zones = scene.names(source.name)
             stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
+        if made is not None:
+            self.report = SourceReport(made, lines=lines, zones=zones, per_seconds=per_seconds)
+            stages.append(self.report)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         return self._chain.update(result)

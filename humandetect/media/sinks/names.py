@@ -76,6 +76,10 @@ class Destinations:
         ending = Path(name).suffix.lower()
         return self._free(name, ending if ending in WRITABLE_ENDINGS else ".jpg")
 
+    def heatmap(self, name: str) -> Path:
+        """Return the file for the heatmap of a video or live source."""
+        return self._output if self._output is not None and not self._is_folder else self._free(name, ".png")
+
     def _one_file(self, path: Path, endings: tuple[str, ...], what: str) -> Path:
         if path.suffix.lower() not in endings:
             raise UsageError(f"cannot write {what} {str(path)!r}: use one of {', '.join(endings)}")

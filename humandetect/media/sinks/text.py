@@ -14,7 +14,7 @@ from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
-    from humandetect.media.sinks.base import Sink
+    from humandetect.media.sinks.base import Picture, Sink
     from humandetect.media.sinks.text_formats import Format
 
 
@@ -41,7 +41,7 @@ def _format(kind: type[Format], *, empty_rows: bool, weakest_score: float | None
 class ResultsSink(ClosingSink):
     """Writes results as text, each frame at once, under a hidden name until complete."""
 
-    picture = "none"
+    picture: Picture = "none"
 
     def __init__(self, path: Path, form: Format, *, ending: str) -> None:
         super().__init__()

@@ -1,0 +1,106 @@
+"""What a report says of one source: sums of its events and of who was there, and what to think of them."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from humandetect.analytics.base import is_gap
+from humandetect.analytics.counts import Counts
+from humandetect.analytics.heatmap import Heatmap
+from humandetect.analytics.timeline import Timeline
+from humandetect.analytics.track_ends import TrackEnds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from humandetect.media.frames import DetectedFrame, Event
+
+MOST_EVENTS = 200
+WHOLE_PICTURE = ""
+"""The zone that everybody is in; those of scenes have names."""
+
+
+class SourceReport:
+    """Gathers what a report says of one source; a stage that comes after those that count.
+
+    Its sums are those of counts, made by the same code from the same events. Memory grows by 8 bytes a visit, and
+    with nothing else.
+    """
+
+    def __init__(
+        self, made: Mapping[str, str], *, lines: Sequence[str] = (), zones: Sequence[str] = (),
+        per_seconds: float = 60.0, started: datetime | None = None, background: NDArray[np.uint8] | None = None,
+    ) -> None:  # fmt: skip
+        """Take how the results were made, in words by their names, and what is counted."""
+        self.made = made
+        self.source = ""
+        self.lines, self.zones = lines, zones
+        self.per_seconds = per_seconds
+        self.started = started
+        self.heatmap = Heatmap(background)
+        self.timeline = Timeline()
+        self.track_ends = TrackEnds()
+        self.frames = self.kept_frames = self.failed_frames = self.gaps = 0
+        self.begin_seconds: float | None = None
+        self.end_seconds: float | None = None
+        """Of the first and the last frame."""
+        self.events: list[Event] = []
+        """The first MOST_EVENTS."""
+        self.event_count = 0
+        self.reliability: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """How reliable the events of each line and zone are, by kind and name."""
+        self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        """Of each visit that ended, by zone."""
+        self._counts = Counts(self.timeline.add, per_seconds=1, lines=lines, zones=(WHOLE_PICTURE, *zones))
+        self._detections = 0
+        self._covered_at_detection = 0.0
+
+    @property
+    def detections_per_second(self) -> float | None:
+        """How often somebody looked, gaps aside; None where that was once or never."""
+        covered = self._covered_at_detection
+        return max(0, self._detections - 1 - self.gaps) / covered if covered else None
+
+    def update(self, result: DetectedFrame) -> DetectedFrame:
+        seconds = result.frame.written_seconds
+        self.source = result.frame.source
+        self.frames += 1
+        self.failed_frames += result.failure is not None
+        self.kept_frames += not result.detected and result.failure is None
+        self.gaps += is_gap(self.end_seconds, seconds)
+        if self.begin_seconds is None:
+            self.begin_seconds = seconds
+        self.end_seconds = seconds
+        self.heatmap.update(result)
+        self.track_ends.update(result)
+        everybody = {WHOLE_PICTURE: len(result.detections), **result.occupancy}
+        self._counts.update(replace(result, occupancy=everybody))
+        self._note(result.events)
+        if result.detected:
+            self._detections += 1
+            self._covered_at_detection = self.heatmap.covered_seconds
+        return result
+
+    def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
+        self._counts.finish(events)
+        self._note(events)
+        return events
+
+    def _note(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.event_count += 1
+            if len(self.events) < MOST_EVENTS:
+                self.events.append(event)
+            if event.line is not None:
+                self.reliability["line", event.line][event.reliability] += 1
+            if event.zone is not None:
+                self.reliability["zone", event.zone][event.reliability] += 1
+            if event.event == "exit" and event.zone is not None and event.dwell_seconds is not None:
+                self.dwell_seconds[event.zone].append(event.dwell_seconds)

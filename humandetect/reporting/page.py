@@ -1,0 +1,180 @@
+"""The report: one HTML page that needs nothing but itself, a section for each source."""
+
+from __future__ import annotations
+
+import base64
+import statistics
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from humandetect.analytics.report import WHOLE_PICTURE
+from humandetect.media.images import encode_jpeg
+from humandetect.plural import counted
+from humandetect.reporting.axes import clock, said_seconds
+from humandetect.reporting.charts import crossings_chart, dwell_chart, people_chart
+from humandetect.reporting.heat_picture import COLOURS, draw_heat
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator, Sequence
+
+    from humandetect.analytics.report import SourceReport
+    from humandetect.media.frames import Event
+
+_HERE = Path(__file__).parent
+_SECTION = Template((_HERE / "section.html").read_text(encoding="utf-8"))
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+HEAD = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>People counted by humandetect</title>
+<style>
+{(_HERE / "page.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+"""
+TAIL = "</body>\n</html>\n"
+NOTHING = "<p>There is nothing to report: no source was a video or a camera.</p>\n"
+GRADIENT_STOPS = 12
+
+
+def section(report: SourceReport) -> str:
+    """Return a source's part of the page."""
+    heat = draw_heat(report.heatmap)
+    colours = (COLOURS[(len(COLOURS) - 1) * stop // (GRADIENT_STOPS - 1), ::-1] for stop in range(GRADIENT_STOPS))
+    return _SECTION.substitute(
+        source=_text(report.source),
+        when=_when(report),
+        cards="\n".join(_cards(report)),
+        shapes=_lines(report) + _zones(report),
+        charts="".join(_charts(report)),
+        heat_picture=f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(heat.image)).decode()}",
+        heat_colours=",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours),
+        heat_scale="".join(f'<span style="left:{at:.1%}">{text}</span>' for at, text in heat.decades()),
+        events=_events(report),
+        made="\n".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in report.made.items()),
+    )
+
+
+def _text(value: object) -> str:
+    """Return what can stand anywhere in the page, whatever a name has in it, also bytes that are no UTF-8."""
+    return escape(str(value).encode("utf-8", "backslashreplace").decode())
+
+
+def _when(report: SourceReport) -> str:
+    begin, end = report.begin_seconds or 0.0, report.end_seconds or 0.0
+    say = clock(report.started)
+    day = f"{report.started:%d %B %Y}, " if report.started else ""
+    return f"{day}{say(begin)} to {say(end)}"
+
+
+def _cards(report: SourceReport) -> Iterator[str]:
+    everybody = report.timeline.total("zone", WHOLE_PICTURE)
+    rate = report.detections_per_second
+    looked = f"{rate:.1f} detections a second" if rate is not None else "one look"
+    mean = "-" if everybody.mean is None else f"{everybody.mean:.1f}"
+    yield _card("People at a time", mean, f"on average; at most {everybody.most}", looked)
+    ends = report.track_ends
+    yield _card("Tracks", f"{ends.tracks:,}", f"{ends.ended_inside:,} ended inside the picture, at a door or broken")
+    gaps = counted(report.gaps, "gap") if report.gaps else "no gaps"
+    unseen = [f"{report.kept_frames:,} of them with the boxes of an earlier one"] if report.kept_frames else []
+    unseen += [f"{report.failed_frames:,} without an answer"] if report.failed_frames else []
+    frames = ", ".join([counted(report.frames, "frame"), *(unseen or ["each looked at"])])
+    yield _card("Watched", said_seconds(everybody.covered_seconds), gaps, frames)
+
+
+def _card(name: str, value: str, *notes: str) -> str:
+    said = "".join(f"<span>{note}</span>" for note in notes)
+    return f'<div class="card"><b>{name}</b><strong>{value}</strong>{said}</div>'
+
+
+def _lines(report: SourceReport) -> str:
+    rows = []
+    for name in report.lines:
+        total = report.timeline.total("line", name)
+        rows.append([_text(name), f"{total.entered:,}", f"{total.left:,}", _doubt(report.reliability["line", name])])
+    return _table("Lines", ("Line", "In", "Out", "In doubt"), rows)
+
+
+def _zones(report: SourceReport) -> str:
+    rows = []
+    for name in report.zones:
+        total, stays = report.timeline.total("zone", name), report.dwell_seconds[name]
+        median = f"{statistics.median(stays):.1f} s" if stays else "-"
+        mean = "-" if total.mean is None else f"{total.mean:.2f}"
+        rows.append([
+            _text(name), f"{total.visits:,}", median, mean, f"{total.most:,}", f"{total.person_seconds:,.0f}",
+            _doubt(report.reliability["zone", name]),
+        ])  # fmt: skip
+    names = ("Zone", "Visits", "Median stay, at least", "People at a time", "At most", "Person-seconds", "In doubt")
+    return _table("Zones", names, rows)
+
+
+def _doubt(reliability: Counter[str]) -> str:
+    doubts = {kind: count for kind, count in sorted(reliability.items()) if kind != "ok"}
+    if not doubts:
+        return "none"
+    kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in doubts.items())
+    return f"{sum(doubts.values()):,} of {counted(reliability.total(), 'event')}: {kinds}"
+
+
+def _charts(report: SourceReport) -> Iterator[str]:
+    yield people_chart(report, WHOLE_PICTURE, "People in the picture")
+    for name in report.lines:
+        yield crossings_chart(report, name, f"{name}: in and out")
+    for name in report.zones:
+        yield people_chart(report, name, f"{name}: people inside")
+        if stays := report.dwell_seconds[name]:
+            yield dwell_chart(stays, f"{name}: how long visits lasted")
+
+
+def _events(report: SourceReport) -> str:
+    if not report.events:
+        return ""
+    say = clock(report.started)
+    rows = [
+        [say(event.time_seconds), _what(event), "" if event.track_id is None else f"#{event.track_id}",
+         "" if event.score is None else f"{event.score:.2f}", event.reliability.replace("_", " ")]
+        for event in report.events
+    ]  # fmt: skip
+    more = report.event_count - len(rows)
+    rest = f'<p class="more">and {counted(more, "more event")}, which --events has all of</p>' if more else ""
+    return _table("Events", ("Time", "What", "Track", "Score", "Reliability"), rows, kind="events") + rest
+
+
+def _what(event: Event) -> str:
+    where, stay = _text(event.line or event.zone or ""), f"{event.dwell_seconds or 0:.1f} s"
+    match event.event:
+        case "crossing":
+            return f"crosses {where}, {event.direction}"
+        case "enter":
+            return f"enters {where}"
+        case "exit":
+            return f"leaves {where} after {stay}"
+        case "loiter":
+            return f"is in {where} for {stay}"
+        case "crowd":
+            return f"too many in {where}"
+        case _:
+            return f"{event.event}: {_text(event.reason or event.state or '')}"
+
+
+def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "sums") -> str:
+    """Return a table under a title, empty without rows; its cells are HTML. A phone shows names beside its sums."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "\n".join(
+        "<tr>" + "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<h2>{title}</h2>\n<div class="table"><table class="{kind}"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>\n"
+    )
