@@ -192,12 +192,13 @@ class AnsweredFrame(DetectedFrame):
 class ServerFinder:
     """Finds people by requests that are under way."""
 
+    score = None
     track_scores = (0.5, 0.3)
     """Servers do not say what their model's are."""
 
     def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
         self.name = name
-        self.settings = {"Server": name}
+        self.settings = {"server": name}
         self.capacity = requests.capacity
         self._requests = requests
         self._progress = progress

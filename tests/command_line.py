@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import av
 
 from humandetect.models.find import bundled
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAMPLE = str(bundled("examples/plaza.mp4"))
 COMMAND = [sys.executable, "-m", "humandetect"]
@@ -46,3 +45,9 @@ def error_line(run: subprocess.CompletedProcess[str]) -> str:
 def duration(path: Path) -> float:
     with av.open(str(path)) as video:
         return sum(1 for _ in video.decode(video=0)) / float(video.streams.video[0].average_rate or 1)
+
+
+def frame_lines(results: str | Path) -> list[dict[str, Any]]:
+    """Return what JSON lines say of frames: of a file, or of text."""
+    text = results.read_text(encoding="utf-8") if isinstance(results, Path) else results
+    return [line for line in map(json.loads, text.splitlines()) if "people" in line]

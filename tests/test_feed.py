@@ -30,7 +30,7 @@ from humandetect.models.find import bundled
 from humandetect.pipeline.run import run as detect
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, frame_lines, humandetect
 from tests.fakes import FakeEngine
 from tests.pipeline.test_run import Interrupt, frame_count, rows
 from tests.service.faults import Call, Faulty, answers, good, out, problem
@@ -459,7 +459,7 @@ def test_without_a_video_the_sample_is_fed(url: str) -> None:
 
 def test_results_and_the_summary_go_where_they_are_wanted(url: str, clip: Path) -> None:
     done = humandetect("feed", clip, "--url", url, "--results", "-", "--endpoint", "v1", "--every", "2")
-    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == list(range(20))
+    assert [line["frame"] for line in frame_lines(done.stdout)] == list(range(20))
     done = humandetect("feed", clip, "--url", url, "--results", "out.csv", "--json", "-q")
     assert json.loads(done.stdout)["detected_frames"] == 20
     assert done.stderr == ""

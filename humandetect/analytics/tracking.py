@@ -106,7 +106,8 @@ class Tracker:
         people = strong | (ids > 0)
         return replace(
             result, detections=_rows(boxes, people), weak=_rows(boxes, ~people),
-            held=self._held(ids, result.frame.image.shape[:2]), trails=self._trails(boxes, seconds),
+            held=self._held(ids, result.frame.image.shape[:2]),
+            trails=self._trails(boxes, seconds) if result.frame.has_pixels else {},  # nobody draws them
         )  # fmt: skip
 
     def _trails(self, boxes: sv.Detections, seconds: float) -> dict[int, NDArray[np.float64]]:

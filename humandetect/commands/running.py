@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from humandetect.commands.terminal import ProgressBar
-    from humandetect.config import RunConfig, SummaryConfig
+    from humandetect.config import AnalyzeConfig, RunConfig, SummaryConfig
     from humandetect.pipeline.summary import RunSummary
 
 P = ParamSpec("P")
@@ -146,7 +146,9 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
-def finish_run(run: Callable[[ProgressBar], RunSummary], config: RunConfig, talk: SummaryConfig) -> None:
+def finish_run(
+    run: Callable[[ProgressBar], RunSummary], config: RunConfig | AnalyzeConfig, talk: SummaryConfig
+) -> None:
     """Do a run, say what came of it, and exit."""
     asked = {"--json": talk.json, "--results -": "-" in config.results, "--events -": config.counting.events == "-"}
     wanting = [option for option, wants_stdout in asked.items() if wants_stdout]

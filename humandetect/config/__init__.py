@@ -3,6 +3,7 @@
 Scripts build them directly.
 """
 
+from humandetect.config.analyze import AnalyzeConfig
 from humandetect.config.bench import BenchConfig, BenchTarget
 from humandetect.config.counting import CountingConfig
 from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, DetectConfig, Preset, RunConfig, SourceConfig
@@ -20,6 +21,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "MAX_MEGAPIXELS",
     "SAMPLE",
+    "AnalyzeConfig",
     "BenchConfig",
     "BenchTarget",
     "CountingConfig",

@@ -5,6 +5,7 @@ from functools import reduce
 from typing import Any
 
 from humandetect.addresses import without_secrets
+from humandetect.config.analyze import AnalyzeConfig
 from humandetect.config.bench import BenchConfig
 from humandetect.config.detect import DetectConfig
 from humandetect.config.doctor import DoctorConfig
@@ -20,6 +21,7 @@ from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, Ta
 COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "detect": (DetectConfig, SummaryConfig),
     "feed": (FeedConfig, SummaryConfig),
+    "analyze": (AnalyzeConfig, SummaryConfig),
     "serve": (ServeConfig, QuietConfig),
     "bench": (BenchConfig, ReportConfig),
     "eval": (EvalConfig, TalkConfig),

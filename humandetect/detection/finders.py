@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from humandetect.detection.batching import Batcher
 from humandetect.errors import SourceError
-from humandetect.media.frames import DetectedFrame
+from humandetect.media.frames import DetectedFrame, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,12 @@ class Finder(Protocol[Answer]):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What a report says of how they are found, in words by their names."""
+        """What finds them, in words by their names, for results and reports."""
+        ...
+
+    @property
+    def score(self) -> float | None:
+        """From which on a box is a person; None: a server decides."""
         ...
 
     @property
@@ -69,6 +74,7 @@ class EngineFinder:
     def __init__(self, detector: Detector, batcher: Batches, *, weakest_score: float | None = None) -> None:
         self._lowest_score = detector.score if weakest_score is None else min(weakest_score, detector.score)
         self.name = detector.info.engine
+        self.score = detector.score
         self.track_scores = detector.track_scores
         self.capacity = batcher.capacity
         self._detector = detector
@@ -77,12 +83,8 @@ class EngineFinder:
     @property
     def settings(self) -> Mapping[str, str]:
         info = self._detector.info
-        return {
-            "Model": f"{info.name} {info.version}",
-            "Sees pictures": "{} x {}".format(*info.input_hw) if info.input_hw else "as they are",
-            "Score": f"{self._detector.score:g}",
-            "Engine": info.engine,
-        }
+        size = "{} x {}".format(*info.input_hw) if info.input_hw else "that of the picture"
+        return {"model": f"{info.name} {info.version}", "input size": size, "engine": info.engine}
 
     def submit(self, frame: Frame) -> Future[RawDetections]:
         return self._batcher.submit(self._detector.prepare(frame.image), timeout_seconds=None)
@@ -90,8 +92,8 @@ class EngineFinder:
     def result(self, frame: Frame, answer: RawDetections, *, detected: bool) -> DetectedFrame:
         height, width = frame.image.shape[:2]
         boxes = self._detector.people(answer, (height, width), score=self._lowest_score)
-        scores = cast("NDArray[np.float32]", boxes.confidence)
-        strong = scores >= self._detector.score
+        # By the score that is written: whoever reads the results again draws the same line.
+        strong = cast("NDArray[np.float64]", rounded(boxes).confidence) >= self._detector.score
         people, weak = (cast("sv.Detections", boxes[rows]) for rows in (strong, ~strong))
         return DetectedFrame(frame, people, detected=detected, weak=weak)
 

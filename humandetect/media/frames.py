@@ -75,6 +75,28 @@ class VideoInfo:
     """Frames that will be read, as far as the container knows; for progress only."""
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How the results of one source were made: what it takes to ask them again, and what a report tells."""
+
+    source: str
+    kind: str
+    """As of VideoInfo."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    every: int
+    score: float | None
+    """From which on a box is a person; None: a server decided."""
+    results_score: float | None
+    """From which on weaker boxes were kept; None: there are none."""
+    track_scores: tuple[float, float]
+    """As of Detector."""
+    settings: Mapping[str, str]
+    """The model and what ran it, in words by their names."""
+    humandetect: str
+    """Its version."""
+
+
 def _nobody() -> sv.Detections:
     import supervision as sv  # slow to import, and there is somebody to detect with it by now
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from humandetect.analytics.report import SourceReport
     from humandetect.config import RunConfig
-    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.media.frames import DetectedFrame, Event, Provenance
     from humandetect.media.sinks.base import Sink
+    from humandetect.media.sinks.text import ResultsSink, StdoutSink
     from humandetect.media.sinks.window import WindowSink
     from humandetect.media.sources import Source, SourceRef
     from humandetect.pipeline.summary import RunRecord
@@ -54,12 +55,13 @@ class Outputs:
         self._config = config
         self._record = record
         self._draw = draw
-        self._results_score = results_score
+        self.results_score = results_score
         self._destinations, self._heatmaps = _destinations(config, refs)
         self._shared: list[Sink] = []
         self._window: WindowSink | None = None
         self._events: Sink | None = None
         self._counts: CountsSink | None = None
+        self._results: list[ResultsSink | StdoutSink] = []
 
     @property
     def window_closed(self) -> bool:
@@ -91,9 +93,11 @@ class Outputs:
             )
 
     @contextmanager
-    def of_source(self, source: Source) -> Iterator[SourceOutputs]:
-        """Open the sinks of one source beside those that serve all."""
-        with self._opened(self._own_sinks(source)) as own:
+    def of_source(self, provenance: Provenance, source: Source | None = None) -> Iterator[SourceOutputs]:
+        """Open the sinks of one source beside those that serve all; without the source there are no pictures of it."""
+        for results in self._results:
+            results.begin(provenance)
+        with self._opened(self._own_sinks(provenance, source)) as own:
             yield SourceOutputs([*self._shared, *own], draw=self._draw, events=self._events)
 
     @contextmanager
@@ -103,7 +107,10 @@ class Outputs:
 
     def _shared_sinks(self) -> Iterator[Sink]:
         for name in self._config.results:
-            yield open_results(name, empty_rows=self._config.empty_rows, weakest_score=self._results_score)
+            self._results.append(
+                open_results(name, empty_rows=self._config.empty_rows, weakest_score=self.results_score)
+            )
+            yield self._results[-1]
         counting = self._config.counting
         if counting.events is not None:
             self._events = open_events(counting.events)
@@ -121,10 +128,10 @@ class Outputs:
             self._window = WindowSink("humandetect")
             yield self._window
 
-    def _own_sinks(self, source: Source) -> Iterator[Sink]:
-        if self._config.counting.heatmap is not None and source.info.kind != "image":
-            yield HeatmapSink(self._heatmaps.heatmap(source.name))
-        if not self.wants_pictures:
+    def _own_sinks(self, provenance: Provenance, source: Source | None) -> Iterator[Sink]:
+        if self._config.counting.heatmap is not None and provenance.kind != "image":
+            yield HeatmapSink(self._heatmaps.heatmap(provenance.source))
+        if source is None or not self.wants_pictures:
             return
         if source.info.kind == "image":
             yield ImageSink(lambda frame: self._destinations.image(frame.source))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from humandetect.config import DetectConfig, RunConfig, SourceConfig
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.media.sources import expand, open_source
-from humandetect.pipeline.run import read_ahead, run
+from humandetect.pipeline.run import provenance_of, read_ahead, run
 from humandetect.pipeline.stages import SourceStages, weakest_score
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _frames(config: RunConfig, detector: Detector) -> Generator[DetectedFrame]:
             read_ahead(opened) as frames,
         ):
             finder = EngineFinder(detector, batcher, weakest_score=weakest_score(track=config.track))
-            stages = SourceStages(opened, finder, tracks=config.tracks)
+            stages = SourceStages(provenance_of(opened, finder, config), tracks=config.tracks)
             yield from map(stages.update, detect_in_order(frames, finder, every=config.every))
             for warning in stages.finish()[1]:
                 logger.warning("%s", warning)

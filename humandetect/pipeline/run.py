@@ -18,6 +18,7 @@ from humandetect.detection.finders import EngineFinder, detect_in_order, open_ba
 from humandetect.engines import load_engine
 from humandetect.errors import SourceError
 from humandetect.media.annotate.boxes import Annotator
+from humandetect.media.frames import Provenance
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
@@ -26,7 +27,7 @@ from humandetect.pipeline.stages import SourceStages, scene_of, weakest_score
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from humandetect.analytics.scene import Scene
@@ -162,13 +163,14 @@ class _FrameLoop:
             "reading %r: %s of %d x %d, %s frames", source.name, info.kind, info.width, info.height, info.frame_count
         )
         frames_before = self.record.frames
-        with self.outputs.of_source(source) as outputs, read_ahead(source) as frames:
+        provenance = provenance_of(source, finder, self.config, results_score=self.outputs.results_score)
+        with self.outputs.of_source(provenance, source) as outputs, read_ahead(source) as frames:
             self.progress.start(source.name, info.frame_count)
             stages = SourceStages(
-                source, finder, tracks=self.config.tracks, scene=self.scene,
+                provenance, tracks=self.config.tracks, scene=self.scene,
                 per_seconds=self.config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
-                made=_made(self.config, source, finder) if outputs.want_report else None,
+                reported_command=command_line(self.config, source.name) if outputs.want_report else None,
             )  # fmt: skip
             results = detect_in_order(frames, finder, every=self.config.every, keep_pixels=outputs.want_pixels)
             try:
@@ -178,7 +180,9 @@ class _FrameLoop:
             finally:
                 events, warnings = stages.finish()
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
-                self.record.end_source(source, dropped=frames.dropped)
+                self.record.end_source(
+                    source.name, dropped=frames.dropped, warnings=source.warnings, failures=source.failures
+                )
                 self.progress.stop()
                 outputs.finish(events, stages.report)
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
@@ -196,6 +200,18 @@ class _FrameLoop:
             self.progress.advance(result)
 
 
-def _made(config: RunConfig, source: Source, finder: Finder[Any]) -> Mapping[str, str]:
-    """Return what a report says of how it was made."""
-    return {**finder.settings, "humandetect": __version__, "Command": command_line(config, source.name)}
+def provenance_of(
+    source: Source, finder: Finder[Any], config: RunConfig, *, results_score: float | None = None
+) -> Provenance:
+    """Return how the results of a source are made."""
+    return Provenance(
+        source=source.name,
+        kind=source.info.kind,
+        size=(source.info.width, source.info.height),
+        every=config.every,
+        score=finder.score,
+        results_score=results_score,
+        track_scores=finder.track_scores,
+        settings=finder.settings,
+        humandetect=__version__,
+    )

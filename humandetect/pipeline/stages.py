@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from humandetect.analytics.counts import CountRow
     from humandetect.analytics.scene import Scene
     from humandetect.config import CountingConfig
-    from humandetect.detection.finders import Finder
-    from humandetect.media.frames import DetectedFrame, Event
-    from humandetect.media.sources import Source
+    from humandetect.media.frames import DetectedFrame, Event, Provenance
 
 WEAKEST_SCORE = 0.1
 """Boxes from here on may continue a track."""
@@ -41,34 +39,34 @@ class SourceStages:
 
     def __init__(
         self,
-        source: Source,
-        finder: Finder[Any],
+        provenance: Provenance,
         *,
         tracks: bool,
         scene: Scene | None = None,
         per_seconds: float = 60.0,
         add_counts: Callable[[CountRow], object] = lambda _: None,
-        made: Mapping[str, str] | None = None,
+        reported_command: str | None = None,
     ) -> None:
-        """Take what to do, and where a report is wanted, how it was made."""
+        """Take what to do; with the command that it tells of there will be a report."""
         self._warnings: list[str] = []
         stages: list[Stage] = []
         self._chain = Chain(stages)
         self.report: SourceReport | None = None
         """Complete after `finish`."""
-        if source.info.kind == "image":
+        if provenance.kind == "image":
             return
         if tracks:
             from humandetect.analytics.tracking import Tracker  # its library is slow to import
 
-            start_score, high_score = finder.track_scores
+            start_score, high_score = provenance.track_scores
             tracker = Tracker(start_score=start_score, high_score=high_score)
             self._warnings = tracker.warnings
             stages.append(tracker)
-        lines, zones = scene.names(source.name) if scene else ([], [])
+        lines, zones = scene.names(provenance.source) if scene else ([], [])
         if scene is not None:
             stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
-        if made is not None:
+        if reported_command is not None:
+            made = _made(provenance, reported_command)
             self.report = SourceReport(made, lines=lines, zones=zones, per_seconds=per_seconds)
             stages.append(self.report)
 
@@ -78,3 +76,14 @@ class SourceStages:
     def finish(self) -> tuple[Sequence[Event], Sequence[str]]:
         """Take the end of the source; return what became certain with it, and what people should know."""
         return self._chain.finish(), self._warnings
+
+
+def _made(provenance: Provenance, command: str) -> Mapping[str, str]:
+    """Return what a report says of how it was made."""
+    score = {} if provenance.score is None else {"score": f"{provenance.score:g}"}
+    words = {**provenance.settings, **score}
+    return {
+        **{name[:1].upper() + name[1:]: value for name, value in words.items()},
+        "humandetect": provenance.humandetect,
+        "Command": command,
+    }

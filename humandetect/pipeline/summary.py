@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame
-    from humandetect.media.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +134,23 @@ class RunRecord:
         if pictures:
             self.pictures[path] = self.pictures.get(path, 0) + pictures
 
-    def end_source(self, source: Source, *, dropped: int) -> None:
+    def end_source(
+        self, name: str, *, dropped: int = 0, warnings: Sequence[str] = (), failures: Sequence[HumanDetectError] = ()
+    ) -> None:
         """Take over what a source says at its end."""
         frames = self._source_frames
         if frames:
             mean = round(self._source_people / frames, 3)
-            self.sources.append(SourceSummary(source.name, frames, self._source_most, mean, self._source_tracks))
+            self.sources.append(SourceSummary(name, frames, self._source_most, mean, self._source_tracks))
         self.tracks += self._source_tracks
         self._source_frames = self._source_people = self._source_most = self._source_tracks = 0
         self.dropped_frames += dropped
-        self.warnings += source.warnings
+        self.warnings += warnings
         if dropped:
             self.warnings.append(
-                f"{source.name!r}: {counted(dropped, 'frame')} dropped: they came faster than they were handled"
+                f"{name!r}: {counted(dropped, 'frame')} dropped: they came faster than they were handled"
             )
-        self.failures += source.failures
+        self.failures += failures
 
     def summary(self) -> RunSummary:
         return RunSummary(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import make_clip
-from tests.command_line import SAMPLE, duration, error_line, humandetect
+from tests.command_line import SAMPLE, duration, error_line, frame_lines, humandetect
 
 
 def test_the_sample_becomes_an_annotated_video_and_a_summary() -> None:
@@ -33,7 +33,7 @@ def test_the_summary_counts_tracks_and_tells_too_few_detections() -> None:
 
 def test_results_on_stdout_are_nothing_but_json_lines() -> None:
     run = humandetect("detect", SAMPLE, "--results", "-", "--limit", "5")
-    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    lines = frame_lines(run.stdout)
     assert [line["frame"] for line in lines] == [0, 1, 2, 3, 4]
     assert all(line["people"] for line in lines)
 
@@ -51,7 +51,7 @@ def test_a_video_on_stdin_works() -> None:
     clip = make_clip(Path("clip.mkv"), frames=8)
     run = humandetect("detect", "-", "--results", "-", stdin=clip.read_bytes())
     assert run.returncode == 0, run.stderr
-    assert [json.loads(line)["source"] for line in run.stdout.splitlines()] == ["-"] * 8
+    assert [line["source"] for line in frame_lines(run.stdout)] == ["-"] * 8
 
 
 def test_any_file_name_works() -> None:
@@ -61,7 +61,7 @@ def test_any_file_name_works() -> None:
         shutil.copy(clip, name)
     run = humandetect("detect", "--results", "-", "--", *names)
     assert run.returncode == 0, run.stderr
-    assert len(run.stdout.splitlines()) == 3 * len(names)
+    assert len(frame_lines(run.stdout)) == 3 * len(names)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_verbose_says_what_happens() -> None:
 
 def test_options_come_from_the_environment() -> None:
     run = humandetect("detect", SAMPLE, "--results", "-", HUMANDETECT_LIMIT="3", HUMANDETECT_SCORE="1.0")
-    assert [json.loads(line)["people"] for line in run.stdout.splitlines()] == [[], [], []]
+    assert [line["people"] for line in frame_lines(run.stdout)] == [[], [], []]
 
 
 def test_the_base_install_works_without_tensorflow() -> None:

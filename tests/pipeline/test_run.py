@@ -22,6 +22,7 @@ from humandetect.pipeline.python_api import detect_frames
 from humandetect.pipeline.run import run
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
+from tests.command_line import frame_lines
 from tests.fakes import FakeEngine
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def go(detector: Detector, *sources: Path | str, progress: Any = None, **options
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return frame_lines(path)
 
 
 def frame_count(path: Path) -> int:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from humandetect.analytics.tracking import Tracker
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector, open_detector
 from humandetect.engines.base import RawDetections
-from humandetect.media.frames import DetectedFrame, Frame
-from humandetect.media.sinks.text_formats import JsonLines
 from humandetect.models.find import bundled
 from humandetect.pipeline.python_api import detect_frames, detect_video
 from humandetect.pipeline.run import run
-from tests.builders import make_clip, people, picture
+from tests.builders import make_clip
 from tests.fakes import INFO
 from tests.pipeline.test_run import rows, write_picture
 
@@ -107,21 +104,6 @@ def test_the_results_score_keeps_weak_boxes_that_count_for_nothing(clip: Path, t
     assert {row["weak"] for row in table} == {"true", "false"}
     for ending in (".mot.txt", ".coco.json"):
         assert (tmp_path / f"kept{ending}").read_text() == (tmp_path / f"plain{ending}").read_text()
-
-
-def test_saved_results_with_weak_boxes_give_the_same_tracks_again(clip: Path, tmp_path: Path) -> None:
-    go(clip, results=(str(tmp_path / "out.jsonl"),), results_score=0.1)
-    tracker, form = (
-        Tracker(start_score=INFO.track_start_score, high_score=INFO.track_high_score),
-        JsonLines(weakest_score=0.1),
-    )
-    for line, row in zip((tmp_path / "out.jsonl").read_text().splitlines(), rows(tmp_path / "out.jsonl"), strict=True):
-        strong, weak = (
-            people([one["box"] for one in found], [one["score"] for one in found])
-            for found in ([one for one in row["people"] if one.get("weak", False) is kind] for kind in (False, True))
-        )
-        seen = Frame(picture(), row["frame"], row["time_seconds"], row["source"])
-        assert form.text(tracker.update(DetectedFrame(seen, strong, weak=weak))) == line + "\n"
 
 
 def test_weak_boxes_are_kept_without_tracks_too(clip: Path, tmp_path: Path) -> None:

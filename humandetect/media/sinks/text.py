@@ -13,12 +13,14 @@ from humandetect.media.sinks.base import ClosingSink
 from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
-    from humandetect.media.frames import DetectedFrame
-    from humandetect.media.sinks.base import Picture, Sink
+    from humandetect.media.frames import DetectedFrame, Provenance
+    from humandetect.media.sinks.base import Picture
     from humandetect.media.sinks.text_formats import Format
 
 
-def open_results(path_or_dash: str, *, empty_rows: bool = False, weakest_score: float | None = None) -> Sink:
+def open_results(
+    path_or_dash: str, *, empty_rows: bool = False, weakest_score: float | None = None
+) -> ResultsSink | StdoutSink:
     """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout.
 
     JSON lines and CSV have weak boxes too, from `weakest_score` on.
@@ -53,6 +55,10 @@ class ResultsSink(ClosingSink):
         self._frames = 0
         self._closed = False
         self._written: Path | None = None
+
+    def begin(self, provenance: Provenance) -> None:
+        """Take how the next source's results are made."""
+        _begin(self._format, provenance)
 
     def write(self, result: DetectedFrame) -> None:
         """Append the result and hand it to the system, so that a crash costs no line."""
@@ -109,6 +115,10 @@ class StdoutSink(ClosingSink):
             raise SinkError("cannot write to stdout: it is closed; write to a file instead")
         self._format = form
 
+    def begin(self, provenance: Provenance) -> None:
+        """As of ResultsSink."""
+        _begin(self._format, provenance)
+
     def write(self, result: DetectedFrame) -> None:
         try:
             # Bytes: a terminal's encoding may not know a name's characters.
@@ -121,3 +131,8 @@ class StdoutSink(ClosingSink):
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every line written is complete
         return None
+
+
+def _begin(form: Format, provenance: Provenance) -> None:
+    if isinstance(form, JsonLines):  # no other format has room for it
+        form.begin(provenance)

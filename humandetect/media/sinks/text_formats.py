@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from humandetect.media.images import IMAGE_ENDINGS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.media.frames import DetectedFrame, FoundPerson, Frame
+    from humandetect.media.frames import DetectedFrame, FoundPerson, Frame, Provenance
 
 
 class Format(Protocol):
@@ -34,16 +35,26 @@ class Format(Protocol):
 
 
 class JsonLines:
-    """One object a line and a line a frame, also for frames without people."""
+    """One object a line: one that says how they were made before each source, then one a frame, also without people."""
 
     head = tail = ""
 
     def __init__(self, *, weakest_score: float | None = None) -> None:
         self._weakest_score = weakest_score
+        self._begun = ""
+
+    def begin(self, provenance: Provenance) -> None:
+        """Let a line about its results come before the first frame of a source."""
+        self._begun = _json(asdict(replace(provenance, source=_readable(provenance.source)))) + "\n"
 
     def text(self, result: DetectedFrame) -> str:
+        begun, self._begun = self._begun, ""
+        return begun + _json(self._line(result)) + "\n"
+
+    def _line(self, result: DetectedFrame) -> dict[str, object]:
         frame = result.frame
-        line = {"source": _readable(frame.source), "frame": frame.index, "time_seconds": frame.written_seconds}
+        line: dict[str, object] = {"source": _readable(frame.source), "frame": frame.index}
+        line["time_seconds"] = frame.written_seconds
         if not result.detected:
             line["detected"] = False
         if result.failure is not None:
@@ -55,7 +66,7 @@ class JsonLines:
             {"box": box.box, "score": box.score, "track_id": None, "weak": True}
             for box in _weak(result, self._weakest_score)
         ]
-        return _json(line) + "\n"
+        return line
 
 
 class Csv:

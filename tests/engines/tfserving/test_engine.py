@@ -29,6 +29,7 @@ from humandetect.errors import (
 from humandetect.models.find import bundled
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
+from tests.command_line import frame_lines
 from tests.engines.tfserving.fake_server import FLOAT, LOADING, OUTPUTS, FakeServing, Refusal, engine_for, pictures
 from tests.waiting import eventually
 
@@ -514,7 +515,7 @@ def test_a_run_whose_server_dies_keeps_every_finished_frame(fake: FakeServing, t
     assert [type(failure) for failure in summary.failures] == [EngineUnavailable]
     assert 0 < summary.frames < 60
     saved = out if out.exists() else next(tmp_path.glob("out*.jsonl"))
-    assert len(saved.read_text().splitlines()) == summary.frames
+    assert len(frame_lines(saved)) == summary.frames
 
 
 def test_ctrl_c_during_an_outage_ends_soon(fake: FakeServing, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.text import ResultsSink, open_results
 from tests.builders import detected
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ENDINGS = (".jsonl", ".ndjson", ".csv", ".coco.json", ".mot.txt", ".JSONL", ".Co
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_ending_chooses_the_format(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"out.v1{ending}"
-    with open_results(str(path)) as sink:  # type: ignore[attr-defined]
+    with open_results(str(path)) as sink:
         for index in range(3):
             sink.write(detected(index, [BOX]))
     assert sink.close() == path
@@ -108,7 +108,7 @@ def test_every_line_is_on_the_disk_at_once(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys
 from humandetect.errors import SinkError
-from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.text import ResultsSink, open_results
 from tests.builders import detected
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -141,7 +141,8 @@ def test_a_disk_that_is_full_at_the_end_fails_the_close(tmp_path: Path, monkeypa
         def write(self, _: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    sink._file.close()  # type: ignore[attr-defined]
+    assert isinstance(sink, ResultsSink)
+    sink._file.close()
     monkeypatch.setattr(sink, "_file", Full())
     with pytest.raises(SinkError, match="the disk is full"):
         sink.close()
@@ -159,7 +160,7 @@ def test_dash_is_json_lines_on_stdout(capsysbinary: pytest.CaptureFixture[bytes]
 
 HEAD = """
 import sys
-from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.text import ResultsSink, open_results
 from tests.builders import detected
 
 try:

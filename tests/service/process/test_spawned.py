@@ -16,7 +16,7 @@ import pytest
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ServerError
 from humandetect.service.process.spawned import spawned
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, frame_lines, humandetect
 
 PARENT = """
 from humandetect.config import ServeConfig
@@ -72,7 +72,7 @@ def test_feed_starts_a_server_and_leaves_none(tmp_path: Path, monkeypatch: pytes
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     assert '"people": []' in Path("out.jsonl").read_text()
-    assert len(Path("out.jsonl").read_text().splitlines()) == 3
+    assert len(frame_lines(Path("out.jsonl"))) == 3
     alive = psutil.process_iter(["cmdline", "environ"])
     assert not [one for one in alive if (one.info["environ"] or {}).get("STARTED_BY") == str(tmp_path)]
 

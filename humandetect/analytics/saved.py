@@ -1,0 +1,127 @@
+"""Results that `detect` saved, as the frames that they were: for the stages there is no difference."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import supervision as sv
+
+from humandetect.errors import SourceError, UsageError
+from humandetect.media.frames import DetectedFrame, Frame, Provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENDINGS = (".jsonl", ".ndjson")
+MADE_ANEW = "detect again with --results-score 0.1, which keeps all that analyze needs"
+
+
+class SavedSource(NamedTuple):
+    """The results of one source."""
+
+    provenance: Provenance
+    frames: Iterator[DetectedFrame]
+    """Without pixels; to be taken before the next source."""
+
+
+class SavedResults:
+    """A results file, read line by line."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file; raises UsageError where the format does not hold what it takes."""
+        if not path.name.lower().endswith(ENDINGS):
+            raise UsageError(f"cannot analyze {str(path)!r}: only {' and '.join(ENDINGS)} say how they were made")
+        self.path = path
+        self.warnings: list[str] = []
+        """What was left out; complete after the last source."""
+
+    def sources(self) -> list[str]:
+        """Return the names of the sources, at the price of a look at every line."""
+        found = []
+        for _, line in self._lines():
+            if '"people"' not in line:
+                with suppress(LookupError, TypeError, ValueError):  # whoever reads it will say what is wrong
+                    found.append(str(json.loads(line)["source"]))
+        return found
+
+    def __iter__(self) -> Iterator[SavedSource]:
+        """Yield the sources in order. Raises SourceError, and UsageError that names the line that makes no sense."""
+        for _, entries in groupby(self._entries(), key=lambda entry: entry[0]):
+            said = (entry for _, entry in entries)
+            provenance = next(said)
+            if not isinstance(provenance, Provenance):
+                raise UsageError(f"{self.path}:1 does not say how the results were made: {MADE_ANEW}")
+            yield SavedSource(provenance, (entry for entry in said if isinstance(entry, DetectedFrame)))
+
+    def _entries(self) -> Iterator[tuple[int, Provenance | DetectedFrame]]:
+        """Yield what each line says, with the number of its source."""
+        source = 0
+        provenance: Provenance | None = None
+        for number, line in self._lines():
+            try:
+                entry = json.loads(line)
+                if "people" not in entry:
+                    source, provenance = source + 1, _provenance(entry)
+                    yield source, provenance
+                else:
+                    yield source, _frame(entry, provenance)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                reason = f"there is no {error}" if isinstance(error, KeyError) else error
+                message = f"{self.path}:{number} is no line of results: {reason}"
+                if line.endswith("\n"):
+                    raise UsageError(message) from error
+                self.warnings.append(f"{message}; it is the last, and was left out: the run that wrote it did not end")
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        except OSError as error:
+            raise SourceError(f"cannot read {str(self.path)!r}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.path} is no text in UTF-8") from error
+
+
+def _provenance(entry: dict[str, Any]) -> Provenance:
+    width, height = entry["size"]
+    start_score, high_score = entry["track_scores"]
+    made = Provenance(
+        source=str(entry["source"]),
+        kind=str(entry["kind"]),
+        size=(int(width), int(height)),
+        every=int(entry["every"]),
+        score=None if entry["score"] is None else float(entry["score"]),
+        results_score=None if entry["results_score"] is None else float(entry["results_score"]),
+        track_scores=(float(start_score), float(high_score)),
+        settings={str(name): str(value) for name, value in entry["settings"].items()},
+        humandetect=str(entry["humandetect"]),
+    )
+    if min(made.size) < 1:
+        raise ValueError(f"a picture of {width} x {height}")
+    return made
+
+
+def _frame(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFrame:
+    """Make of a line what the finder made: who is a person is a matter of the score, whatever tracks said later."""
+    width, height = provenance.size if provenance else (1, 1)
+    image = np.broadcast_to(np.uint8(0), (height, width, 3))
+    frame = Frame(image, int(entry["frame"]), float(entry["time_seconds"]), str(entry["source"]))
+    boxes = entry["people"]
+    xyxy = np.array([box["box"] for box in boxes], np.float64).reshape(-1, 4)
+    scores = np.array([box["score"] for box in boxes], np.float64)
+    if not (np.isfinite(xyxy).all() and np.isfinite(scores).all() and np.isfinite(frame.time_seconds)):
+        raise ValueError("a number is not finite")
+    least = provenance.score if provenance else None
+    strong = scores >= least if least is not None else np.array([not box.get("weak") for box in boxes], bool)
+    return DetectedFrame(
+        frame,
+        sv.Detections(xyxy=xyxy[strong], confidence=scores[strong]),
+        detected=bool(entry.get("detected", True)) and "error" not in entry,
+        failure=entry.get("error"),
+        weak=sv.Detections(xyxy=xyxy[~strong], confidence=scores[~strong]),
+    )

@@ -1,0 +1,31 @@
+"""What `analyze` asks of which results."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from humandetect.config.counting import CountingConfig
+from humandetect.config.fields import Group, Opt, check, require
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzeConfig:
+    """One run of `analyze`."""
+
+    files: Annotated[
+        tuple[Path, ...],
+        Opt("What `detect --results` or `feed --results` wrote, as .jsonl.", "Input", metavar="RESULTS", argument=True),
+    ]
+    results: Annotated[
+        tuple[str, ...],
+        Opt(
+            "The same results with ids, as of `detect --results`. Repeatable.", "Output", metavar="FILE", variable=None
+        ),
+    ] = ()
+    counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+        counting = self.counting
+        wanted = (*self.results, counting.events, counting.counts, counting.heatmap, counting.report)
+        require(any(wanted), "nothing was asked: give --events, --counts, --report, --heatmap or --results")
