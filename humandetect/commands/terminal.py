@@ -68,9 +68,8 @@ def print_summary(summary: RunSummary) -> None:
         line.append(counted(summary.frames, "frame"), "bold")
         if summary.detected_frames < summary.frames - summary.failed_frames:
             line.append(f", {summary.detected_frames:,} of them detected on,")
-        line.append(
-            f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s){f' by {summary.engine}' if summary.engine else ''}"
-        )
+        line.append(f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s)")
+        line.append(f" by {summary.engine}" if summary.engine else "")
         console.print(line)
         if summary.people_most:
             line = Text(f"up to {people(summary.people_most)}", "bold")
