@@ -59,7 +59,8 @@ def run(config: FeedConfig, *, progress: FeedProgress | None = None, stop: threa
     A frame that the server does not answer is in the output as it was, which is complete, and counted: that is a
     failure of the run. Failures and interruptions are told as `humandetect.run` tells them.
     """
-    summary = run_with(lambda: _server_finder(config, progress), config, draw=_draw, progress=progress, stop=stop)
+    draw = Annotator().draw if config.anonymize else _draw  # the server's picture shows them
+    summary = run_with(lambda: _server_finder(config, progress), config, draw=draw, progress=progress, stop=stop)
     failed, all_frames = summary.failed_frames, summary.frames
     if not failed:
         return summary
@@ -118,7 +119,9 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
 
 def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     """Return the endpoint's method: for results only, and for tracks, one that need not draw."""
-    wants_pictures = (config.output is not None or config.show or not config.results) and not config.track
+    wants_pictures = (config.output is not None or config.show or not config.results) and not (
+        config.track or config.anonymize
+    )
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
     return PeopleOnly(client).ask if config.endpoint == "auto" else lambda images: _ask_v1(client, images)

@@ -6,7 +6,7 @@ Scripts build them directly.
 from humandetect.config.analyze import AnalyzeConfig
 from humandetect.config.bench import BenchConfig, BenchTarget
 from humandetect.config.counting import CountingConfig
-from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, DetectConfig, Preset, RunConfig, SourceConfig
+from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, Anonymize, DetectConfig, Preset, RunConfig, SourceConfig
 from humandetect.config.doctor import DoctorConfig
 from humandetect.config.engine import DEFAULT_MODEL, Device, EngineConfig, EngineName, Precision, ServingConfig
 from humandetect.config.evaluate import EvalConfig
@@ -22,6 +22,7 @@ __all__ = [
     "MAX_MEGAPIXELS",
     "SAMPLE",
     "AnalyzeConfig",
+    "Anonymize",
     "BenchConfig",
     "BenchTarget",
     "CountingConfig",

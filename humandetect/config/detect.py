@@ -8,8 +8,9 @@ from annotated_types import Ge, Gt, Le
 
 from humandetect.config.counting import CountingConfig
 from humandetect.config.engine import BatchField, EngineConfig
-from humandetect.config.fields import Group, Opt, check
+from humandetect.config.fields import Group, Opt, check, require
 
+Anonymize = Literal["blur", "pixelate", "fill"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
 SAMPLE = "sample"
@@ -93,12 +94,18 @@ class RunConfig:
     show: Annotated[bool, Opt("Show the annotated pictures in a window; q ends.", "Output")] = False
     every: Annotated[int, Opt("Detect each Nth frame, keep the boxes between.", "Detection", metavar="N"), Ge(1)] = 1
     track: Annotated[bool, Opt("Give people ids that last from frame to frame.", "Detection")] = False
+    anonymize: Annotated[
+        Anonymize | None,
+        Opt("Hide people in all that is written and shown; fill is the safe style, none is a guarantee.", "Output"),
+    ] = None
     preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
     counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
     source: Annotated[SourceConfig, Group()] = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:
         check(self)
+        every_frame = self.anonymize is None or self.every == 1
+        require(every_frame, "--anonymize needs every frame detected: people walk out of kept boxes; leave --every out")
 
     @property
     def tracks(self) -> bool:

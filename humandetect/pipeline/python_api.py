@@ -15,7 +15,7 @@ from humandetect.pipeline.stages import SourceStages, weakest_score
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from humandetect.config import CountingConfig, EngineConfig, Preset
+    from humandetect.config import Anonymize, CountingConfig, EngineConfig, Preset
     from humandetect.detection.detector import Detector
     from humandetect.media.frames import DetectedFrame
     from humandetect.pipeline.summary import RunSummary
@@ -31,6 +31,7 @@ class DetectOptions(TypedDict, total=False):
     show: bool
     every: int
     track: bool
+    anonymize: Anonymize | None
     results_score: float | None
     counting: CountingConfig
     preset: Preset
@@ -54,10 +55,11 @@ def detect_video(
     """Find people in one source, or in a `part` of it, and write what is asked for. Raises the first failure.
 
     `results` is a path or several, their format by the ending; `-` is JSON lines on stdout. Options are `crops` (a
-    folder), `show`, `every` (detect each Nth frame), `track` (ids that last), `counting` (lines and zones, a
-    CountingConfig), `results_score` (keeps weaker boxes), `preset` (of x264), `score`, `batch`, `engine` (an
-    EngineConfig), `empty_rows` (in CSV), `no_labels`, `no_count` and `line_width` (of what is drawn). A `detector` is
-    used instead of score and engine, and left open. With nowhere to write to, the video goes to NAME_people.mp4.
+    folder), `show`, `every` (detect each Nth frame), `track` (ids that last), `anonymize` (a style that hides people),
+    `counting` (lines and zones, a CountingConfig), `results_score` (keeps weaker boxes), `preset` (of x264), `score`,
+    `batch`, `engine` (an EngineConfig), `empty_rows` (in CSV), `no_labels`, `no_count` and `line_width` (of what is
+    drawn). A `detector` is used instead of score and engine, and left open. With nowhere to write to, the video goes to
+    NAME_people.mp4.
     """
     paths = (results,) if isinstance(results, str | Path) else results
     config = DetectConfig(
@@ -90,8 +92,10 @@ def _frames(config: RunConfig, detector: Detector) -> Generator[DetectedFrame]:
             open_batcher(detector.info, detector.infer) as batcher,
             read_ahead(opened) as frames,
         ):
-            finder = EngineFinder(detector, batcher, weakest_score=weakest_score(track=config.track))
-            stages = SourceStages(provenance_of(opened, finder, config), tracks=config.tracks)
+            finder = EngineFinder(detector, batcher, weakest_score=weakest_score(config))
+            stages = SourceStages(
+                provenance_of(opened, finder, config), tracks=config.tracks, anonymize=config.anonymize
+            )
             yield from map(stages.update, detect_in_order(frames, finder, every=config.every))
             for warning in stages.finish()[1]:
                 logger.warning("%s", warning)

@@ -119,7 +119,7 @@ def _engine_finder(config: DetectConfig, detector: Detector | None) -> Iterator[
         if own:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
-        weakest = weakest_score(track=config.tracks, results_score=config.results_score)
+        weakest = weakest_score(config, results_score=config.results_score)
         yield EngineFinder(detector, batcher, weakest_score=weakest)
 
 
@@ -170,6 +170,7 @@ class _FrameLoop:
                 provenance, tracks=self.config.tracks, scene=self.scene,
                 per_seconds=self.config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
+                anonymize=self.config.anonymize,
                 reported_command=command_line(self.config, source.name) if outputs.want_report else None,
             )  # fmt: skip
             results = detect_in_order(frames, finder, every=self.config.every, keep_pixels=outputs.want_pixels)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from humandetect.analytics.anonymize import Anonymizer
 from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
 from humandetect.analytics.events import SceneEvents
 from humandetect.analytics.report import SourceReport
 from humandetect.analytics.scene import read_scene
+from humandetect.media.annotate.anonymize import hide, hide_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +18,18 @@ if TYPE_CHECKING:
     from humandetect.analytics.base import Stage
     from humandetect.analytics.counts import CountRow
     from humandetect.analytics.scene import Scene
-    from humandetect.config import CountingConfig
+    from humandetect.analytics.tracking import Tracker
+    from humandetect.config import Anonymize, CountingConfig, RunConfig
     from humandetect.media.frames import DetectedFrame, Event, Provenance
 
 WEAKEST_SCORE = 0.1
-"""Boxes from here on may continue a track."""
+"""Boxes from here on may continue a track, and are hidden where people are."""
 
 
-def weakest_score(*, track: bool, results_score: float | None = None) -> float | None:
+def weakest_score(config: RunConfig, *, results_score: float | None = None) -> float | None:
     """Return from which score on boxes are wanted; None: only people."""
-    wanted = [score for score in (WEAKEST_SCORE if track else None, results_score) if score is not None]
+    wants_weak = config.tracks or config.anonymize is not None
+    wanted = [score for score in (WEAKEST_SCORE if wants_weak else None, results_score) if score is not None]
     return min(wanted, default=None)
 
 
@@ -45,6 +49,7 @@ class SourceStages:
         scene: Scene | None = None,
         per_seconds: float = 60.0,
         add_counts: Callable[[CountRow], object] = lambda _: None,
+        anonymize: Anonymize | None = None,
         reported_command: str | None = None,
     ) -> None:
         """Take what to do; with the command that it tells of there will be a report."""
@@ -53,15 +58,20 @@ class SourceStages:
         self._chain = Chain(stages)
         self.report: SourceReport | None = None
         """Complete after `finish`."""
-        if provenance.kind == "image":
-            return
-        if tracks:
+        is_picture = provenance.kind == "image"
+        tracker: Tracker | None = None
+        if (tracks or anonymize) and not is_picture:
             from humandetect.analytics.tracking import Tracker  # its library is slow to import
 
             start_score, high_score = provenance.track_scores
             tracker = Tracker(start_score=start_score, high_score=high_score)
-            self._warnings = tracker.warnings
+            self._warnings = tracker.warnings if tracks else []
+        if anonymize:
+            stages.append(_anonymizer(anonymize, tracker, gives_ids=tracks))
+        elif tracker:
             stages.append(tracker)
+        if is_picture:
+            return
         lines, zones = scene.names(provenance.source) if scene else ([], [])
         if scene is not None:
             stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
@@ -87,3 +97,12 @@ def _made(provenance: Provenance, command: str) -> Mapping[str, str]:
         "humandetect": provenance.humandetect,
         "Command": command,
     }
+
+
+def _anonymizer(style: Anonymize, tracker: Tracker | None, *, gives_ids: bool) -> Anonymizer:
+    return Anonymizer(
+        lambda image, boxes: hide(image, boxes, style),
+        lambda image: hide_all(image, style),
+        tracker=tracker,
+        gives_ids=gives_ids,
+    )
