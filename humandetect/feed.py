@@ -119,9 +119,7 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
 
 def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     """Return the endpoint's method: for results only, and for tracks, one that need not draw."""
-    wants_pictures = (config.output is not None or config.show or not config.results) and not (
-        config.track or config.anonymize
-    )
+    wants_pictures = (config.writes_pictures or config.show) and not (config.tracks or config.anonymize)
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
     return PeopleOnly(client).ask if config.endpoint == "auto" else lambda images: _ask_v1(client, images)

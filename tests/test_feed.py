@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from humandetect.client.detect_client import ImageOutcome
 from humandetect.client.retrying import RetryingClient
-from humandetect.config import DetectConfig, EngineConfig, FeedConfig, ServeConfig, SourceConfig
+from humandetect.config import CountingConfig, DetectConfig, EngineConfig, FeedConfig, ServeConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import ServiceAway, ServiceError, UsageError
 from humandetect.feed import LARGEST_IMAGE_BYTES, Sender, run
@@ -183,6 +183,13 @@ def test_results_alone_ask_for_no_picture(options: dict[str, Any], clip: Path, u
         go(url, clip, endpoint="auto", output=Path("out.mp4"), **options)
         assert set(paths) == {"/request"}
     assert scores() == sorted(scores())
+
+
+def test_a_report_needs_no_picture_of_the_server_and_names_it(clip: Path, url: str) -> None:
+    with posts() as paths:
+        go(url, clip, endpoint="auto", results=(), counting=CountingConfig(report=Path("report.html")))
+        assert set(paths) == {"/v1/detect"}
+    assert "<dt>Server</dt>" in Path("report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("endpoint", ["auto", "request"])

@@ -82,6 +82,11 @@ class CountingConfig:
         require(has_scene or events is None, "--events needs where things happen: --line, --zone or --scene")
 
     @property
+    def writes(self) -> bool:
+        """Whether anything is written of what is counted."""
+        return any((self.events, self.counts, self.heatmap, self.report))
+
+    @property
     def wanted(self) -> bool:
         """Whether anything is counted."""
         return bool(self.scene or self.line or self.zone)

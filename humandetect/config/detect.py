@@ -108,6 +108,11 @@ class RunConfig:
         require(every_frame, "--anonymize needs every frame detected: people walk out of kept boxes; leave --every out")
 
     @property
+    def writes_pictures(self) -> bool:
+        """Annotated pictures are written when asked for, or when nothing else would come out of the run."""
+        return self.output is not None or not (self.results or self.crops or self.show or self.counting.writes)
+
+    @property
     def tracks(self) -> bool:
         """Whether people get ids: when asked for, and where they are counted or reported."""
         return self.track or self.counting.wanted or self.counting.report is not None

@@ -68,14 +68,6 @@ class Outputs:
         """Whether whoever watched has seen enough."""
         return self._window is not None and self._window.stopped
 
-    @property
-    def wants_pictures(self) -> bool:
-        """Annotated pictures are written when asked for, or when nothing else would come out of the run."""
-        config = self._config
-        counting = config.counting
-        others = (config.results, config.crops, config.show, counting.events, counting.counts, counting.heatmap)
-        return config.output is not None or not any((*others, counting.report))
-
     def add_counts(self, row: CountRow) -> None:
         """Write a row of counts, where they are wanted."""
         if self._counts is not None:
@@ -131,7 +123,7 @@ class Outputs:
     def _own_sinks(self, provenance: Provenance, source: Source | None) -> Iterator[Sink]:
         if self._config.counting.heatmap is not None and provenance.kind != "image":
             yield HeatmapSink(self._heatmaps.heatmap(provenance.source))
-        if source is None or not self.wants_pictures:
+        if source is None or not self._config.writes_pictures:
             return
         if source.info.kind == "image":
             yield ImageSink(lambda frame: self._destinations.image(frame.source))

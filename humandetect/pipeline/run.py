@@ -153,7 +153,7 @@ class _FrameLoop:
         for ref in refs:
             source: Source | None = None
             with costs_its_source(self.record, self.stop):
-                source = open_source(ref, self.config.source, audio=self.outputs.wants_pictures)
+                source = open_source(ref, self.config.source, audio=self.config.writes_pictures)
             if source is not None:
                 yield source
 
