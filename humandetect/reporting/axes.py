@@ -42,9 +42,9 @@ def number_axis(low: float, high: float, *, name: str = "", whole: bool = True, 
     return Axis(ticks[0][0], ticks[-1][0], ticks, name)
 
 
-def time_axis(begin: float, end: float, *, started: datetime | None = None, most_ticks: int = 5) -> Axis:
+def time_axis(begin: float, end: float, *, started: datetime | None = None) -> Axis:
     """Return an axis of seconds from the start of a source, by the clock on the wall where that is known."""
-    span = end - begin
+    span, most_ticks = end - begin, 5 if started else 6  # `09:00:15` is longer than `0:15`: phones are narrow
     step = (
         next((one for one in STEPS_SECONDS if span / one <= most_ticks), 0) or math.ceil(span / most_ticks / DAY) * DAY
     )
@@ -54,7 +54,7 @@ def time_axis(begin: float, end: float, *, started: datetime | None = None, most
     first, last = math.ceil((begin + offset) / step), math.floor((end + offset) / step)
     say = clock(started, step)
     ticks = tuple((at * step - offset, say(at * step - offset)) for at in range(first, last + 1))
-    return Axis(begin, end, ticks, "minutes:seconds from the start" if started is None else _dates(started, begin, end))
+    return Axis(begin, end, ticks, "min:s from the start" if started is None else _dates(started, begin, end))
 
 
 def clock(started: datetime | None, step: float = 1) -> Callable[[float], str]:

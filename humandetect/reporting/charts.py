@@ -9,7 +9,7 @@ import statistics
 from html import escape
 from typing import TYPE_CHECKING
 
-from humandetect.reporting.axes import Axis, clock, number_axis, said_seconds, time_axis
+from humandetect.reporting.axes import Axis, clock, number_axis, time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_BINS = 12
 SPACE_BESIDE_BAR = 0.06
 """Of its width, on either side."""
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 class Chart:
@@ -29,6 +30,7 @@ class Chart:
         self._x = x
         self._y = y
         self._marks: list[str] = []
+        self._has_away = False
 
     def bar(self, kind: str, x: tuple[float, float], y: tuple[float, float], told: str) -> None:
         """Draw a bar from and to the values of both axes; `told` is read where one points at it."""
@@ -48,17 +50,20 @@ class Chart:
 
     def away(self, x: tuple[float, float]) -> None:
         """Mark a time in which nobody watched, which is not the same as nobody there."""
+        self._has_away = True
         self.bar("away", x, (self._y.low, self._y.high), "not watched")
 
     def html(self, title: str, legend: Mapping[str, str]) -> str:
         """Return the chart under a title, with what its kinds of marks mean."""
+        legend = {**legend, "away": "not watched"} if self._has_away else legend
         keys = "".join(f'<span class="key {kind}">{escape(text)}</span>' for kind, text in legend.items())
         levels = [(self._y.percent(value), text) for value, text in self._y.ticks]
+        longest = max(len(text) for _, text in levels)
         places = [(self._x.percent(value), text) for value, text in self._x.ticks]
         grid = "".join(f'<line class="level" x1="0" x2="100" y1="{100 - at}" y2="{100 - at}"/>' for at, _ in levels)
         return (
-            f"<figure><figcaption><b>{escape(title)}</b>{keys}</figcaption>"
-            f'<div class="chart"><div class="y">{_labels("bottom", levels)}</div>'
+            f"<figure><figcaption><b>{escape(title)}</b><span>{keys}</span></figcaption>"
+            f'<div class="chart"><div class="y" style="width:{longest}ch">{_labels("bottom", levels)}</div>'
             f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">'
             f"{grid}{''.join(self._marks)}</svg>"
             f'<div class="x">{_labels("left", places)}</div></div>'
@@ -135,4 +140,5 @@ def _labels(side: str, ticks: Sequence[tuple[float, str]]) -> str:
 
 
 def _said_width(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 60 else f"{said_seconds(seconds)} {'h' if seconds >= 3600 else 'min'}"
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds % size == 0), (1, "s"))
+    return f"{seconds / size:g} {unit}"

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from humandetect.analytics.heatmap import Heatmap
 
 DPI = 100
-MARGIN_INCHES, LEGEND_INCHES = 0.4, 1.2
+MARGIN_INCHES, LEGEND_INCHES, TITLE_INCHES = 0.4, 1.2, 0.55
 
 
 def write_heatmap(heatmap: Heatmap, path: Path) -> None:
     """Write it as PNG, a pixel for each of the picture's. The same heatmap gives the same bytes."""
     drawn = draw_heat(heatmap)
     height, width = (side / DPI for side in drawn.image.shape[:2])
-    page = width + 2 * MARGIN_INCHES, height + MARGIN_INCHES + LEGEND_INCHES + 0.4
+    page = width + 2 * MARGIN_INCHES, height + TITLE_INCHES + LEGEND_INCHES
     figure = Figure(figsize=page, dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((MARGIN_INCHES / page[0], LEGEND_INCHES / page[1], width / page[0], height / page[1]))

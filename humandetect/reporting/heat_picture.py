@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from humandetect.analytics.heatmap import Heatmap
 
-RANGE = 300
+RANGE = 100
 """How many times as long the brightest place was stood at as the darkest that is coloured."""
-STRONGEST = 0.85
+STRONGEST = 0.8
 """How much of the colour is seen at the brightest place; at the darkest none."""
 PLAIN = 40
 """Grey where there is no picture of the place."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import statistics
+from datetime import timedelta
 from html import escape
-from pathlib import Path
+from operator import attrgetter
+from pathlib import Path, PurePath
 from string import Template
 from typing import TYPE_CHECKING
 
+from humandetect.addresses import looks_like_address
 from humandetect.analytics.report import WHOLE_PICTURE
 from humandetect.media.images import encode_jpeg
 from humandetect.plural import counted
@@ -49,7 +52,7 @@ def section(report: SourceReport) -> str:
     heat = draw_heat(report.heatmap)
     colours = (COLOURS[(len(COLOURS) - 1) * stop // (GRADIENT_STOPS - 1), ::-1] for stop in range(GRADIENT_STOPS))
     return _SECTION.substitute(
-        source=_text(report.source),
+        source=_text(report.source if looks_like_address(report.source) else PurePath(report.source).name or "-"),
         when=_when(report),
         cards="\n".join(_cards(report)),
         shapes=_lines(report) + _zones(report),
@@ -69,9 +72,11 @@ def _text(value: object) -> str:
 
 def _when(report: SourceReport) -> str:
     begin, end = report.begin_seconds or 0.0, report.end_seconds or 0.0
-    say = clock(report.started)
-    day = f"{report.started:%d %B %Y}, " if report.started else ""
-    return f"{day}{say(begin)} to {say(end)}"
+    if report.started is None:
+        return f"{said_seconds(begin)} to {said_seconds(end)}"
+    first, last = (report.started + timedelta(seconds=seconds) for seconds in (begin, end))
+    end_form = "%H:%M:%S" if first.date() == last.date() else "%d %B %Y, %H:%M:%S"
+    return f"{first:%d %B %Y, %H:%M:%S} to {last:{end_form}}"
 
 
 def _cards(report: SourceReport) -> Iterator[str]:
@@ -81,7 +86,8 @@ def _cards(report: SourceReport) -> Iterator[str]:
     mean = "-" if everybody.mean is None else f"{everybody.mean:.1f}"
     yield _card("People at a time", mean, f"on average; at most {everybody.most}", looked)
     ends = report.track_ends
-    yield _card("Tracks", f"{ends.tracks:,}", f"{ends.ended_inside:,} ended inside the picture, at a door or broken")
+    why = ": broken, or at a door" if ends.ended_inside else ""
+    yield _card("Tracks", f"{ends.tracks:,}", f"{ends.ended_inside or 'none'} ended inside the picture{why}")
     gaps = counted(report.gaps, "gap") if report.gaps else "no gaps"
     unseen = [f"{report.kept_frames:,} of them with the boxes of an earlier one"] if report.kept_frames else []
     unseen += [f"{report.failed_frames:,} without an answer"] if report.failed_frames else []
@@ -141,7 +147,7 @@ def _events(report: SourceReport) -> str:
     rows = [
         [say(event.time_seconds), _what(event), "" if event.track_id is None else f"#{event.track_id}",
          "" if event.score is None else f"{event.score:.2f}", event.reliability.replace("_", " ")]
-        for event in report.events
+        for event in sorted(report.events, key=attrgetter("time_seconds"))
     ]  # fmt: skip
     more = report.event_count - len(rows)
     rest = f'<p class="more">and {counted(more, "more event")}, which --events has all of</p>' if more else ""
@@ -152,7 +158,7 @@ def _what(event: Event) -> str:
     where, stay = _text(event.line or event.zone or ""), f"{event.dwell_seconds or 0:.1f} s"
     match event.event:
         case "crossing":
-            return f"crosses {where}, {event.direction}"
+            return f"crosses {where}: {event.direction}"
         case "enter":
             return f"enters {where}"
         case "exit":

@@ -25,7 +25,7 @@ def test_what_is_not_counted_may_have_parts() -> None:
 
 
 @pytest.mark.parametrize(("begin", "end", "texts"), [
-    (0, 4, ["0:00", "0:01", "0:02", "0:03", "0:04"]), (0, 80, ["0:00", "0:30", "1:00"]),
+    (0, 4, ["0:00", "0:01", "0:02", "0:03", "0:04"]), (0, 80, ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15"]),
     (3000, 9000, ["1:00:00", "1:30:00", "2:00:00", "2:30:00"]),
 ])  # fmt: skip
 def test_without_a_clock_times_count_from_the_start(begin: float, end: float, texts: list[str]) -> None:

@@ -85,7 +85,8 @@ def test_names_are_text_whatever_is_in_them() -> None:
     report.finish()
     outline = Outline(page_of(report))
     assert "script" not in {name for name, _ in outline.tags}
-    assert '<script>alert("1")</script>\'"&$source\\udcff' in outline.texts
+    assert "script>'\"&$source\\udcff" in outline.texts, "the name of a file in a folder"
+    assert 'is in <script>alert("1")</script>\'"&$source\\udcff zone for 2.0 s' in outline.texts
     assert not any(key.startswith("on") for _, tag in outline.tags for key in tag)
 
 
