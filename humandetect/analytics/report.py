@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import is_gap
 from humandetect.analytics.counts import Counts
+from humandetect.analytics.event_pictures import EventPictures
 from humandetect.analytics.heatmap import Heatmap
 from humandetect.analytics.timeline import Timeline
 from humandetect.analytics.track_ends import TrackEnds
+from humandetect.media.images import encode_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Event
 
 MOST_EVENTS = 200
+PICTURE_QUALITY = 80
 WHOLE_PICTURE = ""
 """The zone that everybody is in; those of scenes have names."""
 
@@ -51,13 +54,14 @@ class SourceReport:
         self.begin_seconds: float | None = None
         self.end_seconds: float | None = None
         """Of the first and the last frame."""
-        self.events: list[Event] = []
-        """The first MOST_EVENTS."""
+        self.events: list[tuple[Event, bytes | None]] = []
+        """The first MOST_EVENTS, and a JPEG of whom each was about where there is one."""
         self.event_count = 0
         self.reliability: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How reliable the events of each line and zone are, by kind and name."""
         self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
         """Of each visit that ended, by zone."""
+        self._pictures = EventPictures()
         self._counts = Counts(self.timeline.add, per_seconds=1, lines=lines, zones=(WHOLE_PICTURE, *zones))
         self._detections = 0
         self._covered_at_detection = 0.0
@@ -82,6 +86,7 @@ class SourceReport:
         self.track_ends.update(result)
         everybody = {WHOLE_PICTURE: len(result.detections), **result.occupancy}
         self._counts.update(replace(result, occupancy=everybody))
+        self._pictures.update(result)
         self._note(result.events)
         if result.detected:
             self._detections += 1
@@ -97,7 +102,8 @@ class SourceReport:
         for event in events:
             self.event_count += 1
             if len(self.events) < MOST_EVENTS:
-                self.events.append(event)
+                picture = self._pictures.of(event)
+                self.events.append((event, None if picture is None else encode_jpeg(picture, quality=PICTURE_QUALITY)))
             if event.line is not None:
                 self.reliability["line", event.line][event.reliability] += 1
             if event.zone is not None:

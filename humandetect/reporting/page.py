@@ -6,7 +6,6 @@ import base64
 import statistics
 from datetime import timedelta
 from html import escape
-from operator import attrgetter
 from pathlib import Path, PurePath
 from string import Template
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def section(report: SourceReport) -> str:
         cards="\n".join(_cards(report)),
         shapes=_lines(report) + _zones(report),
         charts="".join(_charts(report)),
-        heat_picture=f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(heat.image)).decode()}",
+        heat_picture=_data(encode_jpeg(heat.image)),
         heat_colours=",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours),
         heat_scale="".join(f'<span style="left:{at:.1%}">{text}</span>' for at, text in heat.decades()),
         events=_events(report),
@@ -145,13 +144,18 @@ def _events(report: SourceReport) -> str:
         return ""
     say = clock(report.started)
     rows = [
-        [say(event.time_seconds), _what(event), "" if event.track_id is None else f"#{event.track_id}",
-         "" if event.score is None else f"{event.score:.2f}", event.reliability.replace("_", " ")]
-        for event in sorted(report.events, key=attrgetter("time_seconds"))
+        [say(event.time_seconds), "" if picture is None else f'<img src="{_data(picture)}" alt="">', _what(event),
+         "" if event.track_id is None else f"#{event.track_id}", "" if event.score is None else f"{event.score:.2f}",
+         event.reliability.replace("_", " ")]
+        for event, picture in sorted(report.events, key=lambda one: one[0].time_seconds)
     ]  # fmt: skip
     more = report.event_count - len(rows)
     rest = f'<p class="more">and {counted(more, "more event")}, which --events has all of</p>' if more else ""
-    return _table("Events", ("Time", "What", "Track", "Score", "Reliability"), rows, kind="events") + rest
+    return _table("Events", ("Time", "", "What", "Track", "Score", "Reliability"), rows, kind="events") + rest
+
+
+def _data(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _what(event: Event) -> str:

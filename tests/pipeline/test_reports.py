@@ -45,6 +45,7 @@ def test_a_report_has_the_sums_of_the_counts_and_says_how_it_was_made(clip: Path
     assert cells is not None
     assert cells.groups() == (row["in"], row["out"]) == ("1", "0")
     assert "crosses gate: in" in text
+    assert text.count("data:image/jpeg") == 2, "the place, and who crossed"
     assert "<dd>fake 1</dd>" in text
     assert f"humandetect detect {clip} --line {GATE} --counts {counts} --report {page}" in text
     assert {str(path) for path in summary.outputs} == {str(page), str(counts)}, "and no video that nobody asked for"

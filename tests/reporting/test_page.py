@@ -115,7 +115,7 @@ def test_where_the_clock_is_known_times_are_its(busy: SourceReport) -> None:
 
 
 def test_more_events_than_it_has_room_for_are_counted(busy: SourceReport) -> None:
-    many = replace(busy.events[0])
+    many, _ = busy.events[0]
     report, _, _ = reported([replace(walked(second, {}), events=(many,) * 150) for second in range(2)])
     outline = Outline(page_of(report))
     assert [name for name, _ in outline.tags].count("tr") == 200 + 1 + 2 + 2, "events, their head, a line, a zone"
