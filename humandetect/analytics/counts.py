@@ -61,13 +61,14 @@ class Counts:
 
     def __init__(
         self, write: Callable[[CountRow], object], *, per_seconds: float, lines: Sequence[str] = (),
-        zones: Sequence[str] = (), started: datetime | None = None,
+        zones: Sequence[str] = (), started: datetime | None = None, most_filled_seconds: float = MOST_FILLED_SECONDS,
     ) -> None:  # fmt: skip
         """Take whom to give rows, the length of an interval, and the names of what is counted."""
         self._write = write
         self._per_seconds = per_seconds
         self._names = [*(("line", name) for name in lines), *(("zone", name) for name in zones)]
         self._started = started
+        self._most_filled_seconds = most_filled_seconds
         self._source = ""
         self._open: list[_Interval] = []
         """Oldest first."""
@@ -79,7 +80,7 @@ class Counts:
     def update(self, result: DetectedFrame) -> DetectedFrame:
         seconds, before = result.frame.written_seconds, self._seconds
         self._source = result.frame.source
-        if before is not None and (seconds < before or seconds - before > MOST_FILLED_SECONDS):
+        if before is not None and (seconds < before or seconds - before > self._most_filled_seconds):
             self._add(result.events)  # what a gap ended happened before it
             self._close(len(self._open))
             self._reach(seconds)

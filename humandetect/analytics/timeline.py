@@ -71,8 +71,15 @@ class Timeline:
         return total
 
     def intervals(self, kind: str, name: str, width_seconds: float) -> Mapping[float, Sums]:
-        """Return the sums by the interval's start; a width is `width_seconds` or a multiple of it."""
-        return _merged(self._sums[kind, name], width_seconds)
+        """Return the sums by the interval's start, in order; a width is `width_seconds` or a multiple of it.
+
+        Widths are at least those of `bar_seconds`, as there are intervals for a time without any rows too.
+        """
+        known = _merged(self._sums[kind, name], width_seconds)
+        first = min(known, default=0.0)
+        count = round((max(known, default=0.0) - first) / width_seconds) + 1
+        starts = [first + number * width_seconds for number in range(count)]
+        return {start: known.get(start, Sums()) for start in starts}
 
     def bar_seconds(self, per_seconds: float) -> float:
         """Return what to show as a bar: `per_seconds` where that makes a picture, else what makes one."""

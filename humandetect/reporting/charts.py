@@ -128,7 +128,7 @@ class _Bars:
     def watched(self, chart: Chart) -> Iterator[tuple[tuple[float, float], str, Sums]]:
         """Yield each interval's ends, its time in words and its sums; mark in the chart where nobody watched."""
         say = clock(self._report.started, min(self._seconds, 3600))
-        for start, sums in sorted(self.sums.items()):
+        for start, sums in self.sums.items():
             ends = start, start + self._seconds
             if not sums.covered_seconds and ends[1] <= (self._report.end_seconds or 0.0):
                 chart.away(ends)

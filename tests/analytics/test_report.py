@@ -107,7 +107,7 @@ def test_memory_does_not_grow_with_the_source() -> None:
     report = SourceReport({})
     for step in range(3000):
         report.update(walked(float(step), {1: (100 + step % 400, 200)}))
-    assert len(report.timeline.intervals("zone", WHOLE_PICTURE, 1)) <= MOST_INTERVALS
+    assert len(report.timeline.intervals("zone", WHOLE_PICTURE, report.timeline.width_seconds)) <= MOST_INTERVALS
     assert len(report.heatmap._layers) == 1
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from humandetect.analytics.report import WHOLE_PICTURE, SourceReport
+from humandetect.analytics.timeline import MANY_BARS
 from humandetect.reporting.charts import crossings_chart, dwell_chart, people_chart
 from tests.analytics.test_report import reported, walk
 from tests.analytics.walking import walked
@@ -49,6 +50,17 @@ def test_a_time_in_which_nobody_watched_is_no_time_without_people() -> None:
     assert [round(x) for x, _, _, _ in bars(chart, "away")] == [26, 38, 51, 63]
     assert "not watched" in chart
     assert "away" not in people_chart(reported(walk(seconds=10))[0], WHOLE_PICTURE, "People")
+
+
+def test_a_clock_that_was_set_right_by_years_makes_few_bars_of_what_was_watched() -> None:
+    report = SourceReport({})
+    for second in (0, 1, 2, 1e9, 1e9 + 1):
+        report.update(walked(second, {1: (300, 200)}))
+    report.finish()
+    chart = people_chart(report, WHOLE_PICTURE, "People")
+    assert len(bars(chart, "mean")) == 2
+    assert 10 < len(bars(chart, "away")) < MANY_BARS
+    assert report.timeline.total("zone", WHOLE_PICTURE).person_seconds == 3
 
 
 def test_every_visit_is_in_a_bar_of_the_dwell_chart_and_the_median_is_marked() -> None:
