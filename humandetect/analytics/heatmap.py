@@ -36,14 +36,19 @@ class Heatmap:
         self.covered_seconds = 0.0
         self.person_seconds = 0.0
         self._layers: dict[int, NDArray[np.float64]] = {}
-        self._grid_hw = (0, 0)
+        self._grid_hw = (1, 1)
+        """Rows and columns, of the first picture's shape."""
         self._seconds: float | None = None
         self._seen: list[tuple[int, int, int]] | None = None
         """Layer, row and column of everybody in the last frame; None while nobody watches."""
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         seconds, before = result.frame.written_seconds, self._seconds
-        if before is not None and self._seen is not None and not is_gap(before, seconds):
+        if before is None:
+            height, width = result.frame.image.shape[:2]
+            scale = LONG_SIDE_CELLS / max(height, width)
+            self._grid_hw = max(1, round(height * scale)), max(1, round(width * scale))
+        elif self._seen is not None and not is_gap(before, seconds):
             self._stay(self._seen, seconds - before)
         if result.frame.has_pixels:
             self.background.add(result.frame.image)
@@ -75,9 +80,6 @@ class Heatmap:
 
     def _feet(self, result: DetectedFrame) -> list[tuple[int, int, int]]:
         height, width = result.frame.image.shape[:2]
-        if not all(self._grid_hw):
-            scale = LONG_SIDE_CELLS / max(height, width)
-            self._grid_hw = max(1, round(height * scale)), max(1, round(width * scale))
         rows, columns = self._grid_hw
         x1, y1, x2, y2 = rounded(result.detections).xyxy.T
         blurred_cells = np.maximum(1, (y2 - y1) * BLUR_OF_HEIGHT * rows / height)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_EVENTS = 200
 PICTURE_QUALITY = 80
-MOST_FILLED_SECONDS = 60.0
+FILLED_SECONDS = 60.0
 """A night without pictures would be a row a second for each line, and take seconds while frames wait."""
 WHOLE_PICTURE = ""
 """The zone that everybody is in; those of scenes have names."""
@@ -66,7 +66,7 @@ class SourceReport:
         self._pictures = EventPictures()
         self._counts = Counts(
             self.timeline.add, per_seconds=1, lines=lines, zones=(WHOLE_PICTURE, *zones),
-            most_filled_seconds=MOST_FILLED_SECONDS,
+            most_filled_seconds=FILLED_SECONDS,
         )  # fmt: skip
         self._detections = 0
         self._covered_at_detection = 0.0

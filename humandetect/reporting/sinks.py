@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class ReportSink(ResultsSink):
     """One page for all sources of a run; it takes their reports, by `add`, and nothing of frames."""
 
-    picture = "clean"  # the place is shown, which is found before
+    picture = "clean"  # not to be written: the stage that reports looks at it
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _Page(), ending=path.suffix)
@@ -50,7 +50,7 @@ class _Page:
 class HeatmapSink(ClosingSink):
     """The heatmap of one source as PNG, drawn once the source has ended."""
 
-    picture = "clean"
+    picture = "clean"  # as above
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -122,7 +122,7 @@ def test_more_events_than_it_has_room_for_are_counted(busy: SourceReport) -> Non
     assert "and 100 more events, which --events has all of" in outline.texts
 
 
-@pytest.mark.parametrize("frames", [walk()[:1], [walked(0, {}), walked(1, {})]])
+@pytest.mark.parametrize("frames", [walk()[:1], [walked(0, {}), walked(1, {})], [walked(0, {}, failure="server away")]])
 def test_one_frame_and_nobody_make_a_page_too(frames: list[Any]) -> None:
     report, _, _ = reported(frames)
     assert "People in the picture" in Outline(page_of(report)).texts
