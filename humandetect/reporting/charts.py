@@ -9,6 +9,7 @@ import statistics
 from html import escape
 from typing import TYPE_CHECKING
 
+from humandetect.plural import people
 from humandetect.reporting.axes import Axis, clock, number_axis, time_axis
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from humandetect.analytics.timeline import Sums
 
 MOST_BINS = 12
-SPACE_BESIDE_BAR = 0.06
+SPACE_BESIDE_BAR = 0.04
 """Of its width, on either side."""
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
@@ -77,10 +78,11 @@ def people_chart(report: SourceReport, zone: str, title: str) -> str:
     most = max(sums.most for sums in bars.sums.values())
     chart = Chart(bars.time, number_axis(0, most, name=f"people at a time, per {bars.width}"))
     for ends, told, sums in bars.watched(chart):
-        if sums.mean is not None:
-            told = f"{told}: {sums.mean:.1f} people on average, at most {sums.most}"
+        if sums.most:
+            told = f"{told}: at most {people(sums.most)}"
             chart.bar("most", ends, (0, sums.most), told)
-            chart.bar("mean", ends, (0, sums.mean), told)
+            if sums.mean is not None:
+                chart.bar("mean", ends, (0, sums.mean), f"{told}, {sums.mean:.1f} on average")
     return chart.html(title, {"mean": "on average", "most": "at most"})
 
 

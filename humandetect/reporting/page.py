@@ -81,9 +81,11 @@ def _when(report: SourceReport) -> str:
 def _cards(report: SourceReport) -> Iterator[str]:
     everybody = report.timeline.total("zone", WHOLE_PICTURE)
     rate = report.detections_per_second
-    looked = f"{rate:.1f} detections a second" if rate is not None else "one look"
-    mean = "-" if everybody.mean is None else f"{everybody.mean:.1f}"
-    yield _card("People at a time", mean, f"on average; at most {everybody.most}", looked)
+    looked = "a single look" if rate is None else f"{rate:.1f} detections a second"
+    if everybody.mean is None:
+        yield _card("People", f"{everybody.most}", looked)
+    else:
+        yield _card("People at a time", f"{everybody.mean:.1f}", f"on average; at most {everybody.most}", looked)
     ends = report.track_ends
     why = ": broken, or at a door" if ends.ended_inside else ""
     yield _card("Tracks", f"{ends.tracks:,}", f"{ends.ended_inside or 'none'} ended inside the picture{why}")
