@@ -22,10 +22,18 @@ class AnalyzeConfig:
             "The same results with ids, as of `detect --results`. Repeatable.", "Output", metavar="FILE", variable=None
         ),
     ] = ()
+    background: Annotated[
+        Path | None,
+        Opt("Picture of the place, behind the heatmap: results have none.", "Input", metavar="PICTURE", variable=None),
+    ] = None
     counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
 
     def __post_init__(self) -> None:
         check(self)
         counting = self.counting
         wanted = (*self.results, counting.events, counting.counts, counting.heatmap, counting.report)
+        require(
+            self.background is None or bool(counting.heatmap or counting.report),
+            "--background is behind the heatmap: give --heatmap or --report",
+        )
         require(any(wanted), "nothing was asked: give --events, --counts, --report, --heatmap or --results")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
+from humandetect.detection.preprocess import as_bgr
+from humandetect.errors import UsageError
 from humandetect.media.sources import SourceRef
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
@@ -19,10 +21,17 @@ from humandetect.pipeline.summary import RunRecord, RunSummary
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from humandetect.analytics.saved import SavedSource
     from humandetect.analytics.scene import Scene
     from humandetect.config import AnalyzeConfig
+    from humandetect.media.frames import Provenance
     from humandetect.pipeline.run import Progress
+
+ASPECT_TOLERANCE = 0.01
+"""As of scenes."""
 
 
 def analyze(
@@ -35,10 +44,11 @@ def analyze(
     stop = stop or threading.Event()
     with costs_the_rest(record):
         scene = scene_of(config.counting)
+        background = None if config.background is None else as_bgr(config.background)
         files = [SavedResults(path) for path in config.files]
         refs = [SourceRef("video", source, files=(str(file.path),)) for file in files for source in file.sources()]
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:
-            loop = _Analysis(config, outputs, record, progress or NoProgress(), stop, scene)
+            loop = _Analysis(config, outputs, record, progress or NoProgress(), stop, scene, background)
             for file in files:
                 with costs_its_source(record, stop):
                     loop.read(file)
@@ -55,6 +65,7 @@ class _Analysis:
     progress: Progress
     stop: threading.Event
     scene: Scene | None
+    background: NDArray[np.uint8] | None
 
     def read(self, file: SavedResults) -> None:
         try:
@@ -73,6 +84,8 @@ class _Analysis:
                 f"{path}: {made.source!r} was saved without the weak boxes that continue tracks: counts are a little "
                 f"worse than those of detect; {MADE_ANEW}"
             )
+        if self.background is not None:
+            _check_shape(self.background, made)
         with self.outputs.of_source(made) as outputs:
             self.progress.start(made.source, None)
             stages = SourceStages(
@@ -80,6 +93,7 @@ class _Analysis:
                 per_seconds=self.config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
                 reported_command=command_line(self.config, str(path)) if outputs.want_report else None,
+                background=self.background,
             )  # fmt: skip
             try:
                 for result in map(stages.update, source.frames):
@@ -93,3 +107,13 @@ class _Analysis:
                 self.record.end_source(made.source, warnings=[f"{made.source!r}: {warning}" for warning in warnings])
                 self.progress.stop()
                 outputs.finish(events, stages.report)
+
+
+def _check_shape(background: NDArray[np.uint8], made: Provenance) -> None:
+    """Raise UsageError unless a picture of the place has the shape of the source's pictures."""
+    height, width = background.shape[:2]
+    if abs(width * made.size[1] / (height * made.size[0]) - 1) > ASPECT_TOLERANCE:
+        raise UsageError(
+            f"--background is {width}x{height} and the pictures of {made.source!r} are {made.size[0]}x{made.size[1]}: "
+            "give one of the same shape, as a frame of it"
+        )

@@ -15,6 +15,9 @@ from humandetect.media.annotate.anonymize import hide, hide_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from humandetect.analytics.base import Stage
     from humandetect.analytics.counts import CountRow
     from humandetect.analytics.scene import Scene
@@ -51,8 +54,9 @@ class SourceStages:
         add_counts: Callable[[CountRow], object] = lambda _: None,
         anonymize: Anonymize | None = None,
         reported_command: str | None = None,
+        background: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Take what to do; with the command that it tells of there will be a report."""
+        """Take what to do; with the command that it tells of there will be a report, over a given background."""
         self._warnings: list[str] = []
         stages: list[Stage] = []
         self._chain = Chain(stages)
@@ -77,7 +81,7 @@ class SourceStages:
             stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
         if reported_command is not None:
             made = _made(provenance, reported_command)
-            self.report = SourceReport(made, lines=lines, zones=zones, per_seconds=per_seconds)
+            self.report = SourceReport(made, lines=lines, zones=zones, per_seconds=per_seconds, background=background)
             stages.append(self.report)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:

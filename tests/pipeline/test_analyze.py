@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from humandetect.config import AnalyzeConfig, CountingConfig, DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
+from humandetect.media.images import decode_image
 from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
@@ -68,6 +70,28 @@ def test_saved_results_give_the_same_bytes(clip: Path, tmp_path: Path, options: 
             again = (tmp_path / f"again_{name}" / file).read_bytes()
             assert again == (tmp_path / "live" / file).read_bytes()
         assert b"other.mp4" in again, "the counts have both"
+
+
+def test_a_report_of_saved_results_has_the_same_numbers_over_a_given_picture(clip: Path, tmp_path: Path) -> None:
+    save(clip, results=tmp_path / "r.jsonl", counting=CountingConfig(**SCENE, report=tmp_path / "live.html"))
+    place = write_picture(tmp_path / "place.png")
+    asked = CountingConfig(**SCENE, report=tmp_path / "asked.html", heatmap=tmp_path / "heat.png")
+    ask(tmp_path / "r.jsonl", counting=asked, background=place)
+    live, again = (
+        re.sub('<img src="data:.*?"|<dt>Command.*</dd>', "", (tmp_path / name).read_text(encoding="utf-8"))
+        for name in ("live.html", "asked.html")
+    )
+    assert live.replace(' alt="">', "") == again
+    assert decode_image((tmp_path / "heat.png").read_bytes(), max_megapixels=10).std(axis=(0, 1)).min() > 20
+
+
+def test_a_background_of_another_shape_or_without_use_is_refused(tmp_path: Path) -> None:
+    save(make_clip(tmp_path / "wide.mp4", frames=3, width=128), results=tmp_path / "r.jsonl")
+    place = write_picture(tmp_path / "place.png")
+    with pytest.raises(UsageError, match=r"--background is 64x48 and the pictures of .* are 128x48"):
+        ask(tmp_path / "r.jsonl", counting=CountingConfig(heatmap=tmp_path / "heat.png"), background=place)
+    with pytest.raises(UsageError, match="give --heatmap or --report"):
+        AnalyzeConfig((tmp_path / "r.jsonl",), results=("a.csv",), background=place)
 
 
 def test_a_gap_in_saved_results_is_a_gap(clip: Path, tmp_path: Path) -> None:
