@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import frame_lines
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -57,5 +59,5 @@ def test_the_installed_package_detects_on_its_own_sample(installed: Path, tmp_pa
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert len(run.stdout.splitlines()) == 3
+    assert len(frame_lines(run.stdout)) == 3
     assert f"{installed}" in run.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from humandetect.config.commands import COMMANDS
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, frame_lines, humandetect
 
 FILE = """\
 [defaults]
@@ -74,7 +74,7 @@ def test_a_command_does_what_the_file_says() -> None:
         humandetect("detect", "sample", "--config", "other.toml"),
         humandetect("detect", "sample", HUMANDETECT_CONFIG="other.toml"),
     ):
-        assert len(run.stdout.splitlines()) == 2, run.stderr
+        assert len(frame_lines(run.stdout)) == 2, run.stderr
 
 
 def test_a_mistake_in_the_file_is_one_line(settings_file: Path) -> None:
