@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import re
 import threading
@@ -50,6 +51,14 @@ def test_a_report_has_the_sums_of_the_counts_and_says_how_it_was_made(clip: Path
     assert f"humandetect detect {clip} --line {GATE} --counts {counts} --report {page}" in text
     assert {str(path) for path in summary.outputs} == {str(page), str(counts)}, "and no video that nobody asked for"
     assert summary.tracks == 2, "a report implies tracks"
+
+
+def test_whom_is_hidden_in_the_run_is_hidden_in_the_report(clip: Path, tmp_path: Path) -> None:
+    counting = CountingConfig(line=(GATE,), report=tmp_path / "report.html")
+    run(DetectConfig((str(clip),), counting=counting, anonymize="fill"), detector=Detector(Street()))
+    pictures = re.findall('base64,([^"]+)', (tmp_path / "report.html").read_text(encoding="utf-8"))
+    _, crosses = (decode_image(base64.b64decode(data), max_megapixels=10) for data in pictures)
+    assert crosses.std(axis=(0, 1)).max() < 3, "one colour"
 
 
 def test_a_heatmap_shows_the_place_and_needs_no_tracks(clip: Path, tmp_path: Path) -> None:
