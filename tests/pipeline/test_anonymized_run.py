@@ -122,6 +122,18 @@ def test_weak_boxes_are_hidden_and_frames_without_pixels_left_alone() -> None:
     assert [xyxy.tolist() for xyxy in boxes] == [[[1, 2, 3, 4], [5, 6, 7, 8]]]
 
 
+def test_weak_boxes_around_people_and_over_the_street_hide_nothing_else() -> None:
+    boxes: list[np.ndarray] = []
+    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), lambda _: None, tracker=None, gives_ids=False)
+    person, hardly, group, street, lying = (
+        [10, 10, 20, 40], [50, 10, 58, 30], [5, 5, 45, 60], [0, 40, 300, 90], [100, 30, 120, 40],
+    )  # fmt: skip
+    weak = people([hardly, group, street, lying], [0.2, 0.3, 0.3, 0.15])
+    stage.update(replace(detected(0, [person]), weak=weak))
+    stage.update(replace(detected(0, []), weak=people([street], [0.3])))
+    assert [xyxy.tolist() for xyxy in boxes] == [[person, hardly, lying], [street]], "unless there is nobody else"
+
+
 def test_kept_boxes_are_refused() -> None:
     with pytest.raises(UsageError, match="every frame detected"):
         DetectConfig(("a.mp4",), anonymize="fill", every=2)

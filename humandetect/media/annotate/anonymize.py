@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def hide(image: NDArray[np.uint8], boxes: NDArray[Any], style: Anonymize) -> Non
     `fill` leaves nothing. `pixelate` and `blur` leave 8 cells along a box, with edges and without.
     """
     height, width = image.shape[:2]
-    for x1, y1, x2, y2 in _enlarged(boxes):
+    for x1, y1, x2, y2 in enlarged(boxes):
         part = image[max(0, y1) : min(height, y2), max(0, x1) : min(width, x2)]
         if not part.size:
             continue
@@ -47,7 +47,8 @@ def hide_all(image: NDArray[np.uint8], style: Anonymize) -> None:
     hide(image, [(0, 0, width, height)], style)  # type: ignore[arg-type]
 
 
-def _enlarged(boxes: Iterable[Any]) -> Iterable[tuple[int, int, int, int]]:
+def enlarged(boxes: Iterable[Any]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield what is hidden of each box, in whole pixels, also beyond the picture."""
     for x1, y1, x2, y2 in boxes:
         across, down = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
         # Outwards to whole pixels.
