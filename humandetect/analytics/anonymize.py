@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +18,8 @@ WITHIN = 0.7
 """Of a box: so much of it inside another is in it."""
 GROUP = 3
 """Times as large as somebody in it: more than one person."""
+WEAKEST_SCORE = 0.1
+"""Boxes from here on may be people, and continue tracks."""
 HELD_SECONDS = 1.0
 """How long somebody is hidden where the track leads who is not found any more."""
 
@@ -54,29 +56,32 @@ class Anonymizer:
         else:
             held = tracked.held
             lately = np.asarray(held.data.get("held_seconds", [])) <= HELD_SECONDS
-            self._hide(image, np.concatenate([_seen(result), held.xyxy[lately] if len(held) else held.xyxy]))
+            self._hide(image, np.concatenate([_boxes(result), held.xyxy[lately] if len(held) else held.xyxy]))
         return tracked if self._gives_ids else result
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         return self._tracker.finish(events) if self._tracker is not None else events
 
 
-def _seen(result: DetectedFrame) -> NDArray[np.float64]:
-    """Return the boxes of people, and the weak ones that may be some.
+def _boxes(result: DetectedFrame) -> NDArray[np.float64]:
+    weak = result.weak
+    return may_be_people(result.detections.xyxy, weak.xyxy, np.asarray(weak.confidence) if len(weak) else np.zeros(0))
+
+
+def may_be_people(people: NDArray[Any], weak: NDArray[Any], scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the boxes (N, 4) of people, and those weak ones, with their scores, that may be some.
 
     An SSD's weak boxes are often around a whole group, or a street: hiding all of them hides half of the picture, and
     no more heads. So those are left out that have a stronger box of a third of their size or less inside, and those
     wider than high and larger than anybody.
     """
-    people, weak = result.detections, result.weak
-    if not len(weak):
-        return np.asarray(people.xyxy, np.float64)
-    xyxy = np.concatenate([people.xyxy, weak.xyxy]).astype(np.float64)
-    strength = np.concatenate([np.full(len(people), np.inf), np.asarray(weak.confidence)])
+    xyxy = np.concatenate([people, weak]).astype(np.float64)
+    strength = np.concatenate([np.full(len(people), np.inf), scores])
     sides = xyxy[:, 2:] - xyxy[:, :2]
     area = sides.prod(axis=1)
     overlap = np.minimum(xyxy[:, None, 2:], xyxy[None, :, 2:]) - np.maximum(xyxy[:, None, :2], xyxy[None, :, :2])
     inside = overlap.clip(min=0).prod(axis=2) > WITHIN * area
     around = (inside & (strength > strength[:, None]) & (GROUP * area < area[:, None])).any(axis=1)
-    street = (sides[:, 0] > sides[:, 1]) & (area > area[: len(people)].max(initial=0 if len(people) else np.inf))
+    largest = area[: len(people)].max() if len(people) else np.inf
+    street = (sides[:, 0] > sides[:, 1]) & (area > largest)
     return cast("NDArray[np.float64]", xyxy[(strength == np.inf) | ~(around | street)])

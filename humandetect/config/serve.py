@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from humandetect.config.detect import MegapixelsField
+from humandetect.config.detect import Anonymize, MegapixelsField
 from humandetect.config.engine import BatchField, EngineConfig, ScoreField, ServingConfig
 from humandetect.config.fields import Group, Opt, check, require
 
@@ -49,6 +49,9 @@ class ServeConfig:
         tuple[str, ...],
         Opt("Let this site's pages use the endpoint. Repeatable.", "Server", names=("--cors-origin",), metavar="URL"),
     ] = ()
+    anonymize: Annotated[
+        Anonymize | None, Opt("Hide people in every picture that is answered, whatever the request says.", "Server")
+    ] = None
     score: ScoreField = None
     batch: BatchField = None
     max_wait_ms: Annotated[

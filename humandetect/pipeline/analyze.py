@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from humandetect.analytics.anonymize import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
@@ -15,7 +16,7 @@ from humandetect.media.sources import SourceRef
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
 from humandetect.pipeline.run import NoProgress
-from humandetect.pipeline.stages import WEAKEST_SCORE, SourceStages, scene_of
+from humandetect.pipeline.stages import SourceStages, scene_of
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from humandetect.analytics.anonymize import Anonymizer
+from humandetect.analytics.anonymize import WEAKEST_SCORE, Anonymizer
 from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
 from humandetect.analytics.events import SceneEvents
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from humandetect.analytics.tracking import Tracker
     from humandetect.config import Anonymize, CountingConfig, RunConfig
     from humandetect.media.frames import DetectedFrame, Event, Provenance
-
-WEAKEST_SCORE = 0.1
-"""Boxes from here on may continue a track, and are hidden where people are."""
 
 
 def weakest_score(config: RunConfig, *, results_score: float | None = None) -> float | None:

@@ -11,10 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
+from humandetect.analytics.anonymize import WEAKEST_SCORE, may_be_people
 from humandetect.base64_pictures import check_bytes, decode_base64
 from humandetect.cpus import usable_cpus
 from humandetect.detection.finders import open_batcher
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
+from humandetect.media.annotate.anonymize import hide
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg, read_size
@@ -24,10 +28,9 @@ from humandetect.wire import ModelUsed, Person
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from humandetect.config import ServeConfig
+    from humandetect.config import Anonymize, ServeConfig
     from humandetect.detection.detector import Detector
     from humandetect.detection.preprocess import PreparedImage
     from humandetect.engines.base import RawDetections
@@ -114,15 +117,17 @@ class Inference:
         self._under_way += by
         self._metrics.queue_changed(by)
 
-    async def detect(self, image: bytes | str, *, annotate: bool, score: float | None = None) -> ImageAnswer:
-        """Find the people in a JPEG or PNG; a str is one in base64.
+    async def detect(
+        self, image: bytes | str, *, annotate: bool, score: float | None = None, anonymize: Anonymize | None = None
+    ) -> ImageAnswer:
+        """Find the people in a JPEG or PNG; a str is one in base64. `anonymize` hides them where the server does not.
 
         Raises SourceError for a bad image, Overloaded, Closed, EngineTimeout, and EngineError for a failing engine.
         """
         seconds = self._config.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._detect(image, annotate=annotate, score=score)
+                answer = await self._detect(image, annotate=annotate, score=score, anonymize=anonymize)
         except TimeoutError as error:
             raise EngineTimeout(f"no answer within {seconds:g} s") from error
         except SourceError:
@@ -131,7 +136,9 @@ class Inference:
         self._metrics.image(people=len(answer.people), timings=answer.timings)
         return answer
 
-    async def _detect(self, image: bytes | str, *, annotate: bool, score: float | None) -> ImageAnswer:
+    async def _detect(
+        self, image: bytes | str, *, annotate: bool, score: float | None, anonymize: Anonymize | None
+    ) -> ImageAnswer:
         began = time.perf_counter()
         data, size, unpack_seconds = await self.in_thread(lambda: self._unpack(image))
         lane = self._usual if size <= USUAL_BYTES else self._large
@@ -142,7 +149,7 @@ class Inference:
             del picture
             inferred = await asyncio.wrap_future(self._batcher.submit(prepared))
             people, annotated, encode_seconds = await self.in_thread(
-                lambda: self._answer(inferred.raw, (height, width), canvas, score)
+                lambda: self._answer(inferred.raw, (height, width), canvas, score=score, anonymize=anonymize)
             )
         worked = unpack_seconds + decode_seconds + inferred.seconds + encode_seconds
         timings = Timings(
@@ -196,16 +203,30 @@ class Inference:
         return [_Inferred(raw, seconds) for raw in answers]
 
     def _answer(
-        self, raw: RawDetections, image_hw: tuple[int, int], canvas: NDArray[np.uint8] | None, score: float | None
+        self,
+        raw: RawDetections,
+        image_hw: tuple[int, int],
+        canvas: NDArray[np.uint8] | None,
+        *,
+        score: float | None,
+        anonymize: Anonymize | None,
     ) -> tuple[list[Person], bytes | None, float]:
         began = time.perf_counter()
         detections = self._detector.people(raw, image_hw, score=score)
         people = [Person(box=person.box, score=person.score) for person in people_in(detections)]
         annotated = None
         if canvas is not None:
+            if style := self._config.anonymize or anonymize:
+                hide(canvas, self._hidden(raw, image_hw), style)
             self._annotator.draw(DetectedFrame(Frame(canvas, index=0, time_seconds=0.0, source=""), detections))
             annotated = encode_jpeg(canvas)
         return people, annotated, time.perf_counter() - began
+
+    def _hidden(self, raw: RawDetections, image_hw: tuple[int, int]) -> NDArray[np.float64]:
+        """Return what is hidden of a picture, whatever score the caller asked for."""
+        boxes = self._detector.people(raw, image_hw, score=min(WEAKEST_SCORE, self.score))
+        strong = np.asarray(boxes.confidence) >= self.score
+        return may_be_people(boxes.xyxy[strong], boxes.xyxy[~strong], np.asarray(boxes.confidence)[~strong])
 
 
 class _Allowance:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from asyncio import TaskGroup
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from fastapi import Query
+
+from humandetect.config import Anonymize
 from humandetect.errors import SourceError
 from humandetect.service.inference import ImageAnswer
 
@@ -16,14 +19,20 @@ if TYPE_CHECKING:
     from humandetect.service.inference import Inference
 
 Outcome = ImageAnswer | SourceError
+AnonymizeQuery = Annotated[Anonymize | None, Query(description="Hide people in the picture")]
 
 
 async def outcome_of(
-    inference: Inference, image: bytes | str, *, annotate: bool, score: float | None = None
+    inference: Inference,
+    image: bytes | str,
+    *,
+    annotate: bool,
+    score: float | None = None,
+    anonymize: Anonymize | None = None,
 ) -> Outcome:
     """Find the people in an image. Raises what fails for the whole request."""
     try:
-        return await inference.detect(image, annotate=annotate, score=score)
+        return await inference.detect(image, annotate=annotate, score=score, anonymize=anonymize)
     except SourceError as error:
         return error
 

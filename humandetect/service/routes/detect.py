@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from humandetect.errors import SourceError
 from humandetect.service.accept import quality
 from humandetect.service.bodies import ENVELOPE_BYTES, Body, check_content_type, unless_gone
-from humandetect.service.outcomes import all_of, answers_of, log_outcomes, outcome_of
+from humandetect.service.outcomes import AnonymizeQuery, all_of, answers_of, log_outcomes, outcome_of
 from humandetect.service.problems import Refused, described
 from humandetect.service.refusals import Cause
 from humandetect.service.routes.readiness import loaded
@@ -54,6 +54,7 @@ async def detect(
     score: Annotated[
         float | None, Query(ge=0, le=1, allow_inf_nan=False, description="Report people from this score on")
     ] = None,
+    anonymize: AnonymizeQuery = None,
 ) -> Response:
     """Find people in an image sent as it is, or in several sent as a form.
 
@@ -69,7 +70,9 @@ async def detect(
         files = await _read_form(body, most=most) if is_form else [(None, bytes(await body.read()))]
         annotate = _wants_picture(request.headers.get("accept", ""), images=len(files))
         with inference.admitted(len(files)):
-            work = [outcome_of(inference, data, annotate=annotate, score=score) for _, data in files]
+            work = [
+                outcome_of(inference, data, annotate=annotate, score=score, anonymize=anonymize) for _, data in files
+            ]
             outcomes = await unless_gone(request, all_of(work))
     log_outcomes(request, outcomes)
     names, answers = [name for name, _ in files], answers_of(outcomes)

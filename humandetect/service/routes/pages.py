@@ -55,9 +55,13 @@ async def scene(request: Request) -> Response:
 
 @router.get("/limits")
 async def limits(request: Request) -> dict[str, float]:
-    """Tell what an image may be at most: the page shrinks those that are larger."""
+    """Tell what an image may be at most: the page shrinks those that are larger; and whether people are hidden."""
     config: ServeConfig = request.app.state.config
-    return {"image_mb": config.max_image_mb, "megapixels": config.max_megapixels}
+    return {
+        "image_mb": config.max_image_mb,
+        "megapixels": config.max_megapixels,
+        "anonymize": config.anonymize is not None,
+    }
 
 
 @router.api_route("/docs", methods=READ)

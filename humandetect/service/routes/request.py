@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from humandetect.base64_pictures import encode_base64
 from humandetect.errors import SourceError
 from humandetect.service.bodies import ENVELOPE_BYTES, Body, Held, check_content_type, unless_gone
-from humandetect.service.outcomes import all_of, log_outcomes, outcome_of
+from humandetect.service.outcomes import AnonymizeQuery, all_of, log_outcomes, outcome_of
 from humandetect.service.problems import Refused, described
 from humandetect.service.refusals import Cause
 from humandetect.service.routes.readiness import loaded
@@ -20,7 +20,7 @@ from humandetect.wire import BatchAnswer, BatchErrors, BatchRequest, ImageIn, Im
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from humandetect.config import ServeConfig
+    from humandetect.config import Anonymize, ServeConfig
     from humandetect.service.inference import Inference
     from humandetect.service.outcomes import Outcome
 
@@ -48,7 +48,7 @@ _BODY = {
     responses=described(*Cause) | {400: {"model": NoValidImage, "description": Cause.NO_IMAGE.meaning}},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY}}},
 )
-async def request(request: Request) -> Response:
+async def request(request: Request, anonymize: AnonymizeQuery = None) -> Response:
     """Find people in up to 16 images and draw them. A bad image costs only itself."""
     inference: Inference = loaded(request)
     config: ServeConfig = request.app.state.config
@@ -59,7 +59,9 @@ async def request(request: Request) -> Response:
         if count > config.max_images:
             raise Refused(Cause.TOO_MANY, f"{count} images in one request: at most {config.max_images} are taken")
         with inference.admitted(count), Held(request.app.state.answers) as held:
-            outcomes = await unless_gone(request, all_of([_drawn(inference, entry, held) for entry in batch.input]))
+            outcomes = await unless_gone(
+                request, all_of([_drawn(inference, entry, held, anonymize) for entry in batch.input])
+            )
             log_outcomes(request, outcomes)
             return await inference.in_thread(lambda: _answer(batch, outcomes, config))
 
@@ -92,8 +94,8 @@ def _place(location: Sequence[int | str]) -> str:
     return f"{'.'.join(map(str, location))}: " if location else ""
 
 
-async def _drawn(inference: Inference, entry: ImageIn, held: Held) -> Outcome:
-    outcome = await outcome_of(inference, entry.image, annotate=True)
+async def _drawn(inference: Inference, entry: ImageIn, held: Held, anonymize: Anonymize | None) -> Outcome:
+    outcome = await outcome_of(inference, entry.image, annotate=True, anonymize=anonymize)
     entry.image = ""
     if not isinstance(outcome, SourceError):
         held.take(len(outcome.annotated or b"") * 4 // 3)

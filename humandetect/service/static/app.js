@@ -15,6 +15,7 @@ const canvas = at("canvas");
 const pen = canvas.getContext("2d");
 
 let limits = { image_mb: 5, megapixels: 50 }; // of the server; the usual ones until it tells
+const told = fetch("limits").then((response) => response.json()).then((answer) => (limits = answer), () => limits);
 let shown = null; // { picture, blob, name, note, answer }: what was sent is called `name`; a note where it was made here
 let key = "";
 let retry = null; // what was asked when the key was missing
@@ -67,17 +68,24 @@ async function detect(file, name) {
   say("");
   at("stage").classList.add("busy");
   try {
-    const { told, ...sent } = await prepared(file, name);
+    const { said, ...sent } = await prepared(file, name);
     const answer = await ask(sent.blob);
     if (mine !== newest) return;
-    shown = { ...sent, answer };
-    say(told, { plain: true });
+    shown = { ...sent, picture: await seen(sent), answer };
+    if (mine !== newest) return;
+    say(said, { plain: true });
     show();
   } catch (error) {
     if (mine === newest) fail(error);
   } finally {
     if (mine === newest) at("stage").classList.remove("busy");
   }
+}
+
+// What may be shown of a picture: where the server hides people, only its own picture of them, with its boxes.
+async function seen({ blob, picture }) {
+  const { anonymize } = await told;
+  return anonymize ? createImageBitmap(await ask(blob, { accept: "image/jpeg", score: lowest() })) : picture;
 }
 
 // What is sent of a file: itself if the server takes it, else a JPEG of the same picture, upright and no larger than allowed.
@@ -89,17 +97,17 @@ async function prepared(file, name) {
     throw new Refusal(unreadable(file, name));
   }
   const fits = file.size < limits.image_mb * 1e6 && picture.width * picture.height <= limits.megapixels * 1e6;
-  if (fits && PASSED_ON.includes(file.type)) return { picture, blob: file, name, note: "", told: "" };
+  if (fits && PASSED_ON.includes(file.type)) return { picture, blob: file, name, note: "", said: "" };
   const { blob, width, height } = await jpegWithin(picture);
   const stem = name.replace(/\.\w+$/, "");
   if (fits) {
     const kind = (file.type || "The file").replace("image/", "").toUpperCase();
-    const told = `${kind} was sent as JPEG: the server takes JPEG and PNG.`;
-    return { picture, blob, name: `${stem}.jpg`, note: `${name} went as a JPEG`, told };
+    const said = `${kind} was sent as JPEG: the server takes JPEG and PNG.`;
+    return { picture, blob, name: `${stem}.jpg`, note: `${name} went as a JPEG`, said };
   }
   const most = `${limits.image_mb} MB, ${limits.megapixels} megapixels`;
-  const told = `That picture is larger than this server takes (${most}): a copy of ${width} x ${height} was sent.`;
-  return { picture, blob, name: `${stem}_small.jpg`, note: `${name} went as a JPEG of ${width} x ${height}`, told };
+  const said = `That picture is larger than this server takes (${most}): a copy of ${width} x ${height} was sent.`;
+  return { picture, blob, name: `${stem}_small.jpg`, note: `${name} went as a JPEG of ${width} x ${height}`, said };
 }
 
 function unreadable(file, name) {
@@ -156,7 +164,7 @@ function show() {
   if (canvas.height !== result.height) canvas.height = result.height;
   pen.drawImage(picture, 0, 0, result.width, result.height);
   const people = result.people.filter((person) => person.score >= lowest());
-  drawBoxes(people);
+  if (!limits.anonymize) drawBoxes(people);
   list(people);
   times(answer.timings_ms);
   at("download").hidden = camera.on;
@@ -282,8 +290,9 @@ const camera = {
       brush.drawImage(video, 0, 0);
       const blob = await jpegOf(frame);
       const answer = await ask(blob); // one at a time: a slow server shows fewer frames, not older ones
+      const picture = await seen({ blob, picture: frame });
       if (!goesOn()) return;
-      shown = { picture: frame, blob, name: "frame.jpg", note: "", answer };
+      shown = { picture, blob, name: "frame.jpg", note: "", answer };
       show();
       say("");
       this.rate(moments);
@@ -368,6 +377,16 @@ at("score").oninput = () => {
   at("score-text").textContent = percent(lowest());
   if (shown) show();
 };
+at("score").onchange = async () => {
+  if (!shown || !limits.anonymize || camera.on) return;
+  const asked = shown;
+  try {
+    asked.picture = await seen(asked);
+    if (shown === asked) show();
+  } catch (error) {
+    fail(error);
+  }
+};
 window.onresize = () => {
   if (shown && !camera.on) show();
 };
@@ -400,7 +419,7 @@ drops(at("stage"), choose);
 // The server's state, until it is ready
 
 async function introduce() {
-  limits = await fetch("limits").then((response) => response.json()).catch(() => limits);
+  await told;
   for (;;) {
     const state = await fetch("readyz").then((response) => response.json(), () => null);
     if (state?.status === "ready") {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
+from humandetect.media.annotate.anonymize import FILLING
 from humandetect.media.images import decode_image
-from tests.service.images import encoded, jpeg, png
+from tests.fakes import FakeEngine
+from tests.service.images import encoded, entry, jpeg, png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,3 +202,30 @@ def test_pictures_larger_than_the_allowance_are_handled_one_after_the_other(
         parts = [("image", (f"{index}.jpg", jpeg(*size))) for index, size in enumerate(sizes)]
         results = client.post("/v1/detect", files=parts).json()["results"]
     assert [(result["width"], result["height"]) for result in results] == sizes
+
+
+def grey(content: bytes) -> float:
+    """Return the share of a picture that is filled with the colour that hides people."""
+    image = decode_image(content, max_megapixels=1)
+    return float((np.abs(image.astype(int) - FILLING) < 8).all(axis=2).mean())
+
+
+def test_people_are_hidden_where_the_request_says_so(client: Client) -> None:
+    assert grey(post(client, png(320, 240, shade=200), Accept=PICTURE).content) < 0.05
+    assert grey(post(client, png(320, 240, shade=200), query="?anonymize=fill", Accept=PICTURE).content) > 0.15
+    assert grey(post(client, png(320, 240, shade=200), query="?anonymize=fill&score=1", Accept=PICTURE).content) > 0.15
+
+
+def test_an_unknown_way_of_hiding_is_refused(client: Client) -> None:
+    answer = post(client, png(), query="?anonymize=none", Accept=PICTURE)
+    assert answer.status_code == 422
+    assert "pixelate" in answer.text
+
+
+@pytest.mark.parametrize("query", ["", "?anonymize=blur", "?score=1"])
+def test_no_request_shows_whom_the_server_hides(ask: Ask, query: str) -> None:
+    with ask(FakeEngine(), anonymize="fill") as client:
+        assert grey(post(client, png(320, 240, shade=200), query=query, Accept=PICTURE).content) > 0.15
+        body = {"input": [entry(png(320, 240, shade=200))]}
+        (out,) = client.post(f"/request{query}", json=body).json()["output"]
+        assert grey(base64.b64decode(out["annotated_image"])) > 0.15

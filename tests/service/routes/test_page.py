@@ -62,6 +62,22 @@ def green(page: Page) -> int:
     return count
 
 
+def filled(page: Page) -> float:
+    """Return the share of the canvas that has the colour of hidden people."""
+    share: float = page.evaluate(
+        """() => {
+          const canvas = document.getElementById("canvas");
+          const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+          let count = 0;
+          for (let i = 0; i < data.length; i += 4) count += [0, 1, 2].every((k) => Math.abs(data[i + k] - 96) < 8);
+          return count / (data.length / 4);
+        }"""
+    )
+    return share
+
+
 def upload(page: Page, content: bytes, kind: str = "image/jpeg", name: str = "mine.jpg") -> None:
     file: FilePayload = {"name": name, "mimeType": kind, "buffer": content}
     page.set_input_files("#file", files=[file])
@@ -94,6 +110,22 @@ def test_the_slider_filters_without_asking_again(browser: Browser, url: str) -> 
         expect(page.locator("#score-text")).to_have_text("1 %")
         expect(page.locator("#count")).to_have_text("1")
         assert "POST" not in posts
+
+
+def test_a_server_that_hides_people_shows_them_nowhere(browser: Browser) -> None:
+    """The picture on the page is the server's, also after the slider was moved."""
+    with (
+        running(ServeConfig(anonymize="fill"), detector=Detector(FakeEngine())) as url,
+        looking_at(browser, url) as page,
+    ):
+        upload(page, jpeg(320, 240, shade=200))
+        expect(page.locator("#count")).to_have_text("1")
+        assert filled(page) > 0.15
+        with page.expect_response("**/v1/detect*"):
+            page.locator("#score").fill("95")
+            page.locator("#score").dispatch_event("change")
+        expect(page.locator("#count")).to_have_text("0")
+        assert filled(page) > 0.15
 
 
 @pytest.mark.parametrize(
