@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,12 +99,17 @@ def _provenance(entry: dict[str, Any]) -> Provenance:
         score=None if entry["score"] is None else float(entry["score"]),
         results_score=None if entry["results_score"] is None else float(entry["results_score"]),
         track_scores=(float(start_score), float(high_score)),
+        started=_started(entry["started"]),
         settings={str(name): str(value) for name, value in entry["settings"].items()},
         humandetect=str(entry["humandetect"]),
     )
     if min(made.size) < 1:
         raise ValueError(f"a picture of {width} x {height}")
     return made
+
+
+def _started(text: Any) -> str | None:
+    return None if text is None else datetime.fromisoformat(text).isoformat(timespec="milliseconds")
 
 
 def _frame(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFrame:

@@ -1,12 +1,16 @@
 """What is counted in a run: lines, zones, and where events and counts are written."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le
 
 from humandetect.config.fields import Opt, check, require
+
+FIRST_YEAR, END_YEAR = 1970, 9000
+"""Of a wall clock that can be believed, and that months can be added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class CountingConfig:
         Opt("Sums per interval and line or zone, as .csv.", "Counting", metavar="FILE", variable=None),
     ] = None
     per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
+    started: Annotated[
+        str | None,
+        Opt(
+            "Wall clock at the start of each file, as 2026-11-26T09:30:00; live sources have their own.",
+            "Counting",
+            metavar="TIME",
+            variable=None,
+        ),
+    ] = None
     heatmap: Annotated[
         Path | None,
         Opt(
@@ -77,9 +90,25 @@ class CountingConfig:
             self.report is None or self.report.suffix.lower() in (".html", ".htm"),
             f"a report is written as .html, got {self.report}",
         )
+        require(
+            self.started is None or self.started_at is not None,
+            f"expected a date and time between 1970 and 9000, such as 2026-11-26T09:30:00 or "
+            f"2026-11-26T09:30:00+01:00, got {self.started!r}",
+        )
         has_scene = bool(self.scene or self.line or self.zone)
         require(has_scene or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")
         require(has_scene or events is None, "--events needs where things happen: --line, --zone or --scene")
+
+    @property
+    def started_at(self) -> datetime | None:
+        """`started` with its zone, this machine's where it names none; None where it is no time."""
+        try:
+            at = datetime.fromisoformat(self.started or "")
+        except ValueError:
+            return None
+        if not FIRST_YEAR <= at.year < END_YEAR:
+            return None
+        return at if at.tzinfo else at.astimezone()
 
     @property
     def writes(self) -> bool:

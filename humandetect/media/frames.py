@@ -93,6 +93,8 @@ class Provenance:
     """As of Detector."""
     settings: Mapping[str, str]
     """The model and what ran it, in words by their names."""
+    started: str | None
+    """Wall clock at 0 s, ISO 8601 with its zone; None: nobody knows."""
     humandetect: str
     """Its version."""
 

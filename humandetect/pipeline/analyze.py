@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from humandetect.analytics.anonymize import WEAKEST_SCORE
@@ -80,6 +80,8 @@ class _Analysis:
 
     def _read(self, source: SavedSource, path: Path) -> None:
         made = source.provenance
+        if made.kind != "live" and (started := self.config.counting.started_at):
+            made = replace(made, started=started.isoformat(timespec="milliseconds"))
         if made.results_score is None or made.results_score > WEAKEST_SCORE:
             self.record.warnings.append(
                 f"{path}: {made.source!r} was saved without the weak boxes that continue tracks: counts are a little "

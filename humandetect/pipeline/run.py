@@ -205,6 +205,7 @@ def provenance_of(
     source: Source, finder: Finder[Any], config: RunConfig, *, results_score: float | None = None
 ) -> Provenance:
     """Return how the results of a source are made."""
+    started = source.opened_at if source.info.kind == "live" else config.counting.started_at
     return Provenance(
         source=source.name,
         kind=source.info.kind,
@@ -214,5 +215,6 @@ def provenance_of(
         results_score=results_score,
         track_scores=finder.track_scores,
         settings=finder.settings,
+        started=started.isoformat(timespec="milliseconds") if started else None,
         humandetect=__version__,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from humandetect.analytics.anonymize import WEAKEST_SCORE, Anonymizer
@@ -73,12 +74,18 @@ class SourceStages:
             stages.append(tracker)
         if is_picture:
             return
+        started = datetime.fromisoformat(provenance.started) if provenance.started else None
         lines, zones = scene.names(provenance.source) if scene else ([], [])
         if scene is not None:
-            stages += [SceneEvents(scene), Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones)]
+            stages += [
+                SceneEvents(scene, started=started),
+                Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones, started=started),
+            ]
         if reported_command is not None:
             made = _made(provenance, reported_command)
-            self.report = SourceReport(made, lines=lines, zones=zones, per_seconds=per_seconds, background=background)
+            self.report = SourceReport(
+                made, lines=lines, zones=zones, per_seconds=per_seconds, started=started, background=background
+            )
             stages.append(self.report)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:

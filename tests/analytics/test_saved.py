@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BEGIN: dict[str, Any] = {
     "source": "a.mp4", "kind": "video", "size": [640, 360], "every": 1, "score": 0.5, "results_score": 0.1,
-    "track_scores": [0.5, 0.3], "settings": {"model": "m 1"}, "humandetect": "0.1.0",
+    "track_scores": [0.5, 0.3], "settings": {"model": "m 1"}, "started": None, "humandetect": "0.1.0",
 }  # fmt: skip
 STRONG: dict[str, Any] = {"box": [1.0, 2.0, 3.0, 4.0], "score": 0.5, "track_id": None}
 WEAK: dict[str, Any] = {"box": [5.0, 6.0, 7.0, 8.0], "score": 0.4999, "track_id": 3}
@@ -93,6 +93,7 @@ def test_a_last_line_that_was_cut_is_left_out_with_a_warning(path: Path) -> None
         ([BEGIN, json.dumps(line(time_seconds=float("nan")))], "not finite"),
         ([{**BEGIN, "size": [0, 0]}, line()], "a picture of 0 x 0"),
         ([{**BEGIN, "track_scores": 0.5}, line()], r"r\.jsonl:1"),
+        ([{**BEGIN, "started": "soon"}, line()], "Invalid isoformat string: 'soon'"),
     ],
 )
 def test_what_makes_no_sense_is_named_with_its_line(path: Path, lines: list[Any], reason: str) -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from humandetect.config import CountingConfig, DetectConfig
+from humandetect.config import AnalyzeConfig, CountingConfig, DetectConfig
 from humandetect.detection.detector import Detector
+from humandetect.detection.finders import EngineFinder, open_batcher
 from humandetect.errors import UsageError
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.annotate.scene import ACCENT
 from humandetect.media.frames import DetectedFrame, Frame, Shape
-from humandetect.pipeline.run import run
+from humandetect.media.sources import open_source
+from humandetect.pipeline.analyze import analyze
+from humandetect.pipeline.run import provenance_of, run
 from tests.builders import make_clip, people
 from tests.command_line import SAMPLE, error_line, humandetect
 from tests.pipeline.test_stages import FRAMES, Street
@@ -134,3 +140,54 @@ def test_a_line_outside_the_picture_names_the_option(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--line" in error_line(done)
     assert "outside the picture" in error_line(done)
+
+
+@pytest.mark.parametrize("zone", ["", "+05:30", "Z"])
+def test_files_have_the_wall_clock_that_is_said_and_saved_results_have_it_too(
+    clip: Path, tmp_path: Path, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        wanted: dict[str, Any] = {"line": (GATE,), "started": f"2026-11-26T09:30:00{zone}"}
+        config = DetectConfig(
+            (str(clip), str(clip)),
+            counting=CountingConfig(**wanted, events=str(tmp_path / "e.jsonl"), counts=tmp_path / "c.csv"),
+            results=(str(tmp_path / "r.jsonl"),),
+            results_score=0.1,
+        )
+        run(config, detector=Detector(Street()))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    offset = "+00:00" if zone == "Z" else "+05:30"
+    told = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
+    for event in told:
+        assert event["wall_time"] == f"2026-11-26T09:30:00.{round(event['time_seconds'] * 1000)}{offset}"
+    assert {row["start_wall"] for row in table(tmp_path / "c.csv")} == {f"2026-11-26T09:30:00.000{offset}"}
+    again = CountingConfig(line=(GATE,), events=str(tmp_path / "again.jsonl"))
+    analyze(AnalyzeConfig((tmp_path / "r.jsonl",), counting=again))
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "e.jsonl").read_bytes()
+
+
+def test_without_it_a_file_has_no_wall_clock(clip: Path, tmp_path: Path) -> None:
+    count(clip, line=(GATE,), events=str(tmp_path / "e.jsonl"))
+    assert json.loads((tmp_path / "e.jsonl").read_text(encoding="utf-8"))["wall_time"] is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "09:30", "0001-01-01T00:00:00", "9999-12-31", "2026-13-01", "1e9"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="such as 2026-11-26T09:30:00"):
+        CountingConfig(started=text)
+
+
+def test_a_live_source_has_the_clock_of_arrival_whatever_is_said_of_files(clip: Path) -> None:
+    config = DetectConfig((str(clip),), counting=CountingConfig(started="2000-01-01"))
+    before = datetime.now().astimezone()
+    detector = Detector(Street())
+    with open_source(str(clip)) as source, open_batcher(detector.info, detector.infer) as batcher:
+        finder = EngineFinder(detector, batcher)
+        assert str(provenance_of(source, finder, config).started).startswith("2000-01-01T00:00:00.000")
+        source.info = replace(source.info, kind="live")
+        started = datetime.fromisoformat(str(provenance_of(source, finder, config).started))
+    assert before - timedelta(milliseconds=1) <= started <= datetime.now().astimezone()

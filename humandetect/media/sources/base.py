@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Source(ABC):
         """What was repaired or left out, with numbers; complete after the last frame."""
         self.failures: list[HumanDetectError] = []
         """Parts that are lost, such as the bad images of a folder; complete after the last frame."""
+        self.opened_at = datetime.now().astimezone()
+        """What the clock of a live source counts from: its first picture has come by now."""
         self._closed = False
         self._busy = threading.Lock()
 
