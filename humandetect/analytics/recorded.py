@@ -75,10 +75,13 @@ def read_results(path: Path) -> Iterator[Row]:
 
     Raises SourceError, and UsageError that names the line of a row that cannot be read.
     """
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path)
     for ending, read in _RESULTS.items():
         if path.name.lower().endswith(ending):
             return read(path, text_of(path))
-    raise UsageError(f"cannot read results from {str(path)!r}: the name must end in {', '.join(_RESULTS)}")
+    endings = ", ".join((*_RESULTS, ".parquet"))
+    raise UsageError(f"cannot read results from {str(path)!r}: the name must end in {endings}")
 
 
 def read_truth(path: Path) -> Truth:
@@ -141,15 +144,26 @@ def _frame(value: Any, *, first: int = 0) -> int:
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
-    def read(line: str) -> tuple[str, int, tuple[RecordedPerson, ...]] | None:
-        entry = json.loads(line)
-        if "frame" not in entry and "people" not in entry:
-            return None  # about the run, not about a frame
-        people = (_person(one["box"], one["score"], one.get("track_id")) for one in entry["people"])
-        return entry["source"], _frame(entry["frame"]), tuple(people)
+    return _rows(rows_of(path, text, lambda line: _record(json.loads(line)), kind="line of results"))
 
+
+def _parquet(path: Path) -> Iterator[Row]:
+    from humandetect.media.parquet import read_records
+
+    places = ((f"{path}, record {number}", record) for number, record in enumerate(read_records(path), 1))
+    return _rows((place, _read(place, _record, record, kind="record of results")) for place, record in places)
+
+
+def _record(entry: dict[str, Any]) -> tuple[str, int, tuple[RecordedPerson, ...]] | None:
+    if "frame" not in entry and "people" not in entry:
+        return None  # about the run, not about a frame
+    people = (_person(one["box"], one["score"], one.get("track_id")) for one in entry["people"])
+    return entry["source"], _frame(entry["frame"]), tuple(people)
+
+
+def _rows(read: Iterable[tuple[str, tuple[str, int, tuple[RecordedPerson, ...]] | None]]) -> Iterator[Row]:
     seen = set()
-    for place, row in rows_of(path, text, read, kind="line of results"):
+    for place, row in read:
         if row is None:
             continue
         if row[:2] in seen:

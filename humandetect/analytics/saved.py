@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ENDINGS = (".jsonl", ".ndjson")
+ENDINGS = (".jsonl", ".ndjson", ".parquet")
 MADE_ANEW = "detect again with --results-score 0.1, which keeps all that analyze needs"
 
 
@@ -31,18 +31,23 @@ class SavedSource(NamedTuple):
 
 
 class SavedResults:
-    """A results file, read line by line."""
+    """A results file, read line by line, or of Parquet some rows at a time."""
 
     def __init__(self, path: Path) -> None:
         """Take the file; raises UsageError where the format does not hold what it takes."""
         if not path.name.lower().endswith(ENDINGS):
-            raise UsageError(f"cannot analyze {str(path)!r}: only {' and '.join(ENDINGS)} say how they were made")
+            raise UsageError(f"cannot analyze {str(path)!r}: only {', '.join(ENDINGS)} say how they were made")
         self.path = path
+        self._is_parquet = path.suffix.lower() == ".parquet"
         self.warnings: list[str] = []
         """What was left out; complete after the last source."""
 
     def sources(self) -> list[str]:
         """Return the names of the sources, at the price of a look at every line."""
+        if self._is_parquet:
+            from humandetect.media.parquet import read_made
+
+            return [str(made.get("source")) for made in read_made(self.path)]
         found = []
         for _, line in self._lines():
             if '"people"' not in line:
@@ -56,16 +61,16 @@ class SavedResults:
             said = (entry for _, entry in entries)
             provenance = next(said)
             if not isinstance(provenance, Provenance):
-                raise UsageError(f"{self.path}:1 does not say how the results were made: {MADE_ANEW}")
+                raise UsageError(f"{self.path} does not say how the results were made: {MADE_ANEW}")
             yield SavedSource(provenance, (entry for entry in said if isinstance(entry, DetectedFrame)))
 
     def _entries(self) -> Iterator[tuple[int, Provenance | DetectedFrame]]:
         """Yield what each line says, with the number of its source."""
         source = 0
         provenance: Provenance | None = None
-        for number, line in self._lines():
+        for place, line in self._records() if self._is_parquet else self._lines():
             try:
-                entry = json.loads(line)
+                entry = json.loads(line) if isinstance(line, str) else line
                 if "people" not in entry:
                     source, provenance = source + 1, _provenance(entry)
                     yield source, provenance
@@ -73,15 +78,21 @@ class SavedResults:
                     yield source, _frame(entry, provenance)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 reason = f"there is no {error}" if isinstance(error, KeyError) else error
-                message = f"{self.path}:{number} is no line of results: {reason}"
-                if line.endswith("\n"):
+                message = f"{place} is no line of results: {reason}"
+                if not isinstance(line, str) or line.endswith("\n"):
                     raise UsageError(message) from error
                 self.warnings.append(f"{message}; it is the last, and was left out: the run that wrote it did not end")
 
-    def _lines(self) -> Iterator[tuple[int, str]]:
+    def _records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        from humandetect.media.parquet import read_records
+
+        for number, record in enumerate(read_records(self.path), 1):
+            yield f"{self.path}, record {number}", record
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
         try:
             with self.path.open(encoding="utf-8") as file:
-                yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
+                yield from ((f"{self.path}:{number}", line) for number, line in enumerate(file, 1) if line.strip())
         except OSError as error:
             raise SourceError(f"cannot read {str(self.path)!r}: {error.strerror}") from error
         except UnicodeDecodeError as error:

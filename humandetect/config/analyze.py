@@ -14,7 +14,12 @@ class AnalyzeConfig:
 
     files: Annotated[
         tuple[Path, ...],
-        Opt("What `detect --results` or `feed --results` wrote, as .jsonl.", "Input", metavar="RESULTS", argument=True),
+        Opt(
+            "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet.",
+            "Input",
+            metavar="RESULTS",
+            argument=True,
+        ),
     ]
     results: Annotated[
         tuple[str, ...],

@@ -32,7 +32,7 @@ class CountingConfig:
     events: Annotated[
         str | None,
         Opt(
-            "What happened, as .jsonl or .csv; - is JSON lines on stdout, each when it is certain.",
+            "What happened, as .jsonl, .csv or .parquet; - is JSON lines on stdout, each when it is certain.",
             "Counting",
             metavar="FILE",
             variable=None,
@@ -40,7 +40,7 @@ class CountingConfig:
     ] = None
     counts: Annotated[
         Path | None,
-        Opt("Sums per interval and line or zone, as .csv.", "Counting", metavar="FILE", variable=None),
+        Opt("Sums per interval and line or zone, as .csv or .parquet.", "Counting", metavar="FILE", variable=None),
     ] = None
     per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
     started: Annotated[
@@ -75,12 +75,12 @@ class CountingConfig:
         check(self)
         events = self.events
         require(
-            events in (None, "-") or str(events).lower().endswith((".jsonl", ".csv")),
-            f"events are written as .jsonl, .csv or - (stdout), got {events!r}",
+            events in (None, "-") or str(events).lower().endswith((".jsonl", ".csv", ".parquet")),
+            f"events are written as .jsonl, .csv, .parquet or - (stdout), got {events!r}",
         )
         require(
-            self.counts is None or self.counts.suffix.lower() == ".csv",
-            f"counts are written as .csv, got {self.counts}",
+            self.counts is None or self.counts.suffix.lower() in (".csv", ".parquet"),
+            f"counts are written as .csv or .parquet, got {self.counts}",
         )
         require(
             self.heatmap is None or self.heatmap.suffix.lower() in (".png", ""),

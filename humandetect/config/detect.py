@@ -75,8 +75,8 @@ class RunConfig:
     results: Annotated[
         tuple[str, ...],
         Opt(
-            "Results as .jsonl, .csv, .coco.json, .coco-dataset.json or .mot.txt, by ending; - is JSON lines on "
-            "stdout. Repeatable.",
+            "Results as .jsonl, .parquet, .csv, .coco.json, .coco-dataset.json or .mot.txt, by ending; - is JSON lines "
+            "on stdout. Repeatable.",
             "Output",
             metavar="FILE",
             variable=None,
@@ -132,7 +132,7 @@ class DetectConfig(RunConfig):
     ] = None
     results_score: Annotated[
         float | None,
-        Opt("Keep weaker boxes in .jsonl and .csv from this score on, marked as weak.", "Output", variable=None),
+        Opt("Keep weaker boxes in .jsonl, .parquet, .csv from this score on, marked as weak.", "Output", variable=None),
         Ge(0.1),
         Le(1),
     ] = None

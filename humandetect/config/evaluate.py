@@ -16,7 +16,7 @@ class EvalConfig:
     results: Annotated[
         Path,
         Opt(
-            "What `detect --results` wrote: .jsonl, .csv, .coco.json or .mot.txt.",
+            "What `detect --results` wrote: .jsonl, .parquet, .csv, .coco.json or .mot.txt.",
             "Input",
             metavar="RESULTS",
             argument=True,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from humandetect.analytics.counts import CountRow
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.media.sinks.crops import CropsSink
-from humandetect.media.sinks.events import CountsSink, open_events
+from humandetect.media.sinks.events import open_counts, open_events
 from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
 from humandetect.media.sinks.text import open_results
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from humandetect.config import RunConfig
     from humandetect.media.frames import DetectedFrame, Event, Provenance
     from humandetect.media.sinks.base import Sink
-    from humandetect.media.sinks.text import ResultsSink, StdoutSink
+    from humandetect.media.sinks.events import CountsSink
+    from humandetect.media.sinks.parquet import ParquetCounts
+    from humandetect.media.sinks.text import RunSink
     from humandetect.media.sinks.window import WindowSink
     from humandetect.media.sources import Source, SourceRef
     from humandetect.pipeline.summary import RunRecord
@@ -60,8 +62,8 @@ class Outputs:
         self._shared: list[Sink] = []
         self._window: WindowSink | None = None
         self._events: Sink | None = None
-        self._counts: CountsSink | None = None
-        self._results: list[ResultsSink | StdoutSink] = []
+        self._counts: CountsSink | ParquetCounts | None = None
+        self._results: list[RunSink] = []
 
     @property
     def window_closed(self) -> bool:
@@ -108,7 +110,7 @@ class Outputs:
             self._events = open_events(counting.events)
             yield self._events
         if counting.counts is not None:
-            self._counts = CountsSink(counting.counts, CountRow.__annotations__)
+            self._counts = open_counts(counting.counts, CountRow.__annotations__)
             yield self._counts
         if counting.report is not None:
             yield ReportSink(counting.report)

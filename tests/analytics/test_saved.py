@@ -102,7 +102,7 @@ def test_what_makes_no_sense_is_named_with_its_line(path: Path, lines: list[Any]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"only \.jsonl and \.ndjson"):
+    with pytest.raises(UsageError, match=r"only \.jsonl, \.ndjson, \.parquet"):
         SavedResults(tmp_path / "r.csv")
     with pytest.raises(SourceError, match="No such file"):
         list(SavedResults(tmp_path / "none.jsonl"))

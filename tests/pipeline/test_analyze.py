@@ -41,8 +41,13 @@ def counting(folder: Path) -> CountingConfig:
     return CountingConfig(**SCENE, events=str(folder / "events.jsonl"), counts=folder / "counts.csv")
 
 
-def save(*sources: Path, results: Path, results_score: float | None = 0.1, **options: Any) -> RunSummary:
-    config = DetectConfig(tuple(map(str, sources)), results=(str(results),), results_score=results_score, **options)
+def save(
+    *sources: Path, results: Path | tuple[Path, ...], results_score: float | None = 0.1, **options: Any
+) -> RunSummary:
+    paths = results if isinstance(results, tuple) else (results,)
+    config = DetectConfig(
+        tuple(map(str, sources)), results=tuple(map(str, paths)), results_score=results_score, **options
+    )
     return run(config, detector=Detector(Street()))
 
 
@@ -62,10 +67,11 @@ def ask(*results: Path, **options: Any) -> RunSummary:
 )
 def test_saved_results_give_the_same_bytes(clip: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     other = make_clip(tmp_path / "other.mp4", frames=FRAMES, fps=25)
-    save(clip, other, results=tmp_path / "live.jsonl", counting=counting(tmp_path / "live"), **options)
-    save(clip, other, results=tmp_path / "saved.jsonl", **options)
-    for name in ("saved", "live"):  # those of a run with tracks have ids already
-        ask(tmp_path / f"{name}.jsonl", counting=counting(tmp_path / f"again_{name}"))
+    for name in ("live", "saved"):
+        asked = {"counting": counting(tmp_path / "live")} if name == "live" else {}
+        save(clip, other, results=(tmp_path / f"{name}.jsonl", tmp_path / f"{name}.parquet"), **options | asked)
+    for name in ("saved.jsonl", "live.jsonl", "saved.parquet", "live.parquet"):  # the live ones have ids already
+        ask(tmp_path / name, counting=counting(tmp_path / f"again_{name}"))
         for file in ("events.jsonl", "counts.csv"):
             again = (tmp_path / f"again_{name}" / file).read_bytes()
             assert again == (tmp_path / "live" / file).read_bytes()

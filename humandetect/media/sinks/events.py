@@ -1,4 +1,4 @@
-"""Events and counts as text: what happened, each when it is certain, and sums per interval."""
+"""Events and counts: what happened, each when it is certain, and sums per interval."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from humandetect.media.frames import DetectedFrame
     from humandetect.media.sinks.base import Sink
+    from humandetect.media.sinks.parquet import ParquetCounts
 
-EVENT_KEYS = tuple(field.name for field in fields(Event))
+_PARTS = {"box": ("x1", "y1", "x2", "y2"), "point": ("x", "y")}
+EVENT_COLUMNS = tuple(name for field in fields(Event) for name in _PARTS.get(field.name, (field.name,)))
 
 
 class EventLines:
@@ -34,10 +36,10 @@ class EventRows:
     """One row an event; a box is four cells, a point two."""
 
     tail = ""
-    head = ",".join(EVENT_KEYS).replace(",box,", ",x1,y1,x2,y2,").replace(",point,", ",x,y,") + "\n"
+    head = ",".join(EVENT_COLUMNS) + "\n"
 
     def text(self, result: DetectedFrame) -> str:
-        return _csv([_cells(asdict(event)) for event in result.events])
+        return _csv([event_cells(asdict(event)) for event in result.events])
 
 
 def open_events(path_or_dash: str) -> Sink:
@@ -45,8 +47,21 @@ def open_events(path_or_dash: str) -> Sink:
     if path_or_dash == "-":
         return StdoutSink(EventLines())
     path = Path(path_or_dash)
+    if path.suffix.lower() == ".parquet":
+        from humandetect.media.sinks.parquet import ParquetEvents
+
+        return ParquetEvents(path)
     form = EventRows() if path.suffix.lower() == ".csv" else EventLines()
     return ResultsSink(path, form, ending=path.suffix)
+
+
+def open_counts(path: Path, types: Mapping[str, Any]) -> CountsSink | ParquetCounts:
+    """Return the sink for rows of counts, whose columns have these types, its format chosen by the ending."""
+    if path.suffix.lower() == ".parquet":
+        from humandetect.media.sinks.parquet import ParquetCounts
+
+        return ParquetCounts(path, types)
+    return CountsSink(path, types)
 
 
 class CountsSink(ResultsSink):
@@ -74,11 +89,11 @@ class _CountsHead:
         return ""
 
 
-def _cells(event: dict[str, Any]) -> list[Any]:
+def event_cells(event: dict[str, Any]) -> list[Any]:
+    """Return the values of EVENT_COLUMNS."""
     cells: list[Any] = []
     for key, value in event.items():
-        size = {"box": 4, "point": 2}.get(key)
-        cells += [value] if size is None else list(value or [None] * size)
+        cells += list(value or [None] * len(_PARTS[key])) if key in _PARTS else [value]
     return cells
 
 

@@ -1,11 +1,11 @@
-"""Results as text: files in several formats, or lines on stdout."""
+"""Results of a run: files in several formats, or lines on stdout."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
@@ -15,23 +15,30 @@ from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Provenance
     from humandetect.media.sinks.base import Picture
+    from humandetect.media.sinks.parquet import ParquetResults
     from humandetect.media.sinks.text_formats import Format
 
+    RunSink: TypeAlias = "ResultsSink | StdoutSink | ParquetResults"
+    """Takes the results of all sources of a run."""
 
-def open_results(
-    path_or_dash: str, *, empty_rows: bool = False, weakest_score: float | None = None
-) -> ResultsSink | StdoutSink:
+
+def open_results(path_or_dash: str, *, empty_rows: bool = False, weakest_score: float | None = None) -> RunSink:
     """Return the sink for a file, its format chosen by the ending, or for `-`, JSON lines on stdout.
 
-    JSON lines and CSV have weak boxes too, from `weakest_score` on.
+    JSON lines, Parquet and CSV have weak boxes too, from `weakest_score` on.
     """
     if path_or_dash == "-":
         return StdoutSink(JsonLines(weakest_score=weakest_score))
+    if path_or_dash.lower().endswith(".parquet"):
+        from humandetect.media.sinks.parquet import ParquetResults
+
+        return ParquetResults(Path(path_or_dash), weakest_score=weakest_score)
     for ending, kind in FORMATS.items():
         if path_or_dash.lower().endswith(ending):
             form = _format(kind, empty_rows=empty_rows, weakest_score=weakest_score)
             return ResultsSink(Path(path_or_dash), form, ending=path_or_dash[-len(ending) :])
-    raise UsageError(f"cannot write results to {path_or_dash!r}: the name must end in {', '.join(FORMATS)}, or be -")
+    endings = ", ".join((*FORMATS, ".parquet"))
+    raise UsageError(f"cannot write results to {path_or_dash!r}: the name must end in {endings}, or be -")
 
 
 def _format(kind: type[Format], *, empty_rows: bool, weakest_score: float | None) -> Format:

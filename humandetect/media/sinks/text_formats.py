@@ -10,7 +10,7 @@ import io
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from humandetect.media.frames import people_in
 from humandetect.media.images import IMAGE_ENDINGS
@@ -45,28 +45,32 @@ class JsonLines:
 
     def begin(self, provenance: Provenance) -> None:
         """Let a line about its results come before the first frame of a source."""
-        self._begun = _json(asdict(replace(provenance, source=_readable(provenance.source)))) + "\n"
+        self._begun = _json(provenance_record(provenance)) + "\n"
 
     def text(self, result: DetectedFrame) -> str:
         begun, self._begun = self._begun, ""
-        return begun + _json(self._line(result)) + "\n"
+        return begun + _json(frame_record(result, self._weakest_score)) + "\n"
 
-    def _line(self, result: DetectedFrame) -> dict[str, object]:
-        frame = result.frame
-        line: dict[str, object] = {"source": _readable(frame.source), "frame": frame.index}
-        line["time_seconds"] = frame.written_seconds
-        if not result.detected:
-            line["detected"] = False
-        if result.failure is not None:
-            line["error"] = _readable(result.failure)
-        line["people"] = [
-            {"box": person.box, "score": person.score, "track_id": person.track_id}
-            for person in people_in(result.detections)
-        ] + [
-            {"box": box.box, "score": box.score, "track_id": None, "weak": True}
-            for box in _weak(result, self._weakest_score)
-        ]
-        return line
+
+def provenance_record(provenance: Provenance) -> dict[str, Any]:
+    """Return what a line of JSON says of how results were made."""
+    return asdict(replace(provenance, source=_readable(provenance.source)))
+
+
+def frame_record(result: DetectedFrame, weakest_score: float | None) -> dict[str, Any]:
+    """Return what a line of JSON says of a frame; with a `weakest_score` also its weak boxes."""
+    frame = result.frame
+    record: dict[str, Any] = {"source": _readable(frame.source), "frame": frame.index}
+    record["time_seconds"] = frame.written_seconds
+    if not result.detected:
+        record["detected"] = False
+    if result.failure is not None:
+        record["error"] = _readable(result.failure)
+    record["people"] = [
+        {"box": person.box, "score": person.score, "track_id": person.track_id}
+        for person in people_in(result.detections)
+    ] + [{"box": box.box, "score": box.score, "track_id": None, "weak": True} for box in _weak(result, weakest_score)]
+    return record
 
 
 class Csv:

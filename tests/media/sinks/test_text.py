@@ -55,7 +55,7 @@ def test_the_ending_chooses_the_format(tmp_path: Path, ending: str) -> None:
 def test_other_endings_are_refused_with_the_list(name: str) -> None:
     with pytest.raises(
         UsageError,
-        match=r"must end in \.jsonl, \.ndjson, .*\.coco-dataset\.json, \.mot\.txt, or be -",
+        match=r"must end in \.jsonl, \.ndjson, .*\.coco-dataset\.json, \.mot\.txt, \.parquet, or be -",
     ):
         open_results(name)
 
