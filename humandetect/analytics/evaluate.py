@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humandetect.analytics.event_matching import match_events, read_events
+from humandetect.analytics.known_tracks import events_at, frames_of
 from humandetect.analytics.recorded import read_results, read_truth, refuse_twice
+from humandetect.analytics.scene import read_scene
 from humandetect.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -72,19 +74,27 @@ def evaluate(config: EvalConfig) -> Evaluation:
     judged = [picture for picture in truth.people if picture % config.every == 0 or truth.image_ids is not None]
     there = {picture: truth.people[picture] for picture in judged}
     seen = {picture: found[picture] for picture in judged}
-    events = None
-    if config.events is not None and config.truth_events is not None:
-        events = match_events(
-            read_events(config.truth_events), read_events(config.events), within_seconds=config.within_seconds
-        )
     return Evaluation(
         frames=len(judged),
         frames_without_people=sum(not people for people in there.values()),
         frames_without_truth=outside,
         boxes=score_boxes(there, seen),
         tracks=score_tracks(there, seen),
-        events=events,
+        events=_events(config, truth.people, found),
     )
+
+
+def _events(config: EvalConfig, there: Pictures, seen: Pictures) -> EventScore | None:
+    """Match events as files have them, or as people with ids make them at the scene."""
+    if config.scene is None and config.events is None:
+        return None
+    scene = read_scene(config.scene) if config.scene is not None else None
+    frames = frames_of(config.results) if scene is not None and not (config.events and config.truth_events) else []
+    true, counted = (
+        read_events(path) if path is not None else events_at(scene, frames, people) if scene is not None else []
+        for path, people in ((config.truth_events, there), (config.events, seen))
+    )
+    return match_events(true, counted, within_seconds=config.within_seconds)
 
 
 def _by_picture(truth: Truth, rows: Iterable[Row]) -> tuple[defaultdict[int, list[RecordedPerson]], int]:

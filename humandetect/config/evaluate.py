@@ -37,6 +37,15 @@ class EvalConfig:
     truth_events: Annotated[
         Path | None, Opt("The events that really happened, as JSON lines.", "Input", metavar="FILE", variable=None)
     ] = None
+    scene: Annotated[
+        Path | None,
+        Opt(
+            "Lines and zones (TOML): events of the true tracks, and of those of RESULTS, where no file has them.",
+            "Input",
+            metavar="FILE",
+            variable=None,
+        ),
+    ] = None
     within_seconds: Annotated[
         float, Opt("An event is right if it is so near to a true one.", "Checks", variable=None), Ge(0), Le(3600)
     ] = 1.0
@@ -46,4 +55,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         check(self)
         both = (self.events is None) == (self.truth_events is None)
-        require(both, "--events and --truth-events go together: what was counted, and what really happened")
+        require(
+            both or self.scene is not None,
+            "--events and --truth-events go together: what was counted, and what really happened; or give the --scene",
+        )

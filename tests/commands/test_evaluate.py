@@ -51,3 +51,30 @@ def test_a_file_that_makes_no_sense_is_wrong_usage_in_one_line(tmp_path: Path) -
     run = humandetect("eval", "people.mot.txt", "--truth", "gt.txt")
     assert run.returncode == 2
     assert "gt.txt:2 is no MOTChallenge row" in error_line(run)
+
+
+def test_a_scene_holds_events_of_the_results_against_those_of_the_truth(tmp_path: Path) -> None:
+    """Two people walk over the line; the results lose one of them, and give the other an id of their own."""
+    begin = {
+        "source": "a.mp4", "kind": "video", "size": [200, 100], "every": 1, "score": 0.5, "results_score": None,
+        "track_scores": [0.5, 0.3], "settings": {}, "started": None, "humandetect": "0.1.0",
+    }  # fmt: skip
+    lines, truth = [begin], []
+    for frame in range(20):
+        x = 10.0 * frame
+        truth += [f"{frame + 1},{who},{x},{y},10,30,1" for who, y in ((1, 10), (2, 60))]
+        people = [{"box": [x, 10, x + 10, 40], "score": 0.9, "track_id": 7}]
+        lines.append({"source": "a.mp4", "frame": frame, "time_seconds": frame / 10, "people": people})
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    (tmp_path / "walks.txt").write_text("\n".join(truth) + "\n")
+    (tmp_path / "scene.toml").write_text('[[line]]\nname = "gate"\nfrom = [100, 0]\nto = [100, 100]\n')
+    call = ("eval", "r.jsonl", "--truth", "walks.txt", "--scene", "scene.toml", "--json")
+    found = json.loads(humandetect(*call).stdout)["events"]
+    assert (found["true"], found["counted"], found["precision"], found["recall"]) == (2, 1, 1.0, 0.5)
+    assert found["lines"][0]["seconds_off"] == pytest.approx(0, abs=1e-9)
+    (tmp_path / "two.jsonl").write_text((tmp_path / "r.jsonl").read_text() * 2)
+    several = humandetect("eval", "two.jsonl", "--truth", "walks.txt", "--scene", "scene.toml")
+    assert several.returncode == 2
+    without = humandetect("eval", "people.mot.txt", "--truth", "gt.txt", "--scene", "scene.toml")
+    assert without.returncode == 2
+    assert "say how they were made" in error_line(without)

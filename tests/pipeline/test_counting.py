@@ -97,7 +97,7 @@ def test_a_scene_file_is_read_once_and_its_faults_cost_no_engine(clip: Path, tmp
     [
         ({"events": "e.jsonl"}, "--events needs where things happen"),
         ({"counts": Path("c.csv")}, "--counts needs what to count at"),
-        ({"line": (GATE,), "events": "e.txt"}, "events are written as .jsonl, .csv or -"),
+        ({"line": (GATE,), "events": "e.txt"}, "events are written as .jsonl, .csv, .parquet or -"),
     ],
 )
 def test_counting_without_sense_is_refused(options: dict[str, Any], reason: str) -> None:

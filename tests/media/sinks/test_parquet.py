@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from humandetect.media.frames import DetectedFrame
 
-MADE = Provenance("clip.mp4", "video", (64, 48), 2, 0.5, 0.1, (0.5, 0.3), {"model": "m 1"}, "0.1.0")
+MADE = Provenance("clip.mp4", "video", (64, 48), 2, 0.5, 0.1, (0.5, 0.3), {"model": "m 1"}, None, "0.1.0")
 EVENT = Event(
     "crossing", "ab12", "clip.mp4", 1.25, frame=31, line="gate", direction="in", track_id=3, score=0.8125,
     box=(1.0, 2.0, 30.33, 40.1), point=(15.5, 40.1),
