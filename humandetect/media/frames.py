@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,10 +12,12 @@ from humandetect.plural import people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from fractions import Fraction
 
     import supervision as sv
     from numpy.typing import NDArray
+
+
+SQUARE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,6 +32,10 @@ class Frame:
     """From the start of the source; 0 for images."""
     source: str
     """As the user gave it; of an address only what may be shown."""
+    duration_seconds: float | None = None
+    """How long the source says that it is shown; None where it says nothing."""
+    pixel_aspect: Fraction = SQUARE
+    """Width of a pixel in its heights, as it is shown: DVDs and recorders do not have square ones."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

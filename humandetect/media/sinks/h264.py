@@ -12,6 +12,7 @@ import cv2
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from humandetect.errors import SinkError
+from humandetect.media.frames import SQUARE
 from humandetect.media.sinks.sound import Soundtrack, is_usable
 from humandetect.plural import counted
 
@@ -77,6 +78,10 @@ class PresentationTimes:
         """How long the latest frame is shown, should it be the last: without a known rate as long as the one before."""
         return max(self._usual or self._gap, 1)
 
+    def duration_of_last(self, seconds: float | None) -> int:
+        """Return how long the latest frame is shown, as long as the source says where it says so."""
+        return self.duration if seconds is None else max(round(seconds / float(self.time_base)), 1)
+
     @property
     def seconds(self) -> float:
         """When the latest frame begins."""
@@ -100,11 +105,14 @@ class VideoFile:
         origin_seconds: float,
         preset: Preset,
         audio: Sequence[AudioTrack],
+        pixel_aspect: Fraction = SQUARE,
     ) -> None:
         self.warnings: list[str] = []
         self._hw = (hw[0], hw[1])
         self._scaled = 0
         self._held: VideoPacket | None = None
+        self._last_seconds: float | None = None
+        """How long the latest frame is shown, if the source says so."""
         # The index goes in front of the pictures, so that a browser plays while it loads.
         options = {} if format_name == "matroska" else {"movflags": "+faststart"}
         self._out = av.open(str(path), "w", format=format_name, container_options=options)
@@ -112,6 +120,7 @@ class VideoFile:
         finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
         self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
+        self._stream.codec_context.sample_aspect_ratio = pixel_aspect
         self._sound = [Soundtrack(self._out, track) for track in audio if is_usable(track)]
         if lost := len(audio) - len(self._sound):
             self.warnings.append(f"{lost} audio streams of an unknown kind were left out")
@@ -120,6 +129,7 @@ class VideoFile:
         picture = av.VideoFrame.from_ndarray(self._to_yuv(frame.image), format="yuv420p")
         picture.pts = self._times.advance(frame.time_seconds)
         picture.time_base = self._times.time_base
+        self._last_seconds = frame.duration_seconds
         for track in self._sound:
             track.mux(until_seconds=self._times.seconds)
         self._mux(self._stream.encode(picture))
@@ -127,7 +137,7 @@ class VideoFile:
     def finish(self, *, complete: bool) -> None:
         self._mux(self._stream.encode(None))
         if self._held is not None:
-            self._held.duration = self._times.duration
+            self._held.duration = self._times.duration_of_last(self._last_seconds)
             self._out.mux(self._held)
         for track in self._sound:
             track.mux(until_seconds=None if complete else self._times.end_seconds)

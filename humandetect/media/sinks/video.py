@@ -118,6 +118,7 @@ class VideoSink(ClosingSink):
                 origin_seconds=self._origin_seconds,
                 preset=self._preset,
                 audio=self._audio,
+                pixel_aspect=first.pixel_aspect,
             )
         except BaseException as error:
             self._pending.discard()

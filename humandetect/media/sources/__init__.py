@@ -32,7 +32,22 @@ Kind = Literal["images", "video", "pipe", "camera", "url"]
 VIDEO_ENDINGS = (
     *(".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv"),
     *(".wmv", ".asf", ".3gp", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m", ".mxf", ".vob", ".dv", ".ivf"),
-    *(".mjpeg", ".mjpg"),
+    *(
+        ".mjpeg",
+        ".mjpg",
+        ".dav",
+        ".3g2",
+        ".m2v",
+        ".mpe",
+        ".mod",
+        ".tod",
+        ".trp",
+        ".f4v",
+        ".rm",
+        ".rmvb",
+        ".nut",
+        ".av1",
+    ),
 )
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

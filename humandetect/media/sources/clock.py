@@ -28,9 +28,18 @@ class Clock:
     """Turns timestamps into seconds that start near zero and always grow, and counts what it had to repair."""
 
     def __init__(
-        self, *, time_base: Fraction, origin: Fraction | None, rate: Fraction | None, live: bool = False
+        self,
+        *,
+        time_base: Fraction,
+        origin: Fraction | None,
+        rate: Fraction | None,
+        live_since: float | None = None,
+        invented: bool = False,
     ) -> None:
-        """With `live`, frames without a timestamp get the time of their arrival."""
+        """Of a live source give the monotonic time at which its first picture came.
+
+        Its frames without a timestamp, or with `invented` ones, get the time of their arrival.
+        """
         self.repaired = 0
         self.missing = 0
         self._time_base = time_base
@@ -38,11 +47,12 @@ class Clock:
         self._step = float(1 / (rate or FALLBACK_FPS))
         self._last: float | None = None
         self._repaired_last = False
-        self._live_since = time.monotonic() if live else None
+        self._live_since = live_since
+        self._invented = invented
 
     def seconds(self, picture: av.VideoFrame) -> float:
         """Return the time of the next picture."""
-        stamp = stamp_seconds(picture, self._time_base)
+        stamp = None if self._invented else stamp_seconds(picture, self._time_base)
         if stamp is None:
             now = self._without_stamp()
         else:
@@ -55,7 +65,7 @@ class Clock:
     def _without_stamp(self) -> float:
         self.missing += 1
         if self._live_since is not None:
-            return max(time.monotonic() - self._live_since, (self._last or 0.0) + 1e-3)
+            return 0.0 if self._last is None else max(time.monotonic() - self._live_since, self._last + 1e-3)
         return 0.0 if self._last is None else self._last + self._step
 
     def _growing(self, now: float, stamp: Fraction) -> float:

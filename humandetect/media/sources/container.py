@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from humandetect.config import SourceConfig
 
 DEMUXERS = (
-    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,rm,nut,mxf,gxf,dv,wtv,nsv,ivf,swf,"
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,rm,nut,mxf,gxf,dv,wtv,nsv,ivf,swf,dhav,"
     "h261,h263,h264,hevc,vvc,av1,obu,cavsvideo,dirac,vc1,mjpeg,mpjpeg,yuv4mpegpipe,gif,apng,"
     "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
 )
@@ -100,6 +100,11 @@ class Media:
     live: bool
     seekable: bool
     size: int | None = None
+
+    @property
+    def invents_stamps(self) -> bool:
+        """Whether the demuxer makes up when pictures were, as for cameras that send one JPEG after the other."""
+        return self.live and self.container.format.name == "mpjpeg"
 
     def why_no_picture(self) -> str:
         """Explain a video stream that gives nothing."""

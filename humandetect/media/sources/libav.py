@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
@@ -14,8 +15,8 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
 from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
-from humandetect.media.sources.seeking import StartPlan, plan_start, seek
-from humandetect.media.sources.streams import claimed_frames, count_if_cut, start_of, video_streams
+from humandetect.media.sources.seeking import StartPlan, are_fields, plan_start, seek
+from humandetect.media.sources.streams import claimed_frames, count_if_cut, pixel_aspect, start_of, video_streams
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from humandetect.media.sources.container import Media
 
 _NO_TIME_BASE = Fraction(1, 1000)
+_FIELD_SAMPLE = 3
+"""Pictures beyond the first that tell whether each comes in two packets."""
 
 
 class VideoSource(Source):
@@ -69,16 +72,23 @@ class VideoSource(Source):
     def _look_at_first_picture(self) -> None:
         """Only the first picture tells size, rotation and whether there is anything to see."""
         first = next(self._pictures, None)
+        self._first_came = time.monotonic()
         self._media.check()
         if first is None:
             raise SourceError(self._media.why_no_picture())
         self._check_size(first)
-        self._pictures = chain([first], self._pictures)
+        more = _FIELD_SAMPLE if first.interlaced_frame and not self._media.live else 0
+        seen = [first, *islice(self._pictures, more)]
+        self._pictures = chain(seen, self._pictures)
         self._orientation = orientation_of(first)
         self._rate = believable_rate(self._stream)
-        self._origin = start_of(self._stream, stamp_seconds(first, self._time_base))
+        self._in_fields = self._rate is not None and are_fields(seen, self._time_base, self._rate)
+        if self._in_fields and self._rate is not None:
+            self._rate /= 2
+        self._origin = start_of(self._media, self._stream, stamp_seconds(first, self._time_base))
         self._claimed = claimed_frames(self._stream, self._rate, self._media.size)
         lying = self._orientation >= 5
+        self._pixel_aspect = pixel_aspect(self._stream, lying=lying)
         self.info = VideoInfo(
             width=first.height if lying else first.width,
             height=first.width if lying else first.height,
@@ -113,7 +123,8 @@ class VideoSource(Source):
             return
         media = open_media()
         stream = video_streams(media)[0]
-        self._plan = plan_start(media, stream, self._origin + _exactly(self._config.start_seconds))
+        start = self._origin + _exactly(self._config.start_seconds)
+        self._plan = plan_start(media, stream, start, in_fields=self._in_fields)
         if self._plan is not None and seek(media, stream, self._plan):
             self._media.close()
             self._use(media)
@@ -135,7 +146,12 @@ class VideoSource(Source):
 
     def _frames(self) -> Iterator[Frame]:
         config = self._config
-        clock = Clock(time_base=self._time_base, origin=self._origin, rate=self._rate, live=self._media.live)
+        media = self._media
+        clock = Clock(
+            time_base=self._time_base, origin=self._origin, rate=self._rate,
+            live_since=self._first_came if media.live else None,
+            invented=media.invents_stamps,
+        )  # fmt: skip
         end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
         index, seconds = -1, 0.0
         for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
@@ -145,7 +161,11 @@ class VideoSource(Source):
             if seconds >= end:
                 break
             self._check_size(picture)
-            yield Frame(to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name)
+            yield Frame(
+                to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name,
+                duration_seconds=float(picture.duration * self._time_base) if picture.duration else None,
+                pixel_aspect=self._pixel_aspect,
+            )  # fmt: skip
             self._read += 1
             if self._read == config.limit:
                 break

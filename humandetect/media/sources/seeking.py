@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from fractions import Fraction
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import av
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from fractions import Fraction
+    from collections.abc import Iterable, Iterator, Sequence
 
     from humandetect.media.sources.container import Media
 
+_ONE_AND_A_HALF = Fraction(3, 2)
 _UNCOUNTABLE = {"vp8"}
 """Codecs whose packets may hold no picture to show: counting packets would not count frames."""
 
@@ -38,7 +40,14 @@ class StartPlan:
             yield index, picture
 
 
-def plan_start(media: Media, stream: av.VideoStream, start: Fraction) -> StartPlan | None:
+def are_fields(pictures: Sequence[av.VideoFrame], time_base: Fraction, rate: Fraction) -> bool:
+    """Tell whether each picture came in two packets, one for each of its fields, of which `rate` come a second."""
+    stamps = sorted(picture.pts for picture in pictures if picture.pts is not None)
+    gaps = [after - before for before, after in pairwise(stamps)]
+    return bool(gaps) and min(gaps) * time_base * rate > _ONE_AND_A_HALF
+
+
+def plan_start(media: Media, stream: av.VideoStream, start: Fraction, *, in_fields: bool = False) -> StartPlan | None:
     """Read packets up to `start`, in seconds of the container's clock; None where they cannot be counted."""
     if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
         return None
@@ -46,9 +55,8 @@ def plan_start(media: Media, stream: av.VideoStream, start: Fraction) -> StartPl
     stamps: list[int] = []
     key_stamp = None
     try:
-        for packet in media.container.demux(stream):
-            if packet.size == 0:
-                continue
+        packets = (packet for packet in media.container.demux(stream) if packet.size)
+        for packet in islice(packets, 0, None, 2 if in_fields else 1):
             if packet.pts is None:
                 return None
             if packet.dts is not None and packet.dts > target:  # no later packet is shown before the start

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from av.stream import Disposition
 
 from humandetect.errors import SourceError
+from humandetect.media.frames import SQUARE
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     import av
 
     from humandetect.media.sources.container import Media
@@ -19,6 +19,10 @@ _NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _TOLERATED_LOSS = 0.005
 _TOLERATED_SECONDS = 1.0
 """Containers round, and the last frame of a variable rate may stand for long."""
+_RUN_UP_SECONDS, _LONGEST_INTRODUCTION_SECONDS = 0.25, 3600
+"""How much earlier than the pictures sound begins that belongs to them, and that is not damage."""
+_NARROWEST = Fraction(1, 8)
+"""Of a pixel's width in heights; what claims more is damaged."""
 _LATE_START_SECONDS = 10
 """A first picture this long after the stream's start still counts from there: what lies between was damaged."""
 
@@ -40,12 +44,31 @@ def _rank(stream: av.VideoStream) -> tuple[bool, int]:
     return bool(stream.disposition & Disposition.default), stream.width * stream.height
 
 
-def start_of(stream: av.VideoStream, first_stamp: Fraction | None) -> Fraction | None:
-    """Return the moment on the container's clock that is time zero of the source."""
+def start_of(media: Media, stream: av.VideoStream, first_stamp: Fraction | None) -> Fraction | None:
+    """Return the moment on the container's clock that is time zero of the source: the start of what begins first.
+
+    Sound that begins a few packets before the pictures, as encoders make it, begins with them.
+    """
     if stream.start_time is None or stream.time_base is None or first_stamp is None:
         return first_stamp
     start = stream.start_time * stream.time_base
-    return start if 0 <= first_stamp - start <= _LATE_START_SECONDS else first_stamp
+    if not 0 <= first_stamp - start <= _LATE_START_SECONDS:
+        start = first_stamp
+    sound = [_start(track) for track in media.container.streams.audio]
+    earliest = min((begin for begin in sound if begin is not None), default=start)
+    return earliest if _RUN_UP_SECONDS < start - earliest <= _LONGEST_INTRODUCTION_SECONDS else start
+
+
+def _start(track: av.AudioStream) -> Fraction | None:
+    return None if track.start_time is None or track.time_base is None else track.start_time * track.time_base
+
+
+def pixel_aspect(stream: av.VideoStream, *, lying: bool) -> Fraction:
+    """Return the width of an upright picture's pixels in their heights; absurd claims are none."""
+    aspect = stream.sample_aspect_ratio
+    if aspect is None or not _NARROWEST <= aspect <= 1 / _NARROWEST:
+        return SQUARE
+    return 1 / Fraction(aspect) if lying else Fraction(aspect)
 
 
 def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | None) -> int | None:
@@ -62,7 +85,11 @@ def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int,
     """Return the frames of the whole file if only a part of it was read: `packets`, the last one at `end` seconds."""
     is_avi = stream.container.format.name == "avi"  # it counts empty chunks too, which nobody gets to see
     if stream.frames and not is_avi:
-        return stream.frames if stream.frames - packets > max(1, stream.frames * _TOLERATED_LOSS) else None
+        # An edit list hides frames: whoever has seen all of the time that the file shows has lost none.
+        seconds = _duration_seconds(stream)
+        shown = 0 < seconds <= end + _TOLERATED_SECONDS and (rate or 0) * seconds < stream.frames
+        lost = 0 if shown else stream.frames - packets
+        return stream.frames if lost > max(1, stream.frames * _TOLERATED_LOSS) else None
     seconds = _duration_seconds(stream) if is_avi or "DURATION" in stream.metadata else 0
     return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
 

@@ -1,0 +1,193 @@
+"""Files as recorders and cutters make them: pixels that are not square, hidden frames, fields, late pictures."""
+
+from __future__ import annotations
+
+import struct
+import time
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import av
+import cv2
+import pytest
+
+from humandetect.config import SourceConfig
+from humandetect.media.frames import DetectedFrame
+from humandetect.media.sinks.crops import CropsSink
+from humandetect.media.sinks.video import VideoSink
+from humandetect.media.sources import open_source
+from humandetect.media.sources.clock import Clock
+from humandetect.media.sources.seeking import are_fields, plan_start
+from tests.builders import make_clip, people, picture
+from tests.media.clips import cut, turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from humandetect.media.sources import Source
+
+PAL_WIDE = Fraction(64, 45)
+
+
+def write_anamorphic(path: Path, aspect: Fraction = PAL_WIDE) -> Path:
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 72, 58, "yuv420p"
+        video.codec_context.sample_aspect_ratio = aspect
+        for index in range(4):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(72, 58, shade=index), format="bgr24")))
+        out.mux(video.encode(None))
+    return path
+
+
+def written(source: Path, target: Path, config: SourceConfig | None = None) -> Source:
+    with open_source(str(source), config, audio=True) as opened:
+        with VideoSink(target, opened.info, audio=opened.audio) as sink:
+            for frame in opened:
+                sink.write(DetectedFrame(frame, people([])))
+        return opened
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mpg"])
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path, ending: str) -> None:
+    write = make_mpeg if ending == ".mpg" else write_anamorphic
+    source = write(tmp_path / f"in{ending}")
+    written(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        assert video.streams.video[0].sample_aspect_ratio == PAL_WIDE
+
+
+def make_mpeg(path: Path) -> Path:
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        video.codec_context.sample_aspect_ratio = PAL_WIDE
+        for index in range(4):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(720, 576, shade=index), format="bgr24")))
+        out.mux(video.encode(None))
+    return path
+
+
+def test_they_turn_with_the_picture(tmp_path: Path) -> None:
+    source = turn(write_anamorphic(tmp_path / "in.mp4"), (0, 1, -1, 0))
+    written(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (58, 72, 1 / PAL_WIDE)
+
+
+def test_crops_are_as_wide_as_people_are_shown(tmp_path: Path) -> None:
+    with open_source(str(write_anamorphic(tmp_path / "in.mp4"))) as source, CropsSink(tmp_path / "crops") as sink:
+        sink.write(DetectedFrame(next(iter(source)), people([(10, 5, 55, 45)])))
+    (crop,) = (tmp_path / "crops").iterdir()
+    assert cast("np.ndarray", cv2.imread(str(crop))).shape[:2] == (40, 64)
+
+
+@pytest.mark.parametrize("claim", [Fraction(1, 100), Fraction(100)])
+def test_an_absurd_shape_of_pixels_is_not_believed(tmp_path: Path, claim: Fraction) -> None:
+    with open_source(str(write_anamorphic(tmp_path / "in.mp4", claim))) as source:
+        assert next(iter(source)).pixel_aspect == 1
+
+
+def hide_all_but_the_end(path: Path, *, seconds: int, of: int) -> Path:
+    """Write an edit list that shows the last seconds of an MP4, as trimming without encoding does."""
+    make_clip(path, frames=10 * of, fps=10, gop=20)
+    data = bytearray(path.read_bytes())
+    scale = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])[0]
+    at = data.index(b"elst") + 12
+    data[at : at + 8] = struct.pack(">Ii", seconds * 1000, (of - seconds) * scale)
+    for name, offset in ((b"tkhd", 24), (b"mvhd", 20)):
+        at = data.index(name) + offset
+        data[at : at + 4] = struct.pack(">I", seconds * 1000)
+    path.write_bytes(data)
+    return path
+
+
+def test_what_an_edit_list_hides_is_not_missing(tmp_path: Path) -> None:
+    with open_source(str(hide_all_but_the_end(tmp_path / "in.mp4", seconds=2, of=8))) as source:
+        assert len(list(source)) == 20
+        assert source.warnings == []
+
+
+def test_a_file_that_was_cut_off_is_told_as_before(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4", frames=80, fps=10, movflags="+faststart")
+    with open_source(str(cut(path, 0.6))) as source:
+        list(source)
+        assert "cut off" in " ".join(source.warnings)
+
+
+def packets(count: int) -> list[Any]:
+    """Every fourth picture is a key frame; each comes as two fields."""
+    return [
+        SimpleNamespace(size=1, pts=20 * number, dts=20 * number, is_keyframe=number % 8 in (0, 1), is_discard=False)
+        for number in range(2 * count)
+    ]
+
+
+def test_two_fields_are_one_frame_where_reading_begins_later() -> None:
+    stream: Any = SimpleNamespace(codec_context=SimpleNamespace(name="h264"), time_base=Fraction(1, 1000))
+    media: Any = SimpleNamespace(seekable=True, container=SimpleNamespace(demux=lambda _: packets(40)))
+    plan = plan_start(media, stream, Fraction(1), in_fields=True)
+    assert plan is not None
+    assert plan.key_stamp == 960, "the first field of the last key frame before 1 s"
+    pictures: Any = [SimpleNamespace(pts=960), SimpleNamespace(pts=1000), SimpleNamespace(pts=1040)]
+    assert [index for index, _ in plan.number(pictures)] == [24, 25, 26]
+
+
+@pytest.mark.parametrize(("rate", "fields"), [(50, True), (25, False), (30, False)])
+def test_fields_are_told_by_pictures_half_as_many_as_packets(rate: int, fields: bool) -> None:
+    pictures: Any = [SimpleNamespace(pts=40 * number) for number in (0, 2, 1, 3)]
+    assert are_fields(pictures, Fraction(1, 1000), Fraction(rate)) is fields
+
+
+def test_pictures_that_begin_after_the_sound_have_the_time_at_which_they_come(tmp_path: Path) -> None:
+    source = late_pictures(tmp_path / "in.mkv", 3.0)
+    with open_source(str(source)) as opened:
+        assert next(iter(opened)).time_seconds == pytest.approx(3.2, abs=0.05), "0.2 s are the encoder's"
+    with open_source(str(source), SourceConfig(start_seconds=4.0)) as opened:
+        first = next(iter(opened))
+        assert first.index == 8
+        assert first.time_seconds == pytest.approx(4.0, abs=0.05)
+
+
+def late_pictures(path: Path, seconds: float) -> Path:
+    """Write a clip whose pictures begin this long after its sound."""
+    make_clip(path.with_suffix(".in.mkv"), audio="aac")
+    with av.open(str(path.with_suffix(".in.mkv"))) as source, av.open(str(path), "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                late = round(seconds / packet.time_base) if packet.stream.type == "video" else 0
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    return path
+
+
+def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
+    """A screen recording has one picture for as long as nothing moves."""
+    make_clip(tmp_path / "even.mp4", frames=5, fps=10, codec="mpeg4")
+    with av.open(str(tmp_path / "even.mp4")) as source, av.open(str(tmp_path / "in.mp4"), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        all_packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in all_packets:
+            if packet is all_packets[-1]:
+                packet.duration = round(17 / packet.time_base)
+            packet.stream = stream
+            out.mux(packet)
+    written(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        stream = video.streams.video[0]
+        assert float(cast("int", stream.duration) * (stream.time_base or 0)) == pytest.approx(17.4, abs=0.01)
+
+
+def test_stamps_that_a_demuxer_makes_up_give_way_to_the_time_of_arrival() -> None:
+    since = time.monotonic()
+    clock = Clock(time_base=Fraction(1, 25), origin=Fraction(0), rate=Fraction(25), live_since=since, invented=True)
+    pictures: Any = [SimpleNamespace(pts=number, dts=number) for number in range(2)]
+    assert clock.seconds(pictures[0]) == 0
+    time.sleep(0.2)
+    assert 0.2 <= clock.seconds(pictures[1]) <= time.monotonic() - since
