@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from humandetect.cpus import usable_cpus
 from humandetect.errors import SourceError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _ERRORS_IN_A_ROW = 50
 """A demuxer that gives nothing but errors will not recover."""
 _MOST_THREADS = 8
+_HD_LINES = 720
+_NOT_SAID = 2
+"""AVCOL_SPC_UNSPECIFIED."""
 _INTERLEAVED_SECONDS = 1.0
 """Containers keep sound and pictures of one moment this close together."""
 _EARLY_SOUND_PACKETS = 2000
@@ -153,6 +157,8 @@ class Decoder:
 
 def to_bgr(picture: av.VideoFrame, orientation: int) -> NDArray[np.uint8]:
     """Convert to upright (H, W, 3) BGR that belongs to the caller."""
+    if picture.colorspace == _NOT_SAID and picture.height >= _HD_LINES:
+        picture.colorspace = Colorspace.ITU709  # as players do; what says nothing is taken for SD otherwise
     # One thread: swscale's own threads double the CPU time of this conversion.
     try:
         pixels = picture.to_ndarray(format="bgr24", threads=1)

@@ -15,6 +15,7 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
 from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
+from humandetect.media.sources.filtering import PictureFilter
 from humandetect.media.sources.seeking import StartPlan, are_fields, plan_start, seek
 from humandetect.media.sources.streams import claimed_frames, count_if_cut, pixel_aspect, start_of, video_streams
 from humandetect.plural import counted
@@ -112,7 +113,7 @@ class VideoSource(Source):
         )
         self._stream.codec_context.options = decoder_limits(self._config)
         self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
-        self._pictures = iter(self._decoder)
+        self._pictures = PictureFilter(self.name).apply(self._decoder)
         if len(streams) > 1:
             size = f"{self._stream.width} x {self._stream.height}"
             self.warnings = [f"{len(streams)} video streams; stream {self._stream.index} ({size}) was read"]
