@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import itertools
 import os
 import secrets
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,10 @@ def reason_of(error: Exception) -> str:
     return _FIXES.get(getattr(error, "errno", None) or 0) or getattr(error, "strerror", None) or str(error)
 
 
+QUIET_SECONDS = 30.0
+"""What nobody has written to for so long, nobody writes any more."""
+
+
 class PendingFile:
     """A file that grows beside its target under a hidden name until it is complete.
 
@@ -63,6 +69,10 @@ class PendingFile:
             _create(self.path)
         except OSError as error:
             raise sink_error(target, error) from error
+
+    def beside(self) -> Path:
+        """Return a name for a second version of it, hidden too."""
+        return self.path.with_name(f"{self.path.name}.2")
 
     @property
     def _stem(self) -> str:
@@ -97,6 +107,17 @@ class PendingFile:
     def discard(self) -> None:
         """Remove what was written."""
         self.path.unlink(missing_ok=True)
+
+
+def remains_of(target: Path) -> list[Path]:
+    """Return what earlier runs left of the same file when they were killed, if nobody writes to it now."""
+    beside = f".{glob.escape(target.name.removesuffix(target.suffix)[:50])}.{'[0-9a-f]' * 8}.part{target.suffix}"
+    found = []
+    for path in sorted(target.parent.glob(beside)):
+        with suppress(OSError):
+            if path.stat().st_size and time.time() - path.stat().st_mtime > QUIET_SECONDS:
+                found.append(path)
+    return found
 
 
 def _create(path: Path) -> None:

@@ -113,9 +113,13 @@ class VideoFile:
         self._held: VideoPacket | None = None
         self._last_seconds: float | None = None
         """How long the latest frame is shown, if the source says so."""
-        # The index goes in front of the pictures, so that a browser plays while it loads.
-        options = {} if format_name == "matroska" else {"movflags": "+faststart"}
-        self._out = av.open(str(path), "w", format=format_name, container_options=options)
+        # Each second goes to the disk as it comes: a power cut or `kill -9` leaves what plays. The end brings an index.
+        pieces = (
+            {"cluster_time_limit": "1000"}
+            if format_name == "matroska"
+            else {"movflags": "+hybrid_fragmented", "use_editlist": "1", "frag_duration": "1000000"}
+        )
+        self._out = av.open(str(path), "w", format=format_name, container_options={**pieces, "flush_packets": "1"})
         encoder = self._choose_encoder()
         finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
         self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import av
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.sinks.atomic_files import PendingFile, sink_error
+from humandetect.media.sinks.atomic_files import PendingFile, reason_of, remains_of, sink_error
 from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.fast_start import put_index_first
 from humandetect.media.sinks.h264 import VideoFile
 from humandetect.media.sinks.names import VIDEO_MUXERS
 
@@ -108,6 +109,9 @@ class VideoSink(ClosingSink):
             self._thread.join(_TELL_AGAIN_SECONDS)
 
     def _start(self, first: Frame) -> None:
+        self.warnings += [
+            f"an earlier run left {remains}, which plays: keep it or delete it" for remains in remains_of(self._path)
+        ]
         self._pending = PendingFile(self._path)
         try:
             self._file = VideoFile(
@@ -144,6 +148,7 @@ class VideoSink(ClosingSink):
         try:
             if self._error is None:
                 self._file.finish(complete=complete)
+                self._put_index_first()
                 self._written = self._pending.finish(complete=complete)
         except Exception as error:  # re-raised where the caller is
             self._error = error
@@ -151,6 +156,19 @@ class VideoSink(ClosingSink):
             self._file.close()
             self._pending.discard()
             self.warnings += self._file.warnings
+
+    def _put_index_first(self) -> None:
+        """So that browsers play while they load; where there is no room for it, the file plays as it is."""
+        if VIDEO_MUXERS[self._path.suffix.lower()] == "matroska":
+            return
+        ready = self._pending.beside()
+        try:
+            if put_index_first(self._pending.path, ready):
+                ready.replace(self._pending.path)
+        except OSError as error:
+            self.warnings.append(f"its index stays at its end, so browsers load all of it first: {reason_of(error)}")
+        finally:
+            ready.unlink(missing_ok=True)
 
     def _raise_error(self) -> None:
         if self._error is None:
