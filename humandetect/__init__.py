@@ -10,44 +10,55 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from humandetect.config import DetectConfig, EngineConfig, SourceConfig
+    from humandetect.analytics.scene import Scene, read_scene
+    from humandetect.config import CountingConfig, DetectConfig, EngineConfig, SourceConfig
     from humandetect.detection.detector import Detector, open_detector
     from humandetect.errors import HumanDetectError
-    from humandetect.media.frames import DetectedFrame, Frame
-    from humandetect.pipeline.python_api import detect_frames, detect_video
+    from humandetect.media.frames import DetectedFrame, Event, Frame
+    from humandetect.pipeline.python_api import analyze, detect_frames, detect_video
     from humandetect.pipeline.run import run
     from humandetect.pipeline.summary import RunInterrupted, RunSummary
 
 _WHERE = {
+    "CountingConfig": "humandetect.config",
     "DetectConfig": "humandetect.config",
     "DetectedFrame": "humandetect.media.frames",
     "Detector": "humandetect.detection.detector",
     "EngineConfig": "humandetect.config",
+    "Event": "humandetect.media.frames",
     "Frame": "humandetect.media.frames",
     "HumanDetectError": "humandetect.errors",
     "RunInterrupted": "humandetect.pipeline.summary",
     "RunSummary": "humandetect.pipeline.summary",
+    "Scene": "humandetect.analytics.scene",
     "SourceConfig": "humandetect.config",
+    "analyze": "humandetect.pipeline.python_api",
     "detect_frames": "humandetect.pipeline.python_api",
     "detect_video": "humandetect.pipeline.python_api",
     "open_detector": "humandetect.detection.detector",
+    "read_scene": "humandetect.analytics.scene",
     "run": "humandetect.pipeline.run",
 }
 
 __all__ = [
+    "CountingConfig",
     "DetectConfig",
     "DetectedFrame",
     "Detector",
     "EngineConfig",
+    "Event",
     "Frame",
     "HumanDetectError",
     "RunInterrupted",
     "RunSummary",
+    "Scene",
     "SourceConfig",
     "__version__",
+    "analyze",
     "detect_frames",
     "detect_video",
     "open_detector",
+    "read_scene",
     "run",
 ]
 

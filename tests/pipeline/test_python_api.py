@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from humandetect.config import DetectConfig, SourceConfig
+from humandetect.analytics.scene import read_scene
+from humandetect.config import CountingConfig, DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
-from humandetect.errors import SourceError, UsageError
-from humandetect.pipeline.python_api import DetectOptions, detect_frames, detect_video
+from humandetect.errors import EngineError, SourceError, UsageError
+from humandetect.pipeline.python_api import DetectOptions, analyze, detect_frames, detect_video
 from tests.builders import make_clip
 from tests.fakes import FakeEngine
+from tests.pipeline.test_stages import FRAMES as STREET_FRAMES
+from tests.pipeline.test_stages import Street
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +92,46 @@ def test_a_detected_frame_shows_where_it_is_from_and_who_is_in_it(clip: Path, de
     results = list(detect_frames(clip, detector))
     assert repr(results[3]) == f"DetectedFrame({str(clip)!r}, frame 3 at 0.30 s, 1 person)"
     assert repr(results[3].frame) == f"Frame({str(clip)!r}, frame 3 at 0.30 s, 64 x 48)"
+
+
+def test_detect_frames_with_a_scene_hand_out_the_events_that_a_run_writes(tmp_path: Path) -> None:
+    clip, detector = make_clip(tmp_path / "clip.mp4", frames=STREET_FRAMES, fps=10), Detector(Street())
+    shapes = {"line": ["gate=30%,0%,30%,100%"], "zone": ["door=70%,40%,100%,40%,100%,80%,70%,80%"]}
+    counting = CountingConfig(line=tuple(shapes["line"]), zone=tuple(shapes["zone"]), events=f"{tmp_path}/events.jsonl")
+    detect_video(clip, detector=detector, counting=counting)
+    scene = read_scene(lines=shapes["line"], zones=shapes["zone"])
+    results = list(detect_frames(clip, detector, scene=scene))
+    assert [result.frame.index for result in results] == list(range(STREET_FRAMES))
+    told = [json.loads(json.dumps(asdict(event))) for result in results for event in result.events]
+    assert told == [json.loads(line) for line in (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event.event for event in results[-1].events] == ["exit"], "of who is inside when the source ends"
+    assert [results[0].occupancy, results[-1].occupancy] == [{"door": 0}, {"door": 1}]
+
+
+def test_a_visit_ends_with_the_frames_also_where_those_end_in_a_failure(clip: Path) -> None:
+    results = detect_frames(
+        clip, Detector(FakeEngine(fail_after=12)), scene=read_scene(zones=["left=0,0,32,0,32,48,0,48"])
+    )
+    events: list[str] = []
+    with pytest.raises(EngineError):
+        events.extend(event.event for result in results for event in result.events)
+    assert events == ["enter", "exit"]
+
+
+def test_analyze_repeats_the_events_of_the_run_that_saved_the_results(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=STREET_FRAMES, fps=10)
+    first, again = (
+        CountingConfig(line=("gate=30%,0%,30%,100%",), events=f"{tmp_path}/{name}.csv") for name in ("first", "again")
+    )
+    saved = tmp_path / "people.jsonl"
+    detect_video(clip, detector=Detector(Street()), results=saved, results_score=0.1, counting=first)
+    summary = analyze(saved, results=tmp_path / "tracks.csv", counting=again)
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "first.csv").read_bytes()
+    assert {path.name for path in summary.outputs} == {"tracks.csv", "again.csv"}
+
+
+def test_analyze_raises_what_is_wrong_with_its_files(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"missing\.jsonl"):
+        analyze(tmp_path / "missing.jsonl", results=tmp_path / "tracks.csv")
+    with pytest.raises(UsageError, match="nothing was asked"):
+        analyze(tmp_path / "missing.jsonl")
