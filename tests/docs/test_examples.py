@@ -141,6 +141,11 @@ def test_settings(page: str, block: str, tmp_path: Path) -> None:
     (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
 
 
+def test_the_scene_that_is_shown_is_the_one_that_is_run() -> None:
+    shown = [block for page, block in blocks("toml") if page == "docs/guides/door.md"]
+    assert [(ROOT / "examples" / "door.toml").read_text(encoding="utf-8").partition("\n")[2]] == shown
+
+
 def test_there_is_something_to_run() -> None:
     assert len(LINES) >= 15
     assert len(SHOWN) >= 15
