@@ -41,12 +41,14 @@ class SourceReport:
 
     def __init__(
         self, made: Mapping[str, str], *, lines: Sequence[str] = (), zones: Sequence[str] = (),
-        per_seconds: float = 60.0, started: datetime | None = None, background: NDArray[np.uint8] | None = None,
+        way_labels: Mapping[str, Mapping[str, str]] | None = None, per_seconds: float = 60.0,
+        started: datetime | None = None, background: NDArray[np.uint8] | None = None,
     ) -> None:  # fmt: skip
-        """Take how the results were made, in words by their names, and what is counted."""
+        """Take how the results were made, in words by their names, and what is counted; lines may name their ways."""
         self.made = made
         self.source = ""
         self.lines, self.zones = lines, zones
+        self._way_labels = way_labels or {}
         self.per_seconds = per_seconds
         self.started = started
         self.heatmap = Heatmap(background)
@@ -76,6 +78,11 @@ class SourceReport:
         """How often somebody looked, gaps aside; None where that was once or never."""
         covered = self._covered_at_detection
         return max(0, self._detections - 1 - self.gaps) / covered if covered else None
+
+    def said_way(self, line: str | None, direction: str | None) -> str:
+        """Return what the scene calls a way over a line, else `in` or `out`."""
+        way = direction or ""
+        return self._way_labels.get(line or "", {}).get(way, way)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         seconds = result.frame.written_seconds

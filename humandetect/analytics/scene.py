@@ -53,6 +53,11 @@ class Scene:
         shapes = [drawn.shape for drawn in self.of(source)]
         return [s.name for s in shapes if isinstance(s, Line)], [s.name for s in shapes if isinstance(s, Zone)]
 
+    def way_labels(self, source: str) -> dict[str, dict[str, str]]:
+        """Return what `in` and `out` are called at each line of a source."""
+        lines = [drawn.shape for drawn in self.of(source) if isinstance(drawn.shape, Line)]
+        return {line.name: {"in": line.in_label, "out": line.out_label} for line in lines}
+
     def for_picture(self, width: int, height: int, *, source: str) -> PictureScene:
         """Return the shapes of a source in its pixels.
 

@@ -84,8 +84,9 @@ class SourceStages:
         if reported_command is not None:
             made = _made(provenance, reported_command)
             self.report = SourceReport(
-                made, lines=lines, zones=zones, per_seconds=per_seconds, started=started, background=background
-            )
+                made, lines=lines, zones=zones, way_labels=scene.way_labels(provenance.source) if scene else None,
+                per_seconds=per_seconds, started=started, background=background,
+            )  # fmt: skip
             stages.append(self.report)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:

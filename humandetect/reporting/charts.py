@@ -91,13 +91,14 @@ def crossings_chart(report: SourceReport, line: str, title: str) -> str:
     bars = _Bars(report, "line", line)
     most_in, most_out = (max(getattr(sums, way) for sums in bars.sums.values()) for way in ("entered", "left"))
     chart = Chart(bars.time, number_axis(-most_out, most_in, name=f"crossings, per {bars.width}"))
+    said = {way: report.said_way(line, way) for way in ("in", "out")}
     for ends, told, sums in bars.watched(chart):
-        told = f"{told}: {sums.entered} in, {sums.left} out"
+        told = f"{told}: {sums.entered} {said['in']}, {sums.left} {said['out']}"
         if sums.entered:
             chart.bar("in", ends, (0, sums.entered), told)
         if sums.left:
             chart.bar("out", ends, (-sums.left, 0), told)
-    return chart.html(title, {"in": "in", "out": "out"})
+    return chart.html(title, said)
 
 
 def dwell_chart(dwell_seconds: Sequence[float], title: str) -> str:

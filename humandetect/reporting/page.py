@@ -105,8 +105,14 @@ def _lines(report: SourceReport) -> str:
     rows = []
     for name in report.lines:
         total = report.timeline.total("line", name)
-        rows.append([_text(name), f"{total.entered:,}", f"{total.left:,}", _doubt(report.reliability["line", name])])
+        ways = [_way(report, name, way, count) for way, count in (("in", total.entered), ("out", total.left))]
+        rows.append([_text(name), *ways, _doubt(report.reliability["line", name])])
     return _table("Lines", ("Line", "In", "Out", "In doubt"), rows)
+
+
+def _way(report: SourceReport, line: str, way: str, count: int) -> str:
+    said = report.said_way(line, way)
+    return f"{count:,}" if said == way else f"{count:,} {_text(said)}"
 
 
 def _zones(report: SourceReport) -> str:
@@ -134,7 +140,7 @@ def _doubt(reliability: Counter[str]) -> str:
 def _charts(report: SourceReport) -> Iterator[str]:
     yield people_chart(report, WHOLE_PICTURE, "People in the picture")
     for name in report.lines:
-        yield crossings_chart(report, name, f"{name}: in and out")
+        yield crossings_chart(report, name, f"{name}: {report.said_way(name, 'in')} and {report.said_way(name, 'out')}")
     for name in report.zones:
         yield people_chart(report, name, f"{name}: people inside")
         if stays := report.dwell_seconds[name]:
@@ -146,9 +152,9 @@ def _events(report: SourceReport) -> str:
         return ""
     say = clock(report.started)
     rows = [
-        [say(event.time_seconds), "" if picture is None else f'<img src="{_data(picture)}" alt="">', _what(event),
-         "" if event.track_id is None else f"#{event.track_id}", "" if event.score is None else f"{event.score:.2f}",
-         event.reliability.replace("_", " ")]
+        [say(event.time_seconds), "" if picture is None else f'<img src="{_data(picture)}" alt="">',
+         _what(event, report), "" if event.track_id is None else f"#{event.track_id}",
+         "" if event.score is None else f"{event.score:.2f}", event.reliability.replace("_", " ")]
         for event, picture in sorted(report.events, key=lambda one: one[0].time_seconds)
     ]  # fmt: skip
     more = report.event_count - len(rows)
@@ -160,11 +166,11 @@ def _data(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _what(event: Event) -> str:
+def _what(event: Event, report: SourceReport) -> str:
     where, stay = _text(event.line or event.zone or ""), f"{event.dwell_seconds or 0:.1f} s"
     match event.event:
         case "crossing":
-            return f"crosses {where}: {event.direction}"
+            return f"crosses {where}: {_text(report.said_way(event.line, event.direction))}"
         case "enter":
             return f"enters {where}"
         case "exit":

@@ -74,7 +74,8 @@ def test_it_asks_nobody_for_anything_and_runs_nothing(busy: SourceReport) -> Non
 
 
 def test_names_are_text_whatever_is_in_them() -> None:
-    report = SourceReport({HOSTILE: HOSTILE}, lines=[HOSTILE], zones=[f"{HOSTILE} zone"])
+    labels = {HOSTILE: {"in": f"{HOSTILE} in", "out": HOSTILE}}
+    report = SourceReport({HOSTILE: HOSTILE}, lines=[HOSTILE], zones=[f"{HOSTILE} zone"], way_labels=labels)
     events = [
         Event(kind, "id", HOSTILE, 0.5, line=HOSTILE if kind == "crossing" else None, direction="in",
               zone=None if kind == "crossing" else f"{HOSTILE} zone", dwell_seconds=2.0, reason=HOSTILE)
@@ -100,6 +101,16 @@ def test_it_shows_the_sums_with_what_to_think_of_them(busy: SourceReport) -> Non
     assert {"3", "Tracks", "10.0 detections a second", "1 gap", "300 frames, each looked at"} <= set(texts)
     assert any(re.fullmatch(r"\d+ of \d+ events: .*after gap.*", text) for text in texts)
     assert {"human_detection 2", "Score"} <= set(texts)
+
+
+def test_ways_over_a_line_have_the_names_that_the_scene_gives_them(busy: SourceReport) -> None:
+    labelled, _, _ = reported(walk(), way_labels={"gate": {"in": "entering", "out": "leaving"}})
+    texts, plain = Outline(page_of(labelled)).texts, Outline(page_of(busy)).texts
+    gate = busy.timeline.total("line", "gate")
+    assert {f"{gate.entered} entering", f"{gate.left} leaving", "gate: entering and leaving"} <= set(texts)
+    assert texts.count("crosses gate: entering") == plain.count("crosses gate: in") > 0
+    assert "crosses gate: in" not in texts
+    assert {"gate: in and out", str(gate.entered)} <= set(plain)
 
 
 def test_the_same_run_gives_the_same_page(busy: SourceReport) -> None:
