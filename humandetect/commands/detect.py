@@ -10,7 +10,8 @@ from humandetect.config import DetectConfig, SummaryConfig
 
 EXAMPLES = (
     "detect street.mp4 -o people.mp4",
-    "detect photos/ --results people.csv --crops faces/",
+    "detect photos/ --results people.csv --crops people/",
+    "detect lobby.mp4 --scene door.toml --counts counts.csv --report report.html",
     "detect 0 --show",
     "detect rtsp://camera/stream --results - --every 5",
     "detect sample --engine tf-serving --serving gpu-box:8500",

@@ -8,6 +8,7 @@ from humandetect.config import EvalConfig, TalkConfig
 
 EXAMPLES = (
     "eval people.jsonl --truth gt.txt",
+    "eval tracks.jsonl --truth gt.txt --scene door.toml",
     "eval people.coco.json --truth instances.json --json",
 )
 
