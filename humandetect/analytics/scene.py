@@ -85,12 +85,12 @@ class Scene:
         return list({(type(d.shape), d.shape.name): d for d in (*self.everywhere, *own)}.values())
 
 
-def read_scene(path: Path | None = None, *, lines: Sequence[str] = (), zones: Sequence[str] = ()) -> Scene:
+def read_scene(path: str | Path | None = None, *, lines: Sequence[str] = (), zones: Sequence[str] = ()) -> Scene:
     """Read a scene file and what the options `--line` and `--zone` add to it.
 
     Raises UsageError, which names the option or the line of the file, for everything that makes no sense.
     """
-    scene = _SceneFile(path).read() if path else Scene()
+    scene = _SceneFile(Path(path)).read() if path else Scene()
     options = [_option("--line", text) for text in lines] + [_option("--zone", text) for text in zones]
     scene = replace(scene, everywhere=(*scene.everywhere, *options))
     for drawn in (scene.everywhere, *(own for _, own in scene.by_source)):

@@ -242,10 +242,13 @@ def require(met: bool, message: str) -> None:
 
 
 def check(config: Any) -> None:
-    """Raise UsageError unless each field of a config keeps its bounds and choices."""
+    """Raise UsageError unless each field of a config keeps its bounds and choices; paths given as text become paths."""
     for field in fields_of(type(config)):  # type: ignore[arg-type]  # mypy: a type is not hashable
         if len(field.path) == 1:  # those of configs within it were checked when they were made
-            field.check(getattr(config, field.name), field.name)
+            value = getattr(config, field.name)
+            field.check(value, field.name)
+            if field.kind is Path and value is not None:
+                object.__setattr__(config, field.name, tuple(map(Path, value)) if field.many else Path(value))
 
 
 @cache

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from humandetect.config import FeedConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.config import AnalyzeConfig, CountingConfig, FeedConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.config.commands import COMMANDS
 from humandetect.config.fields import fields_of, seconds
 from humandetect.errors import UsageError
@@ -45,6 +46,11 @@ def test_a_message_has_no_secret_in_it() -> None:
     wrong: Any = ("not-to-be-seen",)
     with pytest.raises(UsageError, match="token must be text, got something else"):
         ServingConfig(token=wrong)
+
+
+def test_a_path_may_be_given_as_text() -> None:
+    assert CountingConfig(scene="door.toml", counts="counts.csv").counts == Path("counts.csv")  # type: ignore[arg-type]
+    assert AnalyzeConfig(("a.jsonl",), results=("b.csv",)).files == (Path("a.jsonl"),)  # type: ignore[arg-type]
 
 
 def test_one_string_is_not_taken_for_many() -> None:

@@ -130,6 +130,15 @@ def test_analyze_repeats_the_events_of_the_run_that_saved_the_results(tmp_path: 
     assert {path.name for path in summary.outputs} == {"tracks.csv", "again.csv"}
 
 
+def test_names_of_files_may_be_text(clip: Path, detector: Detector, tmp_path: Path) -> None:
+    scene = tmp_path / "scene.toml"
+    scene.write_text('[[line]]\nname = "gate"\nfrom = [10, 0]\nto = [10, 48]\n', encoding="utf-8")
+    assert read_scene(str(scene)).names("clip.mp4") == (["gate"], [])
+    counting = CountingConfig(scene=str(scene), counts=f"{tmp_path}/counts.csv")  # type: ignore[arg-type]
+    summary = detect_video(clip, detector=detector, crops=f"{tmp_path}/crops", counting=counting)  # type: ignore[arg-type]
+    assert {path.name for path in summary.outputs} == {"crops", "counts.csv"}
+
+
 def test_analyze_raises_what_is_wrong_with_its_files(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"missing\.jsonl"):
         analyze(tmp_path / "missing.jsonl", results=tmp_path / "tracks.csv")
