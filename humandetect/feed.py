@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from humandetect.client.detect_client import DetectClient, ImageOutcome
+from humandetect.client.detect_client import NO_SUCH_ROUTE, DetectClient, ImageOutcome
 from humandetect.config import ServeConfig
 from humandetect.config.settings import config_from_environment
 from humandetect.detection.batching import Batcher
@@ -17,6 +17,7 @@ from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.images import decode_image, encode_jpeg
 from humandetect.pipeline.run import Progress, run_with
+from humandetect.pipeline.stages import WEAKEST_SCORE
 from humandetect.service.process.spawned import spawned
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from humandetect.config import FeedConfig
     from humandetect.media.frames import Frame
     from humandetect.pipeline.summary import RunSummary
+    from humandetect.wire import Found, Person
 
     Requests = Batcher[NDArray[np.uint8], ImageOutcome]
     Ask = Callable[[Sequence[bytes]], list[ImageOutcome]]
@@ -38,7 +40,6 @@ LARGEST_IMAGE_BYTES = 5_000_000
 """Servers take images under this."""
 LOWER_QUALITIES = (90, 80, 60, 40)
 """For frames that would be too large."""
-NO_SUCH_ROUTE = (404, 405)
 BATCH_WAIT_SECONDS = 0.1
 """How long a batch that is not full waits for more frames."""
 FAILURES_IN_A_ROW = 100
@@ -122,30 +123,46 @@ def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     wants_pictures = (config.writes_pictures or config.show) and not (config.tracks or config.anonymize)
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
-    return PeopleOnly(client).ask if config.endpoint == "auto" else lambda images: _ask_v1(client, images)
+    model = client.model() if config.tracks else None
+    usual_score = model.score if model is not None and model.score > WEAKEST_SCORE else None
+    return PeopleOnly(client, usual_score=usual_score, may_draw=config.endpoint == "auto").ask
 
 
 class PeopleOnly:
-    """Asks for people without pictures where the server knows how, else with them. Thread-safe."""
+    """Asks for people without pictures where the server knows how, else, if it `may_draw`, with them. Thread-safe.
 
-    def __init__(self, client: DetectClient) -> None:
+    With the server's usual score, from which on a box is a person, weak boxes are asked for too: trackers want them.
+    """
+
+    def __init__(self, client: DetectClient, *, usual_score: float | None = None, may_draw: bool = True) -> None:
         self._client = client
+        self._usual_score = usual_score
+        self._may_draw = may_draw
         self._has_v1 = True
 
     def ask(self, images: Sequence[bytes]) -> list[ImageOutcome]:
         if self._has_v1:
             try:
-                return _ask_v1(self._client, images)
+                return self._ask_v1(images)
             except ServiceError as error:
-                if error.status not in NO_SUCH_ROUTE:
+                if error.status not in NO_SUCH_ROUTE or not self._may_draw:
                     raise
                 self._has_v1 = False  # an older server; if it is none at all, POST /request says so
         return self._client.request(images)
 
+    def _ask_v1(self, images: Sequence[bytes]) -> list[ImageOutcome]:
+        client, score = self._client, None if self._usual_score is None else WEAKEST_SCORE
+        found = (
+            [client.detect(images[0], score=score)] if len(images) == 1
+            else client.detect_several(images, score=score)
+        )  # fmt: skip
+        return [self._outcome(one) for one in found]
 
-def _ask_v1(client: DetectClient, images: Sequence[bytes]) -> list[ImageOutcome]:
-    found = [client.detect(images[0])] if len(images) == 1 else client.detect_several(images)
-    return [ImageOutcome(one.people, reason=one.error) for one in found]
+    def _outcome(self, found: Found) -> ImageOutcome:
+        least = self._usual_score or 0
+        people = [person for person in found.people if person.score >= least]
+        weak = [person for person in found.people if person.score < least]
+        return ImageOutcome(people, weak=weak, reason=found.error)
 
 
 class Sender:
@@ -218,11 +235,12 @@ class ServerFinder:
             self._failures_in_a_row = 0 if answer.reason is None else self._failures_in_a_row + 1
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
             raise ServiceError(f"{self.name} fails at every frame, {FAILURES_IN_A_ROW} in a row: {answer.reason}")
-        detections = _detections(answer, frame.image.shape[:2])
+        detections, weak = (_detections(boxes, frame.image.shape[:2]) for boxes in (answer.people, answer.weak))
         if answer.reason is not None:
             return AnsweredFrame(frame, detections, detected=False, failure=answer.reason)
         # A server's picture shows its own frame; on frames that keep its boxes they are drawn here.
-        return AnsweredFrame(frame, detections, detected=detected, annotated=answer.annotated if detected else b"")
+        annotated = answer.annotated if detected else b""
+        return AnsweredFrame(frame, detections, detected=detected, weak=weak, annotated=annotated)
 
     def _count(self, by: int) -> None:
         self._under_way += by
@@ -248,16 +266,16 @@ def _decoded(picture: bytes) -> NDArray[np.uint8] | None:
         return None
 
 
-def _detections(answer: ImageOutcome, image_hw: tuple[int, ...]) -> sv.Detections:
+def _detections(people: Sequence[Person], image_hw: tuple[int, ...]) -> sv.Detections:
     import supervision as sv
 
-    if not answer.people:
+    if not people:
         return sv.Detections.empty()
     height, width = image_hw
-    xyxy = np.array([person.box for person in answer.people], np.float32)
+    xyxy = np.array([person.box for person in people], np.float32)
     return sv.Detections(
         xyxy=xyxy.clip(0, np.array([width, height, width, height], np.float32)),
-        confidence=np.array([person.score for person in answer.people], np.float32),
-        class_id=np.ones(len(answer.people), dtype=int),
-        data={"class_name": np.full(len(answer.people), "person")},
+        confidence=np.array([person.score for person in people], np.float32),
+        class_id=np.ones(len(people), dtype=int),
+        data={"class_name": np.full(len(people), "person")},
     )

@@ -33,6 +33,7 @@ from tests.builders import make_clip
 from tests.command_line import error_line, frame_lines, humandetect
 from tests.fakes import FakeEngine
 from tests.pipeline.test_run import Interrupt, frame_count, rows
+from tests.pipeline.test_stages import Street
 from tests.service.faults import Call, Faulty, answers, good, out, problem
 from tests.service.images import jpeg
 from tests.service.servers import running
@@ -201,6 +202,18 @@ def test_tracks_are_made_and_drawn_here(endpoint: str, clip: Path) -> None:
     assert [person["track_id"] for row in rows(Path("out.jsonl")) for person in row["people"]] == [1] * 20
     with av.open("out.mp4") as video:
         assert next(video.decode(video=0)).to_ndarray(format="rgb24")[44:, 50:, 0].mean() < 60
+
+
+def test_tracks_are_those_of_detect(clip: Path) -> None:
+    """Weak boxes too, which continue them."""
+    detect(DetectConfig((str(clip),), results=("detect.jsonl",), track=True), detector=Detector(Street()))
+    with running(ServeConfig(), detector=Detector(Street())) as url:
+        go(url, clip, endpoint="auto", track=True)
+    ids = [
+        [[person["track_id"] for person in row["people"]] for row in rows(Path(name))]
+        for name in ("detect.jsonl", "out.jsonl")
+    ]
+    assert ids[0] == ids[1]
 
 
 def test_an_older_server_is_asked_in_its_own_way(clip: Path) -> None:

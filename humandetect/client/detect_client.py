@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from humandetect.base64_pictures import decode_base64
 from humandetect.client.retrying import QUOTED_LETTERS, RetryingClient, message_of
 from humandetect.client.transport import LARGEST_ANSWER_BYTES, ServerTransport, senseless
-from humandetect.errors import RequestFailed, SourceError
-from humandetect.wire import BatchAnswer, DetectAnswer, Found, NoValidImage, Person
+from humandetect.errors import RequestFailed, ServiceError, SourceError
+from humandetect.wire import BatchAnswer, DetectAnswer, Found, ModelUsed, NoValidImage, Person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 
 JPEG_HEAD = b"\xff\xd8"
+NO_SUCH_ROUTE = (404, 405)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ImageOutcome:
     """What a server made of one image."""
 
     people: list[Person]
+    weak: Sequence[Person] = ()
+    """Boxes under the server's usual score, where they were asked for; no people."""
     annotated: bytes = b""
     """JPEG with the people drawn, from the endpoint that draws."""
     reason: str | None = None
@@ -87,6 +90,15 @@ class DetectClient:
         files = [("image", (name, image)) for name, image in zip(names, images, strict=True)]
         return self._detect(names, score, files=files)
 
+    def model(self) -> ModelUsed | None:
+        """Return which model answers, and its usual score; None from a server that does not say."""
+        try:
+            return self._server.get("/readyz", lambda reply: _parsed(_Ready, reply)).model
+        except ServiceError as error:
+            if error.status not in NO_SUCH_ROUTE:
+                raise
+            return None
+
     def close(self) -> None:
         """Give up what is under way; may be called twice, and while other threads wait for answers."""
         self._server.close()
@@ -100,6 +112,10 @@ class DetectClient:
     def _detect(self, names: Sequence[str | None], score: float | None, **content: Any) -> list[Found]:
         params = {} if score is None else {"score": score}
         return self._server.post("/v1/detect", lambda reply: _read_found(reply, names=names), params=params, **content)
+
+
+class _Ready(BaseModel):
+    model: ModelUsed | None = None
 
 
 def batch_body(images: Sequence[bytes]) -> bytes:
@@ -143,7 +159,7 @@ def _outcome(image: ImageOut) -> ImageOutcome:
     if not annotated.startswith(JPEG_HEAD):
         raise senseless(f"the picture of id {image.id} is not a JPEG")
     _check_people(image.people)
-    return ImageOutcome(image.people, annotated)
+    return ImageOutcome(image.people, annotated=annotated)
 
 
 def _read_found(reply: Reply, *, names: Sequence[str | None]) -> list[Found]:

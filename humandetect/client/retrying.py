@@ -48,15 +48,22 @@ class RetryingClient:
         with suppress(TryAgain):  # it is there, and that was the question
             self._transport.send("GET", "/healthz")
 
+    def get(self, path: str, read: Callable[[Reply], Answer]) -> Answer:
+        """Do as `post` does."""
+        return self._ask("GET", path, read)
+
     def post(self, path: str, read: Callable[[Reply], Answer], **content: Any) -> Answer:
         """Post, again and again while that may help, and return what `read` makes of the reply (status 200 or 400).
 
         Raises RequestFailed, ServiceAway, ServiceError; Closed after `close()`.
         """
+        return self._ask("POST", path, read, **content)
+
+    def _ask(self, method: str, path: str, read: Callable[[Reply], Answer], **content: Any) -> Answer:
         first_trouble: float | None = None
         for attempt in itertools.count(1):
             try:
-                return read(self._readable(self._transport.send("POST", path, **content), path))
+                return read(self._readable(self._transport.send(method, path, **content), f"{method} {path}"))
             except TryAgain as trouble:
                 now = time.monotonic()
                 first_trouble = first_trouble or now
@@ -71,7 +78,7 @@ class RetryingClient:
         """End what is under way; may be called twice, and while other threads wait for answers."""
         self._transport.close()
 
-    def _readable(self, reply: Reply, path: str) -> Reply:
+    def _readable(self, reply: Reply, asked: str) -> Reply:
         """Return a reply whose body is worth reading; raise what any other means."""
         status = reply.status
         said = f"{self._transport.where} answers {status}: {message_of(reply)}"
@@ -89,7 +96,7 @@ class RetryingClient:
             where = shown_address(reply.headers.get("location", ""))
             raise ServiceError(f"{said} (moved to {where}: use that URL)", status=status)
         if status in (404, 405):
-            raise ServiceError(f"{said}. There is no POST {path}: is this a humandetect server?", status=status)
+            raise ServiceError(f"{said}. There is no {asked}: is this a humandetect server?", status=status)
         raise ServiceError(said, status=status)
 
 
