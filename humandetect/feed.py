@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from humandetect.analytics.anonymize import WEAKEST_SCORE
 from humandetect.client.detect_client import NO_SUCH_ROUTE, DetectClient, ImageOutcome
 from humandetect.config import ServeConfig
 from humandetect.config.settings import config_from_environment
@@ -17,7 +18,6 @@ from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.images import decode_image, encode_jpeg
 from humandetect.pipeline.run import Progress, run_with
-from humandetect.pipeline.stages import WEAKEST_SCORE
 from humandetect.service.process.spawned import spawned
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
     wants_pictures = (config.writes_pictures or config.show) and not (config.tracks or config.anonymize)
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
-    model = client.model() if config.tracks else None
+    model = client.model() if config.tracks or config.anonymize else None
     usual_score = model.score if model is not None and model.score > WEAKEST_SCORE else None
     return PeopleOnly(client, usual_score=usual_score, may_draw=config.endpoint == "auto").ask
 
