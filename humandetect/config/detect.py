@@ -98,6 +98,9 @@ class RunConfig:
         Anonymize | None,
         Opt("Hide people in all that is written and shown; fill is the safe style, none is a guarantee.", "Output"),
     ] = None
+    no_metadata: Annotated[
+        bool, Opt("Leave out when and where it was recorded, its title, and languages of sound.", "Output")
+    ] = False
     preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
     counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
     source: Annotated[SourceConfig, Group()] = field(default_factory=SourceConfig)

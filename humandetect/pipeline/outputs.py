@@ -136,6 +136,7 @@ class Outputs:
             audio=source.audio,
             preset=self._config.preset,
             origin_seconds=self._config.source.start_seconds,
+            tags=None if self._config.no_metadata else source.tags,
         )
 
     @contextmanager

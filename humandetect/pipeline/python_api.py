@@ -39,6 +39,7 @@ class DetectOptions(TypedDict, total=False):
     anonymize: Anonymize | None
     results_score: float | None
     counting: CountingConfig
+    no_metadata: bool
     preset: Preset
     no_labels: bool
     no_count: bool
@@ -60,11 +61,11 @@ def detect_video(
     """Find people in one source, or in a `part` of it, and write what is asked for. Raises the first failure.
 
     `results` is a path or several, their format by the ending; `-` is JSON lines on stdout. Options are `crops` (a
-    folder), `show`, `every` (detect each Nth frame), `track` (ids that last), `anonymize` (a style that hides people),
-    `counting` (lines and zones, a CountingConfig), `results_score` (keeps weaker boxes), `preset` (of x264), `score`,
-    `batch`, `engine` (an EngineConfig), `empty_rows` (in CSV), `no_labels`, `no_count` and `line_width` (of what is
-    drawn). A `detector` is used instead of score and engine, and left open. With nowhere to write to, the video goes to
-    NAME_people.mp4.
+    folder), `show`, `every` (detect each Nth frame), `track` (ids that last), `anonymize` (a style that hides
+    people), `counting` (lines and zones, a CountingConfig), `results_score` (keeps weaker boxes), `no_metadata` (no
+    tags), `preset` (of x264), `score`, `batch`, `engine` (an EngineConfig), `empty_rows` (in CSV), `no_labels`,
+    `no_count` and `line_width` (of what is drawn). A `detector` is used instead of score and engine, and left open.
+    With nowhere to write to, the video goes to NAME_people.mp4.
     """
     config = DetectConfig(
         sources=(str(source),),

@@ -17,7 +17,7 @@ from humandetect.media.sinks.sound import Soundtrack, is_usable
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -106,6 +106,7 @@ class VideoFile:
         preset: Preset,
         audio: Sequence[AudioTrack],
         pixel_aspect: Fraction = SQUARE,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self.warnings: list[str] = []
         self._hw = (hw[0], hw[1])
@@ -120,12 +121,15 @@ class VideoFile:
             else {"movflags": "+hybrid_fragmented", "use_editlist": "1", "frag_duration": "1000000"}
         )
         self._out = av.open(str(path), "w", format=format_name, container_options={**pieces, "flush_packets": "1"})
+        self._out.metadata.update(tags or {})
         encoder = self._choose_encoder()
         finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
         self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
         self._stream.codec_context.sample_aspect_ratio = pixel_aspect
-        self._sound = [Soundtrack(self._out, track) for track in audio if is_usable(track)]
+        self._sound = [
+            Soundtrack(self._out, track, says_language=tags is not None) for track in audio if is_usable(track)
+        ]
         if lost := len(audio) - len(self._sound):
             self.warnings.append(f"{lost} audio streams of an unknown kind were left out")
 

@@ -45,12 +45,15 @@ class Soundtrack:
     The source of `track` must still be open when this is made.
     """
 
-    def __init__(self, out: OutputContainer, track: AudioTrack) -> None:
+    def __init__(self, out: OutputContainer, track: AudioTrack, *, says_language: bool = True) -> None:
         self._out = out
         self._track = track
         name = track.stream.codec_context.codec.canonical_name
         self._copied = _can_copy(out.format.name, track.stream)
         self._codec: _Codec = _Copy(out, track.stream) if self._copied else _Encode(out, track.stream)
+        language = track.stream.metadata.get("language")
+        if says_language and language:
+            self._codec.stream.metadata["language"] = language
         self._what = f"audio stream {track.stream.index} ({name})"
         self._damaged = 0
         self._before = 0

@@ -17,7 +17,7 @@ from humandetect.media.sinks.h264 import VideoFile
 from humandetect.media.sinks.names import VIDEO_MUXERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from humandetect.config import Preset
@@ -52,7 +52,9 @@ class VideoSink(ClosingSink):
         audio: Sequence[AudioTrack] = (),
         preset: Preset = "veryfast",
         origin_seconds: float = 0.0,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
+        """Without `tags` nothing is said of what it shows, nor the language of its sound."""
         super().__init__()
         check_video_path(path)
         self._path = path
@@ -60,6 +62,7 @@ class VideoSink(ClosingSink):
         self._audio = audio
         self._preset = preset
         self._origin_seconds = origin_seconds
+        self._tags = tags
         self._frames: queue.Queue[Frame | bool] = queue.Queue(_WAITING_FRAMES)
         """For the encoder; a bool ends them and says whether the video is complete."""
         self._thread: threading.Thread | None = None
@@ -123,6 +126,7 @@ class VideoSink(ClosingSink):
                 preset=self._preset,
                 audio=self._audio,
                 pixel_aspect=first.pixel_aspect,
+                tags=self._tags,
             )
         except BaseException as error:
             self._pending.discard()

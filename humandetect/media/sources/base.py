@@ -26,6 +26,8 @@ class Source(ABC):
         """As the user gave it; of an address only what may be shown."""
         self.info = info
         self.audio: list[AudioTrack] = []
+        self.tags: dict[str, str] = {}
+        """What the file says of itself by libav's names: title, creation_time, location ..."""
         self.warnings: list[str] = []
         """What was repaired or left out, with numbers; complete after the last frame."""
         self.failures: list[HumanDetectError] = []

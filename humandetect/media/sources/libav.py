@@ -17,7 +17,14 @@ from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.filtering import PictureFilter
 from humandetect.media.sources.seeking import StartPlan, are_fields, plan_start, seek
-from humandetect.media.sources.streams import claimed_frames, count_if_cut, pixel_aspect, start_of, video_streams
+from humandetect.media.sources.streams import (
+    claimed_frames,
+    count_if_cut,
+    pixel_aspect,
+    start_of,
+    tags_of,
+    video_streams,
+)
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ class VideoSource(Source):
             self._look_at_first_picture()
             if config.start_seconds > 0:
                 self._jump(open_media)
+            self.tags = {} if self._media.live else tags_of(self._media)
             self.audio = self._decoder.keep_sound(
                 origin_seconds=float(self._origin or 0) + config.start_seconds,
                 duration_seconds=config.duration_seconds,

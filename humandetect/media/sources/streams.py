@@ -21,6 +21,15 @@ _TOLERATED_SECONDS = 1.0
 """Containers round, and the last frame of a variable rate may stand for long."""
 _RUN_UP_SECONDS, _LONGEST_INTRODUCTION_SECONDS = 0.25, 3600
 """How much earlier than the pictures sound begins that belongs to them, and that is not damage."""
+_TAGS_OF_THE_FILE = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "handler_name",
+    "vendor_id",
+}
 _NARROWEST = Fraction(1, 8)
 """Of a pixel's width in heights; what claims more is damaged."""
 _LATE_START_SECONDS = 10
@@ -69,6 +78,11 @@ def pixel_aspect(stream: av.VideoStream, *, lying: bool) -> Fraction:
     if aspect is None or not _NARROWEST <= aspect <= 1 / _NARROWEST:
         return SQUARE
     return 1 / Fraction(aspect) if lying else Fraction(aspect)
+
+
+def tags_of(media: Media) -> dict[str, str]:
+    """Return what a file says of what it shows; what it says of itself as a file would be wrong of another."""
+    return {name: value for name, value in media.container.metadata.items() if name.lower() not in _TAGS_OF_THE_FILE}
 
 
 def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | None) -> int | None:

@@ -191,3 +191,35 @@ def test_stamps_that_a_demuxer_makes_up_give_way_to_the_time_of_arrival() -> Non
     assert clock.seconds(pictures[0]) == 0
     time.sleep(0.2)
     assert 0.2 <= clock.seconds(pictures[1]) <= time.monotonic() - since
+
+
+def write_tagged(path: Path) -> Path:
+    make_clip(path.with_name("plain.mp4"), audio="aac")
+    with av.open(str(path.with_name("plain.mp4"))) as source, av.open(str(path), "w") as out:
+        out.metadata.update(title="Gate 3", creation_time="2024-05-06T07:08:09Z", location="+52.5200+013.4050/")
+        streams = [out.add_stream_from_template(stream) for stream in source.streams]
+        streams[1].metadata["language"] = "deu"
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_a_file_says_of_what_it_shows_goes_along_unless_it_should_not(
+    tmp_path: Path, ending: str, wanted: bool
+) -> None:
+    with open_source(str(write_tagged(tmp_path / "in.mp4")), audio=True) as source:
+        tags = source.tags if wanted else None
+        with VideoSink(tmp_path / f"out{ending}", source.info, audio=source.audio, tags=tags) as sink:
+            for frame in source:
+                sink.write(DetectedFrame(frame, people([])))
+    with av.open(str(tmp_path / f"out{ending}")) as video:
+        said = {name.lower(): value for name, value in video.metadata.items()}
+        assert said.get("title") == ("Gate 3" if wanted else None)
+        assert said.get("creation_time", "")[:19] == ("2024-05-06T07:08:09" if wanted else "")
+        assert said.get("location", "").startswith("+52.52") is wanted
+        language = video.streams.audio[0].metadata.get("language", "und")
+        assert language == ("deu" if wanted else "und")
