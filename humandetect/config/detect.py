@@ -10,6 +10,7 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.engine import BatchField, EngineConfig
 from humandetect.config.fields import Group, Opt, check, require
 
+RtspTransport = Literal["auto", "tcp", "udp"]
 Anonymize = Literal["blur", "pixelate", "fill"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
 
@@ -42,6 +43,10 @@ class SourceConfig:
     read_timeout_seconds: Annotated[
         float, Opt("Live sources must send a frame within this time, or they have ended.", "Limits"), Gt(0), Le(3600)
     ] = 20.0
+
+    rtsp_transport: Annotated[
+        RtspTransport, Opt("How RTSP cameras send; auto: TCP, and UDP where the server refuses that.", "Input")
+    ] = "auto"
 
     def __post_init__(self) -> None:
         check(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ import pytest
 
 from humandetect.commands.running import exit_code
 from tests.builders import make_clip
-from tests.command_line import COMMAND, SAMPLE, duration
+from tests.command_line import COMMAND, SAMPLE, duration, frame_lines
 from tests.waiting import eventually
 
 
@@ -116,12 +115,12 @@ def start_long_run(clip: Path, environment: dict[str, str] | None = None) -> sub
 
 def test_a_reader_that_stops_reading_ends_the_run_quietly() -> None:
     run = subprocess.run(
-        ["bash", "-c", f"'{sys.executable}' -m humandetect detect '{SAMPLE}' --results - | head -n 1"],
+        ["bash", "-c", f"'{sys.executable}' -m humandetect detect '{SAMPLE}' --results - | head -n 2"],
         capture_output=True,
         timeout=100,
         check=True,
     )
-    assert json.loads(run.stdout)["frame"] == 0
+    assert [line["frame"] for line in frame_lines(run.stdout.decode())] == [0]
     assert b"Traceback" not in run.stderr
     assert b"BrokenPipe" not in run.stderr
 

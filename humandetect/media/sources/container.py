@@ -7,6 +7,7 @@ some (`%03d`, `concat:`), and cannot spell others.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -35,7 +36,7 @@ LIVE_DEMUXERS = ("rtsp", "mpjpeg")
 _PROTOCOLS = {
     "http": "http,tcp",
     "https": "https,tls,tcp,http",  # http for redirects
-    "rtsp": "rtsp,rtp,tcp",
+    "rtsp": "rtsp,rtp,tcp,udp",
     "rtsps": "rtsps,rtsp,rtp,tls,tcp",
 }
 _BUFFER_BYTES = 256 * 1024
@@ -100,6 +101,8 @@ class Media:
     live: bool
     seekable: bool
     size: int | None = None
+    warning: str = ""
+    """What people should know of the way in which it is read."""
 
     @property
     def invents_stamps(self) -> bool:
@@ -167,11 +170,30 @@ def open_url(url: str, config: SourceConfig) -> Media:
         )
     if (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.") in _VIDEO_PAGES:
         raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
-    options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": "tcp"}
+    warning = ""
+    wanted = config.rtsp_transport
+    try:
+        container = _open_address(url, protocols, config, transport="tcp" if wanted == "auto" else wanted)
+    except _TransportRefused:
+        if wanted != "auto":
+            raise SourceError(f"the server does not send over {wanted.upper()}: leave --rtsp-transport out") from None
+        container = _open_address(url, protocols, config, transport="udp")
+        warning = "read over UDP, as the server refuses TCP: packets that are lost leave holes in pictures"
+    # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
+    live = container.format.name.split(",")[0] in LIVE_DEMUXERS
+    return Media(container, None, live=live, seekable=False, warning=warning)
+
+
+class _TransportRefused(SourceError):
+    """An RTSP server that answers 461."""
+
+
+def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: str) -> InputContainer:
+    options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": transport}
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
     try:
-        container = av.open(
+        return av.open(
             url,
             mode="r",
             options=decoder_limits(config),
@@ -180,13 +202,12 @@ def open_url(url: str, config: SourceConfig) -> Media:
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EPROTONOSUPPORT and url.lower().startswith("rtsp"):
+            raise _TransportRefused("the server supports no way to send that was asked for") from None
         # The cause is not chained: its text and its frames hold the password.
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
         within = f"no answer within {config.open_timeout_seconds:g} s"
         raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
-    # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
-    live = container.format.name.split(",")[0] in LIVE_DEMUXERS
-    return Media(container, None, live=live, seekable=False)
 
 
 def decoder_limits(config: SourceConfig) -> dict[str, str]:

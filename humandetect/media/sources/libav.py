@@ -122,9 +122,10 @@ class VideoSource(Source):
         self._stream.codec_context.options = decoder_limits(self._config)
         self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
         self._pictures = PictureFilter(self.name).apply(self._decoder)
+        self.warnings = [media.warning] if media.warning else []
         if len(streams) > 1:
             size = f"{self._stream.width} x {self._stream.height}"
-            self.warnings = [f"{len(streams)} video streams; stream {self._stream.index} ({size}) was read"]
+            self.warnings.append(f"{len(streams)} video streams; stream {self._stream.index} ({size}) was read")
 
     def _jump(self, open_media: Callable[[], Media]) -> None:
         """Go on from the last key frame before the start; without a way to it, frames up to the start are dropped."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from humandetect.models.find import bundled
+from tests.command_line import frame_lines
 from tests.engines.tfserving.server_process import Served, model_server
 
 if TYPE_CHECKING:
@@ -39,16 +39,17 @@ def test_no_frame_is_lost_when_one_of_two_servers_is_killed(serving_address: str
         servers = ("--serving", serving_address, "--serving", doomed.address)
         lines, code, said = detect(tmp_path, doomed, *servers, kill_after=FRAMES // 4)
     assert code == 0, said
-    assert [json.loads(line)["frame"] for line in lines] == list(range(FRAMES))
-    assert all(json.loads(line)["people"] for line in lines)
+    found = frame_lines("".join(lines))
+    assert [line["frame"] for line in found] == list(range(FRAMES))
+    assert all(line["people"] for line in found)
 
 
 def test_a_dead_server_ends_the_run_in_time_with_all_finished_frames(tmp_path: Path) -> None:
     with model_server(tmp_path, MODELS) as doomed:
         options = ("--serving", doomed.address, "--serving-patience", "2")
-        lines, code, said = detect(tmp_path, doomed, *options, kill_after=1)
+        lines, code, said = detect(tmp_path, doomed, *options, kill_after=2)
     assert code == 1, said
-    frames = [json.loads(line)["frame"] for line in lines]
+    frames = [line["frame"] for line in frame_lines("".join(lines))]
     assert frames == list(range(len(frames)))
     assert 0 < len(frames) < FRAMES
     assert f"error: no TensorFlow Serving is ready after 2 s. {doomed.address}: nothing listens there" in said

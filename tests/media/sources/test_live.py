@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import http.server
 import socket
+import socketserver
 import threading
 import traceback
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import av
 import pytest
@@ -256,3 +257,47 @@ def test_closing_while_a_stream_is_silent_returns_and_lets_go_later(
         reading = frames._thread
     reading.join(10)
     assert not reading.is_alive()
+
+
+class PickyCamera(socketserver.StreamRequestHandler):
+    """Answers RTSP as far as it takes to be asked how to send, and refuses every way."""
+
+    asked: ClassVar[list[str]] = []
+
+    def lines(self) -> list[str]:
+        """Return the next request; empty once the camera's client is gone."""
+        return [line.decode().strip() for line in takewhile(bool, iter(self.rfile.readline, b"\r\n"))]
+
+    def handle(self) -> None:
+        while lines := self.lines():
+            said = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+            method = lines[0].split()[0]
+            status, body = "200 OK", ""
+            if method == "DESCRIBE":
+                lines = [
+                    "v=0",
+                    "o=- 0 0 IN IP4 127.0.0.1",
+                    "s=x",
+                    "t=0 0",
+                    "m=video 0 RTP/AVP 96",
+                    "a=rtpmap:96 H264/90000",
+                ]
+                body = "".join(f"{line}\r\n" for line in lines)
+            if method == "SETUP":
+                self.asked.append(said["Transport"].split(";")[0])
+                status = "461 Unsupported Transport"
+            head = f"RTSP/1.0 {status}\r\nCSeq: {said['CSeq']}\r\nPublic: DESCRIBE, SETUP, PLAY\r\n"
+            kind = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n" if body else ""
+            self.wfile.write(f"{head}{kind}\r\n{body}".encode())
+
+
+@pytest.mark.parametrize(("wanted", "asked"), [("auto", ["RTP/AVP/TCP", "RTP/AVP/UDP"]), ("tcp", ["RTP/AVP/TCP"])])
+def test_a_camera_that_refuses_tcp_is_asked_for_udp(wanted: Any, asked: list[str]) -> None:
+    PickyCamera.asked.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), PickyCamera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"rtsp://127.0.0.1:{server.server_address[1]}/live"
+        with pytest.raises(SourceError, match="send"):
+            open_source(address, SourceConfig(open_timeout_seconds=5, rtsp_transport=wanted))
+        server.shutdown()
+    assert PickyCamera.asked == asked
