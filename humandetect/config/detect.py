@@ -44,6 +44,7 @@ class SourceConfig:
         float, Opt("Live sources must send a frame within this time, or they have ended.", "Limits"), Gt(0), Le(3600)
     ] = 20.0
 
+    recursive: Annotated[bool, Opt("Read the folders in a folder, too.", "Input")] = False
     rtsp_transport: Annotated[
         RtspTransport, Opt("How RTSP cameras send; auto: TCP, and UDP where the server refuses that.", "Input")
     ] = "auto"

@@ -6,6 +6,7 @@ Pillow decodes, because it refuses what is damaged without a word on the termina
 from __future__ import annotations
 
 import io
+import logging
 import re
 import threading
 import warnings
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
 """GIF is not among them: it is read as the video it mostly is."""
 WRITABLE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of names of pictures that are read and written."""
-IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif")
+IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif")
 """Of names of pictures that are read."""
 HEAD_BYTES = 32
 """Enough of a file's beginning to tell its format."""
@@ -37,8 +40,13 @@ STRIP_PIXELS = 1 << 16
 """Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
 
 _EXIF_ORIENTATION = 0x0112
-_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|....ftyp(?P<HEIC>he[iv][cmsx])|(?P<JPEG2000>....jP  )", re.DOTALL)
+_HEIF = re.compile(rb"....ftyp(he[iv][cmsx]|mif1|msf1)", re.DOTALL)
+_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|(?P<JPEG2000>....jP  )", re.DOTALL)
 """What people send, and is named where it is refused."""
+_RAW_FILE = re.compile(rb"(II\*\0....CR|IIRO|IIU\0|MMOR)", re.DOTALL)
+_DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
+_NARROW_SHARE = 0.25
+"""Of what 16 bits can tell: cameras of 10 to 14 bits and thermal ones use less, and would be black."""
 _PILLOWS_LIMIT = threading.Lock()
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
@@ -71,6 +79,13 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
         told = header.format != "PNG" or "exif" in header.info  # else Pillow decodes all of it to find out
         lying = told and _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
+
+
+def count_pictures(data: bytes, *, max_megapixels: float) -> int:
+    """Return how many pictures a file holds: pages, or those of an animation. Raises SourceError as `decode_image`."""
+    with _damage_is_refused():
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
+        return 1 if header.format in ("JPEG", "MPO") else int(getattr(header, "n_frames", 1))
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
@@ -140,6 +155,8 @@ def _format_of(head: bytes) -> str | None:
     from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.preinit()
+    if _HEIF.match(head):
+        return "HEIF"
     for name in FORMATS:
         accept = Image.OPEN[name][1] if name in Image.OPEN else None
         if accept is not None and accept(head) is True:
@@ -157,6 +174,8 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
         raise SourceError("empty")
     if name is None or name not in formats:
         raise SourceError(_why_not(name, head, formats))
+    if name == "HEIF":
+        _know_heif()
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     plugin = Image.OPEN[name][0]
     if name in ("JPEG", "PNG"):
@@ -170,7 +189,24 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
     else:
         image = plugin(file, "")
     check_size(image.width, image.height, max_megapixels=max_megapixels)
+    if name == "TIFF" and _is_raw(image, head):
+        raise SourceError("a camera's raw photo, of which only a thumbnail can be read: save it as JPEG or TIFF first")
     return image
+
+
+def _know_heif() -> None:
+    """Teach Pillow the photos of telephones. Raises SourceError where the extra is missing."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ModuleNotFoundError:
+        raise SourceError("a HEIC photo, which needs more: pip install 'humandetect[heif]'") from None
+    register_heif_opener(thumbnails=False)
+
+
+def _is_raw(image: ImageFile, head: bytes) -> bool:
+    """Tell whether the first picture of a TIFF is only there to show what the file is of."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(_RAW_FILE.match(head) or _DNG_VERSION in tags or tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
 
 
 def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
@@ -178,6 +214,7 @@ def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
         name = other.lastgroup
     if name is None:
         return "not an image that can be read"
+    name = "HEIC" if name == "HEIF" else name  # as telephones call it
     return f"a {name} image: only {', '.join(formats[:-1])} and {formats[-1]} are taken"
 
 
@@ -232,11 +269,12 @@ def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
 
 
 def _gray_from_deep(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale 16-bit integers by their range, anything wider by what is in the picture."""
-    if samples.dtype.itemsize == 2:
+    """Scale 16-bit integers by their range, where a picture uses it; all others by what is in the picture."""
+    if samples.dtype.itemsize == 2 and np.ptp(samples) > _NARROW_SHARE * np.iinfo(np.uint16).max:
         gray = (samples >> 8).astype(np.uint8)  # type: ignore[operator]
     else:
         values = np.nan_to_num(samples.astype(np.float32), posinf=0, neginf=0)
-        low, high = float(values.min()), float(values.max())
-        gray = ((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+        low, high = (float(value) for value in np.percentile(values, (0.1, 99.9)))
+        logger.info("a deep picture: %g to %g is shown as black to white", low, high)
+        gray = ((values - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)

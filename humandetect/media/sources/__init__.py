@@ -20,8 +20,9 @@ from urllib.request import url2pathname
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_image
+from humandetect.media.images import HEAD_BYTES, is_image
 from humandetect.media.sources.base import Source
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,6 +50,7 @@ VIDEO_ENDINGS = (
         ".av1",
     ),
 )
+_MOST_NAMED = 5
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CAMERA = re.compile(r"(?:/dev/video)?([0-9]+)", re.ASCII)
@@ -71,13 +73,23 @@ class SourceRef:
         return tuple(Path(file) for file in self.files)
 
 
-def expand(refs: Sequence[str]) -> list[SourceRef]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How folders are looked into, and what was left out."""
+
+    recursive: bool
+    warnings: list[str]
+
+
+def expand(refs: Sequence[str], *, recursive: bool = False, warnings: list[str] | None = None) -> list[SourceRef]:
     """Turn what the user typed into sources, in order; images that follow one another become one source.
 
-    Folders give their images and videos in natural order, without hidden files and without folders inside. Nothing is
-    opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
+    Folders give their images, known by content, and their videos, known by their names' endings, in natural order and
+    without hidden files; with `recursive` the folders inside, too. What they have besides is added to `warnings`.
+    Nothing is opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
     """
-    found = _told_apart([single for ref in refs for single in _expand_one(ref)])
+    look = _Look(recursive, [] if warnings is None else warnings)
+    found = _told_apart([single for ref in refs for single in _expand_one(ref, look)])
     sources: list[SourceRef] = []
     for is_images, group in groupby(found, key=lambda ref: ref.kind == "images"):
         alike = list(group)
@@ -119,7 +131,7 @@ def _told_apart(refs: list[SourceRef]) -> list[SourceRef]:
     return told
 
 
-def _expand_one(ref: str) -> list[SourceRef]:
+def _expand_one(ref: str, look: _Look) -> list[SourceRef]:
     if ref == "-":
         return [SourceRef("pipe", ref)]
     if camera := _CAMERA.fullmatch(ref):
@@ -130,7 +142,7 @@ def _expand_one(ref: str) -> list[SourceRef]:
         return [_address(ref)]
     path = Path(ref)
     if path.is_dir():
-        return _scan(path) or [SourceRef("video", ref, (ref,))]
+        return _scan(path, look) or [SourceRef("video", ref, (ref,))]
     if os.path.lexists(ref):  # wins over the pattern or the address that it might be
         return [_file(ref)]
     matches = _in_order(glob.glob(ref, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
@@ -143,12 +155,21 @@ def _address(ref: str) -> SourceRef:
     return SourceRef("url", shown_address(ref), address=ref)
 
 
-def _scan(folder: Path) -> list[SourceRef]:
+def _scan(folder: Path, look: _Look) -> list[SourceRef]:
+    """Return what can be read of a folder, and note what is left out."""
     if not os.access(folder, os.R_OK):
         return []
-    wanted = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
-    files = (path for path in folder.iterdir() if path.suffix.lower() in wanted and not path.name.startswith("."))
-    return [_file(name) for name in _in_order(str(path) for path in files if not path.is_dir())]
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    folders = [path for path in shown if path.is_dir()]
+    files = [_file(name) for name in _in_order(str(path) for path in shown if not path.is_dir())]
+    wanted = [ref for ref in files if ref.kind == "images" or Path(ref.name).suffix.lower() in VIDEO_ENDINGS]
+    if left := [Path(ref.name).name for ref in files if ref not in wanted]:
+        listed = ", ".join(left[:_MOST_NAMED]) + (" and so on" if len(left) > _MOST_NAMED else "")
+        look.warnings.append(f"{str(folder)!r}: {counted(len(left), 'file')} left out, no image or video: {listed}")
+    if folders and not look.recursive:
+        look.warnings.append(f"{str(folder)!r}: {counted(len(folders), 'folder')} in it not read: --recursive does")
+    below = [ref for name in _in_order(map(str, folders)) for ref in _scan(Path(name), look)] if look.recursive else []
+    return [*wanted, *below]
 
 
 def _in_order(names: Iterable[str]) -> list[str]:

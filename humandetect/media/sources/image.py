@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import decode_image, read_size
+from humandetect.media.images import count_pictures, decode_image, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 
@@ -43,7 +43,11 @@ class ImageSource(Source):
     def _decode(self, file: str) -> NDArray[np.uint8]:
         most = self._config.max_megapixels
         with open_file(file) as opened:
-            return decode_image(read_image_bytes(opened, max_megapixels=most), max_megapixels=most)
+            data = read_image_bytes(opened, max_megapixels=most)
+        pixels = decode_image(data, max_megapixels=most)
+        if (count := count_pictures(data, max_megapixels=most)) > 1:
+            self.warnings.append(f"{file!r} holds {count} pictures: the first was read")
+        return pixels
 
     def _first_size(self) -> tuple[int, int]:
         errors = []

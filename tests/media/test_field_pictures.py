@@ -1,0 +1,128 @@
+"""Pictures as telephones, microscopes, thermal cameras and folders hold them."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError
+from humandetect.media.images import count_pictures, decode_image
+from humandetect.media.sources import expand, open_source
+from tests.builders import make_clip, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
+    from pillow_heif import from_pillow
+
+    image = Image.new("RGB", (width, height), (200, 40, 40))
+    image.paste((40, 40, 200), (0, 0, width // 2, height))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    from_pillow(image).save(out, format="HEIF", quality=90, exif=exif.tobytes())
+    return out.getvalue()
+
+
+def test_a_telephones_photo_is_an_image(tmp_path: Path) -> None:
+    (tmp_path / "photo.heic").write_bytes(heic())
+    with open_source(str(tmp_path / "photo.heic")) as source:
+        (frame,) = source
+        assert source.info.kind == "image"
+    assert frame.image.shape == (48, 64, 3)
+    assert np.abs(frame.image[24, 16].astype(int) - (200, 40, 40)).max() < 30, "BGR, blue on the left"
+    assert np.abs(frame.image[24, 48].astype(int) - (40, 40, 200)).max() < 30
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(SourceError, match=r"pip install 'humandetect\[heif\]'"):
+        decode_image(heic(), max_megapixels=50)
+
+
+def test_a_telephones_photo_that_is_too_large_is_refused() -> None:
+    with pytest.raises(SourceError, match="too large"):
+        decode_image(heic(640, 480), max_megapixels=0.1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (28_000, 32_000)], ids=["12 bits", "thermal"])
+def test_what_uses_a_part_of_16_bits_is_seen(tmp_path: Path, low: int, high: int) -> None:
+    deep = np.linspace(low, high, 64 * 48).reshape(48, 64).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    image = decode_image((tmp_path / "deep.png").read_bytes(), max_megapixels=1)
+    assert image.min() < 5
+    assert image.max() > 250
+    assert np.ptp(image, axis=2).max() == 0
+
+
+def test_what_uses_all_of_16_bits_stays_as_it_is(tmp_path: Path) -> None:
+    deep = np.linspace(10_000, 60_000, 64 * 48).reshape(48, 64).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    image = decode_image((tmp_path / "deep.png").read_bytes(), max_megapixels=1)
+    assert (image[..., 0] == deep >> 8).all()
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"), [(".tif", {}), (".webp", {"duration": 100}), (".png", {"duration": 100})]
+)
+def test_several_pictures_in_a_file_are_told_by_number(tmp_path: Path, ending: str, options: dict[str, int]) -> None:
+    pages = [Image.new("RGB", (64, 48), (40 * number, 0, 0)) for number in range(3)]
+    pages[0].save(tmp_path / f"in{ending}", save_all=True, append_images=pages[1:], **options)
+    with open_source(str(tmp_path / f"in{ending}")) as source:
+        assert len(list(source)) == 1
+        assert source.warnings == [f"'{tmp_path}/in{ending}' holds 3 pictures: the first was read"]
+
+
+def test_one_picture_is_one(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "in.jpg")
+    assert count_pictures((tmp_path / "in.jpg").read_bytes(), max_megapixels=1) == 1
+
+
+@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\1\4\0\0"}], ids=["thumbnail first", "DNG"])
+def test_a_cameras_raw_photo_is_refused_with_the_way_out(tmp_path: Path, tag: dict[int, object]) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.tif", tiffinfo=tag)
+    with pytest.raises(SourceError, match="raw photo.*save it as JPEG or TIFF first"):
+        decode_image((tmp_path / "photo.tif").read_bytes(), max_megapixels=1)
+
+
+def test_a_folder_is_read_by_content_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    data = cv2.imencode(".jpg", picture())[1].tobytes()
+    for name in ("a.jpg", "b.jfif", "c.jpe", "d.mpo", "photo"):
+        (tmp_path / name).write_bytes(data)
+    make_clip(tmp_path / "clip.mp4", frames=2)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "data.bin").write_bytes(b"\0" * 100)
+    (tmp_path / ".hidden.jpg").write_bytes(data)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "e.jpg").write_bytes(data)
+    warnings: list[str] = []
+    refs = expand([str(tmp_path)], warnings=warnings)
+    names = [path.name for ref in refs for path in ref.paths]
+    assert names == ["a.jpg", "b.jfif", "c.jpe", "clip.mp4", "d.mpo", "photo"]
+    assert warnings == [
+        f"'{tmp_path}': 2 files left out, no image or video: data.bin, notes.txt",
+        f"'{tmp_path}': 1 folder in it not read: --recursive does",
+    ]
+    below = expand([str(tmp_path)], recursive=True, warnings=(more := []))
+    assert [path.name for ref in below for path in ref.paths] == [*names, "e.jpg"]
+    assert len(more) == 1
+
+
+def test_a_folder_of_sources_is_told_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), picture())
+    (tmp_path / "in" / "b.txt").write_text("b")
+    warnings: list[str] = []
+    (ref,) = expand([str(tmp_path / "in")], warnings=warnings)
+    with open_source(ref, SourceConfig()) as source:
+        assert len(list(source)) == 1
+    assert "b.txt" in warnings[0]
