@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from tests.builders import make_clip, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PACE = {"duration": 100}
 
 
 def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
@@ -44,9 +47,10 @@ def test_a_telephones_photo_is_an_image(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = heic()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(SourceError, match=r"pip install 'humandetect\[heif\]'"):
-        decode_image(heic(), max_megapixels=50)
+        decode_image(data, max_megapixels=50)
 
 
 def test_a_telephones_photo_that_is_too_large_is_refused() -> None:
@@ -71,10 +75,8 @@ def test_what_uses_all_of_16_bits_stays_as_it_is(tmp_path: Path) -> None:
     assert (image[..., 0] == deep >> 8).all()
 
 
-@pytest.mark.parametrize(
-    ("ending", "options"), [(".tif", {}), (".webp", {"duration": 100}), (".png", {"duration": 100})]
-)
-def test_several_pictures_in_a_file_are_told_by_number(tmp_path: Path, ending: str, options: dict[str, int]) -> None:
+@pytest.mark.parametrize(("ending", "options"), [(".tif", {}), (".webp", PACE), (".png", PACE)])
+def test_several_pictures_in_a_file_are_told_by_number(tmp_path: Path, ending: str, options: dict[str, Any]) -> None:
     pages = [Image.new("RGB", (64, 48), (40 * number, 0, 0)) for number in range(3)]
     pages[0].save(tmp_path / f"in{ending}", save_all=True, append_images=pages[1:], **options)
     with open_source(str(tmp_path / f"in{ending}")) as source:
@@ -90,7 +92,7 @@ def test_one_picture_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\1\4\0\0"}], ids=["thumbnail first", "DNG"])
 def test_a_cameras_raw_photo_is_refused_with_the_way_out(tmp_path: Path, tag: dict[int, object]) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "photo.tif", tiffinfo=tag)
-    with pytest.raises(SourceError, match="raw photo.*save it as JPEG or TIFF first"):
+    with pytest.raises(SourceError, match=r"raw photo.*save it as JPEG or TIFF first"):
         decode_image((tmp_path / "photo.tif").read_bytes(), max_megapixels=1)
 
 
@@ -112,7 +114,8 @@ def test_a_folder_is_read_by_content_and_says_what_it_leaves_out(tmp_path: Path)
         f"'{tmp_path}': 2 files left out, no image or video: data.bin, notes.txt",
         f"'{tmp_path}': 1 folder in it not read: --recursive does",
     ]
-    below = expand([str(tmp_path)], recursive=True, warnings=(more := []))
+    more: list[str] = []
+    below = expand([str(tmp_path)], recursive=True, warnings=more)
     assert [path.name for ref in below for path in ref.paths] == [*names, "e.jpg"]
     assert len(more) == 1
 

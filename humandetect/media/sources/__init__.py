@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_image
 from humandetect.media.sources.base import Source
 from humandetect.plural import counted
 
@@ -162,7 +162,8 @@ def _scan(folder: Path, look: _Look) -> list[SourceRef]:
     shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
     folders = [path for path in shown if path.is_dir()]
     files = [_file(name) for name in _in_order(str(path) for path in shown if not path.is_dir())]
-    wanted = [ref for ref in files if ref.kind == "images" or Path(ref.name).suffix.lower() in VIDEO_ENDINGS]
+    endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
+    wanted = [ref for ref in files if ref.kind == "images" or Path(ref.name).suffix.lower() in endings]
     if left := [Path(ref.name).name for ref in files if ref not in wanted]:
         listed = ", ".join(left[:_MOST_NAMED]) + (" and so on" if len(left) > _MOST_NAMED else "")
         look.warnings.append(f"{str(folder)!r}: {counted(len(left), 'file')} left out, no image or video: {listed}")
