@@ -29,7 +29,8 @@ class _Picture(NamedTuple):
 class EventPictures:
     """Keeps pictures of the last seconds of every track of one source, and never a whole frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, long_side: int = LONG_SIDE) -> None:
+        self._long_side = long_side
         self._lately: dict[int, deque[_Picture]] = {}
         self._seconds = 0.0
 
@@ -44,7 +45,7 @@ class EventPictures:
             kept = self._lately.get(track_id)
             if track_id < 0 or (kept and 0 <= self._seconds - kept[-1].seconds < STEP_SECONDS):
                 continue
-            image = _cut(frame.image, box)
+            image = _cut(frame.image, box, self._long_side)
             if image is not None:
                 self._lately.setdefault(track_id, deque()).append(_Picture(self._seconds, frame.index, image))
 
@@ -61,13 +62,13 @@ class EventPictures:
                 del self._lately[track_id]
 
 
-def _cut(image: NDArray[np.uint8], box: list[float]) -> NDArray[np.uint8] | None:
+def _cut(image: NDArray[np.uint8], box: list[float], long_side: int) -> NDArray[np.uint8] | None:
     """Return a small copy of what is in a box, None for a box outside the picture."""
     height, width = image.shape[:2]
     left, top, right, bottom = (round(value) for value in box)
     cut = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     if not cut.size:
         return None
-    scale = min(1.0, LONG_SIDE / max(cut.shape[:2]))
+    scale = min(1.0, long_side / max(cut.shape[:2]))
     size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
     return np.array(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -31,7 +31,7 @@ class AnalyzeConfig:
         Path | None,
         Opt("Picture of the place, behind the heatmap: results have none.", "Input", metavar="PICTURE", variable=None),
     ] = None
-    counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)
+    counting: Annotated[CountingConfig, Group(without=("event_crops",))] = field(default_factory=CountingConfig)
 
     def __post_init__(self) -> None:
         check(self)

@@ -43,6 +43,10 @@ class CountingConfig:
         Opt("Sums per interval and line or zone, as .csv or .parquet.", "Counting", metavar="FILE", variable=None),
     ] = None
     per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
+    event_crops: Annotated[
+        Path | None,
+        Opt("A picture of whom each event is about, into this folder.", "Counting", metavar="DIR", variable=None),
+    ] = None
     started: Annotated[
         str | None,
         Opt(
@@ -97,6 +101,7 @@ class CountingConfig:
         )
         has_scene = bool(self.scene or self.line or self.zone)
         require(has_scene or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")
+        require(has_scene or not self.event_crops, "--event-crops needs where things happen: --line, --zone or --scene")
         require(has_scene or events is None, "--events needs where things happen: --line, --zone or --scene")
 
     @property
@@ -113,7 +118,7 @@ class CountingConfig:
     @property
     def writes(self) -> bool:
         """Whether anything is written of what is counted."""
-        return any((self.events, self.counts, self.heatmap, self.report))
+        return any((self.events, self.counts, self.heatmap, self.report, self.event_crops))
 
     @property
     def wanted(self) -> bool:

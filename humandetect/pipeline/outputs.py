@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.analytics.counts import CountRow
 from humandetect.errors import HumanDetectError, UsageError
-from humandetect.media.sinks.crops import CropsSink
+from humandetect.media.sinks.crops import CropsSink, EventCropsSink
 from humandetect.media.sinks.events import open_counts, open_events
 from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
@@ -21,6 +21,9 @@ from humandetect.reporting.sinks import HeatmapSink, ReportSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from humandetect.analytics.report import SourceReport
     from humandetect.config import RunConfig
@@ -63,6 +66,8 @@ class Outputs:
         self._window: WindowSink | None = None
         self._events: Sink | None = None
         self._counts: CountsSink | ParquetCounts | None = None
+        self.save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None = None
+        """Writes a picture of whom an event is about, where those are wanted."""
         self._results: list[RunSink] = []
 
     @property
@@ -112,6 +117,10 @@ class Outputs:
         if counting.counts is not None:
             self._counts = open_counts(counting.counts, CountRow.__annotations__)
             yield self._counts
+        if counting.event_crops is not None:
+            crops = EventCropsSink(counting.event_crops)
+            self.save_event_crop = crops.save
+            yield crops
         if counting.report is not None:
             yield ReportSink(counting.report)
         if self._config.crops is not None:

@@ -170,6 +170,7 @@ class _FrameLoop:
                 provenance, tracks=self.config.tracks, scene=self.scene,
                 per_seconds=self.config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
+                save_event_crop=self.outputs.save_event_crop,
                 anonymize=self.config.anonymize,
                 reported_command=command_line(self.config, source.name) if outputs.want_report else None,
             )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from humandetect.analytics.anonymize import WEAKEST_SCORE, Anonymizer
 from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
+from humandetect.analytics.event_crops import EventCrops
 from humandetect.analytics.events import SceneEvents
 from humandetect.analytics.report import SourceReport
 from humandetect.analytics.scene import read_scene
@@ -50,6 +51,7 @@ class SourceStages:
         scene: Scene | None = None,
         per_seconds: float = 60.0,
         add_counts: Callable[[CountRow], object] = lambda _: None,
+        save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None = None,
         anonymize: Anonymize | None = None,
         reported_command: str | None = None,
         background: NDArray[np.uint8] | None = None,
@@ -79,6 +81,7 @@ class SourceStages:
         if scene is not None:
             stages += [
                 SceneEvents(scene, started=started),
+                *([EventCrops(save_event_crop)] if save_event_crop else []),
                 Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones, started=started),
             ]
         if reported_command is not None:

@@ -17,7 +17,33 @@ from humandetect.media.sinks.pictures import write_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from humandetect.media.frames import DetectedFrame, Frame
+
+
+class EventCropsSink(ClosingSink):
+    """A folder of pictures of whom events are about; they come by `save`, not with the frames."""
+
+    picture = "clean"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        make_folder(folder)
+
+    def save(self, event_id: str, image: NDArray[np.uint8]) -> str:
+        """Write the picture of an event and return its path. Raises SinkError."""
+        path = self._folder / f"{event_id}.jpg"
+        write_image(path, image)
+        self.pictures += 1
+        return str(path)
+
+    def write(self, result: DetectedFrame) -> None:
+        """Take nothing of a frame."""
+
+    def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every picture written is complete
+        return self._folder if self.pictures else None
 
 
 class CropsSink(ClosingSink):
