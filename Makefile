@@ -8,8 +8,9 @@ demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
 
 # The tests last, so that what they say is the last to be seen. A file's tests share its servers and models: one worker has them.
+# Three for two cores, because tests wait for processes a lot.
 test: lint docs browser
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 # Linters, types, layers, and the tests that start no process and no server and run no model.
 quick: lint

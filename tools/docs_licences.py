@@ -14,7 +14,7 @@ humandetect is Apache-2.0, and so are the models in it (the npm package that car
 told in `models/README.md` and in the NOTICE beside each, that of the sample clip in `examples/README.md`.
 
 Nothing of the packages below is part of humandetect: pip fetches each from its own maker. But whoever ships an image or
-an installer that holds them ships them too, and the libraries inside their wheels. Three are worth a look:
+an installer that holds them ships them too, and the libraries inside their wheels. Four are worth a look:
 
 * **PyAV** (`av`) carries FFmpeg built with **x264** and **x265**. Both are under the GPL, version 2 or later (or a
   licence bought from their makers), whatever the wheel's own licence says. humandetect encodes with x264. H.264 and
@@ -23,6 +23,8 @@ an installer that holds them ships them too, and the libraries inside their whee
   put another version of these libraries in their place.
 * **certifi** and **tqdm** are, in whole or in part, under the MPL-2.0, which asks for changes to their files to be
   published.
+* **pillow-heif** (extra `heif`, never in the base) carries **libx265** (GPL) and **libheif** (LGPL), to read telephones'
+  photos.
 """
 SHARED_LIBRARY = re.compile(r"(?:.*/)?(?:lib)?(?P<name>[^/]+?)(?:-[0-9a-f]{6,8})*(?:[-.\d]*\.so[.\d]*|[.\d]*\.dylib)")
 """`av.libs/libx264-d6533a8d.so.165` is x264."""
