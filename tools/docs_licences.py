@@ -23,8 +23,8 @@ an installer that holds them ships them too, and the libraries inside their whee
   put another version of these libraries in their place.
 * **certifi** and **tqdm** are, in whole or in part, under the MPL-2.0, which asks for changes to their files to be
   published.
-* **pillow-heif** (extra `heif`, never in the base) carries **libx265** (GPL) and **libheif** (LGPL), to read telephones'
-  photos.
+* **pillow-heif** (extra `heif`, never in the base) carries **libx265** (GPL) and **libheif** (LGPL), for photos of
+  telephones.
 """
 SHARED_LIBRARY = re.compile(r"(?:.*/)?(?:lib)?(?P<name>[^/]+?)(?:-[0-9a-f]{6,8})*(?:[-.\d]*\.so[.\d]*|[.\d]*\.dylib)")
 """`av.libs/libx264-d6533a8d.so.165` is x264."""
