@@ -34,7 +34,7 @@ WRITABLE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of names of pictures that are read and written."""
 IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif")
 """Of names of pictures that are read."""
-HEAD_BYTES = 32
+HEAD_BYTES = 64
 """Enough of a file's beginning to tell its format."""
 STRIP_PIXELS = 1 << 16
 """Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
@@ -79,6 +79,30 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
         told = header.format != "PNG" or "exif" in header.info  # else Pillow decodes all of it to find out
         lying = told and _orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
+
+
+def is_animation(head: bytes) -> bool:
+    """Tell from a file's first bytes whether it is a film in the format of a picture: WebP, PNG or AVIF."""
+    webp = head[:4] == b"RIFF" and head[12:16] == b"VP8X" and head[20:21] and head[20] & 2
+    png = head[:8] == b"\x89PNG\r\n\x1a\n" and b"acTL" in head[33:]
+    return bool(webp or png or head[4:12] == b"ftypavis")
+
+
+def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[tuple[NDArray[np.uint8], float]]:
+    """Yield every picture of a file as `decode_image` gives it, and the seconds for which it is shown, 0 for pages.
+
+    Raises SourceError as `decode_image` does, also half way.
+    """
+    with _damage_is_refused():
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
+        count = int(getattr(header, "n_frames", 1))
+    for number in range(count):
+        with _damage_is_refused():
+            header.seek(number)
+            check_size(header.width, header.height, max_megapixels=max_megapixels)
+            pixels = upright(_decode(header), _orientation_of(header))
+            seconds = float(header.info.get("duration", 0)) / 1000
+        yield pixels, seconds
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:

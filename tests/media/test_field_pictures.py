@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PACE = {"duration": 100}
-
-
 def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
     from pillow_heif import from_pillow
 
@@ -75,13 +72,63 @@ def test_what_uses_all_of_16_bits_stays_as_it_is(tmp_path: Path) -> None:
     assert (image[..., 0] == deep >> 8).all()
 
 
-@pytest.mark.parametrize(("ending", "options"), [(".tif", {}), (".webp", PACE), (".png", PACE)])
-def test_several_pictures_in_a_file_are_told_by_number(tmp_path: Path, ending: str, options: dict[str, Any]) -> None:
-    pages = [Image.new("RGB", (64, 48), (40 * number, 0, 0)) for number in range(3)]
-    pages[0].save(tmp_path / f"in{ending}", save_all=True, append_images=pages[1:], **options)
+def several(path: Path, **options: Any) -> Path:
+    pages = [Image.new("RGB", (64, 48), (60 * number, 0, 0)) for number in range(1, 4)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    return path
+
+
+def test_the_pages_of_a_tiff_are_pictures_with_names_of_their_own(tmp_path: Path) -> None:
+    several(tmp_path / "in.tif")
+    with open_source(str(tmp_path / "in.tif")) as source:
+        frames = list(source)
+        assert source.warnings == []
+    assert [frame.source for frame in frames] == [
+        str(tmp_path / name) for name in ("in.tif", "in_page2.tif", "in_page3.tif")
+    ]
+    assert [int(frame.image[0, 0, 2]) for frame in frames] == [60, 120, 180]
+
+
+@pytest.mark.parametrize("ending", [".webp", ".png", ".avif"])
+def test_an_animation_is_a_film_whose_pictures_last_as_long_as_they_say(tmp_path: Path, ending: str) -> None:
+    several(tmp_path / f"in{ending}", duration=[300, 200, 700])
     with open_source(str(tmp_path / f"in{ending}")) as source:
+        frames = list(source)
+        assert (source.info.kind, source.info.frame_count) == ("video", 3)
+    assert [frame.time_seconds for frame in frames] == pytest.approx([0, 0.3, 0.5])
+    assert frames[-1].duration_seconds == pytest.approx(0.7)
+    assert [round(int(frame.image[0, 0, 2]) / 60) for frame in frames] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("config", "indices"),
+    [
+        (SourceConfig(start_seconds=0.3), [1, 2]),
+        (SourceConfig(duration_seconds=0.4), [0, 1]),
+        (SourceConfig(limit=1), [0]),
+    ],
+)
+def test_a_part_of_an_animation_is_read(tmp_path: Path, config: SourceConfig, indices: list[int]) -> None:
+    several(tmp_path / "in.webp", duration=[300, 200, 700])
+    with open_source(str(tmp_path / "in.webp"), config) as source:
+        assert [frame.index for frame in source] == indices
+
+
+def test_an_animation_that_says_nothing_of_time_goes_on_all_the_same(tmp_path: Path) -> None:
+    several(tmp_path / "in.png", duration=0)
+    with open_source(str(tmp_path / "in.png")) as source:
+        assert [frame.time_seconds for frame in source] == pytest.approx([0, 0.1, 0.2])
+
+
+def test_a_burst_is_its_first_picture_with_a_warning(tmp_path: Path) -> None:
+    from pillow_heif import from_pillow
+
+    burst = from_pillow(Image.new("RGB", (64, 48), "red"))
+    burst.add_from_pillow(Image.new("RGB", (64, 48), "blue"))
+    burst.save(tmp_path / "burst.heic", quality=90)
+    with open_source(str(tmp_path / "burst.heic")) as source:
         assert len(list(source)) == 1
-        assert source.warnings == [f"'{tmp_path}/in{ending}' holds 3 pictures: the first was read"]
+        assert source.warnings == [f"'{tmp_path}/burst.heic' holds 2 pictures: the first was read"]
 
 
 def test_one_picture_is_one(tmp_path: Path) -> None:

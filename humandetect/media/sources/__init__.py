@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_image
+from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.media.sources.base import Source
 from humandetect.plural import counted
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "SourceRef", "expand", "open_source", "tree_root"]
 
-Kind = Literal["images", "video", "pipe", "camera", "url"]
+Kind = Literal["images", "animation", "video", "pipe", "camera", "url"]
 VIDEO_ENDINGS = (
     *(".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv", ".ogv"),
     *(".wmv", ".asf", ".3gp", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m", ".mxf", ".vob", ".dv", ".ivf"),
@@ -163,7 +163,7 @@ def _scan(folder: Path, look: _Look) -> list[SourceRef]:
     folders = [path for path in shown if path.is_dir()]
     files = [_file(name) for name in _in_order(str(path) for path in shown if not path.is_dir())]
     endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
-    wanted = [ref for ref in files if ref.kind == "images" or Path(ref.name).suffix.lower() in endings]
+    wanted = [ref for ref in files if ref.kind != "video" or Path(ref.name).suffix.lower() in endings]
     if left := [Path(ref.name).name for ref in files if ref not in wanted]:
         listed = ", ".join(left[:_MOST_NAMED]) + (" and so on" if len(left) > _MOST_NAMED else "")
         look.warnings.append(f"{str(folder)!r}: {counted(len(left), 'file')} left out, no image or video: {listed}")
@@ -186,15 +186,17 @@ def _file(name: str) -> SourceRef:
         mode = path.stat().st_mode
         if stat.S_ISFIFO(mode):
             return SourceRef("pipe", name, (name,))
-        is_images = stat.S_ISREG(mode) and path.suffix.lower() not in _JPEG_AFTER_JPEG and _holds_image(path)
+        is_still = stat.S_ISREG(mode) and path.suffix.lower() not in _JPEG_AFTER_JPEG
+        kind = _kind_of(path) if is_still else "video"
     except (OSError, ValueError):  # opening will say what is wrong
-        is_images = False
-    return SourceRef("images" if is_images else "video", name, (name,))
+        kind = "video"
+    return SourceRef(kind, name, (name,))
 
 
-def _holds_image(path: Path) -> bool:
+def _kind_of(path: Path) -> Kind:
     with path.open("rb") as file:
-        return is_image(file.read(HEAD_BYTES))
+        head = file.read(HEAD_BYTES)
+    return "animation" if is_animation(head) else "images" if is_image(head) else "video"
 
 
 def _together(images: list[SourceRef]) -> SourceRef:
@@ -209,6 +211,12 @@ def _open_images(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
     from humandetect.media.sources.image import ImageSource
 
     return ImageSource(ref.name, ref.files, config)
+
+
+def _open_animation(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
+    from humandetect.media.sources.animation import AnimationSource
+
+    return AnimationSource(ref.name, ref.files[0], config)
 
 
 def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
@@ -251,6 +259,7 @@ def _open_camera(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:
 
 _OPENERS: dict[Kind, Callable[[SourceRef, SourceConfig, bool], Source]] = {
     "images": _open_images,
+    "animation": _open_animation,
     "video": _open_video,
     "pipe": _open_pipe,
     "url": _open_url,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import count_pictures, decode_image, read_size
+from humandetect.media.images import count_pictures, decode_image, each_picture, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from humandetect.config import SourceConfig
 
 
+PAGED = (".tif", ".tiff")
+
+
 class ImageSource(Source):
     """Image files in order. One that is bad goes to `failures`; if there is no other, opening fails."""
 
@@ -29,25 +33,34 @@ class ImageSource(Source):
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=len(self._files)))
 
     def _frames(self) -> Iterator[Frame]:
+        given = 0
         for file in self._files:
             try:
-                pixels = self._decode(file)
+                for name, pixels in self._pictures(file):
+                    if given == self._config.limit:
+                        return
+                    yield Frame(pixels, index=0, time_seconds=0.0, source=name)
+                    given += 1
             except (SourceError, OSError) as error:
                 self.failures.append(SourceError(f"cannot read {file!r}: {error}"))
-                continue
-            yield Frame(pixels, index=0, time_seconds=0.0, source=file)
 
     def _release(self) -> None:
         """Each file is open only while it is decoded."""
 
-    def _decode(self, file: str) -> NDArray[np.uint8]:
+    def _pictures(self, file: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
         most = self._config.max_megapixels
         with open_file(file) as opened:
             data = read_image_bytes(opened, max_megapixels=most)
-        pixels = decode_image(data, max_megapixels=most)
-        if (count := count_pictures(data, max_megapixels=most)) > 1:
+        count = count_pictures(data, max_megapixels=most)
+        if count > 1 and Path(file).suffix.lower() in PAGED:
+            path = Path(file)
+            for number, (pixels, _) in enumerate(each_picture(data, max_megapixels=most), 1):
+                yield file if number == 1 else str(path.with_name(f"{path.stem}_page{number}{path.suffix}")), pixels
+            return
+        yield file, decode_image(data, max_megapixels=most)
+        if count > 1:
             self.warnings.append(f"{file!r} holds {count} pictures: the first was read")
-        return pixels
 
     def _first_size(self) -> tuple[int, int]:
         errors = []
