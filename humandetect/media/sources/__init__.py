@@ -245,10 +245,19 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
-    from humandetect.media.sources.container import open_url
+    from humandetect.media.sources.container import NoVideoThere, open_url
     from humandetect.media.sources.libav import VideoSource
 
-    return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
+    try:
+        return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
+    except NoVideoThere:
+        from humandetect.media.sources.image import ImageBytes
+        from humandetect.media.sources.snapshot import fetch_picture
+
+        data = fetch_picture(ref.address, config) if ref.address.lower().startswith("http") else None
+        if data is None:
+            raise
+        return ImageBytes(ref.name, data, config)
 
 
 def _open_camera(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:

@@ -42,6 +42,9 @@ _PROTOCOLS = {
 _BUFFER_BYTES = 256 * 1024
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
+_NO_VIDEO = (
+    "this is a playlist or another format that is not read from an address; give the address of the video itself"
+)
 _MOST_PIXELS = 2**31 - 1
 _VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
@@ -184,6 +187,10 @@ def open_url(url: str, config: SourceConfig) -> Media:
     return Media(container, None, live=live, seekable=False, warning=warning)
 
 
+class NoVideoThere(SourceError):
+    """What is at an address may be a picture."""
+
+
 class _TransportRefused(SourceError):
     """An RTSP server that answers 461."""
 
@@ -206,6 +213,8 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
             raise _TransportRefused("the server supports no way to send that was asked for") from None
         # The cause is not chained: its text and its frames hold the password.
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
+        if isinstance(error, av.ArgumentError) and not timed_out and _has_address(urlsplit(url).hostname or ""):
+            raise NoVideoThere(_NO_VIDEO) from None
         within = f"no answer within {config.open_timeout_seconds:g} s"
         raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
 
@@ -242,11 +251,6 @@ def _is_dash(head: bytes) -> bool:
 def _why_no_answer(error: Exception, url: str) -> str:
     if not _has_address(urlsplit(url).hostname or ""):
         return "no computer of this name is known: check the spelling, and the network"
-    if isinstance(error, av.ArgumentError):
-        return (
-            "this is an image, a playlist or another format that is not read from an address; "
-            "save an image as a file, or give the address of the video itself"
-        )
     if isinstance(error, av.InvalidDataError):
         return "not a video that can be read"
     return reason(error)

@@ -45,11 +45,16 @@ def open_stdin() -> BufferedReader:
 
 def read_image_bytes(file: BufferedReader, *, max_megapixels: float) -> bytes:
     """Read all of an image file. Raises SourceError when it is longer than any image of the allowed size."""
-    most = int(max_megapixels * 1e6 * _BYTES_A_PIXEL) + _ROOM_FOR_HEADERS
+    most = most_bytes(max_megapixels)
     data = file.read(most + 1)
     if len(data) > most:
         raise SourceError(f"longer than any image of {max_megapixels:g} megapixels")
     return data
+
+
+def most_bytes(max_megapixels: float) -> int:
+    """Return how long an image file of the allowed size may be."""
+    return int(max_megapixels * 1e6 * _BYTES_A_PIXEL) + _ROOM_FOR_HEADERS
 
 
 def _regular(path: Path) -> BufferedReader:
