@@ -170,7 +170,8 @@ def finish_run(
         if talk.debug:
             traceback.print_exception(failure)
         print_error(failure)
-    raise typer.Exit(exit_code(interrupted or next(iter(summary.failures), None)))
+    failure = interrupted or next(iter(summary.failures), None)
+    raise typer.Exit(0 if summary.stopped and failure is None else exit_code(failure))
 
 
 def with_sample(sources: tuple[str, ...]) -> tuple[str, ...]:

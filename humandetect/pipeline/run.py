@@ -143,7 +143,7 @@ class _FrameLoop:
                         finder = stack.enter_context(open_finder())
                         self.record.begin(engine=finder.name)
                     self._read(source, finder)
-                if self.record.interrupted:
+                if self.record.interrupted or self.record.stopped:
                     break
         if not self.record.frames:  # older results are worth more than new empty ones
             self.outputs.partial = True
@@ -179,6 +179,10 @@ class _FrameLoop:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
                     self._write_all(map(stages.update, results), outputs)
+            except KeyboardInterrupt:
+                if info.kind != "live" or self.record.frames == frames_before:
+                    raise
+                self.record.stopped = True  # how live sources end
             finally:
                 events, warnings = stages.finish()
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]

@@ -52,6 +52,8 @@ class RunSummary:
     failures: tuple[HumanDetectError, ...] = ()
     """Inputs that could not be read, or what ended the run early."""
     interrupted: bool = False
+    stopped: bool = False
+    """A signal ended a live source, which is its normal end."""
 
     def __repr__(self) -> str:
         """Say what matters; all of it is in `as_dict()`."""
@@ -101,6 +103,7 @@ class RunRecord:
     warnings: list[str] = field(default_factory=list)
     failures: list[HumanDetectError] = field(default_factory=list)
     interrupted: bool = False
+    stopped: bool = False
     _source_frames: int = 0
     _source_people: int = 0
     _source_most: int = 0
@@ -169,6 +172,7 @@ class RunRecord:
             warnings=(*self.warnings, *self._lost()),
             failures=tuple(self.failures),
             interrupted=self.interrupted,
+            stopped=self.stopped,
         )
 
     def _lost(self) -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from humandetect.media.frames import DetectedFrame, Frame
+    from humandetect.media.sources import Source
 
 
 @pytest.fixture
@@ -225,6 +227,24 @@ def test_ctrl_c_keeps_what_is_finished_under_a_partial_name(clip: Path, detector
     assert summary.interrupted
     assert set(summary.outputs) == {tmp_path / "out.partial.mp4", tmp_path / "out.partial.jsonl"}
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.partial.mp4", "out.partial.jsonl"}
+
+
+def test_ctrl_c_is_the_normal_end_of_a_live_source(
+    clip: Path, detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_live(*arguments: Any, **options: Any) -> Source:
+        source = open_source(*arguments, **options)
+        source.info = replace(source.info, kind="live")
+        return source
+
+    monkeypatch.setattr("humandetect.pipeline.run.open_source", open_live)
+    results = (str(tmp_path / "out.jsonl"),)
+    summary = go(detector, clip, clip, output=tmp_path / "out", results=results, progress=Interrupt(at=1))
+    assert summary.stopped
+    assert not summary.interrupted
+    assert not summary.failures
+    assert len(rows(tmp_path / "out.jsonl")) == 1, "and the second source is not begun"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.mp4"]
 
 
 def test_an_engine_that_fails_in_mid_run_is_a_failure_and_finished_frames_are_kept(clip: Path, tmp_path: Path) -> None:
