@@ -170,8 +170,8 @@ def finish_run(
         if talk.debug:
             traceback.print_exception(failure)
         print_error(failure)
-    failure = interrupted or next(iter(summary.failures), None)
-    raise typer.Exit(0 if summary.stopped and failure is None else exit_code(failure))
+    ended_well = summary.stopped and not (interrupted or summary.failures)
+    raise typer.Exit(0 if ended_well else exit_code(interrupted or next(iter(summary.failures), None)))
 
 
 def with_sample(sources: tuple[str, ...]) -> tuple[str, ...]:
