@@ -166,8 +166,8 @@ def metadata() -> dict[str, Any]:
         },
         "accuracy": {
             "small": {"plaza": 75.5, "street": 80.1},
-            "default": {"plaza": 84.9, "street": 79.1},
-            "far": {"plaza": 87.5, "street": 79.5},
+            "default": {"plaza": 84.9, "street": 79.3},
+            "far": {"plaza": 87.5, "street": 80.0},
         },
         "licence": "Apache-2.0",
         "origin": {"package": PACKAGE.name, "version": PACKAGE.version, "archive_sha256": PACKAGE.sha256},

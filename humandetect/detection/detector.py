@@ -93,13 +93,14 @@ class Detector:
     def _look_again(self, prepared: Sequence[PreparedImage], answers: list[RawDetections]) -> None:
         """Add to the answers what a second look at close-ups sees."""
         size = self.info.size
-        indices = [index for index, answer in enumerate(answers) if wants_second_look(answer)]
+        heights = [image.pixels.shape[0] for image in prepared]
+        indices = [index for index, answer in enumerate(answers) if wants_second_look(answer, heights[index])]
         if size is None or not indices:
             return
         pixels = [prepared[index].pixels for index in indices]
         halves = [sample(image, size.half(image.shape[:2]), self.info.resize) for image in pixels]
         for index, second in zip(indices, self._look(halves), strict=True):
-            answers[index] = merged(answers[index], second)
+            answers[index] = merged(answers[index], second, heights[index])
 
     def people(self, row: RawDetections, image_hw: tuple[int, int], *, score: float | None = None) -> sv.Detections:
         """Pick the people out of one image's answer: best first, in pixels of the original image.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from humandetect.detection.close_ups import wants_second_look
 from humandetect.detection.detector import Detector
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.models.sizes import InputSize
 
 TALL, TALLER, SMALL = [0.1, 0.1, 0.4, 0.8], [0.5, 0.0, 0.9, 0.95], [0.5, 0.5, 0.6, 0.7]
+WHOLE, LEFT_PART, RIGHT_PART = [0.42, 0.13, 0.66, 1], [0.43, 0.14, 0.57, 0.8], [0.5, 0.36, 0.71, 1]
+"""What two looks saw of one man."""
 
 
 class TwoSizes:
@@ -17,12 +20,12 @@ class TwoSizes:
 
     def __init__(self, large: dict[float, list[float]], small: dict[float, list[float]], **options: object) -> None:
         known = {
-            "name": "fake", "version": "1", "engine": "fake", "size": InputSize((64, 96), step=32, multiple=32),
+            "name": "fake", "version": "1", "engine": "fake", "size": InputSize((384, 512), step=32, multiple=32),
             "parallel": 1, "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}),
             "default_score": 0.1, "second_look": True,
         }  # fmt: skip
         self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
-        self._seen = {64: large, 32: small}
+        self._seen = {384: large, 192: small}
         self.shapes: list[tuple[int, ...]] = []
 
     def infer(self, images: np.ndarray) -> RawDetections:
@@ -37,7 +40,7 @@ class TwoSizes:
 
 
 def scores(engine: TwoSizes) -> list[float]:
-    people = Detector(engine).detect(np.zeros((64, 96, 3), np.uint8))
+    people = Detector(engine).detect(np.zeros((384, 512, 3), np.uint8))
     assert people.confidence is not None
     return [round(float(score), 2) for score in people.confidence]
 
@@ -45,12 +48,31 @@ def scores(engine: TwoSizes) -> list[float]:
 def test_the_second_look_adds_those_that_the_first_missed() -> None:
     engine = TwoSizes({0.5: TALL}, {0.9: TALLER})
     assert scores(engine) == [0.9, 0.5]
-    assert engine.shapes == [(1, 64, 96, 3), (1, 32, 64, 3)]
+    assert engine.shapes == [(1, 384, 512, 3), (1, 192, 256, 3)]
 
 
-def test_of_two_boxes_of_one_person_the_better_stays() -> None:
-    assert scores(TwoSizes({0.5: TALL}, {0.9: TALL})) == [0.9]
-    assert scores(TwoSizes({0.8: TALL}, {0.6: TALL})) == [0.8]
+def test_of_two_boxes_of_one_person_that_of_a_sure_second_look_stays() -> None:
+    assert scores(TwoSizes({0.8: TALL}, {0.9: TALL})) == [0.9]
+    assert scores(TwoSizes({0.8: TALL}, {0.6: TALL})) == [0.6]
+
+
+def test_a_second_look_in_doubt_takes_nobody_away() -> None:
+    assert scores(TwoSizes({0.8: TALL}, {0.4: TALL})) == [0.8]
+    assert scores(TwoSizes({0.8: LEFT_PART, 0.7: RIGHT_PART}, {0.4: WHOLE})) == [0.8, 0.7, 0.4]
+
+
+def test_parts_of_a_person_whom_the_second_look_saw_whole_are_no_people() -> None:
+    assert scores(TwoSizes({0.98: LEFT_PART, 0.6: RIGHT_PART}, {0.97: WHOLE})) == [0.97]
+
+
+def test_small_people_before_a_close_one_stay() -> None:
+    assert scores(TwoSizes({0.5: TALL, 0.4: [0.2, 0.3, 0.3, 0.7]}, {0.9: TALL})) == [0.9, 0.4]
+
+
+def test_close_is_what_is_large_in_the_input_also_in_an_upright_picture() -> None:
+    third = RawDetections(np.array([[[0.2, 0.3, 0.7, 0.64]]]), np.array([[0.9]]), np.array([[1]]))
+    assert not wants_second_look(third, 384)
+    assert wants_second_look(third, 704)
 
 
 def test_small_people_are_left_to_the_first_look() -> None:
