@@ -36,7 +36,10 @@ assert not failures, failures
 
 @pytest.mark.parametrize(
     ("module", "function", "call"),
-    [("close_ups", "merged", "merged(row, row)"), ("agreement", "compare", "compare(people, people, certain=0.5)")],
+    [
+        ("close_ups", "merged", "merged(row, row, 100)"),
+        ("agreement", "compare", "compare(people, people, certain=0.5)"),
+    ],
 )
 def test_threads_that_begin_at_once_do_not_wait_for_one_another(module: str, function: str, call: str) -> None:
     code = RACE.format(module=module, function=function, call=call)
