@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from humandetect.errors import SinkError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
 """cv2's IMWRITE_JPEG_QUALITY and IMWRITE_WEBP_QUALITY; other formats lose nothing."""
+
+LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+"""In pixels. OpenCV would print an error of its own about more."""
 
 
 class ImageSink(ClosingSink):
@@ -48,8 +52,10 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     import cv2
 
     # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
-    done, data = cv2.imencode(path.suffix, image, IMAGE_QUALITY.get(path.suffix.lower(), ()))
-    if not done:
+    ending = path.suffix.lower()
+    fits = max(image.shape[:2]) <= LONGEST_SIDE.get(ending, math.inf)
+    done, data = cv2.imencode(ending, image, IMAGE_QUALITY.get(ending, ())) if fits else (False, None)
+    if not done or data is None:
         raise SinkError(f"cannot write {str(path)!r}: a {path.suffix} cannot hold {image.shape[1]} x {image.shape[0]}")
     pending = PendingFile(path)
     try:

@@ -62,6 +62,15 @@ def test_an_image_too_large_for_its_format_is_refused_and_leaves_nothing(tmp_pat
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(("name", "width"), [("a.jpg", 70_000), ("a.JPEG", 70_000), ("a.webp", 20_000)])
+def test_a_picture_longer_than_its_format_is_told_by_us_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, width: int
+) -> None:
+    with pytest.raises(SinkError, match=f"cannot hold {width} x 1"):
+        write_image(tmp_path / name, np.zeros((1, width, 3), np.uint8))
+    assert capfd.readouterr().err == ""
+
+
 def test_an_image_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pathlib import Path
 
