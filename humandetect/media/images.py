@@ -36,6 +36,8 @@ IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif", ".heic", ".heif", "
 """Of names of pictures that are read."""
 HEAD_BYTES = 64
 """Enough of a file's beginning to tell its format."""
+ANIMATION_HEAD_BYTES = 1 << 16
+"""Enough to tell an animation: a PNG may have a colour profile and texts before it says so."""
 STRIP_PIXELS = 1 << 16
 """Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
 
@@ -84,7 +86,7 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
 def is_animation(head: bytes) -> bool:
     """Tell from a file's first bytes whether it is a film in the format of a picture: WebP, PNG or AVIF."""
     webp = head[:4] == b"RIFF" and head[12:16] == b"VP8X" and head[20:21] and head[20] & 2
-    png = head[:8] == b"\x89PNG\r\n\x1a\n" and b"acTL" in head[33:]
+    png = head[:8] == b"\x89PNG\r\n\x1a\n" and b"acTL" in head[33:].partition(b"IDAT")[0]
     return bool(webp or png or head[4:12] == b"ftypavis")
 
 
@@ -110,6 +112,13 @@ def count_pictures(data: bytes, *, max_megapixels: float) -> int:
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
         return 1 if header.format in ("JPEG", "MPO") else int(getattr(header, "n_frames", 1))
+
+
+def holds_several(data: bytes, *, max_megapixels: float) -> bool:
+    """Tell whether there is a second picture, without a walk through all of them. Raises as `decode_image` does."""
+    with _damage_is_refused():
+        header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
+        return bool(getattr(header, "is_animated", False))
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:

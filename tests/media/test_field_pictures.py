@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import count_pictures, decode_image
-from humandetect.media.sources import expand, open_source
+from humandetect.media.images import count_pictures, decode_image, encode_jpeg
+from humandetect.media.sources import SourceRef, expand, open_source
+from humandetect.media.sources.image import ImageBytes
 from tests.builders import make_clip, picture
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
@@ -165,6 +165,74 @@ def test_a_folder_is_read_by_content_and_says_what_it_leaves_out(tmp_path: Path)
     below = expand([str(tmp_path)], recursive=True, warnings=more)
     assert [path.name for ref in below for path in ref.paths] == [*names, "e.jpg"]
     assert len(more) == 1
+
+
+def jpeg_in(folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(encode_jpeg(picture()))
+
+
+def test_a_loop_of_links_is_read_once(tmp_path: Path) -> None:
+    jpeg_in(tmp_path, "a.jpg")
+    jpeg_in(tmp_path / "inside", "b.jpg")
+    (tmp_path / "inside" / "up").symlink_to(tmp_path, target_is_directory=True)
+    warnings: list[str] = []
+    (ref,) = expand([str(tmp_path)], recursive=True, warnings=warnings)
+    assert [path.name for path in ref.paths] == ["a.jpg", "b.jpg"]
+    assert warnings == []
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg_in(tmp_path, "a.jpg")
+    jpeg_in(tmp_path / "shut", "b.jpg")
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "shut")  # root may read everything
+    warnings: list[str] = []
+    (ref,) = expand([str(tmp_path)], recursive=True, warnings=warnings)
+    assert [path.name for path in ref.paths] == ["a.jpg"]
+    assert warnings == [f"'{tmp_path}': 1 folder in it not read, for want of permission: shut"]
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    jpeg_in(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "control")
+    warnings: list[str] = []
+    (ref,) = expand([str(tmp_path)], warnings=warnings)
+    assert ref.kind == "images"
+    assert warnings == [f"'{tmp_path}': 1 file left out, no image or video: control"]
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "b.mp4"])
+def test_a_damaged_file_of_a_folder_is_no_file_left_out(tmp_path: Path, name: str) -> None:
+    jpeg_in(tmp_path, "a.jpg")
+    (tmp_path / name).write_bytes(b"damaged")
+    warnings: list[str] = []
+    refs = expand([str(tmp_path)], warnings=warnings)
+    assert [path.name for ref in refs for path in ref.paths] == ["a.jpg", name]
+    assert warnings == []
+
+
+def test_no_file_of_a_folder_is_compared_with_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg_in(tmp_path, "0.jpg")
+    for number in range(1, 50):
+        (tmp_path / f"{number}.jpg").hardlink_to(tmp_path / "0.jpg")
+    monkeypatch.setattr(SourceRef, "__eq__", lambda *_: pytest.fail("50 files are 1225 comparisons"))
+    (ref,) = expand([str(tmp_path)])
+    assert len(ref.files) == 50
+
+
+def test_an_animated_png_with_a_colour_profile_is_a_film(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    several(tmp_path / "in.png", duration=[300, 200, 700], icc_profile=profile)
+    with open_source(str(tmp_path / "in.png")) as source:
+        assert len(list(source)) == 3
+
+
+@pytest.mark.parametrize("ending", [".tif", ".webp"])
+def test_several_pictures_through_a_pipe_are_the_first_with_a_warning(tmp_path: Path, ending: str) -> None:
+    data = several(tmp_path / f"in{ending}").read_bytes()
+    source = ImageBytes("-", data, SourceConfig())
+    assert len(list(source)) == 1
+    assert source.warnings == ["'-' holds several pictures: the first was read; save it as a file to read all"]
 
 
 def test_a_folder_of_sources_is_told_in_the_summary(tmp_path: Path) -> None:

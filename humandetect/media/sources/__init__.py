@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
+from humandetect.media.images import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.media.sources.base import Source
 from humandetect.plural import counted
 
@@ -142,7 +142,8 @@ def _expand_one(ref: str, look: _Look) -> list[SourceRef]:
         return [_address(ref)]
     path = Path(ref)
     if path.is_dir():
-        return _scan(path, look) or [SourceRef("video", ref, (ref,))]
+        found = _scan(path, look, set()) if _may_look_into(path) else []
+        return found or [SourceRef("video", ref, (ref,))]
     if os.path.lexists(ref):  # wins over the pattern or the address that it might be
         return [_file(ref)]
     matches = _in_order(glob.glob(ref, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
@@ -155,22 +156,42 @@ def _address(ref: str) -> SourceRef:
     return SourceRef("url", shown_address(ref), address=ref)
 
 
-def _scan(folder: Path, look: _Look) -> list[SourceRef]:
-    """Return what can be read of a folder, and note what is left out."""
-    if not os.access(folder, os.R_OK):
+def _scan(folder: Path, look: _Look, seen: set[Path]) -> list[SourceRef]:
+    """Return what can be read of a folder, and note what is left out; one `seen` already, through a link, is empty."""
+    if folder.resolve() in seen:
         return []
+    seen.add(folder.resolve())
     shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
     folders = [path for path in shown if path.is_dir()]
-    files = [_file(name) for name in _in_order(str(path) for path in shown if not path.is_dir())]
     endings = {*IMAGE_ENDINGS, *VIDEO_ENDINGS}
-    wanted = [ref for ref in files if ref.kind != "video" or Path(ref.name).suffix.lower() in endings]
-    if left := [Path(ref.name).name for ref in files if ref not in wanted]:
-        listed = ", ".join(left[:_MOST_NAMED]) + (" and so on" if len(left) > _MOST_NAMED else "")
-        look.warnings.append(f"{str(folder)!r}: {counted(len(left), 'file')} left out, no image or video: {listed}")
-    if folders and not look.recursive:
-        look.warnings.append(f"{str(folder)!r}: {counted(len(folders), 'folder')} in it not read: --recursive does")
-    below = [ref for name in _in_order(map(str, folders)) for ref in _scan(Path(name), look)] if look.recursive else []
-    return [*wanted, *below]
+    wanted: list[SourceRef] = []
+    left: list[str] = []
+    for name in _in_order(str(path) for path in shown if not path.is_dir()):
+        ref = _file(name)
+        meant = Path(name).suffix.lower() in endings  # what is damaged is to fail, not to be left out
+        if ref.kind in ("images", "animation") or (ref.kind == "video" and meant):
+            wanted.append(ref)
+        else:
+            left.append(Path(name).name)
+    _note(look, folder, left, "file", "left out, no image or video")
+    if not look.recursive:
+        if folders:
+            look.warnings.append(f"{str(folder)!r}: {counted(len(folders), 'folder')} in it not read: --recursive does")
+        return wanted
+    closed = [inner.name for inner in folders if not _may_look_into(inner)]
+    _note(look, folder, closed, "folder", "in it not read, for want of permission")
+    opened = _in_order(str(inner) for inner in folders if inner.name not in closed)
+    return wanted + [ref for name in opened for ref in _scan(Path(name), look, seen)]
+
+
+def _may_look_into(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
+def _note(look: _Look, folder: Path, names: list[str], kind: str, why: str) -> None:
+    if names:
+        listed = ", ".join(names[:_MOST_NAMED]) + (" and so on" if len(names) > _MOST_NAMED else "")
+        look.warnings.append(f"{str(folder)!r}: {counted(len(names), kind)} {why}: {listed}")
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
@@ -195,7 +216,7 @@ def _file(name: str) -> SourceRef:
 
 def _kind_of(path: Path) -> Kind:
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(ANIMATION_HEAD_BYTES)
     return "animation" if is_animation(head) else "images" if is_image(head) else "video"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import count_pictures, decode_image, each_picture, read_size
+from humandetect.media.images import count_pictures, decode_image, each_picture, holds_several, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 
@@ -76,12 +76,15 @@ class ImageSource(Source):
 
 
 class ImageBytes(Source):
-    """One image that came through a pipe."""
+    """One image that came through a pipe or from an address."""
 
     def __init__(self, name: str, data: bytes, config: SourceConfig) -> None:
-        self._image: NDArray[np.uint8] | None = decode_image(data, max_megapixels=config.max_megapixels)
+        most = config.max_megapixels
+        self._image: NDArray[np.uint8] | None = decode_image(data, max_megapixels=most)
         height, width = self._image.shape[:2]
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=1))
+        if holds_several(data, max_megapixels=most):
+            self.warnings.append(f"{name!r} holds several pictures: the first was read; save it as a file to read all")
 
     def _frames(self) -> Iterator[Frame]:
         image, self._image = self._image, None
