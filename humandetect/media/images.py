@@ -188,7 +188,7 @@ def _format_of(head: bytes) -> str | None:
     from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.preinit()
-    if _HEIF.match(head):
+    if _HEIF.match(head) and b"avif" not in head:  # which says so only among its other brands
         return "HEIF"
     for name in FORMATS:
         accept = Image.OPEN[name][1] if name in Image.OPEN else None

@@ -244,3 +244,11 @@ def test_a_folder_of_sources_is_told_in_the_summary(tmp_path: Path) -> None:
     with open_source(ref, SourceConfig()) as source:
         assert len(list(source)) == 1
     assert "b.txt" in warnings[0]
+
+
+def test_an_avif_whose_first_brand_is_that_of_all_its_kin_is_one() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, format="AVIF")
+    data = bytearray(out.getvalue())
+    data[8:12] = b"mif1"
+    assert decode_image(bytes(data), max_megapixels=1).shape == (48, 64, 3)
