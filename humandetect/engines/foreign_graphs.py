@@ -11,9 +11,11 @@ import openvino as ov
 from openvino import opset13 as opset
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from humandetect.errors import ModelError
+from humandetect.errors import ModelError, UsageError
 from humandetect.models.dialects import DIALECTS, Output, recognise
-from humandetect.models.labels import labels_beside, parse_names, person_classes_of
+from humandetect.models.dialects.yolo import STRIDES
+from humandetect.models.exported import labels_of, read_exported, size_of, stride_of
+from humandetect.models.labels import labels_beside, person_classes_of
 
 if TYPE_CHECKING:
     from humandetect.models.dialects import Dialect, Picture
@@ -26,7 +28,16 @@ MEAN_AND_DEVIATION: dict[Scaling, tuple[list[float], list[float]]] = {
     "-1..1": ([127.5] * 3, [127.5] * 3),
     "imagenet": ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
 }
-LABEL_PLACES = (("framework", "names"), ("model_info", "labels"), ("names",))
+OTHER_SIZES = {"small": 0.65, "far": 1.5}
+"""Sides of the other presets of a graph of open size, by its default: 416 and 960 for 640."""
+MULTIPLES = {"yolo": STRIDES[-1], "yolox": STRIDES[-1]}
+"""Of sides, by dialect, where the model itself says none."""
+PLACES = {
+    "names": (("framework", "names"), ("names",)),
+    "imgsz": (("framework", "imgsz"),),
+    "stride": (("framework", "stride"),),
+    "labels": (("model_info", "labels"),),
+}
 """Where OpenVINO keeps what ONNX files say of themselves, and what exporters of its own format write."""
 
 
@@ -38,6 +49,8 @@ class Foreign:
     dialect: Dialect
     model: ModelFolder
     """With what was found in the graph in its metadata."""
+    is_open: bool
+    """Whether the graph takes pictures of other sizes, too."""
 
 
 def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Foreign:
@@ -46,9 +59,15 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     port = _image_port(graph, model)
     shape = _shape(port)
     layout = metadata.layout or _layout(shape, model)
-    input_hw = hw or metadata.preset.input_hw or _size(shape, layout)
-    _close_sizes(graph, port, layout, input_hw)
-    labels = dict(metadata.labels) if "labels" in metadata.said else labels_beside(model.path) or _own_labels(graph)
+    said = {**read_exported(model.path), **_said(graph)}
+    own_hw = _size(shape, layout)
+    default_hw = metadata.preset.input_hw or own_hw or size_of(said) or OPEN_SIZE_HW
+    input_hw = hw or default_hw
+    try:
+        _close_sizes(graph, port, layout, input_hw)
+    except RuntimeError as error:
+        raise UsageError(_not_of_this_size(model, input_hw, error)) from error
+    labels = dict(metadata.labels) if "labels" in metadata.said else labels_beside(model.path) or labels_of(said)
     outputs = [Output(output.any_name if output.names else "", _shape(output)) for output in graph.outputs]
     dialect = recognise(outputs, input_hw, classes=len(labels) or None, wanted=metadata.dialect)
     if dialect is None:
@@ -65,7 +84,19 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
         metadata, labels=labels or dict.fromkeys(people, "person"), person_classes=people,
         keep_aspect=picture.keep_aspect, dialect=dialect.name, person_class=None,
     )  # fmt: skip
-    return Foreign(adopted, dialect, replace(model, metadata=known))
+    if own_hw is None:
+        known = _with_sizes(known, default_hw, stride_of(said) or MULTIPLES.get(dialect.name))
+    return Foreign(adopted, dialect, replace(model, metadata=known), is_open=own_hw is None)
+
+
+def _with_sizes(metadata: ModelMetadata, default_hw: tuple[int, int], multiple: int | None) -> ModelMetadata:
+    """Say at which sizes a graph of open size runs; other presets need a known multiple, or humandetect.json."""
+    preset, others = replace(metadata.preset, input_hw=default_hw), dict(metadata.sizes)
+    if multiple and not others:
+        for name, scale in OTHER_SIZES.items():
+            height, width = (max(1, round(side * scale / multiple)) * multiple for side in default_hw)
+            others[name] = replace(preset, input_hw=(height, width))
+    return replace(metadata, preset=preset, sizes=others, multiple=multiple or metadata.multiple)
 
 
 def _image_port(graph: ov.Model, model: ModelFolder) -> ov.Output:
@@ -95,9 +126,9 @@ def _layout(shape: tuple[int | None, ...], model: ModelFolder) -> Layout:
     )
 
 
-def _size(shape: tuple[int | None, ...], layout: Layout) -> tuple[int, int]:
+def _size(shape: tuple[int | None, ...], layout: Layout) -> tuple[int, int] | None:
     height, width = shape[-2:] if layout == "nchw" else shape[-3:-1]
-    return height or OPEN_SIZE_HW[0], width or OPEN_SIZE_HW[1]
+    return (height or OPEN_SIZE_HW[0], width or OPEN_SIZE_HW[1]) if height or width else None
 
 
 def _close_sizes(graph: ov.Model, port: ov.Output, layout: Layout, input_hw: tuple[int, int]) -> None:
@@ -131,14 +162,15 @@ def _shape(output: ov.Output) -> tuple[int | None, ...]:
     return tuple(size.get_length() if size.is_static else None for size in output.partial_shape)
 
 
-def _own_labels(graph: ov.Model) -> dict[int, str]:
-    """Read the names that exporters store in the model."""
-    for place in LABEL_PLACES:
-        with suppress(RuntimeError):
-            if graph.has_rt_info(list(place)):
-                text = str(graph.get_rt_info(list(place)).astype(str))
-                return parse_names(text) or dict(enumerate(text.split()))
-    return {}
+def _said(graph: ov.Model) -> dict[str, str]:
+    """Read what exporters store in the model."""
+    said: dict[str, str] = {}
+    for name, places in PLACES.items():
+        for place in places:
+            with suppress(RuntimeError):
+                if graph.has_rt_info(list(place)):
+                    said.setdefault(name, str(graph.get_rt_info(list(place)).astype(str)))
+    return said
 
 
 def _picture(dialect: Dialect, metadata: ModelMetadata) -> Picture:
@@ -171,6 +203,14 @@ def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model
         mean, deviation = MEAN_AND_DEVIATION[picture.scaling]
         steps.convert_element_type(ov.Type.f32).mean(mean).scale(deviation)
     return builder.build()
+
+
+def _not_of_this_size(model: ModelFolder, hw: tuple[int, int], error: RuntimeError) -> str:
+    reason = str(error).strip().splitlines()[-1]
+    return (
+        f"{model.path} takes no pictures of {hw[0]}x{hw[1]} ({reason}): leave out --size, or say the "
+        "size that it was exported for as input_hw in humandetect.json"
+    )
 
 
 def _unknown(outputs: list[Output], metadata: ModelMetadata, model: ModelFolder) -> str:

@@ -31,11 +31,13 @@ class Compiler:
 
     def __init__(self, core: ov.Core, model: ModelFolder, target: str, settings: dict[str, str]) -> None:
         self._core, self._target, self._settings = core, target, settings
-        self.model = model
+        self._given = self.model = model
         """Once it is compiled, with what was found in a graph of another dialect."""
         self.dialect: Dialect | None = None
         """None: the Object Detection API's."""
         self._as_it_is: ov.CompiledModel | None = None
+        self._is_open = False
+        """Whether a graph of another dialect takes more than one size."""
         self._graph: ov.Model | None = None
         """Read once for all shapes."""
 
@@ -43,17 +45,16 @@ class Compiler:
         """Return the only size that the model takes, where its metadata leaves a doubt; None: there is a choice."""
         metadata = self.model.metadata
         in_folder = self.model.path.is_dir()  # a file may be of a dialect, whose way with pictures stands in it
-        if metadata.sizes or (metadata.preset.input_hw and size == "default" and in_folder):
+        if in_folder and (metadata.sizes or (metadata.preset.input_hw and size == "default")):
             return None
         self._as_it_is = self._compile(None)
-        _, height, width, _ = self._as_it_is.input(0).partial_shape
-        return (height.get_length(), width.get_length()) if height.is_static and width.is_static else None
+        return None if self._is_open else _hw(self._as_it_is)
 
     def compiled(self, size: InputSize | None, hw: tuple[int, int] | None) -> ov.CompiledModel:
         """Return the model for pictures of `hw`, which makes the fastest code; a graph without a choice as it is."""
-        if size is not None and size.multiple is not None:
-            return self._compile(hw)
-        return self._as_it_is or self._compile(hw)
+        if self._as_it_is and (size is None or size.multiple is None or hw == _hw(self._as_it_is)):
+            return self._as_it_is
+        return self._compile(hw)
 
     def _compile(self, hw: tuple[int, int] | None) -> ov.CompiledModel:
         """Fetch the model from the cache, or compile and keep it: reading and compiling cost over a second."""
@@ -81,9 +82,9 @@ class Compiler:
 
     def _shaped(self, hw: tuple[int, int] | None) -> ov.Model:
         """Return the graph for one picture of `hw`; None: of the size that the graph says, if it says one."""
-        graph = self._graph or _read(self._core, self.model, hw)
+        graph = self._graph or _read(self._core, self._given, hw)
         if isinstance(graph, Foreign):
-            self.dialect, self.model = graph.dialect, graph.model
+            self.dialect, self.model, self._is_open = graph.dialect, graph.model, graph.is_open
             return graph.graph
         self._graph = graph
         shaped = graph.clone()
@@ -100,6 +101,12 @@ class Compiler:
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         hardware = [self._core.get_property(self._target, name) for name in properties]
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))
+
+
+def _hw(compiled: ov.CompiledModel) -> tuple[int, int] | None:
+    """Return the only size that a compiled model takes, if it is one."""
+    _, height, width, _ = compiled.input(0).partial_shape
+    return (height.get_length(), width.get_length()) if height.is_static and width.is_static else None
 
 
 def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model | Foreign:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from humandetect.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _NUMBER = re.compile(r"^\s*\d+[\s:,]+")
@@ -27,11 +27,16 @@ def labels_beside(path: Path) -> dict[int, str]:
                 lines = (folder / name).read_text(encoding="utf-8").splitlines()
             except (OSError, ValueError) as error:
                 raise ModelError(f"cannot read the labels {str(folder / name)!r}: {error}") from error
-            names = [_NUMBER.sub("", line).strip() for line in lines]
-            if names and names[0] == "???":  # TensorFlow's background, which TFLite's class numbers leave out
-                names = names[1:]
-            return {number: name for number, name in enumerate(names) if name}
+            return parse_lines(lines)
     return {}
+
+
+def parse_lines(lines: Sequence[str]) -> dict[int, str]:
+    """Read a name a line, from class 0 on."""
+    names = [_NUMBER.sub("", line).strip() for line in lines]
+    if names and names[0] == "???":  # TensorFlow's background, which TFLite's class numbers leave out
+        names = names[1:]
+    return {number: name for number, name in enumerate(names) if name}
 
 
 def parse_names(text: str) -> dict[int, str]:

@@ -136,9 +136,51 @@ def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     assert_sees(saved(model, tmp_path, said), 0.9)
 
 
-def test_an_open_size_is_640(tmp_path: Path) -> None:
-    with detector_of(saved(rows_graph([-1, 3, -1, -1]), tmp_path)) as detector:
-        assert detector.info.input_hw == (640, 640)
+def test_an_open_size_is_640_unless_it_is_said(tmp_path: Path) -> None:
+    path = saved(rows_graph([-1, 3, -1, -1]), tmp_path)
+    for size, hw in (("default", (640, 640)), ("64x96", (64, 96)), ("70x90", (70, 90))):
+        with detector_of(path, size=size) as detector:
+            assert detector.info.input_hw == hw
+    assert_sees(path, 0.8, size="64x96")
+    assert_sees(path, 0.8, size="64x96", person_class="0")
+    with pytest.raises(UsageError, match="no size 'far'; it has default, and --size HxW"):
+        detector_of(path, size="far")
+
+
+def test_yolo_of_open_size_has_presets_in_its_stride(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("helmet\nperson\n", encoding="utf-8")
+    path = saved(yolo_graph([-1, 3, -1, -1]), tmp_path)
+    for size, hw in (("small", (416, 416)), ("far", (960, 960)), ("96x64", (96, 64))):
+        with detector_of(path, size=size, person_class="helmet") as detector:
+            assert detector.info.input_hw == hw
+            assert detector.info.person_classes == {0}
+    with pytest.raises(UsageError, match="multiples of 32, got --size 70x90; the nearest is 64x96"):
+        detector_of(path, size="70x90")
+
+
+def test_a_fixed_size_is_the_only_one(tmp_path: Path) -> None:
+    path = saved(rows_graph([1, 3, HEIGHT, WIDTH]), tmp_path)
+    for size in ("small", "128x128"):
+        with pytest.raises(UsageError, match="takes pictures of 64x96 only"):
+            detector_of(path, size=size)
+
+
+def test_a_graph_that_seems_open_says_which_size_it_cannot_take(tmp_path: Path) -> None:
+    image = opset.parameter([1, 3, -1, -1], np.float32, name="images")
+    bias = opset.add(image, opset.constant(np.zeros((1, 3, HEIGHT, WIDTH), np.float32)))
+    most = opset.reduce_max(bias, opset.constant([0, 1, 2, 3]), keep_dims=False)
+    rows = opset.multiply(opset.constant(np.array([[*BOX, 1, 0]], np.float32)), most)
+    path = saved(ov.Model([opset.result(rows)], [image], "tiny"), tmp_path, {"input_hw": [HEIGHT, WIDTH]})
+    with pytest.raises(UsageError, match=r"takes no pictures of 128x128 .*leave out --size"):
+        detector_of(path, size="128x128")
+
+
+def test_what_the_exporter_wrote_beside_a_model_names_classes_and_size(tmp_path: Path) -> None:
+    said = "names:\n  0: helmet\n  1: person\nimgsz:\n- 96\n- 64\nstride: 32\n"
+    (tmp_path / "metadata.yaml").write_text(said, encoding="utf-8")
+    with detector_of(saved(rows_graph([-1, 3, -1, -1], class_id=1), tmp_path)) as detector:
+        assert detector.info.input_hw == (96, 64)
+        assert detector.info.labels == {0: "helmet", 1: "person"}
 
 
 def test_a_person_class_by_name_and_by_number(tmp_path: Path) -> None:

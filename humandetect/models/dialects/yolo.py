@@ -83,7 +83,8 @@ def recognise_yolo(
         return None
     if with_objectness and not columns and places == cells(input_hw):
         return Yolox((index,), count)
-    picture = Picture(keep_aspect=False) if places <= MOST_QUERIES else Picture()
+    queries = places <= MOST_QUERIES and places != cells(input_hw)
+    picture = Picture(keep_aspect=False) if queries else Picture()
     return Yolo((index,), count, with_objectness, columns, picture)
 
 

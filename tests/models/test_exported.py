@@ -1,0 +1,58 @@
+"""What exporters say of a model is read wherever they put it."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.errors import ModelError
+from humandetect.models.exported import labels_of, read_exported, size_of, stride_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("[384, 640]", (384, 640)), ("(320, 320)", (320, 320)), ("640", (640, 640)), ("[0, 1]", None), ("big", None)],
+)
+def test_a_size_is_a_pair_or_a_side(text: str, size: tuple[int, int] | None) -> None:
+    assert size_of({"imgsz": text}) == size
+
+
+def test_nothing_said_is_nothing_known(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"no archive")
+    said = read_exported(tmp_path / "model.tflite")
+    assert (said, labels_of(said), size_of(said), stride_of(said)) == ({}, {}, None, None)
+
+
+def test_a_file_beside_the_model(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text("names: {0: person, 1: it's}\nstride: 32\n", encoding="utf-8")
+    said = read_exported(tmp_path / "model.xml")
+    assert labels_of(said) == {0: "person", 1: "it's"}
+    assert stride_of(said) == 32
+    assert read_exported(tmp_path) == said
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text("names: [", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"metadata\.yaml"):
+        read_exported(tmp_path / "model.xml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "labels"),
+    [
+        ("temp_meta.txt", "{'names': {0: 'person'}, 'imgsz': [64, 96]}", {0: "person"}),
+        ("metadata.json", '{"names": {"0": "person"}}', {0: "person"}),
+        ("labelmap.txt", "???\nperson\n\ndog\n", {0: "person", 2: "dog"}),
+    ],
+)
+def test_an_archive_at_the_end_of_a_tflite_model(tmp_path: Path, name: str, text: str, labels: dict[int, str]) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"the model")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
+    assert labels_of(read_exported(path)) == labels
