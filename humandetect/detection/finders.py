@@ -84,7 +84,7 @@ class EngineFinder:
     def settings(self) -> Mapping[str, str]:
         info = self._detector.info
         size = "{} x {}".format(*info.input_hw) if info.input_hw else "that of the picture"
-        return {"model": f"{info.name} {info.version}", "input size": size, "engine": info.engine}
+        return {"model": f"{info.name} {info.version}".rstrip(), "input size": size, "engine": info.engine}
 
     def submit(self, frame: Frame) -> Future[RawDetections]:
         return self._batcher.submit(self._detector.prepare(frame.image), timeout_seconds=None)

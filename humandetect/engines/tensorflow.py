@@ -136,6 +136,11 @@ def _load(tf: Any, session: Any, path: Path) -> tuple[Any, dict[str, Any]]:
         inputs, outputs = (_load_frozen if path.is_file() else _load_saved_model)(tf, session, path)
     except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:
         raise ModelError(f"{path}: TensorFlow cannot load this model ({_reason(error)})") from error
+    if not outputs.keys() & set(OUTPUT_KEYS):
+        raise ModelError(
+            f"{path}: the tensorflow engine takes only detectors of TensorFlow's Object Detection API, and this one "
+            f"has the outputs {', '.join(sorted(outputs))}: use --engine openvino, which knows others, too"
+        )
     image = inputs[choose_input(path, inputs)]
     check_input(path, dtype=image.dtype.name, shape=_shape(image))
     check_outputs(path, outputs)

@@ -12,14 +12,14 @@ import pytest
 
 from humandetect.engines import tensorflow as savedmodel
 from humandetect.engines.tensorflow import TensorFlowEngine, visible_gpus
-from humandetect.errors import DeviceError, EngineError, UsageError
+from humandetect.errors import DeviceError, EngineError, ModelError, UsageError
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.engines.models import Kind, saved_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.config import Precision
-    from humandetect.models.metadata import ModelFolder
 
 
 @pytest.fixture
@@ -30,6 +30,19 @@ def model(tmp_path: Path) -> ModelFolder:
 def test_bf16_is_refused_with_the_engine_that_has_it(model: ModelFolder) -> None:
     with pytest.raises(UsageError, match="bf16 is for --engine openvino"):
         TensorFlowEngine(model, precision="bf16")
+
+
+def test_other_detectors_are_refused_with_the_engine_that_takes_them(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    rows = tf.function(
+        lambda images: {"rows": tf.reduce_mean(images) * tf.ones((1, 100, 6))},
+        input_signature=[tf.TensorSpec((1, 40, 60, 3), tf.float32, name="images")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "rows"), signatures=rows)
+    with pytest.raises(ModelError, match=r"has the outputs rows: use --engine openvino"):
+        TensorFlowEngine(ModelFolder("rows", "", tmp_path / "rows", ModelMetadata()))
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_the_fix(model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:

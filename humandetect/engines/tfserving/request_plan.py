@@ -122,7 +122,8 @@ def make_plan(model: str, signatures: Mapping[str, Signature], wanted: str | Non
     if missing:
         raise ModelError(
             f"{model}: not a detection model: the signature {name!r} lacks the outputs {', '.join(missing)}; "
-            f"it has {_listed(signature.outputs)}. Export it with the TensorFlow Object Detection API's exporter."
+            f"it has {_listed(signature.outputs)}. Export it with the TensorFlow Object Detection API's exporter; "
+            "--engine openvino takes other detectors from files."
         )
     texts = [key for key in OUTPUT_KEYS if signature.outputs[key].dtype == "string"]
     if texts:
