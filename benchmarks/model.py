@@ -188,7 +188,7 @@ def convolves(node: ov.Node) -> bool:
 def prepared(detector: Detector, count: int) -> list[PreparedImage]:
     """Return frames of the sample as the model takes them, repeated up to `count`."""
     with open_source(str(bundled("examples/plaza.mp4"))) as source:
-        images = [detector.prepare(np.ascontiguousarray(frame.image[:, :576])) for frame in source]
+        images = [detector.prepare(frame.image) for frame in source]
     return [images[index % len(images)] for index in range(count)]
 
 
