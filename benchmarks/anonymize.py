@@ -15,7 +15,8 @@ import numpy as np
 from common import parser, print_machine, print_table, say
 from ground_truth import read_ground_truth
 
-from humandetect.analytics.anonymize import WEAKEST_SCORE, Anonymizer
+from humandetect.analytics.anonymize import Anonymizer
+from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.tracking import Tracker
 from humandetect.detection.detector import open_detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from humandetect.analytics.anonymize import WEAKEST_SCORE
+from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.client.detect_client import NO_SUCH_ROUTE, DetectClient, ImageOutcome
 from humandetect.config import ServeConfig
 from humandetect.config.settings import config_from_environment

@@ -18,8 +18,6 @@ WITHIN = 0.7
 """Of a box: so much of it inside another is in it."""
 GROUP = 3
 """Times as large as somebody in it: more than one person."""
-WEAKEST_SCORE = 0.1
-"""Boxes from here on may be people, and continue tracks."""
 HELD_SECONDS = 1.0
 """How long somebody is hidden where the track leads who is not found any more."""
 

@@ -15,6 +15,9 @@ LOST_SECONDS = 2.0
 ENOUGH_PER_SECOND = 4.0
 """Fewer detections a second, and people walk too far between two of them to be told apart."""
 
+WEAKEST_SCORE = 0.1
+"""Boxes from here on may be people: they continue tracks, and are hidden where people are."""
+
 TIME_TOLERANCE_SECONDS = 1e-6
 """Times are in microseconds, and their differences have the faults of floating point."""
 

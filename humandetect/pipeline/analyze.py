@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from humandetect.analytics.anonymize import WEAKEST_SCORE
+from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from humandetect.analytics.anonymize import WEAKEST_SCORE, Anonymizer
-from humandetect.analytics.base import Chain
+from humandetect.analytics.anonymize import Anonymizer
+from humandetect.analytics.base import WEAKEST_SCORE, Chain
 from humandetect.analytics.counts import Counts
 from humandetect.analytics.event_crops import EventCrops
 from humandetect.analytics.events import SceneEvents

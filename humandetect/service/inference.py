@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from humandetect.analytics.anonymize import WEAKEST_SCORE, may_be_people
+from humandetect.analytics.anonymize import may_be_people
+from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.base64_pictures import check_bytes, decode_base64
 from humandetect.cpus import usable_cpus
 from humandetect.detection.finders import open_batcher
