@@ -83,7 +83,6 @@ def hidden_in(detector: Detector, video: str, *, tracked: bool, lowest: float) -
     boxes: list[NDArray[np.float64]] = []
     stage = Anonymizer(
         lambda _, xyxy: boxes.append(xyxy),
-        lambda image: boxes.append(np.array([[0, 0, image.shape[1], image.shape[0]]], float)),
         tracker=Tracker(start_score=start_score, high_score=high_score) if tracked else None,
         gives_ids=False,
     )

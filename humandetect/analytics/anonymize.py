@@ -31,37 +31,41 @@ class Anonymizer:
     def __init__(
         self,
         hide: Callable[[NDArray[np.uint8], NDArray[np.float64]], None],
-        hide_all: Callable[[NDArray[np.uint8]], None],
         *,
         tracker: Tracker | None,
         gives_ids: bool,
     ) -> None:
-        """Take what hides boxes of an image, in place, and what hides all of it.
+        """Take what hides boxes of an image, in place.
 
         Without a tracker, as for pictures, only boxes are hidden; without `gives_ids` nobody else hears of the tracks.
         """
-        self._hide, self._hide_all = hide, hide_all
+        self._hide = hide
         self._tracker = tracker
         self._gives_ids = gives_ids
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         tracked = self._tracker.update(result) if self._tracker is not None else result
-        image = result.frame.image
-        if not result.frame.has_pixels:
-            pass  # nobody will see any
-        elif result.failure is not None or not result.detected:
-            self._hide_all(image)
-        else:
-            held = tracked.held
-            lately = np.asarray(held.data.get("held_seconds", [])) <= HELD_SECONDS
-            self._hide(image, np.concatenate([_boxes(result), held.xyxy[lately] if len(held) else held.xyxy]))
+        if result.frame.has_pixels:  # else nobody will see any
+            is_seen = result.detected and result.failure is None
+            boxes = np.concatenate([_seen(result), _held(tracked)]) if is_seen else _all_of(result.frame.image)
+            self._hide(result.frame.image, boxes)
         return tracked if self._gives_ids else result
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         return self._tracker.finish(events) if self._tracker is not None else events
 
 
-def _boxes(result: DetectedFrame) -> NDArray[np.float64]:
+def _all_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    height, width = image.shape[:2]
+    return np.array([[0.0, 0.0, width, height]])
+
+
+def _held(result: DetectedFrame) -> NDArray[Any]:
+    held = result.held
+    return held.xyxy[np.asarray(held.data["held_seconds"]) <= HELD_SECONDS] if len(held) else np.empty((0, 4))
+
+
+def _seen(result: DetectedFrame) -> NDArray[np.float64]:
     weak = result.weak
     return may_be_people(result.detections.xyxy, weak.xyxy, np.asarray(weak.confidence) if len(weak) else np.zeros(0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from humandetect.analytics.anonymize import Anonymizer
@@ -12,7 +13,7 @@ from humandetect.analytics.event_crops import EventCrops
 from humandetect.analytics.events import SceneEvents
 from humandetect.analytics.report import SourceReport
 from humandetect.analytics.scene import read_scene
-from humandetect.media.annotate.anonymize import hide, hide_all
+from humandetect.media.annotate.anonymize import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,7 @@ class SourceStages:
             tracker = Tracker(start_score=start_score, high_score=high_score)
             self._warnings = tracker.warnings if tracks else []
         if anonymize:
-            stages.append(_anonymizer(anonymize, tracker, gives_ids=tracks))
+            stages.append(Anonymizer(partial(hide, style=anonymize), tracker=tracker, gives_ids=tracks))
         elif tracker:
             stages.append(tracker)
         if is_picture:
@@ -109,12 +110,3 @@ def _made(provenance: Provenance, command: str) -> Mapping[str, str]:
         "humandetect": provenance.humandetect,
         "Command": command,
     }
-
-
-def _anonymizer(style: Anonymize, tracker: Tracker | None, *, gives_ids: bool) -> Anonymizer:
-    return Anonymizer(
-        lambda image, boxes: hide(image, boxes, style),
-        lambda image: hide_all(image, style),
-        tracker=tracker,
-        gives_ids=gives_ids,
-    )

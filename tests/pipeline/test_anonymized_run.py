@@ -107,15 +107,17 @@ def test_the_window_and_reports_get_hidden_frames(clip: Path, tmp_path: Path, mo
 
 @pytest.mark.parametrize("change", [{"failure": "the server is away"}, {"detected": False}])
 def test_a_frame_that_nobody_looked_at_is_hidden_whole(change: dict[str, Any]) -> None:
-    whole: list[np.ndarray] = []
-    stage = Anonymizer(lambda *_: None, whole.append, tracker=None, gives_ids=False)
-    stage.update(replace(detected(0, []), **change))
-    assert len(whole) == 1
+    boxes: list[np.ndarray] = []
+    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), tracker=None, gives_ids=False)
+    frame = replace(detected(0, [(1, 2, 3, 4)]), **change)
+    stage.update(frame)
+    height, width = frame.frame.image.shape[:2]
+    assert [xyxy.tolist() for xyxy in boxes] == [[[0, 0, width, height]]]
 
 
 def test_weak_boxes_are_hidden_and_frames_without_pixels_left_alone() -> None:
     boxes: list[np.ndarray] = []
-    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), lambda _: None, tracker=None, gives_ids=False)
+    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), tracker=None, gives_ids=False)
     frame = replace(detected(0, [(1, 2, 3, 4)]), weak=people([(5, 6, 7, 8)]))
     stage.update(frame)
     stage.update(replace(frame, frame=frame.frame.without_pixels()))
@@ -124,7 +126,7 @@ def test_weak_boxes_are_hidden_and_frames_without_pixels_left_alone() -> None:
 
 def test_weak_boxes_around_people_and_over_the_street_hide_nothing_else() -> None:
     boxes: list[np.ndarray] = []
-    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), lambda _: None, tracker=None, gives_ids=False)
+    stage = Anonymizer(lambda _, xyxy: boxes.append(xyxy), tracker=None, gives_ids=False)
     person, hardly, group, street, lying = (
         [10, 10, 20, 40], [50, 10, 58, 30], [5, 5, 45, 60], [0, 40, 300, 90], [100, 30, 120, 40],
     )  # fmt: skip

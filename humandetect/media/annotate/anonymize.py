@@ -41,12 +41,6 @@ def hide(image: NDArray[np.uint8], boxes: NDArray[Any], style: Anonymize) -> Non
         part[:] = cv2.resize(few, size, interpolation=cv2.INTER_NEAREST if style == "pixelate" else cv2.INTER_LINEAR)
 
 
-def hide_all(image: NDArray[np.uint8], style: Anonymize) -> None:
-    """Hide the whole image (H, W, 3)."""
-    height, width = image.shape[:2]
-    hide(image, [(0, 0, width, height)], style)  # type: ignore[arg-type]
-
-
 def enlarged(boxes: Iterable[Any]) -> Iterator[tuple[int, int, int, int]]:
     """Yield what is hidden of each box, in whole pixels, also beyond the picture."""
     for x1, y1, x2, y2 in boxes:
