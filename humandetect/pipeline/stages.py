@@ -58,40 +58,20 @@ class SourceStages:
         background: NDArray[np.uint8] | None = None,
     ) -> None:
         """Take what to do; with the command that it tells of there will be a report, over a given background."""
-        self._warnings: list[str] = []
-        stages: list[Stage] = []
-        self._chain = Chain(stages)
+        is_picture = provenance.kind == "image"
+        tracker = _tracker(provenance) if (tracks or anonymize) and not is_picture else None
+        self._warnings = tracker.warnings if tracker and tracks else []
         self.report: SourceReport | None = None
         """Complete after `finish`."""
-        is_picture = provenance.kind == "image"
-        tracker: Tracker | None = None
-        if (tracks or anonymize) and not is_picture:
-            from humandetect.analytics.tracking import Tracker  # its library is slow to import
-
-            start_score, high_score = provenance.track_scores
-            tracker = Tracker(start_score=start_score, high_score=high_score)
-            self._warnings = tracker.warnings if tracks else []
+        stages: list[Stage] = [tracker] if tracker else []
         if anonymize:
-            stages.append(Anonymizer(partial(hide, style=anonymize), tracker=tracker, gives_ids=tracks))
-        elif tracker:
-            stages.append(tracker)
-        if is_picture:
-            return
-        started = datetime.fromisoformat(provenance.started) if provenance.started else None
-        lines, zones = scene.names(provenance.source) if scene else ([], [])
-        if scene is not None:
-            stages += [
-                SceneEvents(scene, started=started),
-                *([EventCrops(save_event_crop)] if save_event_crop else []),
-                Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones, started=started),
-            ]
-        if reported_command is not None:
-            made = _made(provenance, reported_command)
-            self.report = SourceReport(
-                made, lines=lines, zones=zones, way_labels=scene.way_labels(provenance.source) if scene else None,
-                per_seconds=per_seconds, started=started, background=background,
-            )  # fmt: skip
+            stages = [Anonymizer(partial(hide, style=anonymize), tracker=tracker, gives_ids=tracks)]
+        if scene is not None and not is_picture:
+            stages += _counting(provenance, scene, per_seconds, add_counts, save_event_crop)
+        if reported_command is not None and not is_picture:
+            self.report = _report(provenance, scene, per_seconds, reported_command, background)
             stages.append(self.report)
+        self._chain = Chain(stages)
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         return self._chain.update(result)
@@ -99,6 +79,49 @@ class SourceStages:
     def finish(self) -> tuple[Sequence[Event], Sequence[str]]:
         """Take the end of the source; return what became certain with it, and what people should know."""
         return self._chain.finish(), self._warnings
+
+
+def _tracker(provenance: Provenance) -> Tracker:
+    from humandetect.analytics.tracking import Tracker  # its library is slow to import
+
+    start_score, high_score = provenance.track_scores
+    return Tracker(start_score=start_score, high_score=high_score)
+
+
+def _counting(
+    provenance: Provenance,
+    scene: Scene,
+    per_seconds: float,
+    add_counts: Callable[[CountRow], object],
+    save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None,
+) -> list[Stage]:
+    """Return what tells and sums up what happens at a scene."""
+    started = _started(provenance)
+    lines, zones = scene.names(provenance.source)
+    return [
+        SceneEvents(scene, started=started),
+        *([EventCrops(save_event_crop)] if save_event_crop else []),
+        Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones, started=started),
+    ]
+
+
+def _report(
+    provenance: Provenance,
+    scene: Scene | None,
+    per_seconds: float,
+    command: str,
+    background: NDArray[np.uint8] | None,
+) -> SourceReport:
+    lines, zones = scene.names(provenance.source) if scene else ([], [])
+    return SourceReport(
+        _made(provenance, command), lines=lines, zones=zones,
+        way_labels=scene.way_labels(provenance.source) if scene else None,
+        per_seconds=per_seconds, started=_started(provenance), background=background,
+    )  # fmt: skip
+
+
+def _started(provenance: Provenance) -> datetime | None:
+    return datetime.fromisoformat(provenance.started) if provenance.started else None
 
 
 def _made(provenance: Provenance, command: str) -> Mapping[str, str]:
