@@ -74,3 +74,17 @@ def cut(path: Path, part: float) -> Path:
 def fast_start(path: Path, **options: object) -> Path:
     """Write a clip whose index comes first."""
     return make_clip(path, movflags="+faststart", **options)  # type: ignore[arg-type]
+
+
+def late_pictures(path: Path, seconds: float) -> Path:
+    """Write a clip whose pictures begin this long after its sound."""
+    make_clip(path.with_suffix(".in.mkv"), audio="aac")
+    with av.open(str(path.with_suffix(".in.mkv"))) as source, av.open(str(path), "w") as out:
+        streams = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                late = round(seconds / packet.time_base) if packet.stream.type == "video" else 0
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = streams[packet.stream_index]
+                out.mux(packet)
+    return path

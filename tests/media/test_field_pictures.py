@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from humandetect.config import SourceConfig
+from humandetect.config import DetectConfig, SourceConfig
+from humandetect.detection.detector import Detector
 from humandetect.errors import SourceError
 from humandetect.media.images import count_pictures, decode_image, encode_jpeg
 from humandetect.media.sources import SourceRef, expand, open_source
 from humandetect.media.sources.image import ImageBytes
+from humandetect.pipeline.run import run
 from tests.builders import make_clip, picture
+from tests.fakes import FakeEngine
 
 
 def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
@@ -235,15 +238,14 @@ def test_several_pictures_through_a_pipe_are_the_first_with_a_warning(tmp_path: 
     assert source.warnings == ["'-' holds several pictures: the first was read; save it as a file to read all"]
 
 
-def test_a_folder_of_sources_is_told_in_the_summary(tmp_path: Path) -> None:
+def test_what_a_folder_leaves_out_is_told_in_the_summary(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in" / "a.png"), picture())
     (tmp_path / "in" / "b.txt").write_text("b")
-    warnings: list[str] = []
-    (ref,) = expand([str(tmp_path / "in")], warnings=warnings)
-    with open_source(ref, SourceConfig()) as source:
-        assert len(list(source)) == 1
-    assert "b.txt" in warnings[0]
+    config = DetectConfig((str(tmp_path / "in"),), results=(str(tmp_path / "out.jsonl"),))
+    summary = run(config, detector=Detector(FakeEngine()))
+    assert summary.frames == 1
+    assert "b.txt" in summary.warnings[0]
 
 
 def test_an_avif_whose_first_brand_is_that_of_all_its_kin_is_one() -> None:

@@ -15,6 +15,7 @@ from humandetect.media.frames import DetectedFrame, VideoInfo
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from tests.builders import detected, make_clip, people
+from tests.media.clips import late_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,20 +118,6 @@ def test_every_packet_arrives_from_file_to_file(tmp_path: Path) -> None:
     sink = through(tmp_path / "in.mp4", tmp_path / "out.mp4")
     assert sound_of(tmp_path / "out.mp4") == before
     assert sink.warnings == []
-
-
-def late_pictures(path: Path, seconds: float) -> Path:
-    """Write a clip whose pictures begin this long after its sound."""
-    make_clip(path.with_suffix(".in.mkv"), audio="aac")
-    with av.open(str(path.with_suffix(".in.mkv"))) as source, av.open(str(path), "w") as out:
-        streams = [out.add_stream_from_template(stream) for stream in source.streams]
-        for packet in source.demux():
-            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
-                late = round(seconds / packet.time_base) if packet.stream.type == "video" else 0
-                packet.pts, packet.dts = packet.pts + late, packet.dts + late
-                packet.stream = streams[packet.stream_index]
-                out.mux(packet)
-    return path
 
 
 def test_sound_before_the_first_picture_is_kept_and_in_step(tmp_path: Path) -> None:

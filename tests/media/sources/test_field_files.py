@@ -20,7 +20,7 @@ from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock
 from humandetect.media.sources.seeking import are_fields, plan_start
 from tests.builders import make_clip, people, picture
-from tests.media.clips import cut, turn
+from tests.media.clips import cut, late_pictures, turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 PAL_WIDE = Fraction(64, 45)
 
 
-def write_anamorphic(path: Path, aspect: Fraction = PAL_WIDE) -> Path:
+def write_anamorphic(
+    path: Path, aspect: Fraction = PAL_WIDE, *, codec: str = "libx264", size: tuple[int, int] = (72, 58)
+) -> Path:
     with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=10)
-        video.width, video.height, video.pix_fmt = 72, 58, "yuv420p"
+        video = cast("av.VideoStream", out.add_stream(codec, rate=25))
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.sample_aspect_ratio = aspect
         for index in range(4):
-            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(72, 58, shade=index), format="bgr24")))
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(*size, shade=index), format="bgr24")))
         out.mux(video.encode(None))
     return path
 
@@ -51,24 +53,15 @@ def written(source: Path, target: Path, config: SourceConfig | None = None) -> S
         return opened
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mpg"])
-def test_pixels_that_are_not_square_stay_so(tmp_path: Path, ending: str) -> None:
-    write = make_mpeg if ending == ".mpg" else write_anamorphic
-    source = write(tmp_path / f"in{ending}")
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [(".mp4", {}), (".mkv", {}), (".mpg", {"codec": "mpeg2video", "size": (720, 576)})],
+)
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path, ending: str, options: dict[str, Any]) -> None:
+    source = write_anamorphic(tmp_path / f"in{ending}", **options)
     written(source, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as video:
         assert video.streams.video[0].sample_aspect_ratio == PAL_WIDE
-
-
-def make_mpeg(path: Path) -> Path:
-    with av.open(str(path), "w") as out:
-        video = out.add_stream("mpeg2video", rate=25)
-        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
-        video.codec_context.sample_aspect_ratio = PAL_WIDE
-        for index in range(4):
-            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(720, 576, shade=index), format="bgr24")))
-        out.mux(video.encode(None))
-    return path
 
 
 def test_they_turn_with_the_picture(tmp_path: Path) -> None:
@@ -151,20 +144,6 @@ def test_pictures_that_begin_after_the_sound_have_the_time_at_which_they_come(tm
         first = next(iter(opened))
         assert first.index == 8
         assert first.time_seconds == pytest.approx(4.0, abs=0.05)
-
-
-def late_pictures(path: Path, seconds: float) -> Path:
-    """Write a clip whose pictures begin this long after its sound."""
-    make_clip(path.with_suffix(".in.mkv"), audio="aac")
-    with av.open(str(path.with_suffix(".in.mkv"))) as source, av.open(str(path), "w") as out:
-        streams = [out.add_stream_from_template(stream) for stream in source.streams]
-        for packet in source.demux():
-            if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
-                late = round(seconds / packet.time_base) if packet.stream.type == "video" else 0
-                packet.pts, packet.dts = packet.pts + late, packet.dts + late
-                packet.stream = streams[packet.stream_index]
-                out.mux(packet)
-    return path
 
 
 def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
