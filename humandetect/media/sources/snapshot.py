@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
-from humandetect.media.images import is_image
+from humandetect.media.images import HEAD_BYTES, is_image
 from humandetect.media.sources.files import most_bytes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
                     raise SourceError(f"not all of it came within {config.read_timeout_seconds:g} s")
     except (OSError, HTTPException, ValueError) as error:  # their texts may hold the address
         raise SourceError(f"the image cannot be fetched: {type(error).__name__}") from None
-    return bytes(data) if is_image(bytes(data[:64])) else None
+    return bytes(data) if is_image(bytes(data[:HEAD_BYTES])) else None
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
