@@ -54,7 +54,7 @@ async def scene(request: Request) -> Response:
 
 
 @router.get("/limits")
-async def limits(request: Request) -> dict[str, float]:
+async def limits(request: Request) -> dict[str, float | bool]:
     """Tell what an image may be at most: the page shrinks those that are larger; and whether people are hidden."""
     config: ServeConfig = request.app.state.config
     return {

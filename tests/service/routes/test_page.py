@@ -118,6 +118,7 @@ def test_a_server_that_hides_people_shows_them_nowhere(browser: Browser) -> None
         running(ServeConfig(anonymize="fill"), detector=Detector(FakeEngine())) as url,
         looking_at(browser, url) as page,
     ):
+        assert httpx.get(f"{url}/limits").json()["anonymize"] is True
         upload(page, jpeg(320, 240, shade=200))
         expect(page.locator("#count")).to_have_text("1")
         assert filled(page) > 0.15
