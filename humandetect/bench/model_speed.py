@@ -158,4 +158,5 @@ def _speed(trial: Trial, frames: Sequence[Frame], *, seconds: float) -> Speed:
         going_on = itertools.takewhile(lambda _: time.perf_counter() < began + seconds, itertools.cycle(frames))
         images = sum(1 for _ in detect_in_order(going_on, finder, every=1))
         took = time.perf_counter() - began
-    return Speed(images / took, detector.info.engine, took)
+    # Rounded once: tables and JSON tell, and the cache keeps, the same number.
+    return Speed(round(images / took, 2), detector.info.engine, took)

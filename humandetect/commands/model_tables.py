@@ -123,7 +123,7 @@ def print_speeds_as_json(results: Results) -> None:
             **(
                 {"left_out": result.reason}
                 if isinstance(result, LeftOut)
-                else {"engine": result.engine, "images_per_second": round(result.images_per_second, 2)}
+                else {"engine": result.engine, "images_per_second": result.images_per_second}
             ),
         }
         for trial, result in results
