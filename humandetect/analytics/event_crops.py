@@ -21,8 +21,8 @@ LONG_SIDE = 256
 class EventCrops:
     """Gives each event of a person a picture of that person; a stage that comes after the one that tells events."""
 
-    def __init__(self, save: Callable[[str, NDArray[np.uint8]], str]) -> None:
-        """`save` takes an event's id and its picture, and returns where it is."""
+    def __init__(self, save: Callable[[str, NDArray[np.uint8]], str | None]) -> None:
+        """`save` takes an event's id and its picture, and returns where it is, None where it is nowhere."""
         self._save = save
         self._pictures = EventPictures(long_side=LONG_SIDE)
 

@@ -99,9 +99,10 @@ class _Analysis:
                 background=self.background,
             )  # fmt: skip
             try:
-                for result in map(stages.update, source.frames):
+                for frame in source.frames:
                     if self.stop.is_set():
                         raise KeyboardInterrupt
+                    result = stages.update(frame)
                     outputs.write(result)
                     self.record.add(result)
                     self.progress.advance(result)

@@ -66,7 +66,7 @@ class Outputs:
         self._window: WindowSink | None = None
         self._events: Sink | None = None
         self._counts: CountsSink | ParquetCounts | None = None
-        self.save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None = None
+        self.save_event_crop: Callable[[str, NDArray[np.uint8]], str | None] | None = None
         """Writes a picture of whom an event is about, where those are wanted."""
         self._results: list[RunSink] = []
 

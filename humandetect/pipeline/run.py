@@ -178,7 +178,7 @@ class _FrameLoop:
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
-                    self._write_all(map(stages.update, results), outputs)
+                    self._write_all(results, stages, outputs)
             except KeyboardInterrupt:
                 if info.kind != "live" or self.record.frames == frames_before:
                     raise
@@ -194,13 +194,14 @@ class _FrameLoop:
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
 
-    def _write_all(self, results: Iterator[DetectedFrame], outputs: SourceOutputs) -> None:
-        for result in results:
+    def _write_all(self, found: Iterator[DetectedFrame], stages: SourceStages, outputs: SourceOutputs) -> None:
+        for frame in found:
             if self.stop.is_set():
                 raise KeyboardInterrupt
             if self.outputs.window_closed:
                 self.record.interrupted = self.outputs.partial = True
                 return
+            result = stages.update(frame)  # only now: counts must not know of a frame that nobody writes
             outputs.write(result)
             self.record.add(result)
             self.progress.advance(result)

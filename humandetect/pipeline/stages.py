@@ -52,7 +52,7 @@ class SourceStages:
         scene: Scene | None = None,
         per_seconds: float = 60.0,
         add_counts: Callable[[CountRow], object] = lambda _: None,
-        save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None = None,
+        save_event_crop: Callable[[str, NDArray[np.uint8]], str | None] | None = None,
         anonymize: Anonymize | None = None,
         reported_command: str | None = None,
         background: NDArray[np.uint8] | None = None,

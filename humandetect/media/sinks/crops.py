@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from humandetect.errors import SinkError
 from humandetect.media.frames import SQUARE
 from humandetect.media.sinks.atomic_files import make_folder
 from humandetect.media.sinks.base import ClosingSink
@@ -30,20 +31,35 @@ class EventCropsSink(ClosingSink):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        self._failed = False
+        self._failure: SinkError | None = None
         make_folder(folder)
 
-    def save(self, event_id: str, image: NDArray[np.uint8]) -> str:
-        """Write the picture of an event and return its path. Raises SinkError."""
+    def save(self, event_id: str, image: NDArray[np.uint8]) -> str | None:
+        """Write the picture of an event and return its path; None after a failure, which must not cost the event."""
         path = self._folder / f"{event_id}.jpg"
-        write_image(path, image)
+        if self._failed:
+            return None
+        try:
+            write_image(path, image)
+        except SinkError as error:
+            self._failed, self._failure = True, error
+            return None
         self.pictures += 1
         return str(path)
 
-    def write(self, result: DetectedFrame) -> None:
-        """Take nothing of a frame."""
+    def write(self, result: DetectedFrame) -> None:  # noqa: ARG002  pictures come by `save`
+        """Raise what that failed at: now the event is written."""
+        self._raise_failure()
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every picture written is complete
+        self._raise_failure()
         return self._folder if self.pictures else None
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
 
 class CropsSink(ClosingSink):
