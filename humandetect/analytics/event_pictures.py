@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.media.frames import DetectedFrame, Event, Frame
 
 LONG_SIDE = 128
 KEPT_SECONDS = 3.0
@@ -45,7 +45,7 @@ class EventPictures:
             kept = self._lately.get(track_id)
             if track_id < 0 or (kept and 0 <= self._seconds - kept[-1].seconds < STEP_SECONDS):
                 continue
-            image = _cut(frame.image, box, self._long_side)
+            image = _cut(frame, box, self._long_side)
             if image is not None:
                 self._lately.setdefault(track_id, deque()).append(_Picture(self._seconds, frame.index, image))
 
@@ -62,13 +62,14 @@ class EventPictures:
                 del self._lately[track_id]
 
 
-def _cut(image: NDArray[np.uint8], box: list[float], long_side: int) -> NDArray[np.uint8] | None:
-    """Return a small copy of what is in a box, None for a box outside the picture."""
-    height, width = image.shape[:2]
+def _cut(frame: Frame, box: list[float], long_side: int) -> NDArray[np.uint8] | None:
+    """Return a small copy of what is in a box, as it is shown; None for a box outside the picture."""
+    height, width = frame.image.shape[:2]
     left, top, right, bottom = (round(value) for value in box)
-    cut = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    cut = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     if not cut.size:
         return None
-    scale = min(1.0, long_side / max(cut.shape[:2]))
-    size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
+    tall, wide = cut.shape[0], cut.shape[1] * float(frame.pixel_aspect)
+    scale = min(1.0, long_side / max(tall, wide))
+    size = max(1, round(wide * scale)), max(1, round(tall * scale))
     return np.array(cv2.resize(cut, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -41,4 +41,5 @@ class AnalyzeConfig:
             self.background is None or bool(counting.heatmap or counting.report),
             "--background is behind the heatmap: give --heatmap or --report",
         )
+        require(counting.event_crops is None, "--event-crops needs pictures, which results have not: give it to detect")
         require(any(wanted), "nothing was asked: give --events, --counts, --report, --heatmap or --results")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -51,6 +54,16 @@ def test_a_crowd_takes_few_small_pictures_however_long_it_stays() -> None:
     assert len(kept) <= 2 * (KEPT_SECONDS / STEP_SECONDS + 2)
     assert max(max(one.image.shape[:2]) for one in kept) <= LONG_SIDE
     assert not any(np.shares_memory(one.image, kept[0].image) for one in kept[1:])
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("1", (100, 40)), ("3/2", (100, 60)), ("4", (80, 128))])
+def test_people_are_as_wide_as_they_are_shown(aspect: str, size: tuple[int, int]) -> None:
+    pictures = EventPictures()
+    result = shown(0, {1: (300, 200)}, shade=7)
+    pictures.update(replace(result, frame=replace(result.frame, pixel_aspect=Fraction(aspect))))
+    picture = pictures.of(event(0))
+    assert picture is not None
+    assert picture.shape[:2] == size
 
 
 def test_a_clock_that_goes_back_begins_anew() -> None:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from humandetect.config import CountingConfig, DetectConfig
+from humandetect.config import AnalyzeConfig, CountingConfig, DetectConfig
 from humandetect.detection.detector import Detector
-from humandetect.errors import UsageError
+from humandetect.errors import SinkError, UsageError
 from humandetect.media.annotate.anonymize import FILLING
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
@@ -55,3 +55,15 @@ def test_whom_a_run_hides_is_hidden_there_too(tmp_path: Path) -> None:
 def test_they_need_where_things_happen(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--event-crops needs where"):
         CountingConfig(event_crops=tmp_path)
+
+
+def test_saved_results_have_no_pictures(tmp_path: Path) -> None:
+    counting = CountingConfig(line=(LINE,), events="-", event_crops=tmp_path / "crops")
+    with pytest.raises(UsageError, match="--event-crops needs pictures"):
+        AnalyzeConfig((tmp_path / "r.jsonl",), counting=counting)
+
+
+def test_where_there_can_be_no_folder_no_frame_is_read(tmp_path: Path) -> None:
+    (tmp_path / "crops").write_text("a file")
+    with pytest.raises(SinkError, match=r"cannot make the folder '.*crops'"):
+        go(tmp_path)
