@@ -52,9 +52,13 @@ def make_clip(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     gop: int = 5,
+    ticks: Sequence[int] | None = None,
     **options: str,
 ) -> Path:
-    """Write a clip; `audio` names a codec for a quiet tone as long as the pictures. Timestamps are frame / fps."""
+    """Write a clip; `audio` names a codec for a quiet tone as long as the pictures.
+
+    Timestamps are frame / fps, or with `ticks` those / fps.
+    """
     with av.open(str(path), "w", options=options) as out:
         video_options = {"g": str(gop), "preset": "superfast"} if codec == "libx264" else {}
         video = cast("av.VideoStream", out.add_stream(codec, rate=fps, options=video_options))
@@ -62,6 +66,8 @@ def make_clip(
         sound = cast("av.AudioStream", out.add_stream(audio, rate=48000, layout="mono")) if audio else None
         for index in range(frames):
             image = av.VideoFrame.from_ndarray(picture(width, height, shade=index * 8), format="bgr24")
+            if ticks:
+                image.pts, image.time_base = ticks[index], Fraction(1, fps)
             out.mux(video.encode(image))
             if sound is not None:
                 out.mux(sound.encode(_tone(index, samples=48000 // fps)))

@@ -93,7 +93,7 @@ def _counting(
     scene: Scene,
     per_seconds: float,
     add_counts: Callable[[CountRow], object],
-    save_event_crop: Callable[[str, NDArray[np.uint8]], str] | None,
+    save_event_crop: Callable[[str, NDArray[np.uint8]], str | None] | None,
 ) -> list[Stage]:
     """Return what tells and sums up what happens at a scene."""
     started = _started(provenance)

@@ -66,7 +66,8 @@ def ask(*results: Path, **options: Any) -> RunSummary:
     ids=str,
 )
 def test_saved_results_give_the_same_bytes(clip: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    other = make_clip(tmp_path / "other.mp4", frames=FRAMES, fps=25)
+    unsteady = [k * k // 8 + k + 80 * (k > 15) for k in range(FRAMES)]  # with a gap at its end
+    other = make_clip(tmp_path / "other.mp4", frames=FRAMES, fps=25, ticks=unsteady)
     for name in ("live", "saved"):
         asked = {"counting": counting(tmp_path / "live")} if name == "live" else {}
         save(clip, other, results=(tmp_path / f"{name}.jsonl", tmp_path / f"{name}.parquet"), **options | asked)
@@ -76,6 +77,7 @@ def test_saved_results_give_the_same_bytes(clip: Path, tmp_path: Path, options: 
             again = (tmp_path / f"again_{name}" / file).read_bytes()
             assert again == (tmp_path / "live" / file).read_bytes()
         assert b"other.mp4" in again, "the counts have both"
+    assert b'"gap"' in (tmp_path / "live" / "events.jsonl").read_bytes()
 
 
 def test_a_report_of_saved_results_has_the_same_numbers_over_a_given_picture(clip: Path, tmp_path: Path) -> None:
