@@ -74,7 +74,7 @@ class RunConfig:
             "Annotated video or picture; a folder for several sources.",
             "Output",
             names=("--output", "-o"),
-            unset="NAME_people.mp4 or .jpg, unless there are --results",
+            unset="NAME_people.mp4 or .jpg, if nothing else is written",
             variable=None,
         ),
     ] = None
