@@ -48,6 +48,8 @@ class VideoSource(Source):
     ) -> None:
         """`open_media` is called again where the start lies later. Raises SourceError, without the name."""
         super().__init__(name, VideoInfo(0, 0))
+        self.is_progressive = True
+        """Whether each of its frames is one packet and one picture, as far as the first tells."""
         self._config = config
         self._wants_sound = audio
         self._plan: StartPlan | None = None
@@ -94,6 +96,7 @@ class VideoSource(Source):
         self._in_fields = self._rate is not None and are_fields(seen, self._time_base, self._rate)
         if self._in_fields and self._rate is not None:
             self._rate /= 2
+        self.is_progressive = not (first.interlaced_frame or self._in_fields)
         self._origin = start_of(self._media, self._stream, stamp_seconds(first, self._time_base))
         self._claimed = claimed_frames(self._stream, self._rate, self._media.size)
         lying = self._orientation >= 5
@@ -135,7 +138,7 @@ class VideoSource(Source):
         stream = video_streams(media)[0]
         start = self._origin + _exactly(self._config.start_seconds)
         self._plan = plan_start(media, stream, start, in_fields=self._in_fields)
-        if self._plan is not None and seek(media, stream, self._plan):
+        if self._plan is not None and seek(media, stream, self._plan.key_stamp):
             self._media.close()
             self._use(media)
         else:

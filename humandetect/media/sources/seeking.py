@@ -70,14 +70,14 @@ def plan_start(media: Media, stream: av.VideoStream, start: Fraction, *, in_fiel
     return None if key_stamp is None else StartPlan(key_stamp, target, stamps)
 
 
-def seek(media: Media, stream: av.VideoStream, plan: StartPlan) -> bool:
-    """Move to the planned key frame; False where the container cannot."""
+def seek(media: Media, stream: av.VideoStream, key_stamp: int) -> bool:
+    """Move to a key frame, or to one before it; False where the container cannot."""
     try:
-        media.container.seek(plan.key_stamp, stream=stream)
+        media.container.seek(key_stamp, stream=stream)
         first = next(packet for packet in media.container.demux(stream) if packet.is_keyframe)
-        landed = first.pts is not None and first.pts <= plan.key_stamp
+        landed = first.pts is not None and first.pts <= key_stamp
         # That look took a packet away.
-        media.container.seek(plan.key_stamp, stream=stream)
+        media.container.seek(key_stamp, stream=stream)
     except (av.FFmpegError, OSError, StopIteration):
         return False
     return landed

@@ -1,0 +1,182 @@
+"""Parts of long videos, read without what comes before: where they begin, and their frames as the whole has them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count, pairwise
+from typing import TYPE_CHECKING
+
+import av
+
+from humandetect.errors import SourceError
+from humandetect.media.frames import Frame
+from humandetect.media.sources.container import open_bytes
+from humandetect.media.sources.decoding import to_bgr
+from humandetect.media.sources.files import open_file
+from humandetect.media.sources.libav import VideoSource
+from humandetect.media.sources.seeking import seek
+from humandetect.media.sources.streams import video_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.config import SourceConfig
+    from humandetect.media.sources.container import Media
+
+_EXACT = {"mov", "matroska"}
+"""Containers that have an index of key frames, and stamps that are those of the pictures."""
+_NO_COUNT = {"vp8"}
+"""Codecs whose packets may hold no picture to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Frames of a video from one key frame to another; stamps are ticks of its stream."""
+
+    number: int
+    first_frame: int
+    """Counts from the source's start."""
+    frames: int
+    key_stamp: int
+    """Of the key frame to decode from, the first that is shown of the segment."""
+    end_stamp: int | None
+    """Frames before it belong to this segment; None: all that come."""
+
+
+def cut(path: str, config: SourceConfig, *, seconds: float) -> tuple[Segment, ...]:
+    """Cut a video at key frames, each segment at least so long, by reading packets only.
+
+    There are none where its numbers or its stamps cannot be told from packets. Raises SourceError.
+    """
+
+    def media() -> Media:
+        return open_bytes(open_file(path), config)
+
+    with VideoSource(path, media, config) as source:
+        stamps = _stamps(media()) if source.is_progressive else None
+    return tuple(_segments(*stamps, seconds=seconds)) if stamps else ()
+
+
+def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
+    """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little."""
+    stream = video_streams(media)[0]
+    name = media.container.format.name.split(",")[0]
+    shown: list[int] = []
+    keys: list[int] = []
+    try:
+        if name not in _EXACT or stream.codec_context.name in _NO_COUNT or stream.time_base is None:
+            return None
+        for packet in media.container.demux(stream):
+            if not packet.size:
+                continue
+            if packet.pts is None:
+                return None
+            if not packet.is_discard:  # what an edit list hides is decoded, but never counted
+                shown.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+        shown.sort()
+        distinct = all(before < after for before, after in pairwise(shown))
+        begins_whole = bool(keys) and min(keys) == shown[0]
+        return (shown, sorted(keys), stream.time_base) if begins_whole and distinct else None
+    except (av.FFmpegError, OSError):
+        return None
+    finally:
+        media.close()
+
+
+def _segments(shown: list[int], keys: list[int], tick: Fraction, *, seconds: float) -> Iterator[Segment]:
+    starts = [keys[0]]
+    for key in keys[1:]:
+        if (key - starts[-1]) * tick >= seconds:
+            starts.append(key)
+    firsts = [0, *(bisect_left(shown, start) for start in starts[1:])]
+    for number, (start, first, end) in enumerate(zip(starts, firsts, [*starts[1:], None], strict=True)):
+        last = len(shown) if end is None else firsts[number + 1]
+        yield Segment(number, first, last - first, start, end)
+
+
+class SegmentSource(VideoSource):
+    """The frames of one segment, as reading the whole video gives them."""
+
+    def __init__(self, name: str, path: str, config: SourceConfig, segment: Segment) -> None:
+        """Raises SourceError where the segment is not there any more."""
+        self.missing = 0
+        """Frames that the segment should have and that could not be decoded; complete after the last frame."""
+        self._segment = segment
+        self._path = path
+        super().__init__(name, lambda: open_bytes(open_file(path), config), config)
+        try:
+            self._stamps = self._planned()
+            self._go_to_key()
+        except BaseException:
+            self.close()
+            raise
+
+    def _planned(self) -> list[int]:
+        """Return the stamps of the segment's frames, from its packets."""
+        media = self._reopened()
+        stream, stamps = video_streams(media)[0], []
+        try:
+            for packet in media.container.demux(stream):
+                if self._is_beyond(packet.dts):
+                    break
+                if packet.size and packet.pts is not None and not packet.is_discard and self._has(packet.pts):
+                    stamps.append(packet.pts)
+        except (av.FFmpegError, OSError) as error:
+            raise SourceError(f"segment {self._segment.number} cannot be read") from error
+        finally:
+            media.close()
+        if len(stamps) != self._segment.frames:
+            have = f"{len(stamps)} frames and not {self._segment.frames}"
+            raise SourceError(f"it changed since it was planned: segment {self._segment.number} has {have}")
+        return sorted(stamps)
+
+    def _go_to_key(self) -> None:
+        media = self._reopened()
+        self._media.close()
+        self._use(media)
+
+    def _reopened(self) -> Media:
+        """Open it again at the segment's key frame."""
+        media = open_bytes(open_file(self._path), self._config)
+        if self._segment.number and not seek(media, video_streams(media)[0], self._segment.key_stamp):
+            media.close()  # it is read from the beginning instead, which is slow, and right
+            return open_bytes(open_file(self._path), self._config)
+        return media
+
+    def _has(self, stamp: int) -> bool:
+        after_start = stamp >= self._segment.key_stamp or not self._segment.number
+        return after_start and (self._segment.end_stamp is None or stamp < self._segment.end_stamp)
+
+    def _is_beyond(self, decoded_stamp: int | None) -> bool:
+        """Whether no later packet is shown before the end."""
+        end = self._segment.end_stamp
+        return end is not None and decoded_stamp is not None and decoded_stamp >= end
+
+    def _frames(self) -> Iterator[Frame]:
+        origin, first = self._origin or Fraction(0), self._segment.first_frame
+        read = 0
+        for picture in self._pictures:
+            if picture.pts is None or not self._has(picture.pts):
+                if picture.pts is not None and self._is_beyond(picture.pts):
+                    break
+                continue
+            self._check_size(picture)
+            index = bisect_left(self._stamps, picture.pts)
+            read += 1
+            yield Frame(
+                to_bgr(picture, self._orientation), index=first + index,
+                time_seconds=max(0.0, round(float(picture.pts * self._time_base - origin), 9)),
+                source=self.name, pixel_aspect=self._pixel_aspect,
+            )  # fmt: skip
+        self.missing = self._segment.frames - read
+
+    def absent(self, seen: set[int]) -> Iterator[tuple[int, float]]:
+        """Yield number and time of each frame of the segment that is not among those that were seen."""
+        origin = self._origin or Fraction(0)
+        for index, stamp in zip(count(self._segment.first_frame), self._stamps, strict=False):
+            if index not in seen:
+                yield index, max(0.0, round(float(stamp * self._time_base - origin), 9))

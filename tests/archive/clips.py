@@ -1,0 +1,43 @@
+"""Small videos of people whose frames are hard to tell apart by packets: shown in another order, at uneven times."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import accumulate, cycle, islice
+from typing import TYPE_CHECKING, cast
+
+import av
+import numpy as np
+
+from tests.command_line import SAMPLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVEN, UNEVEN = (40,), (33, 40, 100)
+"""Milliseconds from frame to frame."""
+OPEN_GOP = {"bf": "3", "x264-params": "open-gop=1:keyint=10:min-keyint=10:scenecut=0"}
+B_FRAMES = {"bf": "2", "g": "12"}
+TEN = {"g": "10", "bf": "0"}
+SIZE = (320, 240)
+
+
+def write_people(
+    path: Path, *, frames: int = 60, steps: tuple[int, ...] = EVEN, codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:  # fmt: skip
+    """Write the sample's first frames, small."""
+    with av.open(SAMPLE) as sample, av.open(str(path), "w") as video:
+        stream = cast("av.VideoStream", video.add_stream(codec, rate=25, options=options or {}))
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        if codec == "libx264":
+            stream.codec_context.time_base = Fraction(1, 1000)
+        tick = stream.codec_context.time_base or Fraction(1, 25)
+        times = accumulate(cycle(steps), initial=0)
+        for picture, milliseconds in zip(islice(sample.decode(video=0), frames), times, strict=False):
+            pixels = picture.reformat(*SIZE, "yuv420p").to_ndarray().astype(np.uint8)
+            shown = av.VideoFrame.from_ndarray(pixels, "yuv420p")
+            shown.pts, shown.time_base = round(Fraction(milliseconds, 1000) / tick), tick
+            video.mux(stream.encode(shown))
+        video.mux(stream.encode(None))
+    return path

@@ -1,0 +1,88 @@
+"""Segments of a video: each frame in exactly one of them, numbered, timed and shown as in the whole."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from humandetect.config import SourceConfig
+from humandetect.errors import SourceError
+from humandetect.media.sources import open_source
+from humandetect.media.sources.segments import SegmentSource, cut
+from tests.archive.clips import B_FRAMES, EVEN, OPEN_GOP, TEN, UNEVEN, write_people
+from tests.media.clips import damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from humandetect.media.frames import Frame
+
+CONFIG = SourceConfig()
+
+
+def shown(frames: Iterable[Frame]) -> list[tuple[int, float, int]]:
+    return [(frame.index, frame.time_seconds, zlib.crc32(frame.image.tobytes())) for frame in frames]
+
+
+def by_segments(path: Path, *, seconds: float) -> list[tuple[int, float, int]]:
+    found = []
+    for segment in cut(str(path), CONFIG, seconds=seconds):
+        with SegmentSource("clip", str(path), CONFIG, segment) as source:
+            found += shown(source)
+            assert source.missing == 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "options"),
+    [
+        ("open.mp4", EVEN, OPEN_GOP),
+        ("uneven.mkv", UNEVEN, B_FRAMES),
+        ("uneven.mp4", UNEVEN, B_FRAMES),
+        ("keys.mp4", EVEN, {"g": "1"}),
+        ("short_groups.mp4", EVEN, {"g": "2", "bf": "1"}),
+    ],
+)
+def test_segments_together_are_the_whole(
+    name: str, steps: tuple[int, ...], options: dict[str, Any], tmp_path: Path
+) -> None:
+    path = write_people(tmp_path / name, steps=steps, options=options)
+    with open_source(str(path)) as source:
+        whole = shown(source)
+    assert len(cut(str(path), CONFIG, seconds=0.4)) > 2
+    assert by_segments(path, seconds=0.4) == whole
+
+
+def test_segments_cover_all_frames_once(tmp_path: Path) -> None:
+    segments = cut(str(write_people(tmp_path / "a.mp4", options=OPEN_GOP)), CONFIG, seconds=0.4)
+    assert segments[0].first_frame == 0
+    assert [one.first_frame + one.frames for one in segments] == [*(one.first_frame for one in segments[1:]), 60]
+    assert [one.end_stamp for one in segments] == [*(one.key_stamp for one in segments[1:]), None]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.h264", "libx264"), ("a.ts", "libx264")])
+def test_what_cannot_be_sought_exactly_is_not_cut(name: str, codec: str, tmp_path: Path) -> None:
+    assert cut(str(write_people(tmp_path / name, codec=codec, options=TEN)), CONFIG, seconds=0.4) == ()
+
+
+def test_a_frame_that_cannot_be_decoded_is_missed_at_its_number(tmp_path: Path) -> None:
+    path = damage(write_people(tmp_path / "a.mkv", options=TEN), every=7, after=0.5)
+    missing = seen = 0
+    for segment in cut(str(path), CONFIG, seconds=0.4):
+        with SegmentSource("clip", str(path), CONFIG, segment) as source:
+            numbers = {frame.index for frame in source}
+            absent = dict(source.absent(numbers))
+        assert numbers | set(absent) == set(range(segment.first_frame, segment.first_frame + segment.frames))
+        missing, seen = missing + len(absent), seen + len(numbers)
+    assert seen + missing == 60
+
+
+def test_another_file_of_that_name_is_refused(tmp_path: Path) -> None:
+    path = write_people(tmp_path / "a.mp4", options=TEN)
+    last = cut(str(path), CONFIG, seconds=0.4)[-1]
+    write_people(path, frames=40, options=TEN)
+    with pytest.raises(SourceError, match="changed since it was planned"):
+        SegmentSource("clip", str(path), CONFIG, last)
