@@ -17,6 +17,7 @@ class TopCommands(Commands):
         "feed": ("feed:feed", "Send a video to a server, bring back what detect would write."),
         "serve": ("serve:serve", "Find people in images sent over HTTP; with a page to try it."),
         "bench": ("bench:bench", "Measure servers or engines side by side."),
+        "archive": ("archive:archive", "Detect in days of video by many workers, and go on after any end."),
         "analyze": ("analyze:analyze", "Track, count and report from saved results."),
         "eval": ("evaluate:evaluate", "Hold results against what is true."),
         "model-server": ("model_server:model_server", "Serve models over TensorFlow Serving's own protocols."),

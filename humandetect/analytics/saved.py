@@ -72,10 +72,10 @@ class SavedResults:
             try:
                 entry = json.loads(line) if isinstance(line, str) else line
                 if "people" not in entry:
-                    source, provenance = source + 1, _provenance(entry)
+                    source, provenance = source + 1, provenance_of(entry)
                     yield source, provenance
                 else:
-                    yield source, _frame(entry, provenance)
+                    yield source, frame_of(entry, provenance)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 reason = f"there is no {error}" if isinstance(error, KeyError) else error
                 message = f"{place} is no line of results: {reason}"
@@ -99,7 +99,8 @@ class SavedResults:
             raise UsageError(f"{self.path} is no text in UTF-8") from error
 
 
-def _provenance(entry: dict[str, Any]) -> Provenance:
+def provenance_of(entry: dict[str, Any]) -> Provenance:
+    """Read how the results of a source were made. Raises LookupError, TypeError and ValueError."""
     width, height = entry["size"]
     start_score, high_score = entry["track_scores"]
     made = Provenance(
@@ -123,7 +124,7 @@ def _started(text: Any) -> str | None:
     return None if text is None else datetime.fromisoformat(text).isoformat(timespec="milliseconds")
 
 
-def _frame(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFrame:
+def frame_of(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFrame:
     """Make of a line what the finder made: who is a person is a matter of the score, whatever tracks said later."""
     width, height = provenance.size if provenance else (1, 1)
     image = np.broadcast_to(np.uint8(0), (height, width, 3))

@@ -4,6 +4,7 @@ Scripts build them directly.
 """
 
 from humandetect.config.analyze import AnalyzeConfig
+from humandetect.config.archive import ArchiveConfig
 from humandetect.config.bench import BenchConfig, BenchTarget
 from humandetect.config.counting import CountingConfig
 from humandetect.config.detect import MAX_MEGAPIXELS, SAMPLE, Anonymize, DetectConfig, Preset, RunConfig, SourceConfig
@@ -23,6 +24,7 @@ __all__ = [
     "SAMPLE",
     "AnalyzeConfig",
     "Anonymize",
+    "ArchiveConfig",
     "BenchConfig",
     "BenchTarget",
     "CountingConfig",

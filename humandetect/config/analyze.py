@@ -15,7 +15,7 @@ class AnalyzeConfig:
     files: Annotated[
         tuple[Path, ...],
         Opt(
-            "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet.",
+            "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet, or the folder of an archive.",
             "Input",
             metavar="RESULTS",
             argument=True,

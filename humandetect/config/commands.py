@@ -6,6 +6,7 @@ from typing import Any
 
 from humandetect.addresses import without_secrets
 from humandetect.config.analyze import AnalyzeConfig
+from humandetect.config.archive import ArchiveConfig
 from humandetect.config.bench import BenchConfig
 from humandetect.config.detect import DetectConfig
 from humandetect.config.doctor import DoctorConfig
@@ -21,6 +22,7 @@ from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, Ta
 COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "detect": (DetectConfig, SummaryConfig),
     "feed": (FeedConfig, SummaryConfig),
+    "archive": (ArchiveConfig, QuietConfig),
     "analyze": (AnalyzeConfig, SummaryConfig),
     "serve": (ServeConfig, QuietConfig),
     "bench": (BenchConfig, ReportConfig),

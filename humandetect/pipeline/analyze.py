@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
+from humandetect.analytics.saved_archive import SavedArchive, is_archive
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
 from humandetect.detection.preprocess import as_bgr
@@ -46,7 +47,7 @@ def analyze(
     with costs_the_rest(record):
         scene = scene_of(config.counting)
         background = None if config.background is None else as_bgr(config.background)
-        files = [SavedResults(path) for path in config.files]
+        files = [SavedArchive(path) if is_archive(path) else SavedResults(path) for path in config.files]
         refs = [SourceRef("video", source, files=(str(file.path),)) for file in files for source in file.sources()]
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:
             loop = _Analysis(config, outputs, record, progress or NoProgress(), stop, scene, background)
@@ -68,7 +69,7 @@ class _Analysis:
     scene: Scene | None
     background: NDArray[np.uint8] | None
 
-    def read(self, file: SavedResults) -> None:
+    def read(self, file: SavedResults | SavedArchive) -> None:
         try:
             for source in file:
                 if source.provenance.kind == "image":

@@ -1,0 +1,98 @@
+"""Results of `archive`, put together again: the frames of each video in order, whoever detected in which of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humandetect.analytics.saved import SavedSource, frame_of, provenance_of
+from humandetect.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from humandetect.media.frames import DetectedFrame, Provenance
+
+PLAN = "plan.json"
+
+
+def is_archive(path: Path) -> bool:
+    return (path / PLAN).is_file()
+
+
+class SavedArchive:
+    """The folder of an archive, read part by part. Videos that are not complete are left out, and named."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder; raises UsageError where it has no plan that can be read."""
+        self.path = path
+        self.warnings: list[str] = []
+        """What was left out; complete after the last source."""
+        try:
+            self._videos: list[dict[str, Any]] = json.loads((path / PLAN).read_bytes())["videos"]
+        except OSError as error:
+            raise SourceError(f"cannot read {str(path / PLAN)!r}: {error.strerror}") from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise UsageError(f"{path / PLAN} is no plan of an archive: {error}") from error
+
+    def sources(self) -> list[str]:
+        return [str(video["source"]) for video in self._videos]
+
+    def __iter__(self) -> Iterator[SavedSource]:
+        """Yield the sources in order. Raises UsageError for a part that makes no sense."""
+        for video in self._videos:
+            parts = self._parts(video)
+            missing = sum(not part.is_file() for part in parts)
+            if missing:
+                self.warnings.append(
+                    f"{video['source']!r} is left out: {missing} of its {len(parts)} parts are not there yet"
+                )
+                continue
+            provenance = _made(parts[0])
+            yield SavedSource(provenance, _frames(parts, provenance))
+
+    def _parts(self, video: dict[str, Any]) -> list[Path]:
+        folder = self.path / video["folder"]
+        return [folder / f"{number:06d}.parquet" for number in range(max(1, len(video["segments"])))]
+
+
+def _made(part: Path) -> Provenance:
+    from humandetect.media.parquet import MADE_KEY, pa, pq
+
+    try:
+        footer = json.loads((pq.read_schema(part).metadata or {})[MADE_KEY.encode()])
+        return provenance_of(footer)
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"{part} is no part of an archive: {error}") from error
+
+
+def _frames(parts: Sequence[Path], provenance: Provenance) -> Iterator[DetectedFrame]:
+    from humandetect.media.parquet import PART, pa, pq
+
+    for part in parts:
+        try:
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(batch_size=1024, columns=PART.names):
+                    for row in _rows(batch):
+                        yield frame_of(row, provenance)
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            raise UsageError(f"{part} is damaged: {error}") from error
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any]]:
+    """Yield what lines of JSON would say; numbers are rounded to what they were before they became float32."""
+    people = batch["people"]
+    boxes = people.flatten()
+    xyxy = np.round(boxes.field("box").flatten().to_numpy().astype(np.float64).reshape(-1, 4), 2).tolist()
+    scores = np.round(boxes.field("score").to_numpy().astype(np.float64), 4).tolist()
+    weak = boxes.field("weak").to_pylist()
+    ends = people.value_lengths().to_numpy().cumsum().tolist()
+    columns = (batch[name].to_pylist() for name in ("source", "frame", "time_seconds", "detected"))
+    begin = 0
+    for source, frame, seconds, looked, end in zip(*columns, ends, strict=True):
+        found = [{"box": xyxy[n], "score": scores[n], "weak": weak[n]} for n in range(begin, end)]
+        begin = end
+        yield {"source": source, "frame": frame, "time_seconds": seconds, "detected": looked, "people": found}

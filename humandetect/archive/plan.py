@@ -1,0 +1,179 @@
+"""What is to be done, decided once: every video, cut into segments, and how people are looked for in them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from humandetect import __version__
+from humandetect.errors import SourceError, UsageError
+from humandetect.media.sources import expand
+from humandetect.media.sources.segments import Segment, cut
+from humandetect.models.find import find_model
+from humandetect.models.metadata import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from humandetect.archive.storage import Storage
+    from humandetect.config import ArchiveConfig
+    from humandetect.media.sources import Kind, SourceRef
+
+NAME = "plan.json"
+_LONGEST_FOLDER = 100
+"""Characters of a video's name that name its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One source and its segments."""
+
+    source: str
+    """As the user gave it."""
+    files: tuple[str, ...]
+    """Absolute; several pictures of a folder are one source."""
+    kind: Kind
+    """As of SourceRef."""
+    folder: str
+    """Where its parts lie."""
+    stamp: str
+    """Of the files: whoever finds another one has another file before him."""
+    segments: tuple[Segment, ...]
+    """Empty: it is read in one go, as one part."""
+
+    @property
+    def parts(self) -> tuple[Segment | None, ...]:
+        return self.segments or (None,)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All videos, and what makes their results what they are."""
+
+    made: dict[str, Any]
+    """Version, model, its checksum, engine, precision, size, score, length of segments."""
+    videos: tuple[Video, ...]
+    unreadable: dict[str, str]
+    """Why, by source."""
+
+    def jobs(self) -> Iterator[Job]:
+        for video in self.videos:
+            for segment in video.parts:
+                yield Job(video, segment)
+
+    def as_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One segment of a video, or all of it."""
+
+    video: Video
+    segment: Segment | None
+
+    @property
+    def name(self) -> str:
+        """Of its part."""
+        return f"{self.video.folder}/{self.segment.number if self.segment else 0:06d}.parquet"
+
+    @property
+    def failure_name(self) -> str:
+        return f"failed/{self.name.removesuffix('.parquet').replace('/', '_')}.json"
+
+
+class Told(NamedTuple):
+    """What a worker says of its job, while it works and at the end."""
+
+    frames: int
+    """Since it last said something."""
+    done: bool = False
+    missing: int = 0
+    """Frames that could not be decoded; at the end."""
+
+
+def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
+    """Read the packets of all sources. Raises UsageError for a model that there is not."""
+    refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
+    videos: list[Video] = []
+    unreadable: dict[str, str] = {}
+    folders: set[str] = set()
+    for ref in refs:
+        if not ref.files or ref.kind == "pipe":
+            raise UsageError(f"{ref.name!r} is no file: an archive is made of what can be read again")
+        try:
+            videos.append(_video(ref, config, folders))
+        except (SourceError, OSError) as error:
+            unreadable[ref.name] = str(error)
+    return Plan(_made(config), tuple(videos), unreadable)
+
+
+def find_plan(storage: Storage) -> Plan | None:
+    """Read the plan of an archive; None if there is none. Raises UsageError for one that cannot be read."""
+    data = storage.read(NAME)
+    if data is None:
+        return None
+    try:
+        known = json.loads(data)
+        videos = tuple(
+            Video(**{**one, "files": tuple(one["files"]), "segments": tuple(Segment(**s) for s in one["segments"])})
+            for one in known["videos"]
+        )
+        return Plan(known["made"], videos, known["unreadable"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"{storage.place}/{NAME} is no plan of an archive: {error}") from error
+
+
+def agree(plan: Plan, config: ArchiveConfig, storage: Storage) -> None:
+    """Raise UsageError, which says the difference, where a plan was made for another command."""
+    wanted = _made(config)
+    different = [
+        f"{key} {plan.made.get(key)!r}, now {value!r}" for key, value in wanted.items() if plan.made.get(key) != value
+    ]
+    if config.sources:
+        planned = {*(video.source for video in plan.videos), *plan.unreadable}
+        given = {ref.name for ref in expand(config.sources, recursive=config.source.recursive)}
+        different += [f"without {name!r}" for name in sorted(given - planned)[:1]]
+        different += [f"with {name!r}" for name in sorted(planned - given)[:1]]
+    if different:
+        raise UsageError(f"{storage.place} was planned otherwise: {'; '.join(different)}: choose another --out")
+
+
+def _made(config: ArchiveConfig) -> dict[str, Any]:
+    model = find_model(config.engine.model, config.engine.models_dir)
+    return {
+        "humandetect": __version__,
+        "model": f"{model.name} {model.version}".rstrip(),
+        "model_sha256": checksum(model.path),
+        "precision": config.engine.precision,
+        "size": config.engine.size,
+        "score": config.score,
+        "segment_seconds": config.segment_seconds,
+    }
+
+
+def _video(ref: SourceRef, config: ArchiveConfig, folders: set[str]) -> Video:
+    video = Video(
+        ref.name, tuple(str(Path(file).absolute()) for file in ref.files), ref.kind,
+        _folder(ref.name, folders), stamp_of(ref.files), (),
+    )  # fmt: skip
+    if ref.kind != "video":
+        return video
+    return replace(video, segments=cut(ref.files[0], config.source, seconds=config.segment_seconds))
+
+
+def stamp_of(files: Sequence[str]) -> str:
+    """Return what changes with the files: their lengths and times. Raises OSError."""
+    stats = [Path(file).stat() for file in files]
+    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats[:1]) + f" {sum(s.st_size for s in stats)}"
+
+
+def _folder(source: str, taken: set[str]) -> str:
+    """Return a name of its own for the parts of a source, like the file's."""
+    name = Path(source).name.lstrip(".")[:_LONGEST_FOLDER] or "video"
+    candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3)))
+    folder = next(one for one in candidates if one not in taken and one not in ("failed", NAME))
+    taken.add(folder)
+    return folder

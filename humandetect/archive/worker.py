@@ -1,0 +1,117 @@
+"""A worker: one engine, kept over all the segments that it is given, on its own share of the machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from humandetect import __version__
+from humandetect.analytics.base import WEAKEST_SCORE
+from humandetect.archive.parts import PartRows
+from humandetect.archive.plan import Told, stamp_of
+from humandetect.archive.storage import FolderStorage
+from humandetect.detection.detector import Detector
+from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
+from humandetect.engines import load_engine
+from humandetect.errors import HumanDetectError, SourceError
+from humandetect.media.frames import Provenance
+from humandetect.media.reader import FrameReader
+from humandetect.media.sources import SourceRef, open_source
+from humandetect.media.sources.segments import SegmentSource
+from humandetect.processes import Parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from humandetect.archive.plan import Job
+    from humandetect.config import ArchiveConfig
+    from humandetect.media.sources import Source
+
+READ_AHEAD_FRAMES = 2
+TOLD_EVERY_SECONDS = 1.0
+
+
+class Worker:
+    """Makes parts of segments."""
+
+    def __init__(self, config: ArchiveConfig, *, cpus: Sequence[int] = ()) -> None:
+        """Bind this process to some CPUs and open the engine, which looks at how many it has."""
+        if cpus and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cpus)
+        self._config = config
+        self._storage = FolderStorage(config.out)
+        self._stack = ExitStack()
+        detector = self._stack.enter_context(Detector(load_engine(config.engine), score=config.score))
+        batcher = self._stack.enter_context(open_batcher(detector.info, detector.infer))
+        self._finder = EngineFinder(detector, batcher, weakest_score=WEAKEST_SCORE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def work(self, job: Job, tell: Callable[[Told], object] = lambda _: None) -> Told:
+        """Detect people in a segment and write its part. Raises HumanDetectError."""
+        try:
+            changed = stamp_of(job.video.files) != job.video.stamp
+        except OSError as error:
+            raise SourceError(f"cannot read {job.video.source!r}: {error.strerror or error}") from error
+        if changed:
+            raise SourceError(f"{job.video.source!r} changed since it was planned: choose another --out")
+        source = self._opened(job)
+        with source, FrameReader(source, buffer=READ_AHEAD_FRAMES) as frames:
+            rows = PartRows(job, self._provenance(source))
+            told_at, untold = time.monotonic(), 0
+            for result in detect_in_order(frames, self._finder, every=1, keep_pixels=False):
+                rows.add(result)
+                untold += 1
+                if time.monotonic() - told_at > TOLD_EVERY_SECONDS:
+                    tell(Told(untold))
+                    told_at, untold = time.monotonic(), 0
+        if source.failures:
+            raise source.failures[0]
+        missing = list(source.absent(rows.numbers)) if isinstance(source, SegmentSource) else []
+        for number, seconds in missing:
+            rows.add_absent(number, seconds)
+        self._storage.write(job.name, rows.as_bytes())
+        return Told(untold, done=True, missing=len(missing))
+
+    def _opened(self, job: Job) -> Source:
+        video = job.video
+        if job.segment is not None:
+            return SegmentSource(video.source, video.files[0], self._config.source, job.segment)
+        return open_source(SourceRef(video.kind, video.source, video.files), self._config.source)
+
+    def _provenance(self, source: Source) -> Provenance:
+        finder = self._finder
+        return Provenance(
+            source=source.name, kind=source.info.kind, size=(source.info.width, source.info.height), every=1,
+            score=finder.score, results_score=WEAKEST_SCORE, track_scores=finder.track_scores,
+            settings=finder.settings, started=None, humandetect=__version__,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Be a child: take the config and the CPUs, then one job after the other."""
+    with Parent() as parent:
+        config, cpus = parent.receive()
+        try:
+            worker = Worker(config, cpus=cpus)
+        except HumanDetectError as error:
+            parent.send(error)
+            return
+        with worker:
+            parent.send(None)
+            while True:
+                job = parent.receive()
+                try:
+                    parent.send(worker.work(job, parent.send))
+                except HumanDetectError as error:
+                    parent.send(error)
+
+
+if __name__ == "__main__":
+    main()

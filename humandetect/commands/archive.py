@@ -1,0 +1,107 @@
+"""The command `archive`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+from tqdm import tqdm
+
+from humandetect.commands.options import options_of
+from humandetect.commands.running import command
+from humandetect.config import ArchiveConfig, QuietConfig
+from humandetect.plural import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from humandetect.archive.plan import Job
+    from humandetect.archive.run import ArchiveSummary, Standing
+
+EXAMPLES = (
+    "archive recordings/ --recursive --out people",
+    "archive --out people --status",
+    "archive --out people --merge people.parquet",
+)
+MOST_TOLD = 5
+
+
+@command
+@options_of(ArchiveConfig)
+def archive(config: ArchiveConfig, talk: QuietConfig) -> None:
+    """Detect people in days of video by many workers, each frame exactly once, whatever dies meanwhile.
+
+    The same command again makes what is missing. `analyze DIR` then tracks, counts and reports.
+    """
+    from humandetect.archive.run import archive, standing_of
+
+    if config.status:
+        standing = standing_of(config)
+        _tell_standing(standing)
+        raise typer.Exit(0 if standing.is_complete else 1)
+    with _Bar(quiet=talk.quiet) as bar:
+        summary = archive(config, bar)
+    if not talk.quiet:
+        _tell(summary)
+    raise typer.Exit(0 if config.plan or summary.standing.is_complete else 1)
+
+
+class _Bar:
+    """Frames, and frames a second; silent when quiet or where there is no terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar: tqdm[Any] = tqdm(
+            desc="detecting", unit=" frames", dynamic_ncols=True, disable=True if quiet or sys.stderr is None else None
+        )
+        self._parts = self._again = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        self._bar.reset(sum(job.segment.frames for job in jobs if job.segment) or None)
+
+    def frames(self, number: int) -> None:
+        self._bar.update(number)
+
+    def part(self, job: Job) -> None:  # noqa: ARG002
+        self._parts += 1
+        self._show()
+
+    def again(self, job: Job, reason: str) -> None:
+        self._again += 1
+        self._bar.write(f"begun again: {job.name}: {reason}", file=sys.stderr)
+        self._show()
+
+    def _show(self) -> None:
+        self._bar.set_postfix_str(f"{counted(self._parts, 'part')}, {self._again} begun again", refresh=False)
+
+
+def _tell(summary: ArchiveSummary) -> None:
+    outcome = summary.outcome
+    if outcome.made:
+        typer.echo(f"{counted(outcome.frames, 'frame')} in {counted(outcome.made, 'part')}", err=True)
+    for warning in summary.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if outcome.missing:
+        frames = counted(outcome.missing, "frame")
+        typer.echo(f"warning: {frames} could not be decoded: they stand there as not detected", err=True)
+    for job, reason in outcome.failed[:MOST_TOLD]:
+        typer.echo(f"error: {job.name} was given up: {reason}", err=True)
+    _tell_standing(summary.standing)
+    if summary.merged:
+        typer.echo(f"written {summary.merged}", err=True)
+
+
+def _tell_standing(standing: Standing) -> None:
+    plan = standing.plan
+    told = f"{len(standing.there):,} of {counted(standing.parts, 'part')} of {counted(len(plan.videos), 'source')}"
+    if standing.failed:
+        told += f", {len(standing.failed):,} given up (--retry-failed begins again)"
+    typer.echo(told, err=True)
+    for source, reason in list(plan.unreadable.items())[:MOST_TOLD]:
+        typer.echo(f"error: {reason if source in reason else f'{source!r}: {reason}'}", err=True)

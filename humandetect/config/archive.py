@@ -1,0 +1,63 @@
+"""What `archive` does with many videos, where its results go, and how often it tries."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from humandetect.config.detect import SourceConfig
+from humandetect.config.engine import EngineConfig, ScoreField
+from humandetect.config.fields import Group, Opt, check, require
+
+_WHOLE = (
+    "start_seconds",
+    "duration_seconds",
+    "limit",
+    "open_timeout_seconds",
+    "read_timeout_seconds",
+    "rtsp_transport",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """One archive: many videos, and the folder of their results."""
+
+    sources: Annotated[
+        tuple[str, ...],
+        Opt(
+            "Videos, folders, globs; not needed for an archive that was begun.",
+            "Input",
+            metavar="SOURCE",
+            argument=True,
+        ),
+    ] = ()
+    out: Annotated[Path, Opt("Folder of the results.", "Output", metavar="DIR", variable=None)] = Path("archive")
+    segment_seconds: Annotated[float, Opt("Cut videos into segments of so long.", "Load"), Ge(1), Le(86_400)] = 60.0
+    jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
+    retries: Annotated[int, Opt("Begin a segment again so often before it is given up.", "Load"), Ge(0), Le(100)] = 3
+    plan: Annotated[bool, Opt("Plan only, and say what there is to do.", "Checks", variable=None)] = False
+    status: Annotated[bool, Opt("Say how far an archive is; it may be worked on.", "Checks", variable=None)] = False
+    retry_failed: Annotated[bool, Opt("Begin again with what was given up.", "Load", variable=None)] = False
+    merge: Annotated[
+        str | None,
+        Opt(
+            "Write all results into one file, .parquet, .jsonl or .csv, as of `detect --results`.", "Output",
+            metavar="FILE", variable=None,
+        ),
+    ] = None  # fmt: skip
+    score: ScoreField = None
+    source: Annotated[SourceConfig, Group(without=_WHOLE)] = field(default_factory=SourceConfig)
+    engine: Annotated[EngineConfig, Group()] = field(default_factory=lambda: EngineConfig(precision="f32"))
+    """In float32, unless told otherwise: no part may depend on the CPU that made it."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        asked = [name for name in ("plan", "status") if getattr(self, name)]
+        require(len(asked) < 2, "--plan and --status are two questions: ask one")
+        wanted = (".parquet", ".jsonl", ".csv")
+        require(
+            self.merge is None or self.merge.lower().endswith(wanted),
+            f"results are merged into .parquet, .jsonl or .csv, got {self.merge!r}",
+        )

@@ -1,0 +1,196 @@
+"""`archive`: the rows of plain `detect`, each once, whatever ended on the way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from humandetect.archive.plan import find_plan, make_plan
+from humandetect.archive.storage import FolderStorage
+from humandetect.config import ArchiveConfig
+from humandetect.errors import UsageError
+from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, UNEVEN, write_people
+from tests.command_line import COMMAND, error_line, humandetect
+from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAST = ("--size", "small", "--segment", "1", "--jobs", "2")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "other").mkdir()
+    write_people(folder / "a.mp4", options=OPEN_GOP)
+    write_people(folder / "b.mkv", steps=UNEVEN, options=B_FRAMES)
+    write_people(folder / "other" / "a.mp4", frames=20, options=TEN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(videos: Path) -> Path:
+    """What detect says of the same videos."""
+    results = videos.parent / "plain.jsonl"
+    run = humandetect(
+        "detect", videos, "--recursive", "--size", "small", "--precision", "f32",
+        "--results", results, "--results-score", "0.1",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return results
+
+
+@pytest.fixture(scope="module")
+def done(videos: Path) -> Path:
+    """An archive of them."""
+    out = videos.parent / "done"
+    run = humandetect("archive", videos, "--recursive", "--out", out, *FAST)
+    assert run.returncode == 0, run.stderr
+    return out
+
+
+def parts(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name != "plan.json")
+
+
+def merged(out: Path) -> bytes:
+    file = out.parent / f"{out.name}.jsonl"
+    run = humandetect("archive", "--out", out, *FAST, "--merge", file)
+    assert run.returncode == 0, run.stderr
+    return file.read_bytes()
+
+
+def test_merged_it_is_what_detect_writes(done: Path, plain: Path) -> None:
+    assert merged(done) == plain.read_bytes()
+
+
+def test_each_segment_is_a_part_and_sources_of_one_name_have_folders_of_their_own(done: Path) -> None:
+    assert parts(done) == [
+        "a.mp4/000000.parquet", "a.mp4/000001.parquet", "a.mp4_2/000000.parquet",
+        "b.mkv/000000.parquet", "b.mkv/000001.parquet", "b.mkv/000002.parquet",
+    ]  # fmt: skip
+
+
+def test_again_it_makes_only_what_is_missing(done: Path, plain: Path) -> None:
+    before = {name: (done / name).stat().st_mtime_ns for name in parts(done)}
+    (done / "b.mkv" / "000001.parquet").unlink()
+    assert humandetect("archive", "--out", done, *FAST, "--status").returncode == 1
+    run = humandetect("archive", "--out", done, *FAST)
+    assert run.returncode == 0, run.stderr
+    assert "1 part" in run.stderr
+    changed = [name for name in parts(done) if before[name] != (done / name).stat().st_mtime_ns]
+    assert changed == ["b.mkv/000001.parquet"]
+    assert merged(done) == plain.read_bytes()
+
+
+def test_analyze_finds_the_events_that_detect_finds(done: Path, plain: Path, tmp_path: Path) -> None:
+    told = []
+    for saved in (done, plain):
+        events = tmp_path / f"{saved.name}.events.jsonl"
+        run = humandetect("analyze", saved, "--zone", "all=0%,0%,100%,0%,100%,100%,0%,100%", "--events", events)
+        assert run.returncode == 0, run.stderr
+        told.append(events.read_bytes())
+    assert told[0] == told[1] != b""
+
+
+def test_pandas_reads_all_parts_as_one_table(done: Path, plain: Path) -> None:
+    pd = pytest.importorskip("pandas")
+
+    table = pd.concat(pd.read_parquet(done / name) for name in parts(done))
+    lines = [json.loads(line) for line in plain.read_text().splitlines()]
+    assert len(table) == sum("people" in line for line in lines)
+    assert table["people"].map(len).sum() == sum(len(line.get("people", ())) for line in lines)
+
+
+def test_a_killed_worker_and_a_killed_command_cost_nothing(videos: Path, plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "archive", str(videos), "--recursive", "--out", str(out), *FAST]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    eventually(lambda: any(out.rglob("*.parquet")))
+    workers = psutil.Process(run.pid).children()
+    workers[0].kill()
+    run.kill()
+    run.wait()
+    psutil.wait_procs(workers, timeout=20)
+    again = humandetect("archive", videos, "--recursive", "--out", out, *FAST)
+    assert again.returncode == 0, again.stderr
+    assert merged(out) == plain.read_bytes()
+    assert not list(out.rglob(".*"))
+
+
+def test_a_killed_worker_alone_is_replaced(videos: Path, plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "archive", str(videos), "--recursive", "--out", str(out), *FAST]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: len(psutil.Process(run.pid).children()) == 2)
+    psutil.Process(run.pid).children()[0].kill()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 0, said
+    assert merged(out) == plain.read_bytes()
+
+
+def test_ctrl_c_is_exit_130_and_the_next_run_goes_on(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "archive", str(videos), "--recursive", "--out", str(out), *FAST]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: any(out.rglob("*.parquet")))
+    workers = psutil.Process(run.pid).children()
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+
+
+def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) -> None:
+    good, bad = (write_people(tmp_path / name, frames=20, options=TEN) for name in ("good.mp4", "bad.mp4"))
+    out = tmp_path / "out"
+    assert humandetect("archive", good, bad, "--out", out, *FAST, "--plan").returncode == 0
+    write_people(bad, frames=30, options=TEN)
+    run = humandetect("archive", "--out", out, *FAST, "--retries", "1")
+    assert run.returncode == 1
+    assert "'bad.mp4'" in run.stderr or str(bad) in run.stderr
+    assert "changed since it was planned" in run.stderr
+    assert parts(out) == ["failed/bad.mp4_000000.json", "good.mp4/000000.parquet"]
+    note = json.loads((out / "failed" / "bad.mp4_000000.json").read_text())
+    assert (note["source"], note["tries"]) == (str(bad), 2)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--segment", "2"), ("--score", "0.9"), ("--precision", "bf16")])
+def test_another_command_on_the_same_archive_is_refused(option: str, value: str, done: Path) -> None:
+    options = dict(zip(FAST[::2], FAST[1::2], strict=True)) | {option: value}
+    run = humandetect("archive", "--out", done, *(word for pair in options.items() for word in pair))
+    assert run.returncode == 2
+    assert option.removeprefix("--") in error_line(run)
+    assert value in error_line(run)
+
+
+def test_other_sources_are_refused(done: Path, videos: Path) -> None:
+    run = humandetect("archive", videos / "a.mp4", "--out", done, *FAST)
+    assert run.returncode == 2
+    assert "b.mkv" in error_line(run)
+
+
+def test_what_cannot_be_read_again_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="read again"):
+        make_plan(ArchiveConfig(sources=("rtsp://camera/stream",), out=tmp_path), [])
+
+
+def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    write_people(tmp_path / "good.mp4", frames=10)
+    plan = make_plan(ArchiveConfig(sources=(str(tmp_path),), out=tmp_path / "out"), [])
+    assert list(plan.unreadable) == [str(tmp_path / "bad.mp4")]
+    assert [video.folder for video in plan.videos] == ["good.mp4"]
+
+
+def test_a_plan_is_read_as_it_was_written(videos: Path, tmp_path: Path) -> None:
+    plan = make_plan(ArchiveConfig(sources=(str(videos),), out=tmp_path), [])
+    storage = FolderStorage(tmp_path)
+    storage.create("plan.json", plan.as_json())
+    assert find_plan(storage) == plan
