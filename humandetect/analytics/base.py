@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from humandetect.media.frames import DetectedFrame, Event
 
 LOST_SECONDS = 2.0
@@ -61,6 +64,12 @@ class Sighting(NamedTuple):
     def foot(self) -> tuple[float, float]:
         """Where the person stands: the middle of the box's bottom edge."""
         return (self.box[0] + self.box[2]) / 2, self.box[3]
+
+
+def cells(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return row and column of what is true; `np.argwhere` takes thrice as long for the usual few."""
+    rows, columns = mask.nonzero()
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 def is_gap(before_seconds: float | None, now_seconds: float) -> bool:

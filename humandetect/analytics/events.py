@@ -24,7 +24,7 @@ from humandetect.analytics.zones import ZoneCounter
 from humandetect.media.frames import Event, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from humandetect.analytics.lines import Crossing
@@ -94,9 +94,14 @@ class SceneEvents:
 
     def _told(self, result: DetectedFrame, events: Sequence[Event], occupancy: Mapping[str, int]) -> DetectedFrame:
         self._totals.update((event.line, event.direction) for event in events if event.event == "crossing")
-        zones = [Shape(zone.points, f"{zone.name} {occupancy.get(zone.name, '-')}") for zone in self._fitted.zones]
-        lines = [Shape(line.points, self._total(line)) for line in self._fitted.lines]
-        return replace(result, occupancy=occupancy, events=(*result.events, *events), shapes=(*zones, *lines))
+        shapes = tuple(self._shapes(occupancy)) if result.frame.has_pixels else ()  # nobody draws them
+        return replace(result, occupancy=occupancy, events=(*result.events, *events), shapes=shapes)
+
+    def _shapes(self, occupancy: Mapping[str, int]) -> Iterator[Shape]:
+        for zone in self._fitted.zones:
+            yield Shape(zone.points, f"{zone.name} {occupancy.get(zone.name, '-')}")
+        for line in self._fitted.lines:
+            yield Shape(line.points, self._total(line))
 
     def _total(self, line: Line) -> str:
         """Return how many crossed a line so far: `in 15  out 18`."""

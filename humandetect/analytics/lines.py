@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from humandetect.analytics.base import cells
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -71,21 +73,21 @@ class LineCounter:
         if not self._lines or not seen:
             return []
         boxes = np.array([sighting.box for sighting in seen])
-        offsets = np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]])[:, None] - self._starts
-        beyond = offsets[..., 0] * self._directions[:, 1] - offsets[..., 1] * self._directions[:, 0]
-        along = (offsets * self._directions).sum(2)
+        (start_x, start_y), (run, rise) = self._starts.T, self._directions.T
+        x, y = (boxes[:, :1] + boxes[:, 2:3]) / 2 - start_x, boxes[:, 3:] - start_y
+        beyond, along = x * rise - y * run, x * run + y * rise
         raw = np.sign(beyond)
         paths = [
             self._paths.setdefault(sighting.track_id, _Path(sighting.seconds, beyond[row], along[row], raw[row]))
             for row, sighting in enumerate(seen)
         ]
         before = np.array([path.beyond for path in paths])
-        for row, line in np.argwhere((beyond > 0) != (before > 0)).tolist():
+        for row, line in cells((beyond > 0) != (before > 0)):
             paths[row].changes[line] = self._change(paths[row], line, beyond[row], along[row], seen[row])
         side = np.array([path.side for path in paths])
         side = np.where(side == 0, raw, side)
         certain = np.abs(beyond) > self._margins * (boxes[:, 3] - boxes[:, 1])[:, None]
-        crossed = np.argwhere(certain & (raw != side)).tolist()
+        crossed = cells(certain & (raw != side))
         side = np.where(certain, raw, side)
         for row, path in enumerate(paths):
             path.seconds, path.beyond, path.along, path.side = seen[row].seconds, beyond[row], along[row], side[row]

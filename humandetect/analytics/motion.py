@@ -26,97 +26,88 @@ _SMALLEST = 1e-3
 
 
 class Axis:
-    """The filter of one of x, y, width and height: none of them, and no noise, has to do with another.
+    """The filter of a box's middle and length in one direction; the other direction has nothing to do with it.
 
-    The library's 8 x 8 matrices are mostly zeros for that reason, and take most of its time.
+    The library's 8 x 8 matrices are mostly zeros for that reason, and take most of its time. As noise is counted in
+    the length, middle and length are equally uncertain at any time: one variance does for both.
     """
 
-    __slots__ = ("cross", "speed", "speed_variance", "value", "variance")
+    __slots__ = ("cross", "growth", "length", "middle", "speed", "speed_variance", "variance")
 
-    def __init__(self, value: float, size: float) -> None:
-        self.value, self.speed = value, 0.0
-        self.variance, self.cross, self.speed_variance = (2 * _POSITION * size) ** 2, 0.0, (10 * _SPEED * size) ** 2
+    def __init__(self, low: float, high: float) -> None:
+        self.middle, self.length = low + (high - low) / 2, max(high - low, _SMALLEST)
+        self.speed = self.growth = 0.0
+        self.variance, self.cross = (2 * _POSITION * self.length) ** 2, 0.0
+        self.speed_variance = (10 * _SPEED * self.length) ** 2
 
-    def predict(self, step: float, size: float, *, nominal: bool) -> None:
-        """Move on by a time in steps of the reference rate; `size` is what noise is counted in."""
+    def predict(self, step: float, *, nominal: bool) -> None:
+        """Move on by a time in steps of the reference rate."""
         variance, cross, speed_variance = self.variance, self.cross, self.speed_variance
-        jolt = (_SPEED * size) ** 2
-        self.value += step * self.speed
+        jolt = (_SPEED * self.length) ** 2
         reach = cross + step * speed_variance
         self.variance = variance + step * cross + step * reach
         self.cross = reach
         if nominal:
-            self.variance += (_POSITION * size) ** 2
+            self.variance += (_POSITION * self.length) ** 2
             self.speed_variance += jolt
         else:  # discrete white noise acceleration
             self.variance += jolt * step**4 / 4
             self.cross += jolt * step**3 / 2
             self.speed_variance += jolt * step * step
+        self.middle += step * self.speed
+        self.length = max(self.length + step * self.growth, _SMALLEST)
 
-    def update(self, measured: float, size: float) -> None:
+    def update(self, low: float, high: float) -> None:
         """Take where it was seen."""
         variance, cross = self.variance, self.cross
-        noise = (_MEASURED * size) ** 2
+        noise = (_MEASURED * self.length) ** 2
         share = variance / (variance + noise)
         push = cross / (variance + noise)
-        surprise = measured - self.value
-        self.value += share * surprise
-        self.speed += push * surprise
         rest = 1 - share  # Joseph's form, as the library has it
         self.variance = rest * variance * rest + share * noise * share
         self.cross = rest * (cross - push * variance) + share * noise * push
         self.speed_variance += push * (push * variance - 2 * cross) + push * noise * push
+        surprise, growth = low + (high - low) / 2 - self.middle, high - low - self.length
+        self.middle += share * surprise
+        self.speed += push * surprise
+        self.length = max(self.length + share * growth, _SMALLEST)
+        self.growth += push * growth
 
 
 class Track:
     """What the library's tracker wants of a track."""
 
     __slots__ = (
-        "_axes", "number_of_successful_updates", "time_since_update", "time_since_update_seconds", "tracker_id",
+        "_x", "_y", "number_of_successful_updates", "time_since_update", "time_since_update_seconds", "tracker_id",
     )  # fmt: skip
 
     def __init__(self, begun: BoTSORTTracklet) -> None:
         x1, y1, x2, y2 = begun.get_state_bbox().tolist()
-        width, height = x2 - x1, y2 - y1
-        self._axes = (
-            Axis(x1 + width / 2, width), Axis(y1 + height / 2, height), Axis(width, width), Axis(height, height),
-        )  # fmt: skip
+        self._x, self._y = Axis(x1, x2), Axis(y1, y2)
         self.tracker_id = begun.tracker_id
         self.number_of_successful_updates = begun.number_of_successful_updates
         self.time_since_update = 0
         self.time_since_update_seconds = 0.0
 
     def predict(self, timing: PredictTiming) -> None:
-        step, (width, height) = timing.frame_step, self._size()
+        step = timing.frame_step
         nominal = abs(step - 1) <= _NOMINAL_SECONDS * (timing.frame_rate or 0)
-        for axis, size in zip(self._axes, (width, height, width, height), strict=True):
-            axis.predict(step, size, nominal=nominal)
-        self._clamp()
+        self._x.predict(step, nominal=nominal)
+        self._y.predict(step, nominal=nominal)
         self.time_since_update += 1
         self.time_since_update_seconds += timing.elapsed_seconds or 0
 
     def update(self, bbox: NDArray[Any]) -> None:
         x1, y1, x2, y2 = bbox.tolist()
-        width, height = self._size()
-        seen = (x1 + (x2 - x1) / 2, y1 + (y2 - y1) / 2, x2 - x1, y2 - y1)
-        for axis, value, size in zip(self._axes, seen, (width, height, width, height), strict=True):
-            axis.update(value, size)
-        self._clamp()
+        self._x.update(x1, x2)
+        self._y.update(y1, y2)
         self.time_since_update = 0
         self.time_since_update_seconds = 0.0
         self.number_of_successful_updates += 1
 
     def get_state_bbox(self) -> Box:
-        x, y, width, height = (axis.value for axis in self._axes)
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-    def _size(self) -> tuple[float, float]:
-        _, _, width, height = self._axes
-        return max(width.value, _SMALLEST), max(height.value, _SMALLEST)
-
-    def _clamp(self) -> None:
-        for axis in self._axes[2:]:
-            axis.value = max(axis.value, _SMALLEST)
+        x, y, half_width, half_height = self._x.middle, self._y.middle, self._x.length / 2, self._y.length / 2
+        return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 class _Overlap(BIoU):

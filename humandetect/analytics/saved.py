@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
@@ -130,10 +131,10 @@ def frame_of(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFr
     image = np.broadcast_to(np.uint8(0), (height, width, 3))
     frame = Frame(image, int(entry["frame"]), float(entry["time_seconds"]), str(entry["source"]))
     boxes = entry["people"]
-    xyxy = np.array([box["box"] for box in boxes], np.float64).reshape(-1, 4)
-    scores = np.array([box["score"] for box in boxes], np.float64)
-    if not (np.isfinite(xyxy).all() and np.isfinite(scores).all() and np.isfinite(frame.time_seconds)):
+    numbers = np.array([(*box["box"], box["score"]) for box in boxes], np.float64).reshape(len(boxes), 5)
+    if not (np.isfinite(numbers).all() and math.isfinite(frame.time_seconds)):
         raise ValueError("a number is not finite")
+    xyxy, scores = numbers[:, :4], numbers[:, 4]
     least = provenance.score if provenance else None
     strong = scores >= least if least is not None else np.array([not box.get("weak") for box in boxes], bool)
     return DetectedFrame(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from humandetect.analytics.base import TIME_TOLERANCE_SECONDS
+from humandetect.analytics.base import TIME_TOLERANCE_SECONDS, cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +85,7 @@ class ZoneCounter:
     def update(self, seen: Sequence[Sighting], inside: NDArray[np.bool_], seconds: float) -> list[ZoneChange]:
         """Return what became certain with one frame, exits first; `inside` has a row for each sighting."""
         changes = list(self._left(seconds))
-        for row, number in np.argwhere(inside).tolist():
+        for row, number in cells(inside):
             sighting, zone = seen[row], self._zones[number]
             visit = self._visits.setdefault((sighting.track_id, number), _Visit(sighting, sighting))
             visit.last = sighting
