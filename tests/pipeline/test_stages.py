@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from humandetect.analytics.recorded import read_results
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector, open_detector
 from humandetect.engines.base import RawDetections
 from humandetect.models.find import bundled
-from humandetect.pipeline.python_api import detect_frames, detect_video
+from humandetect.pipeline.python_api import analyze, detect_frames, detect_video
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
 from tests.fakes import INFO
@@ -89,6 +90,23 @@ def test_ids_stand_in_every_format_that_has_room_for_them(clip: Path, tmp_path: 
     in_mot = [int(line.split(",")[1]) for line in files[2].read_text().splitlines()]
     assert in_csv == ["" if number is None else str(number) for number in in_json]
     assert in_mot == [-1 if number is None else number for number in in_json]
+
+
+def test_who_is_missed_is_marked_held_beside_the_people_and_is_none_of_them(clip: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"out{ending}" for ending in (".jsonl", ".csv", ".parquet", ".mot.txt", ".coco.json")]
+    summary = go(clip, results=tuple(map(str, files)), results_score=0.1)
+    held = {row["frame"]: row["held"] for row in rows(files[0]) if "held" in row}
+    assert list(held) == list(range(MISSED_FROM, BACK_FROM))
+    assert [(box["track_id"], box["held"]) for frame in held.values() for box in frame] == [(1, True)] * 2
+    walker = np.array([0.05 + 0.02 * MISSED_FROM, 0.2, 0.2 + 0.02 * MISSED_FROM, 0.8]) * [64, 48, 64, 48]
+    assert held[MISSED_FROM][0]["box"] == pytest.approx(walker, abs=2)
+    assert summary.people_mean * FRAMES == FRAMES - 2 + FRAMES - SECOND_FROM
+    for file in files:
+        seen = {(row.frame, person.track_id) for row in read_results(file) for person in row.people}
+        assert not {(frame, 1) for frame in held} & seen, file.name
+    for saved in (files[0], files[2]):
+        analyze(saved, results=tmp_path / "again.jsonl")
+        assert {row["frame"]: row["held"] for row in rows(tmp_path / "again.jsonl") if "held" in row} == held
 
 
 def test_the_results_score_keeps_weak_boxes_that_count_for_nothing(clip: Path, tmp_path: Path) -> None:

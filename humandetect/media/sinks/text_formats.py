@@ -70,6 +70,10 @@ def frame_record(result: DetectedFrame, weakest_score: float | None) -> dict[str
         {"box": person.box, "score": person.score, "track_id": person.track_id}
         for person in people_in(result.detections)
     ] + [{"box": box.box, "score": box.score, "track_id": None, "weak": True} for box in _weak(result, weakest_score)]
+    if len(result.held):  # nobody saw them: whoever counts people must not find them there
+        record["held"] = [
+            {"box": person.box, "track_id": person.track_id, "held": True} for person in people_in(result.held)
+        ]
     return record
 
 
