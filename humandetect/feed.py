@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from humandetect.config import FeedConfig
     from humandetect.media.frames import Frame
     from humandetect.pipeline.summary import RunSummary
-    from humandetect.wire import Found, Person
+    from humandetect.wire import Found, ModelUsed, Person
 
     Requests = Batcher[NDArray[np.uint8], ImageOutcome]
     Ask = Callable[[Sequence[bytes]], list[ImageOutcome]]
@@ -42,6 +42,8 @@ LOWER_QUALITIES = (90, 80, 60, 40)
 """For frames that would be too large."""
 BATCH_WAIT_SECONDS = 0.1
 """How long a batch that is not full waits for more frames."""
+USUAL_TRACK_SCORES = (0.5, 0.3)
+"""For servers that do not say what their model's are."""
 FAILURES_IN_A_ROW = 100
 """A server that fails at so many frames will not do better at the rest of the film."""
 
@@ -81,7 +83,9 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
             patience_seconds=config.patience_seconds,
         )
         _make_contact(client)
-        sender = Sender(_endpoint_method(client, config), jpeg_quality=config.jpeg_quality)
+        follows = config.endpoint != "request" and (config.tracks or config.anonymize)
+        model = client.model() if follows else None
+        sender = Sender(_endpoint_method(client, config, model), jpeg_quality=config.jpeg_quality)
         requests = Batcher(
             sender.send,
             max_batch=config.batch if config.concurrent else 1,
@@ -92,7 +96,7 @@ def _server_finder(config: FeedConfig, progress: FeedProgress | None) -> Iterato
         )
         stack.enter_context(requests)
         stack.enter_context(client)  # closed first: requests under way end, and with them the batcher's threads
-        yield ServerFinder(requests, name=client.where, progress=progress)
+        yield ServerFinder(requests, name=client.where, model=model, progress=progress)
 
 
 def _make_contact(client: DetectClient) -> None:
@@ -118,12 +122,11 @@ def _own_server(config: FeedConfig) -> Iterator[str]:
         yield server.url
 
 
-def _endpoint_method(client: DetectClient, config: FeedConfig) -> Ask:
+def _endpoint_method(client: DetectClient, config: FeedConfig, model: ModelUsed | None) -> Ask:
     """Return the endpoint's method: for results only, and for tracks, one that need not draw."""
     wants_pictures = (config.writes_pictures or config.show) and not (config.tracks or config.anonymize)
     if config.endpoint == "request" or (config.endpoint == "auto" and wants_pictures):
         return client.request
-    model = client.model() if config.tracks or config.anonymize else None
     usual_score = model.score if model is not None and model.score > WEAKEST_SCORE else None
     return PeopleOnly(client, usual_score=usual_score, may_draw=config.endpoint == "auto").ask
 
@@ -211,11 +214,12 @@ class ServerFinder:
     """Finds people by requests that are under way."""
 
     score = None
-    track_scores = (0.5, 0.3)
-    """Servers do not say what their model's are."""
 
-    def __init__(self, requests: Requests, *, name: str, progress: FeedProgress | None = None) -> None:
+    def __init__(
+        self, requests: Requests, *, name: str, model: ModelUsed | None = None, progress: FeedProgress | None = None
+    ) -> None:
         self.name = name
+        self.track_scores = (model and model.track_scores) or USUAL_TRACK_SCORES
         self.settings = {"server": name}
         self.capacity = requests.capacity
         self._requests = requests

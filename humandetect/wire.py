@@ -89,6 +89,10 @@ class ModelUsed(BaseModel):
     version: str
     engine: str
     score: Annotated[float, Field(description="People below it are not reported")]
+    track_scores: Annotated[
+        tuple[float, float] | None,
+        Field(description="From which score on a box starts a track, and is matched with tracks before weaker ones"),
+    ] = None
 
 
 class TimingsMs(BaseModel):

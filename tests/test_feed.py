@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import random
 import signal
@@ -205,15 +206,18 @@ def test_tracks_are_made_and_drawn_here(endpoint: str, clip: Path) -> None:
 
 
 def test_tracks_are_those_of_detect(clip: Path) -> None:
-    """Weak boxes too, which continue them."""
-    detect(DetectConfig((str(clip),), results=("detect.jsonl",), track=True), detector=Detector(Street()))
-    with running(ServeConfig(), detector=Detector(Street())) as url:
+    """Weak boxes too, which continue them, by the scores of the server's model: here 0.8 starts no track."""
+    choosy = Street()
+    choosy.info = dataclasses.replace(choosy.info, track_start_score=0.85, track_high_score=0.82)
+    detect(DetectConfig((str(clip),), results=("detect.jsonl",), track=True), detector=Detector(choosy))
+    with running(ServeConfig(), detector=Detector(choosy)) as url:
         go(url, clip, endpoint="auto", track=True)
     ids = [
         [[person["track_id"] for person in row["people"]] for row in rows(Path(name))]
         for name in ("detect.jsonl", "out.jsonl")
     ]
     assert ids[0] == ids[1]
+    assert {number for frame in ids[0] for number in frame} == {None, 1}
 
 
 def test_an_older_server_is_asked_in_its_own_way(clip: Path) -> None:

@@ -95,8 +95,9 @@ class Inference:
         """Tell which model answers, and from which score on: the one asked for, or the usual one."""
         info = self.info
         return ModelUsed(
-            name=info.name, version=info.version, engine=info.engine, score=self.score if score is None else score
-        )
+            name=info.name, version=info.version, engine=info.engine,
+            score=self.score if score is None else score, track_scores=self._detector.track_scores,
+        )  # fmt: skip
 
     @property
     def is_stuck(self) -> bool:

@@ -34,7 +34,8 @@ def test_a_raw_image_is_answered_with_its_people_the_model_and_where_the_time_we
     (result,) = answer["results"]
     assert (result["name"], result["width"], result["height"]) == (None, 80, 40)
     assert result["people"] == [{"box": [0, 10, 40, 30], "score": pytest.approx(0.8, abs=0.01)}]
-    assert answer["model"] == {"name": "fake", "version": "1", "engine": "fake 1, CPU", "score": 0.5}
+    model = {"name": "fake", "version": "1", "engine": "fake 1, CPU", "score": 0.5, "track_scores": [0.5, 0.3]}
+    assert answer["model"] == model
     timings = answer["timings_ms"]
     assert set(timings) == {"decode", "queue", "infer", "encode", "total"}
     assert 0 < timings["decode"] < timings["total"]

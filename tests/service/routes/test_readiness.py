@@ -103,7 +103,13 @@ def test_a_loaded_model_is_ready_and_named(client: Client) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
-        "model": {"name": INFO.name, "version": INFO.version, "engine": INFO.engine, "score": INFO.default_score},
+        "model": {
+            "name": INFO.name,
+            "version": INFO.version,
+            "engine": INFO.engine,
+            "score": INFO.default_score,
+            "track_scores": [0.5, 0.3],
+        },
     }
 
 
