@@ -6,7 +6,7 @@ python benchmarks/analytics.py [--memory-frames 1000000]
 from __future__ import annotations
 
 import itertools
-import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import supervision as sv
 from common import measured, parser, print_machine, print_table, say
 
 from humandetect.analytics.scene import read_scene
-from humandetect.bench.usage import watched
 from humandetect.config import AnalyzeConfig, CountingConfig
 from humandetect.media.frames import DetectedFrame, Frame, Provenance
-from humandetect.media.sinks.text import open_results
+from humandetect.media.sinks.text_formats import JsonLines
 from humandetect.models.find import bundled
 from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.python_api import detect_video
@@ -60,14 +60,6 @@ def walkers(people: int) -> Iterator[DetectedFrame]:
         yield DetectedFrame(Frame(image, index, index / FPS, MADE.source), people_found, weak=weak)
 
 
-def save(path: Path, *, frames: int, people: int) -> Path:
-    with open_results(str(path), weakest_score=0.1) as sink:
-        sink.begin(MADE)
-        for result in itertools.islice(walkers(people), frames):
-            sink.write(result)
-    return path
-
-
 def stages_ms(people: int, *, frames: int = 500) -> float:
     """Return the CPU milliseconds a frame of tracker and counters; best of three."""
     results = list(itertools.islice(walkers(people), frames))
@@ -95,13 +87,28 @@ def analyze_fps(saved: Path, folder: Path, *, times: int) -> float:
     return best
 
 
-def peak(saved: Path, folder: Path) -> tuple[float, float]:
-    """Return the largest memory in MB and the frames a second of the command."""
+def memory(folder: Path, *, frames: int, people: int) -> Iterator[tuple[int, float]]:
+    """Yield the memory in MB of the command after so many frames, which come by a pipe: a file would have gigabytes."""
+    pipe = folder / "walkers.jsonl"
     outputs = ["--line", LINE, "--zone", ZONE, "--events", str(folder / "e.jsonl"), "--counts", str(folder / "c.csv")]
-    command = [sys.executable, "-m", "humandetect", "analyze", str(saved), *outputs, "--json", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, watched(process.pid) as usage:
-        summary = json.loads(process.communicate()[0])
-    return usage.peak_memory_mb, summary["fps"]
+    command = [sys.executable, "-m", "humandetect", "analyze", str(pipe), *outputs, "--quiet"]
+    lines = JsonLines(weakest_score=0.1)
+    lines.begin(MADE)
+    results = walkers(people)
+    os.mkfifo(pipe)
+    with subprocess.Popen(command) as process:
+        with pipe.open("w") as names:  # analyze first looks for the sources, then opens it again
+            pipe.unlink()
+            os.mkfifo(pipe)
+            names.write(first := lines.text(next(results)))
+        with pipe.open("w") as file:
+            file.write(first)
+            for number, result in enumerate(itertools.islice(results, frames - 1), 2):
+                file.write(lines.text(result))
+                if number in (frames // 10, frames // 2, frames):
+                    yield number, psutil.Process(process.pid).memory_info().rss / 1e6
+    if process.returncode:
+        raise SystemExit(process.returncode)
 
 
 def main() -> None:
@@ -120,14 +127,10 @@ def main() -> None:
         print_table("Tracker, a line and a zone", ["people", "CPU ms a frame"], rows)
         if args.memory_frames:
             rows = []
-            lengths = (args.memory_frames // 20, args.memory_frames)
-            for frames, ending in itertools.product(lengths, (".jsonl", ".parquet")):
-                path = save(folder / f"walkers{ending}", frames=frames, people=6)
-                memory, fps = peak(path, folder)
-                rows.append([f"{frames:,} {ending}", f"{memory:.0f}", f"{fps:.0f}"])
-                say(f"{rows[-1][0]}: {memory:.0f} MB")
-                path.unlink()
-            print_table("Memory, 6 people a frame", ["frames", "peak MB", "frames/s"], rows)
+            for frames, megabytes in memory(folder, frames=args.memory_frames, people=6):
+                rows.append([f"{frames:,}", f"{megabytes:.0f}"])
+                say(f"{rows[-1][0]} frames: {megabytes:.0f} MB")
+            print_table("Memory of `analyze`, 6 people a frame", ["after frames", "MB"], rows)
 
 
 if __name__ == "__main__":
