@@ -28,7 +28,7 @@ def as_bgr(image: object) -> NDArray[np.uint8]:
     if isinstance(image, str) and "://" in image:  # not quoted: there may be a password in it
         raise UsageError(f"{EXPECTED}; for the address of a camera or stream there is detect_frames")
     if isinstance(image, str | Path):
-        return _read(Path(image))
+        return read_picture(Path(image), otherwise="for videos there is detect_frames")
     if isinstance(image, np.ndarray):
         _check_array(image)
         return image
@@ -41,7 +41,8 @@ def as_bgr(image: object) -> NDArray[np.uint8]:
     raise UsageError(f"{EXPECTED}; got {type(image).__name__}{hint}")
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path, *, otherwise: str) -> NDArray[np.uint8]:
+    """Return (H, W, 3) BGR from a picture's file. Raises SourceError that says what to do `otherwise`."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -50,7 +51,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise SourceError(f"cannot open {str(path)!r}: {error.strerror or error}") from error
     except SourceError as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error}; for videos there is detect_frames") from error
+        raise SourceError(f"cannot read {str(path)!r}: {error}; {otherwise}") from error
 
 
 def _check_array(image: NDArray[np.generic]) -> None:

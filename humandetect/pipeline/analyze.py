@@ -11,7 +11,7 @@ from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.analytics.saved_archive import SavedArchive, is_archive
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
-from humandetect.detection.preprocess import as_bgr
+from humandetect.detection.preprocess import read_picture
 from humandetect.errors import UsageError
 from humandetect.media.sources import SourceRef
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ASPECT_TOLERANCE = 0.01
 """As of scenes."""
+ONE_PICTURE = "--background takes one picture, as a frame of the video is"
 
 
 def analyze(
@@ -46,7 +47,7 @@ def analyze(
     stop = stop or threading.Event()
     with costs_the_rest(record):
         scene = scene_of(config.counting)
-        background = None if config.background is None else as_bgr(config.background)
+        background = None if config.background is None else read_picture(config.background, otherwise=ONE_PICTURE)
         files = [SavedArchive(path) if is_archive(path) else SavedResults(path) for path in config.files]
         refs = [SourceRef("video", source, files=(str(file.path),)) for file in files for source in file.sources()]
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:

@@ -10,7 +10,7 @@ import pytest
 
 from humandetect.config import AnalyzeConfig, CountingConfig, DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
-from humandetect.errors import UsageError
+from humandetect.errors import SourceError, UsageError
 from humandetect.media.images import decode_image
 from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.run import run
@@ -98,6 +98,8 @@ def test_a_background_of_another_shape_or_without_use_is_refused(tmp_path: Path)
     place = write_picture(tmp_path / "place.png")
     with pytest.raises(UsageError, match=r"--background is 64x48 and the pictures of .* are 128x48"):
         ask(tmp_path / "r.jsonl", counting=CountingConfig(heatmap=tmp_path / "heat.png"), background=place)
+    with pytest.raises(SourceError, match=r"cannot read '.*wide\.mp4': not an image.*; --background takes one picture"):
+        ask(tmp_path / "r.jsonl", counting=CountingConfig(heatmap=tmp_path / "h.png"), background=tmp_path / "wide.mp4")
     with pytest.raises(UsageError, match="give --heatmap or --report"):
         AnalyzeConfig((tmp_path / "r.jsonl",), results=("a.csv",), background=place)
 
