@@ -51,9 +51,10 @@ class OpenVinoEngine:
         target = _choose_device(core, device)
         self._compiler = Compiler(core, model, target, _settings(core, target, precision))
         fixed_hw = self._compiler.fixed_hw(size)
-        chosen = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
-        input_size = chosen[0]
+        input_size, _ = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
         compiled = self._compiler.compiled(input_size, input_size.input_hw if input_size else None)
+        # Once more: a graph of another dialect is read by now, and says whether its pictures are padded.
+        chosen = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
         self._parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + WAITING_REQUESTS
         ran = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.info = model_info(

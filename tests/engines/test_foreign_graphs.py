@@ -136,6 +136,21 @@ def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     assert_sees(saved(model, tmp_path, said), 0.9)
 
 
+@pytest.mark.parametrize("said", [{}, {"input_hw": [WIDTH, WIDTH]}, {"keep_aspect": False}], ids=str)
+def test_a_saved_model_is_letterboxed_unless_it_says_otherwise(said: dict[str, Any], tmp_path: Path) -> None:
+    def call(images: Any) -> dict[str, Any]:
+        return {"rows": tf.constant([[*BOX, 0.9, 0]]) + 0 * tf.reduce_mean(images)}
+
+    module = tf.Module()
+    module.call = tf.function(call, input_signature=[tf.TensorSpec([1, WIDTH, WIDTH, 3], tf.float32, "images")])
+    tf.saved_model.save(module, str(tmp_path / "tiny"), signatures=module.call)
+    (tmp_path / "tiny" / "assets.extra").mkdir()
+    said = {**said, "labels": {"0": "person"}, "person_classes": [0]}
+    (tmp_path / "tiny" / "assets.extra" / "humandetect.json").write_text(json.dumps(said), encoding="utf-8")
+    stretched = (BOX[0], BOX[1] * HEIGHT / WIDTH, BOX[2], BOX[3] * HEIGHT / WIDTH)
+    assert_sees(tmp_path / "tiny", 0.9, stretched if "keep_aspect" in said else BOX)
+
+
 def test_an_open_size_is_640_unless_it_is_said(tmp_path: Path) -> None:
     path = saved(rows_graph([-1, 3, -1, -1]), tmp_path)
     for size, hw in (("default", (640, 640)), ("64x96", (64, 96)), ("70x90", (70, 90))):
