@@ -6,6 +6,8 @@ import base64
 import csv
 import re
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from humandetect.config import CountingConfig, DetectConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import decode_image
+from humandetect.media.sources import open_source
 from humandetect.pipeline.run import run
 from humandetect.pipeline.summary import RunInterrupted
 from tests.builders import make_clip
@@ -22,6 +25,7 @@ from tests.pipeline.test_run import write_picture
 from tests.pipeline.test_stages import FRAMES, Street
 
 if TYPE_CHECKING:
+    from humandetect.media.sources import Source
     from humandetect.pipeline.summary import RunSummary
 
 GATE = "gate=30%,0%,30%,100%"
@@ -51,6 +55,22 @@ def test_a_report_has_the_sums_of_the_counts_and_says_how_it_was_made(clip: Path
     assert f"humandetect detect {clip} --line {GATE} --counts {counts} --report {page}" in text
     assert {str(path) for path in summary.outputs} == {str(page), str(counts)}, "and no video that nobody asked for"
     assert summary.tracks == 2, "a report implies tracks"
+
+
+def test_of_a_live_source_times_are_those_of_the_clock_on_the_wall(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_live(*arguments: Any, **options: Any) -> Source:
+        source = open_source(*arguments, **options)
+        source.info, source.opened_at = replace(source.info, kind="live"), datetime(2026, 11, 26, 8, 59, 59, tzinfo=UTC)
+        return source
+
+    monkeypatch.setattr("humandetect.pipeline.run.open_source", open_live)
+    report(clip, line=(GATE,), report=tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "26 November 2026, 08:59:59 to 09:00:00" in text
+    assert "26 November 2026, UTC" in text, "the axis"
+    assert "min:s from the start" not in text
 
 
 def test_whom_is_hidden_in_the_run_is_hidden_in_the_report(clip: Path, tmp_path: Path) -> None:
