@@ -55,6 +55,8 @@ class Decoder:
         """Packets that gave no picture, or one with holes."""
         self.packets = 0
         """Video packets read so far."""
+        self.unseen = 0
+        """Packets at the beginning that gave no picture, as they build on some from before it."""
         self._media = media
         self._stream = stream
         self._sound = sound
@@ -69,9 +71,14 @@ class Decoder:
         _use_threads(stream.codec_context, live=media.live)
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
+        leading: list[tuple[int | None, bool]] | None = []
         for packet in self._read:
+            if leading is not None and not packet.is_discard:  # what an edit list hides gives no picture either
+                leading.append((packet.pts, packet.is_keyframe))
             pictures = self._decode(packet)
             if pictures:
+                if leading is not None:
+                    self.unseen, leading = _shown_before(pictures[0], leading), None
                 yield from pictures
                 self._seen = time.monotonic()
         yield from self._decode(None)
@@ -153,6 +160,15 @@ class Decoder:
             return []
         self.damaged += sum(picture.is_corrupt for picture in pictures)
         return pictures
+
+
+def _shown_before(picture: av.VideoFrame, packets: Sequence[tuple[int | None, bool]]) -> int:
+    """Count packets that belong before a picture: by their stamps, or where they have none up to a key frame."""
+    stamps = [stamp for stamp, _ in packets if stamp is not None]
+    if stamps and picture.pts is not None:
+        return sum(stamp < picture.pts for stamp in stamps)
+    keys = [is_key for _, is_key in packets]
+    return keys.index(True) if True in keys else 0
 
 
 def to_bgr(picture: av.VideoFrame, orientation: int) -> NDArray[np.uint8]:

@@ -97,7 +97,11 @@ class VideoSource(Source):
         if self._in_fields and self._rate is not None:
             self._rate /= 2
         self.is_progressive = not (first.interlaced_frame or self._in_fields)
+        self._first_stamp = first.pts
         self._origin = start_of(self._media, self._stream, stamp_seconds(first, self._time_base))
+        if (unseen := self._decoder.unseen) and not (self._media.live or self._config.start_seconds):
+            frames = counted(unseen // 2 if self._in_fields else unseen, "frame")
+            self.warnings.append(f"it begins inside a group of pictures: its first {frames} cannot be decoded")
         self._claimed = claimed_frames(self._stream, self._rate, self._media.size)
         lying = self._orientation >= 5
         self._pixel_aspect = pixel_aspect(self._stream, lying=lying)
@@ -137,7 +141,7 @@ class VideoSource(Source):
         media = open_media()
         stream = video_streams(media)[0]
         start = self._origin + _exactly(self._config.start_seconds)
-        self._plan = plan_start(media, stream, start, in_fields=self._in_fields)
+        self._plan = plan_start(media, stream, start, in_fields=self._in_fields, first_stamp=self._first_stamp)
         if self._plan is not None and seek(media, stream, self._plan.key_stamp):
             self._media.close()
             self._use(media)

@@ -47,8 +47,13 @@ def are_fields(pictures: Sequence[av.VideoFrame], time_base: Fraction, rate: Fra
     return bool(gaps) and min(gaps) * time_base * rate > _ONE_AND_A_HALF
 
 
-def plan_start(media: Media, stream: av.VideoStream, start: Fraction, *, in_fields: bool = False) -> StartPlan | None:
-    """Read packets up to `start`, in seconds of the container's clock; None where they cannot be counted."""
+def plan_start(
+    media: Media, stream: av.VideoStream, start: Fraction, *, in_fields: bool = False, first_stamp: int | None = None
+) -> StartPlan | None:
+    """Read packets up to `start`, in seconds of the container's clock; None where they cannot be counted.
+
+    The picture of `first_stamp` has number 0: what lies before it cannot be decoded.
+    """
     if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
         return None
     target = math.floor(start / stream.time_base)
@@ -63,7 +68,8 @@ def plan_start(media: Media, stream: av.VideoStream, start: Fraction, *, in_fiel
                 break
             if packet.is_keyframe and packet.pts <= target:
                 key_stamp = packet.pts
-            if not packet.is_discard:  # what an edit list hides is decoded, but never counted
+            seen = first_stamp is None or packet.pts >= first_stamp
+            if seen and not packet.is_discard:  # what an edit list hides is decoded, but never counted
                 stamps.append(packet.pts)
     except (av.FFmpegError, OSError):
         return None

@@ -202,3 +202,35 @@ def test_what_a_file_says_of_what_it_shows_goes_along_unless_it_should_not(
         assert said.get("location", "").startswith("+52.52") is wanted
         language = video.streams.audio[0].metadata.get("language", "und")
         assert language == ("deu" if wanted else "und")
+
+
+def begun_late(path: Path, *, packets: int, **options: Any) -> Path:
+    """Write a clip of 60 pictures with a key frame in 12, and take its first packets away."""
+    make_clip(path, frames=60, gop=12, **options)
+    with av.open(str(path)) as clip:
+        places = [(packet.pos, packet.size) for packet in clip.demux(video=0) if packet.size]
+    data, raw = path.read_bytes(), path.suffix == ".264"
+    begin = 0 if raw else places[0][0]
+    path.write_bytes(data[:begin] + data[sum(size for _, size in places[:packets]) if raw else places[packets][0] :])
+    return path
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_a_recording_that_begins_inside_a_group_of_pictures_says_what_it_loses(tmp_path: Path, codec: str) -> None:
+    path = begun_late(tmp_path / "in.ts", packets=6, codec=codec)
+    with open_source(str(path)) as source:
+        frames = list(source)
+        lost = 54 - len(frames)
+        assert lost in (6, 7)
+        assert source.warnings == [f"it begins inside a group of pictures: its first {lost} frames cannot be decoded"]
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    with open_source(str(path), SourceConfig(start_seconds=3)) as source:
+        later = [(frame.index, frame.time_seconds) for frame in source]
+        assert later == [(frame.index, frame.time_seconds) for frame in frames if frame.time_seconds >= 3]
+        assert source.warnings == []
+
+
+def test_one_without_timestamps_does_too(tmp_path: Path) -> None:
+    with open_source(str(begun_late(tmp_path / "in.264", packets=6))) as source:
+        assert "its first 7 frames cannot be decoded" in source.warnings[0]
+        assert len(list(source)) == 47
