@@ -42,6 +42,10 @@ _PROTOCOLS = {
 _BUFFER_BYTES = 256 * 1024
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
+_NO_RANGES = (
+    "no frame came: the index of this MP4 comes last and the server sends no parts of files (ranges), or it is "
+    "damaged; download it and give the file's name"
+)
 _NO_VIDEO = (
     "this is a playlist or another format that is not read from an address; give the address of the video itself"
 )
@@ -116,6 +120,8 @@ class Media:
         """Explain a video stream that gives nothing."""
         if self.bytes is not None and self.bytes.is_mp4 and not self.seekable:
             return _INDEX_LAST
+        if self.bytes is None and self.container.format.name.startswith("mov"):
+            return _NO_RANGES
         return "no frame of its video can be decoded: damaged, or larger than allowed"
 
     def check(self) -> None:

@@ -8,9 +8,10 @@ import socket
 import socketserver
 import threading
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count, takewhile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +30,6 @@ from tests.media.clips import fast_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from humandetect.media.frames import Frame
 
@@ -97,6 +97,30 @@ def test_a_file_without_a_known_length_behind_http_is_no_live_source(tmp_path: P
     with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.ts") as source:
         assert source.info.kind == "video"
         assert len(list(source)) == 20
+
+
+class Ranges(Files):
+    """Serves a folder, and of its files also parts, as most servers do."""
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        begin = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - begin))
+        self.end_headers()
+        with suppress(OSError):  # libav has seen enough of it
+            self.wfile.write(data[begin:])
+
+
+def test_an_mp4_whose_index_comes_last_needs_a_server_that_sends_parts(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=60, width=160, height=120, codec="mjpeg", pix_fmt="yuvj420p")
+    with serving(partial(Ranges, directory=str(tmp_path))) as url, open_source(f"{url}/clip.mp4") as source:
+        assert len(list(source)) == 60
+        assert source.warnings == []
+    told = pytest.raises(SourceError, match=r"index of this MP4 comes last.*no parts.*download it")
+    with serving(partial(Files, directory=str(tmp_path))) as url, told:
+        open_source(f"{url}/clip.mp4")
 
 
 def test_a_part_of_a_file_behind_http_is_read(tmp_path: Path) -> None:
