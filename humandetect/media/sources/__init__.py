@@ -273,7 +273,7 @@ def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
         return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
     except NoVideoThere:
         from humandetect.media.sources.image import ImageBytes
-        from humandetect.media.sources.snapshot import fetch_picture
+        from humandetect.media.sources.http_camera import fetch_picture
 
         data = fetch_picture(ref.address, config) if ref.address.lower().startswith("http") else None
         if data is None:
