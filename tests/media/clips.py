@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 import av
+from PIL import Image
 
 from tests.builders import make_clip, picture
 
@@ -88,3 +90,16 @@ def late_pictures(path: Path, seconds: float) -> Path:
                 packet.stream = streams[packet.stream_index]
                 out.mux(packet)
     return path
+
+
+def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
+    """Encode a telephone's photo, red with a blue left half."""
+    from pillow_heif import from_pillow
+
+    image = Image.new("RGB", (width, height), (200, 40, 40))
+    image.paste((40, 40, 200), (0, 0, width // 2, height))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    from_pillow(image).save(out, format="HEIF", quality=90, exif=exif.tobytes())
+    return out.getvalue()

@@ -22,18 +22,7 @@ from humandetect.media.sources.image import ImageBytes
 from humandetect.pipeline.run import run
 from tests.builders import make_clip, picture
 from tests.fakes import FakeEngine
-
-
-def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
-    from pillow_heif import from_pillow
-
-    image = Image.new("RGB", (width, height), (200, 40, 40))
-    image.paste((40, 40, 200), (0, 0, width // 2, height))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    out = io.BytesIO()
-    from_pillow(image).save(out, format="HEIF", quality=90, exif=exif.tobytes())
-    return out.getvalue()
+from tests.media.clips import heic
 
 
 def test_a_telephones_photo_is_an_image(tmp_path: Path) -> None:

@@ -266,14 +266,14 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
-    from humandetect.media.sources.container import NoVideoThere, open_url
+    from humandetect.media.sources.container import NoVideoThere
+    from humandetect.media.sources.http_camera import fetch_picture, open_camera_url
     from humandetect.media.sources.libav import VideoSource
 
     try:
-        return VideoSource(ref.name, lambda: open_url(ref.address, config), config, audio=audio)
+        return VideoSource(ref.name, lambda: open_camera_url(ref.address, config), config, audio=audio)
     except NoVideoThere:
         from humandetect.media.sources.image import ImageBytes
-        from humandetect.media.sources.http_camera import fetch_picture
 
         data = fetch_picture(ref.address, config) if ref.address.lower().startswith("http") else None
         if data is None:

@@ -19,6 +19,7 @@ import av
 
 from humandetect.addresses import has_doubtful_host
 from humandetect.errors import SourceError
+from humandetect.media.images import is_image
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -147,12 +148,23 @@ def open_bytes(file: BufferedReader, config: SourceConfig) -> Media:
     return Media(container, data, live=False, seekable=seekable, size=size)
 
 
-def _open(data: Input, config: SourceConfig) -> InputContainer:
+def open_motion_jpeg(file: BufferedReader, config: SourceConfig) -> Media:
+    """Open a live stream of JPEGs in parts. Raises SourceError and closes it when that fails."""
+    data = Input(file)
+    try:
+        return Media(_open(data, config, demuxer="mpjpeg"), data, live=True, seekable=False)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(data: Input, config: SourceConfig, *, demuxer: str | None = None) -> InputContainer:
     locks = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     try:
         container = av.open(
             data,
             mode="r",
+            format=demuxer,
             options=decoder_limits(config),
             container_options=locks,
             io_open=_refuse,
@@ -188,6 +200,9 @@ def open_url(url: str, config: SourceConfig) -> Media:
             raise SourceError(f"the server does not send over {wanted.upper()}: leave --rtsp-transport out") from None
         container = _open_address(url, protocols, config, transport="udp")
         warning = "read over UDP, as the server refuses TCP: packets that are lost leave holes in pictures"
+    if is_image(b"    ftyp" + container.metadata.get("major_brand", "").encode()):  # a film of its tiles, to libav
+        container.close()
+        raise NoVideoThere(_NO_VIDEO)
     # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
     live = container.format.name.split(",")[0] in LIVE_DEMUXERS
     return Media(container, None, live=live, seekable=False, warning=warning)
@@ -195,6 +210,10 @@ def open_url(url: str, config: SourceConfig) -> Media:
 
 class NoVideoThere(SourceError):
     """What is at an address may be a picture."""
+
+
+class NotKnownThere(SourceError):
+    """What is at an address is in no format that libav knows."""
 
 
 class _TransportRefused(SourceError):
@@ -221,6 +240,8 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
         if isinstance(error, av.ArgumentError) and not timed_out and _has_address(urlsplit(url).hostname or ""):
             raise NoVideoThere(_NO_VIDEO) from None
+        if isinstance(error, av.InvalidDataError) and not timed_out:
+            raise NotKnownThere("not a video that can be read") from None
         within = f"no answer within {config.open_timeout_seconds:g} s"
         raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
 
@@ -257,8 +278,6 @@ def _is_dash(head: bytes) -> bool:
 def _why_no_answer(error: Exception, url: str) -> str:
     if not _has_address(urlsplit(url).hostname or ""):
         return "no computer of this name is known: check the spelling, and the network"
-    if isinstance(error, av.InvalidDataError):
-        return "not a video that can be read"
     return reason(error)
 
 

@@ -1,30 +1,40 @@
-"""One picture from an address, as cameras give it at `snap.jpg`."""
+"""What cameras give over HTTP and libav does not take: one picture, or a stream without its first boundary."""
 
 from __future__ import annotations
 
 import time
 import urllib.request
 from http.client import HTTPException
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
 from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.sources.container import Media, NotKnownThere, open_motion_jpeg, open_url
 from humandetect.media.sources.files import most_bytes
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+    from io import BufferedReader
+
     from humandetect.config import SourceConfig
 
 _PIECE_BYTES = 1 << 16
+_BOUNDARY_BYTES = 128
+"""The longest there may be, and less than any picture. libav wants all of it at once."""
+_JPEG = b"\xff\xd8"
+_PART_OF_A_JPEG = b"Content-Type: image/jpeg\r\n\r\n"
 
 
 def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
     """Return the picture at an HTTP(S) address; None: it is none. Raises SourceError, without the address."""
     deadline = time.monotonic() + config.read_timeout_seconds
     most = most_bytes(config.max_megapixels)
-    data = bytearray()
     try:
-        with _opener(url).open(_bare(url), timeout=config.open_timeout_seconds) as answer:
+        with _ask(url, timeout_seconds=config.open_timeout_seconds) as answer:
+            data = bytearray(answer.read(HEAD_BYTES))
+            if not is_image(bytes(data)):
+                return None
             while piece := answer.read(_PIECE_BYTES):
                 data += piece
                 if len(data) > most:
@@ -33,21 +43,81 @@ def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
                     raise SourceError(f"not all of it came within {config.read_timeout_seconds:g} s")
     except (OSError, HTTPException, ValueError) as error:  # their texts may hold the address
         raise SourceError(f"the image cannot be fetched: {type(error).__name__}") from None
-    return bytes(data) if is_image(bytes(data[:HEAD_BYTES])) else None
+    return bytes(data)
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Know how to tell the server who asks, in the ways that cameras want it."""
+def open_camera_url(url: str, config: SourceConfig) -> Media:
+    """Open an address as `open_url` does, and also JPEG after JPEG whose first boundary is missing or comes late."""
+    try:
+        media = open_url(url, config)
+    except NotKnownThere:
+        if (motion := _open_motion(url, config)) is None:
+            raise
+        return motion
+    # Without its boundary libav takes it for a file of JPEGs.
+    if media.container.format.name != "mjpeg" or (motion := _open_motion(url, config)) is None:
+        return media
+    media.close()
+    return motion
+
+
+def _open_motion(url: str, config: SourceConfig) -> Media | None:
+    """Open JPEG after JPEG; None where the server does not say that it is that."""
+    if not url.lower().startswith("http"):
+        return None
+    try:
+        answer = _ask(url, timeout_seconds=config.read_timeout_seconds)
+    except (OSError, HTTPException, ValueError):  # libav has said why
+        return None
+    if answer.headers.get_content_type() != "multipart/x-mixed-replace":
+        answer.close()
+        return None
+    return open_motion_jpeg(cast("BufferedReader", _Parts(answer, config.read_timeout_seconds)), config)
+
+
+class _Parts:
+    """The bytes of a stream of JPEGs, begun as its later parts begin; old firmware sends its first boundary last."""
+
+    def __init__(self, answer: HTTPResponse, timeout_seconds: float) -> None:
+        self._answer = answer
+        self._timeout_seconds = timeout_seconds
+        self._begin = b""
+
+    def read1(self, size: int) -> bytes:
+        try:
+            if not self._begin:
+                self._begin = begin = self._first_bytes()
+                return begin
+            taken = self._answer.read1(size)
+        except TimeoutError:
+            raise SourceError(f"nothing came for {self._timeout_seconds:g} s") from None
+        except (OSError, HTTPException):
+            taken = b""
+        if not taken:
+            raise SourceError("the connection ended")
+        return taken
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._answer.close()
+
+    def _first_bytes(self) -> bytes:
+        begin = self._answer.read(_BOUNDARY_BYTES).lstrip(b"\r\n")
+        if begin.startswith(b"--"):
+            return begin
+        return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(_JPEG) else b"") + begin
+
+
+def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
+    """Ask for what is at an address, and tell the server who asks, in the ways that cameras want it."""
     parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
     if parts.username is not None:
-        known.add_password(None, _bare(url), unquote(parts.username), unquote(parts.password or ""))
-    return urllib.request.build_opener(
+        known.add_password(None, bare, unquote(parts.username), unquote(parts.password or ""))
+    opener = urllib.request.build_opener(
         urllib.request.HTTPBasicAuthHandler(known), urllib.request.HTTPDigestAuthHandler(known)
     )
-
-
-def _bare(url: str) -> str:
-    """Return the address without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return cast("HTTPResponse", opener.open(bare, timeout=timeout_seconds))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import av
 import pytest
+from PIL import Image
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
@@ -26,7 +27,7 @@ from humandetect.media.sources import expand, open_source
 from humandetect.media.sources.container import Media
 from humandetect.media.sources.libav import VideoSource
 from tests.builders import make_clip, picture
-from tests.media.clips import fast_start
+from tests.media.clips import fast_start, heic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,6 +187,78 @@ def test_a_stream_whose_sound_goes_on_without_pictures_has_ended(
 def test_a_silent_server_is_given_up(scheme: str) -> None:
     with silent_port() as port, pytest.raises(SourceError, match=r"no answer within 0\.2 s"):
         open_source(f"{scheme}://127.0.0.1:{port}/live", SHORT)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n", b"Content-Type: image/jpeg\r\n\r\n", b""],
+    ids=["after a blank line", "without its boundary", "without anything"],
+)
+def test_a_camera_may_begin_its_first_picture_as_it_likes(begin: bytes) -> None:
+    jpeg = encode_jpeg(picture())
+
+    class Loose(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+            self.end_headers()
+            part = b"\r\n--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s" % (len(jpeg), jpeg)
+            with suppress(OSError):
+                self.wfile.write(begin + jpeg + part * 4)
+
+    frames: list[Frame] = []
+    with serving(Loose) as url, open_source(f"{url}/stream") as source:
+        assert source.info.kind == "live"
+        with pytest.raises(SourceError, match=r"ended after 5 frames: the connection ended"):
+            frames.extend(source)
+    assert [frame.image.shape for frame in frames] == [(48, 64, 3)] * 5
+
+
+def test_a_stream_without_its_first_boundary_that_falls_silent_has_ended() -> None:
+    release = threading.Event()
+
+    class Stuck(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+            self.end_headers()
+            jpeg = encode_jpeg(picture())
+            part = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n--frame\r\n" % (len(jpeg), jpeg)
+            with suppress(OSError):
+                self.wfile.write(part * 40)
+            release.wait(20)
+
+    expected = r"' ended after \d+ frames: nothing came for 0\.3 s"
+    with serving(Stuck) as url:
+        with open_source(f"{url}/stream", SHORT) as source, pytest.raises(SourceError, match=expected):
+            list(source)
+        release.set()
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.avif"])
+def test_a_telephones_photo_at_an_address_is_a_picture(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(heic()) if name.endswith("heic") else Image.new("RGB", (64, 48)).save(path)
+    with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/{name}") as source:
+        assert source.info.kind == "image"
+
+
+def test_what_is_no_picture_is_not_read_beyond_its_head() -> None:
+    """A stream that never ends, say."""
+    sent = count()
+
+    class Endless(Files):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(b"ffconcat version 1.0\n")
+                while next(sent) < 10_000:
+                    self.wfile.write(b"file a.ts\n" * 5000)
+
+    with serving(Endless) as url, pytest.raises(SourceError, match="a playlist or another format"):
+        open_source(f"{url}/live", SourceConfig(max_megapixels=1))
+    assert next(sent) < 1000
 
 
 def test_a_missing_page_and_a_closed_port_say_so(tmp_path: Path) -> None:
