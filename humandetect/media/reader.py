@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 BufferPolicy = Literal["wait", "drop-oldest"]
 MAX_BYTES = 64 * 1024 * 1024
 """Fewer frames than the buffer's number are read ahead when they are large, but always one."""
+WAIT_SECONDS = 0.02
+"""A picture that comes sooner lay ready in the source: they gather while it is opened and an engine starts."""
+LONGEST_BURST_SECONDS = 2.0
+"""Sources of more than 50 frames a second never keep anybody waiting."""
 JOIN_SECONDS = 2.0
 """How long `close` waits for a source that is blocked; its thread is a daemon and ends with the process."""
 
@@ -22,7 +27,7 @@ class FrameReader:
     """Iterate over a source's frames while its thread reads on.
 
     With `wait` a full buffer holds the source back; with `drop-oldest` the newest frames win and `dropped` counts
-    the others.
+    the others, except those that lay ready when reading began: `outdated` does.
     An error of the source is raised here, after the frames that came before it.
     """
 
@@ -30,11 +35,13 @@ class FrameReader:
         if buffer < 1:
             raise ValueError(f"the buffer must hold at least 1 frame, not {buffer}")
         self.dropped = 0
+        self.outdated = 0
         self._source = source
         self._capacity = buffer
         self._policy = policy
         self._frames: deque[Frame] = deque()
         self._changed = threading.Condition()
+        self._bursts = True
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
@@ -71,8 +78,12 @@ class FrameReader:
         self.close()
 
     def _read(self) -> None:
+        began = asked = time.monotonic()
         try:
             for frame in self._source:
+                now = time.monotonic()
+                self._bursts &= now - asked < WAIT_SECONDS and now - began < LONGEST_BURST_SECONDS
+                asked = now
                 if not self._offer(frame):
                     break
         except BaseException as error:  # the consumer's thread decides what to do with it
@@ -94,7 +105,8 @@ class FrameReader:
                 self._changed.wait_for(lambda: not self._is_full(frame) or self._closed)
             elif self._is_full(frame):
                 self._frames.popleft()
-                self.dropped += 1
+                self.outdated += self._bursts
+                self.dropped += not self._bursts
             if self._closed:
                 return False
             self._frames.append(frame)

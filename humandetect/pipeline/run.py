@@ -25,6 +25,7 @@ from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
 from humandetect.pipeline.stages import SourceStages, scene_of, weakest_score
 from humandetect.pipeline.summary import RunRecord, RunSummary
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -189,6 +190,8 @@ class _FrameLoop:
                 self.record.end_source(
                     source.name, dropped=frames.dropped, warnings=source.warnings, failures=source.failures
                 )
+                if frames.outdated:
+                    logger.info("%s from before the start left out", counted(frames.outdated, "frame"))
                 self.progress.stop()
                 outputs.finish(events, stages.report)
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):

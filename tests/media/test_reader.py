@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from itertools import accumulate
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from humandetect.media.reader import FrameReader
 from tests.builders import frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from humandetect.media.frames import Frame
 
@@ -43,11 +45,33 @@ def test_a_full_buffer_holds_the_source_back() -> None:
     assert len(made) <= 5
 
 
-def test_newest_frames_win_where_old_ones_may_be_dropped() -> None:
-    with FrameReader([frame(index) for index in range(10)], buffer=2, policy="drop-oldest") as frames:
+def live(monkeypatch: pytest.MonkeyPatch, *, ready: int, steps: Sequence[float]) -> Iterator[Frame]:
+    """Return frames that lay ready, then others to wait for, on a clock of their own."""
+    times = list(accumulate([0.001] * ready + list(steps), initial=0.0))
+    now = times[:1]
+    monkeypatch.setattr("humandetect.media.reader.time", SimpleNamespace(monotonic=lambda: now[-1]))
+    return (now.append(time) or frame(index) for index, time in enumerate(times[1:]))  # type: ignore[func-returns-value]
+
+
+def test_newest_frames_win_where_old_ones_may_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FrameReader(live(monkeypatch, ready=0, steps=[0.5] * 10), buffer=2, policy="drop-oldest") as frames:
         frames._thread.join(10)
         assert [one.index for one in frames] == [8, 9]
-        assert frames.dropped == 8
+        assert (frames.dropped, frames.outdated) == (8, 0)
+
+
+@pytest.mark.parametrize(
+    ("ready", "steps", "dropped", "outdated"),
+    [(8, [], 0, 6), (8, [0.5] * 2, 2, 6), (0, [1 / 64] * 192, 65, 125)],
+    ids=["only old ones", "and then 2 a second", "64 a second"],
+)
+def test_what_lay_ready_at_the_start_is_no_dropped_frame(
+    monkeypatch: pytest.MonkeyPatch, ready: int, steps: list[float], dropped: int, outdated: int
+) -> None:
+    with FrameReader(live(monkeypatch, ready=ready, steps=steps), buffer=2, policy="drop-oldest") as frames:
+        frames._thread.join(10)
+        assert len(list(frames)) == 2
+        assert (frames.dropped, frames.outdated) == (dropped, outdated)
 
 
 @pytest.mark.parametrize("error", [SourceError("the camera is gone"), KeyboardInterrupt()])
