@@ -15,7 +15,7 @@ from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
 from humandetect.media.sinks.text import open_results
 from humandetect.media.sinks.video import VideoSink
-from humandetect.media.sources import tree_root
+from humandetect.media.sources import tree_roots
 from humandetect.plural import counted
 from humandetect.reporting.sinks import HeatmapSink, ReportSink
 
@@ -214,9 +214,9 @@ def _destinations(config: RunConfig, refs: Sequence[SourceRef]) -> tuple[Destina
         refuse_input(path, inputs)
     if len({path.absolute() for path in files}) < len(files):
         raise UsageError("two outputs have the same name: choose different ones")
-    trees = [tree_root(ref) for ref in config.sources if "**" in ref]
-    root = trees[0] if len(trees) == len(config.sources) == 1 else None
+    roots = tree_roots(config.sources, recursive=config.source.recursive)
     pictures, heatmaps = (
-        Destinations(output, several=several, inputs=inputs, root=root) for output in (config.output, counting.heatmap)
+        Destinations(output, several=several, inputs=inputs, roots=roots)
+        for output in (config.output, counting.heatmap)
     )
     return pictures, heatmaps

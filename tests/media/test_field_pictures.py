@@ -164,6 +164,22 @@ def jpeg_in(folder: Path, name: str) -> None:
     (folder / name).write_bytes(encode_jpeg(picture()))
 
 
+@pytest.mark.parametrize("pattern", ["in", "in/**/*.jpg"])
+def test_two_pictures_of_one_name_stay_in_the_folders_they_are_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "in/one", "in/two"):
+        jpeg_in(Path(folder), "a.jpg")
+    (tmp_path / "more").mkdir()
+    jpeg_in(tmp_path / "more", "b.jpg")
+    config = DetectConfig((pattern, "more/b.jpg"), output=Path("out"), source=SourceConfig(recursive=True))
+    summary = run(config, detector=Detector(FakeEngine()))
+    written = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.jpg"))
+    assert written == ["a.jpg", "b.jpg", "one/a.jpg", "two/a.jpg"]
+    assert summary.warnings == ()
+
+
 def test_a_loop_of_links_is_read_once(tmp_path: Path) -> None:
     jpeg_in(tmp_path, "a.jpg")
     jpeg_in(tmp_path / "inside", "b.jpg")

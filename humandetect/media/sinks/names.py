@@ -40,13 +40,15 @@ def _plain_stem(name: str) -> str:
 class Destinations:
     """Hand out one file for each picture or video of a run, never the same one twice, never an input."""
 
-    def __init__(self, output: Path | None, *, several: bool, inputs: Sequence[Path], root: Path | None = None) -> None:
+    def __init__(
+        self, output: Path | None, *, several: bool, inputs: Sequence[Path], roots: Sequence[Path] = ()
+    ) -> None:
         if output == Path("-"):
             raise UsageError("pictures and videos do not go to stdout: name a file (-o out.mp4); `--results -` does")
         self._output = output
         self._inputs = inputs
-        self._root = root
-        """Inputs below it keep their folders in the output."""
+        self._roots = roots
+        """Inputs below one of them keep their folders in the output."""
         self._taken: set[Path] = set()
         self.renamed: list[str] = []
         """What could not have the name one expects, because another source of the run has it."""
@@ -104,9 +106,10 @@ class Destinations:
     def _folder_of(self, name: str) -> Path:
         """Return the folder for a source's results: of a tree that was asked for, the same one as in the tree."""
         output = self._output or Path()
-        if self._root is None or not Path(name).is_relative_to(self._root):
+        root = next((root for root in self._roots if Path(name).is_relative_to(root)), None)
+        if root is None:
             return output
-        folder = output / Path(name).relative_to(self._root).parent
+        folder = output / Path(name).relative_to(root).parent
         make_folder(folder)
         return folder
 

@@ -27,7 +27,7 @@ from humandetect.plural import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Source", "SourceRef", "expand", "open_source", "tree_root"]
+__all__ = ["Source", "SourceRef", "expand", "open_source", "tree_roots"]
 
 Kind = Literal["images", "animation", "video", "pipe", "camera", "url"]
 VIDEO_ENDINGS = (
@@ -97,9 +97,10 @@ def expand(refs: Sequence[str], *, recursive: bool = False, warnings: list[str] 
     return sources
 
 
-def tree_root(pattern: str) -> Path:
-    """Return the folder that a pattern with `**` begins to look in."""
-    return Path(pattern[: pattern.index("**")] or ".").expanduser()
+def tree_roots(refs: Sequence[str], *, recursive: bool) -> list[Path]:
+    """Return the folders that patterns with `**` begin to look in, and with `recursive` those that are given."""
+    trees = [ref for ref in refs if "**" in ref or (recursive and Path(ref).is_dir())]
+    return [Path(tree.partition("**")[0] or ".") for tree in trees]
 
 
 def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, audio: bool = False) -> Source:

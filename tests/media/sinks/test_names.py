@@ -41,7 +41,7 @@ def test_one_run_never_hands_out_a_name_twice(tmp_path: Path) -> None:
 
 
 def test_a_tree_stays_a_tree(tmp_path: Path) -> None:
-    destinations = Destinations(tmp_path, several=True, inputs=[], root=Path("clips"))
+    destinations = Destinations(tmp_path, several=True, inputs=[], roots=[Path("stills"), Path("clips")])
     names = [destinations.video(f"clips/{name}.mov") for name in ("x", "one/x", "one/two/x")]
     assert names == [tmp_path / "x.mp4", tmp_path / "one" / "x.mp4", tmp_path / "one" / "two" / "x.mp4"]
     assert destinations.renamed == []
