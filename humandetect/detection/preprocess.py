@@ -20,6 +20,10 @@ PADDING = 114
 """Gray, as detectors are trained with."""
 SAME_ASPECT = 1.07
 """Stretching by less than a step of the input's long side is invisible to models; padding would cost them size."""
+LONG_TO_COPY = 10
+"""Times the pixels of the model's input. Up to there a copy with a fourth channel costs less than it saves: OpenCV 5
+samples it to the same bits in half the time.
+"""
 EXPECTED = "expected one picture: (H, W, 3) uint8 in BGR order, as cv2.imread returns it, a path, or a Pillow image"
 
 
@@ -124,6 +128,10 @@ def _sample_legacy(image: NDArray[np.uint8], input_hw: tuple[int, int]) -> NDArr
     """
     height, width = input_hw
     grid = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
-    return cv2.warpAffine(  # type: ignore[return-value]
-        image, grid, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    if image.size > LONG_TO_COPY * height * width * 3:
+        return cv2.warpAffine(image, grid, (width, height), flags=flags, borderMode=border)  # type: ignore[return-value]
+    padded = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    return cv2.cvtColor(  # type: ignore[return-value]
+        cv2.warpAffine(padded, grid, (width, height), flags=flags, borderMode=border), cv2.COLOR_BGRA2BGR
     )

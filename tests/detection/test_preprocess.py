@@ -37,6 +37,16 @@ def test_legacy_models_get_the_grid_they_were_trained_on(hw: tuple[int, int]) ->
     assert np.abs(prepared[..., ::-1] - exact_legacy(image, 12, 10)).max() <= 255 / 32 + 1
 
 
+@pytest.mark.parametrize("hw", [(33, 7), (640, 480)])
+def test_the_quick_way_to_the_legacy_grid_gives_the_same_pixels(
+    hw: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*hw, 3), np.uint8)
+    quick = prepare_image(image, (300, 300), "legacy").pixels
+    monkeypatch.setattr("humandetect.detection.preprocess.LONG_TO_COPY", 0)
+    np.testing.assert_array_equal(prepare_image(image, (300, 300), "legacy").pixels, quick)
+
+
 def test_other_models_get_the_usual_grid() -> None:
     image = np.arange(0, 192, 4, dtype=np.uint8).reshape(4, 4, 3)
     prepared = prepare_image(image, (2, 2), "linear").pixels
