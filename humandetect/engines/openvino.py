@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 MOST_COMPILED = 2 * MAX_SHAPES
 """Each shape may have one of half its size, for second looks."""
-WAITING_REQUESTS = 1
-"""Requests beyond those that compute, so that no stream idles while Python fetches an answer."""
+WAITING_REQUESTS = 2
+"""Requests beyond those that compute, so that no stream idles while Python fetches an answer: of two streams both may
+end meanwhile. In turns with one that was 5 % more images/s in the middle of five comparisons.
+"""
 
 
 @dataclass(slots=True)
