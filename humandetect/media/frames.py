@@ -36,6 +36,8 @@ class Frame:
     """How long the source says that it is shown; None where it says nothing."""
     pixel_aspect: Fraction = SQUARE
     """Width of a pixel in its heights, as it is shown: DVDs and recorders do not have square ones."""
+    exif: bytes = b""
+    """What a photo says of when, where and by what it was taken; empty: nothing."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

@@ -6,17 +6,19 @@ Pillow decodes, because it refuses what is damaged without a word on the termina
 from __future__ import annotations
 
 import io
-import logging
+import itertools
 import re
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
 from humandetect.errors import SourceError
 from humandetect.media.decode_limits import BoundedReads, check_scans, check_texts
+from humandetect.media.exif import kept_tags, orientation_of
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
@@ -26,13 +28,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
-logger = logging.getLogger(__name__)
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "HEIF", "JPEG2000")
 """GIF is not among them: it is read as the video it mostly is."""
 WRITABLE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of names of pictures that are read and written."""
-IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif")
+IMAGE_ENDINGS = (*WRITABLE_ENDINGS, ".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k")
 """Of names of pictures that are read."""
 HEAD_BYTES = 64
 """Enough of a file's beginning to tell its format."""
@@ -41,17 +41,31 @@ ANIMATION_HEAD_BYTES = 1 << 16
 STRIP_PIXELS = 1 << 16
 """Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
 
-_EXIF_ORIENTATION = 0x0112
 _HEIF = re.compile(rb"....ftyp(he[iv][cmsx]|mif1|msf1)", re.DOTALL)
-_OTHER_FORMATS = re.compile(rb"(?P<GIF>GIF8)|(?P<JPEG2000>....jP  )", re.DOTALL)
+_GIF = b"GIF8"
 """What people send, and is named where it is refused."""
 _RAW_FILE = re.compile(rb"(II\*\0....CR|IIRO|IIU\0|MMOR)", re.DOTALL)
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
 _NARROW_SHARE = 0.25
 """Of what 16 bits can tell: cameras of 10 to 14 bits and thermal ones use less, and would be black."""
 _PILLOWS_LIMIT = threading.Lock()
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One of the pictures of a file."""
+
+    pixels: NDArray[np.uint8]
+    """Upright (H, W, 3) BGR."""
+    seconds: float
+    """For how long it is shown; 0: it is no part of an animation."""
+    exif: bytes
+    """What it says of when, where and by what it was taken; empty: nothing."""
+    shades: tuple[float, float] | None
+    """Of a deep picture that uses a part of its range: what is shown as black and as white."""
 
 
 def is_image(head: bytes) -> bool:
@@ -65,8 +79,8 @@ def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] =
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
         if header.format in ("JPEG", "MPO"):
             check_scans(data)
-        pixels = _decode(header)
-        orientation = _orientation_of(header)  # after the pixels: a PNG may tell it at its end
+        pixels, _ = _decode(header)
+        orientation = orientation_of(header)  # after the pixels: a PNG may tell it at its end
         del header  # and Pillow's pixels with it, before turning makes more
         return upright(pixels, orientation)
 
@@ -79,7 +93,7 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
     with _damage_is_refused():
         header = _read_header(file, max_megapixels=max_megapixels, formats=formats)
         told = header.format != "PNG" or "exif" in header.info  # else Pillow decodes all of it to find out
-        lying = told and _orientation_of(header) in (5, 6, 7, 8)
+        lying = told and orientation_of(header) in (5, 6, 7, 8)
         return (header.height, header.width) if lying else (header.width, header.height)
 
 
@@ -90,28 +104,40 @@ def is_animation(head: bytes) -> bool:
     return bool(webp or png or head[4:12] == b"ftypavis")
 
 
-def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[tuple[NDArray[np.uint8], float]]:
-    """Yield every picture of a file as `decode_image` gives it, and the seconds for which it is shown, 0 for pages.
+def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
+    """Yield every picture of a file as `decode_image` gives it. Raises SourceError as that does, also half way.
 
-    Raises SourceError as `decode_image` does, also half way.
+    Only pages and animations have several; of a burst it is the first.
     """
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
-        count = int(getattr(header, "n_frames", 1))
-    for number in range(count):
+        if header.format in ("JPEG", "MPO"):
+            check_scans(data)
+    pages = header.format == "TIFF"  # which nobody has counted
+    for number in itertools.count() if pages else range(_pictures_in(header) if header.format != "HEIF" else 1):
         with _damage_is_refused():
-            header.seek(number)
-            check_size(header.width, header.height, max_megapixels=max_megapixels)
-            pixels = upright(_decode(header), _orientation_of(header))
+            try:
+                header.seek(number)
+            except EOFError:
+                if pages:
+                    return
+                raise
+            _check_header(header, max_megapixels=max_megapixels)
+            pixels, shades = _decode(header)
+            upright_pixels = upright(pixels, orientation_of(header))
             seconds = float(header.info.get("duration", 0)) / 1000
-        yield pixels, seconds
+            picture = Picture(upright_pixels, seconds, exif=kept_tags(header), shades=shades)
+        yield picture
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:
-    """Return how many pictures a file holds: pages, or those of an animation. Raises SourceError as `decode_image`."""
+    """Return how many pictures an animation or a burst holds. Raises SourceError as `decode_image` does.
+
+    Pages are 1: to count them is to walk through all of them.
+    """
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
-        return 1 if header.format in ("JPEG", "MPO") else int(getattr(header, "n_frames", 1))
+        return _pictures_in(header)
 
 
 def holds_several(data: bytes, *, max_megapixels: float) -> bool:
@@ -119,6 +145,10 @@ def holds_several(data: bytes, *, max_megapixels: float) -> bool:
     with _damage_is_refused():
         header = _read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=FORMATS)
         return bool(getattr(header, "is_animated", False))
+
+
+def _pictures_in(header: ImageFile) -> int:
+    return 1 if header.format in ("JPEG", "MPO", "TIFF") else int(getattr(header, "n_frames", 1))
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
@@ -176,16 +206,9 @@ def _ignore_pillows_warnings() -> None:
             warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def _orientation_of(image: ImageFile) -> int:
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged metadata costs only itself
-        return 1
-
-
 def _format_of(head: bytes) -> str | None:
     # Importing a plug-in registers it; `Image.init()` would import all forty.
-    from PIL import AvifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+    from PIL import AvifImagePlugin, Image, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.preinit()
     if _HEIF.match(head) and b"avif" not in head:  # which says so only among its other brands
@@ -221,10 +244,17 @@ def _read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str
             image = plugin(file, "")
     else:
         image = plugin(file, "")
-    check_size(image.width, image.height, max_megapixels=max_megapixels)
+    _check_header(image, max_megapixels=max_megapixels)
     if name == "TIFF" and _is_raw(image, head):
         raise SourceError("a camera's raw photo, of which only a thumbnail can be read: save it as JPEG or TIFF first")
     return image
+
+
+def _check_header(image: ImageFile, *, max_megapixels: float) -> None:
+    check_size(image.width, image.height, max_megapixels=max_megapixels)
+    tags = getattr(image, "tag_v2", {})
+    if _TILE_WIDTH in tags and _TILE_HEIGHT in tags:  # a small picture may be cut from one huge tile
+        check_size(tags[_TILE_WIDTH], tags[_TILE_HEIGHT], max_megapixels=max_megapixels)
 
 
 def _know_heif() -> None:
@@ -243,8 +273,8 @@ def _is_raw(image: ImageFile, head: bytes) -> bool:
 
 
 def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
-    if name is None and (other := _OTHER_FORMATS.match(head)):
-        name = other.lastgroup
+    if name is None and head.startswith(_GIF):
+        name = "GIF"
     if name is None:
         return "not an image that can be read"
     name = "HEIC" if name == "HEIF" else name  # as telephones call it
@@ -275,7 +305,8 @@ def _pillow_unlimited() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _decode(image: ImageFile) -> NDArray[np.uint8]:
+def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
+    """Return the pixels, and of a deep picture what is shown as black and as white."""
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
     if image.mode.startswith(("I", "F")):
@@ -285,7 +316,7 @@ def _decode(image: ImageFile) -> NDArray[np.uint8]:
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom])
-    return pixels
+    return pixels, None
 
 
 def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
@@ -301,13 +332,14 @@ def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
     cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR, dst=pixels)
 
 
-def _gray_from_deep(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _gray_from_deep(samples: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
     """Scale 16-bit integers by their range, where a picture uses it; all others by what is in the picture."""
+    shades = None
     if samples.dtype.itemsize == 2 and np.ptp(samples) > _NARROW_SHARE * np.iinfo(np.uint16).max:
         gray = (samples >> 8).astype(np.uint8)  # type: ignore[operator]
     else:
         values = np.nan_to_num(samples.astype(np.float32), posinf=0, neginf=0)
         low, high = (float(value) for value in np.percentile(values, (0.1, 99.9)))
-        logger.info("a deep picture: %g to %g is shown as black to white", low, high)
+        shades = low, high
         gray = ((values - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
-    return np.repeat(gray[..., None], 3, axis=2)
+    return np.repeat(gray[..., None], 3, axis=2), shades

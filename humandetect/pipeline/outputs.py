@@ -137,7 +137,7 @@ class Outputs:
         if source is None or not self._config.writes_pictures:
             return
         if source.info.kind == "image":
-            yield ImageSink(lambda frame: self._destinations.image(frame.source))
+            yield ImageSink(lambda frame: self._destinations.image(frame.source), metadata=not self._config.no_metadata)
             return
         yield VideoSink(
             self._destinations.video(source.name),

@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
+from PIL.ExifTags import IFD
 
 from humandetect.config import DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
@@ -259,3 +260,93 @@ def test_an_avif_whose_first_brand_is_that_of_all_its_kin_is_one() -> None:
     data = bytearray(out.getvalue())
     data[8:12] = b"mif1"
     assert decode_image(bytes(data), max_megapixels=1).shape == (48, 64, 3)
+
+
+def photo(path: Path, **options: Any) -> Path:
+    """Write a photo that lies on its side, says when, where and by what it was taken, and has a thumbnail."""
+    said = Image.Exif()
+    said.update({0x0112: 6, 271: "Camera", 306: "2026:01:02 03:04:05"})
+    said.get_ifd(0x8769).update({0x9003: "2026:01:02 03:04:05", 0x9011: "+01:00", 0x927C: b"maker's own"})
+    said.get_ifd(0x8825).update({1: "N", 2: (48.0, 12.0, 30.0), 3: "E", 4: (16.0, 22.0, 0.0)})
+    said.get_ifd(IFD.IFD1).update({513: 8, 514: 3})
+    image = Image.new("RGB", (64, 48), "red")
+    if path.suffix == ".heic":
+        from pillow_heif import from_pillow
+
+        from_pillow(image).save(path, format="HEIF", exif=said.tobytes())
+    else:
+        image.save(path, exif=said.tobytes(), **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("a.jpg", "a.jpg"), ("a.png", "a.png"), ("a.webp", "a.webp"), ("a.heic", "a.jpg")],
+)
+def test_an_annotated_photo_says_when_and_where_it_was_taken(tmp_path: Path, name: str, written: str) -> None:
+    config = DetectConfig((str(photo(tmp_path / name)),), output=tmp_path / "out")
+    run(config, detector=Detector(FakeEngine()))
+    with Image.open(tmp_path / "out" / written) as copy:
+        said = copy.getexif()
+        assert (copy.size, said.get(0x0112, 1)) == ((48, 64), 1), "upright, once"
+        assert (said[271], said[306]) == ("Camera", "2026:01:02 03:04:05")
+        assert dict(said.get_ifd(0x8769)) == {0x9003: "2026:01:02 03:04:05", 0x9011: "+01:00"}
+        assert said.get_ifd(0x8825)[2] == (48.0, 12.0, 30.0)
+        assert said.get_ifd(IFD.IFD1) == {}, "a thumbnail shows people as they were"
+
+
+def test_no_metadata_leaves_that_out(tmp_path: Path) -> None:
+    config = DetectConfig((str(photo(tmp_path / "a.jpg")),), output=tmp_path / "out.jpg", no_metadata=True)
+    run(config, detector=Detector(FakeEngine()))
+    with Image.open(tmp_path / "out.jpg") as copy:
+        assert not copy.getexif()
+
+
+def test_exif_that_is_damaged_or_longer_than_a_picture_has_room_for_costs_only_itself(tmp_path: Path) -> None:
+    said = Image.Exif()
+    said.update({306: "2026:01:02 03:04:05", 270: "long" * 20_000})
+    Image.new("RGB", (64, 48)).save(tmp_path / "long.png", exif=said.tobytes()[:-20_000])
+    Image.new("RGB", (64, 48)).save(tmp_path / "bad.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0")
+    for name in ("long.png", "bad.jpg"):
+        with open_source(str(tmp_path / name)) as source:
+            (frame,) = source
+        assert frame.exif == b""
+
+
+def test_jpeg_2000_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (0, 0, 200)).save(tmp_path / "a.jp2")
+    (ref,) = expand([str(tmp_path)])
+    with open_source(ref) as source:
+        (frame,) = source
+    assert np.abs(frame.image[0, 0].astype(int) - (200, 0, 0)).max() < 5
+
+
+def test_deep_pictures_are_told_of_once_with_their_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        deep = np.linspace(28_000, 32_000, 64 * 48).reshape(48, 64).astype(np.uint16)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), deep)
+    cv2.imwrite(str(tmp_path / "plain.png"), picture())
+    with caplog.at_level("INFO"), open_source(str(tmp_path)) as source:
+        assert len(list(source)) == 4
+    (line,) = caplog.messages
+    assert line.startswith("3 deep pictures scaled to what it holds: in the first 28003.1 to 31995.9 is")
+
+
+def test_a_tiff_of_very_many_pages_is_not_counted_before_its_first_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several(tmp_path / "in.tif")
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(lambda _: pytest.fail("all were counted")))
+    with open_source(str(tmp_path / "in.tif"), SourceConfig(limit=1)) as source:
+        assert len(list(source)) == 1
+
+
+def test_a_small_tiff_cut_from_a_huge_tile_is_refused_before_decoding() -> None:
+    """A megabyte of zeros, compressed, would take a gigabyte."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.update({256: 64, 257: 48, 258: 8, 259: 8, 262: 1, 277: 1, 322: 40_000, 323: 40_000, 324: 1000, 325: 9})
+    out = io.BytesIO(b"II*\0\x08\0\0\0")
+    out.seek(8)
+    tags.save(out)
+    with pytest.raises(SourceError, match="40000 x 40000 pixels is too large"):
+        decode_image(out.getvalue(), max_megapixels=50)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from humandetect.errors import SinkError
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from humandetect.media.frames import DetectedFrame, Frame
@@ -24,21 +26,26 @@ IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
 LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 """In pixels. OpenCV would print an error of its own about more."""
 
+_WITH_EXIF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+"""Pillow's names of the formats that it writes with Exif and compressed."""
+
 
 class ImageSink(ClosingSink):
     """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
 
     picture = "drawn"
 
-    def __init__(self, path_for: Callable[[Frame], Path]) -> None:
+    def __init__(self, path_for: Callable[[Frame], Path], *, metadata: bool = True) -> None:
+        """With `metadata` a copy says when, where and by what its photo was taken."""
         super().__init__()
+        self._metadata = metadata
         self._path_for = path_for
         self._last: Path | None = None
 
     def write(self, result: DetectedFrame) -> None:
         """Write the image, complete or not at all."""
         path = self._path_for(result.frame)
-        write_image(path, result.frame.image)
+        write_image(path, result.frame.image, exif=result.frame.exif if self._metadata else b"")
         self.pictures += 1
         self._last = path
 
@@ -47,21 +54,32 @@ class ImageSink(ClosingSink):
         return self._last.parent if self._last is not None and self.pictures > 1 else self._last
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image: NDArray[np.uint8], *, exif: bytes = b"") -> None:
     """Write a BGR image in the format of the name's ending."""
-    import cv2
-
-    # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
     ending = path.suffix.lower()
     fits = max(image.shape[:2]) <= LONGEST_SIDE.get(ending, math.inf)
-    done, data = cv2.imencode(ending, image, IMAGE_QUALITY.get(ending, ())) if fits else (False, None)
-    if not done or data is None:
+    data = _encode(ending, image, exif) if fits else None
+    if data is None:
         raise SinkError(f"cannot write {str(path)!r}: a {path.suffix} cannot hold {image.shape[1]} x {image.shape[0]}")
     pending = PendingFile(path)
     try:
-        pending.path.write_bytes(data.tobytes())
+        pending.path.write_bytes(data)
         pending.finish(complete=True)
     except OSError as error:
         raise sink_error(path, error) from error
     finally:
         pending.discard()
+
+
+def _encode(ending: str, image: NDArray[np.uint8], exif: bytes) -> bytes | None:
+    # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
+    import cv2
+
+    if exif and ending in _WITH_EXIF:  # which cv2 writes into some formats only
+        from PIL import Image
+
+        pixels, copy = np.ascontiguousarray(image[..., ::-1]), io.BytesIO()
+        Image.fromarray(pixels).save(copy, _WITH_EXIF[ending], exif=exif, quality=92)
+        return copy.getvalue()
+    done, data = cv2.imencode(ending, image, IMAGE_QUALITY.get(ending, ()))
+    return data.tobytes() if done else None

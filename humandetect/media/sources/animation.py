@@ -37,12 +37,12 @@ class AnimationSource(Source):
     def _frames(self) -> Iterator[Frame]:
         config, begin, given = self._config, 0.0, 0
         end = math.inf if config.duration_seconds is None else config.start_seconds + config.duration_seconds
-        for index, (pixels, said) in enumerate(each_picture(self._data, max_megapixels=self._most)):
-            seconds = said if said >= SHORTEST_SECONDS else UNSAID_SECONDS
+        for index, picture in enumerate(each_picture(self._data, max_megapixels=self._most)):
+            seconds = picture.seconds if picture.seconds >= SHORTEST_SECONDS else UNSAID_SECONDS
             if begin >= end or given == config.limit:
                 break
             if begin >= config.start_seconds:
-                yield Frame(pixels, index=index, time_seconds=begin, source=self.name, duration_seconds=seconds)
+                yield Frame(picture.pixels, index=index, time_seconds=begin, source=self.name, duration_seconds=seconds)
                 given += 1
             begin = round(begin + seconds, 6)
 

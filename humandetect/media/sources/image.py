@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import count_pictures, decode_image, each_picture, holds_several, read_size
+from humandetect.media.images import count_pictures, each_picture, holds_several, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from humandetect.config import SourceConfig
+    from humandetect.media.images import Picture
 
-
-PAGED = (".tif", ".tiff")
+logger = logging.getLogger(__name__)
 
 
 class ImageSource(Source):
@@ -33,33 +33,31 @@ class ImageSource(Source):
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=len(self._files)))
 
     def _frames(self) -> Iterator[Frame]:
-        given = 0
-        for file in self._files:
-            try:
-                for name, pixels in self._pictures(file):
-                    if given == self._config.limit:
-                        return
-                    yield Frame(pixels, index=0, time_seconds=0.0, source=name)
-                    given += 1
-            except (SourceError, OSError) as error:
-                self.failures.append(SourceError(f"cannot read {file!r}: {error}"))
+        shades = []
+        for name, picture in islice(self._pictures(), self._config.limit):
+            yield _frame(picture, name)
+            shades += [picture.shades] if picture.shades else []
+        _tell_of_deep(shades)
 
     def _release(self) -> None:
         """Each file is open only while it is decoded."""
 
-    def _pictures(self, file: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    def _pictures(self) -> Iterator[tuple[str, Picture]]:
+        for file in self._files:
+            try:
+                yield from self._pictures_in(file)
+            except (SourceError, OSError) as error:
+                self.failures.append(SourceError(f"cannot read {file!r}: {error}"))
+
+    def _pictures_in(self, file: str) -> Iterator[tuple[str, Picture]]:
         """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
-        most = self._config.max_megapixels
+        path, most = Path(file), self._config.max_megapixels
         with open_file(file) as opened:
             data = read_image_bytes(opened, max_megapixels=most)
-        count = count_pictures(data, max_megapixels=most)
-        if count > 1 and Path(file).suffix.lower() in PAGED:
-            path = Path(file)
-            for number, (pixels, _) in enumerate(each_picture(data, max_megapixels=most), 1):
-                yield file if number == 1 else str(path.with_name(f"{path.stem}_page{number}{path.suffix}")), pixels
-            return
-        yield file, decode_image(data, max_megapixels=most)
-        if count > 1:
+        number = 0
+        for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
+            yield file if number == 1 else str(path.with_name(f"{path.stem}_page{number}{path.suffix}")), picture
+        if number == 1 and (count := count_pictures(data, max_megapixels=most)) > 1:
             self.warnings.append(f"{file!r} holds {count} pictures: the first was read")
 
     def _first_size(self) -> tuple[int, int]:
@@ -80,16 +78,27 @@ class ImageBytes(Source):
 
     def __init__(self, name: str, data: bytes, config: SourceConfig) -> None:
         most = config.max_megapixels
-        self._image: NDArray[np.uint8] | None = decode_image(data, max_megapixels=most)
-        height, width = self._image.shape[:2]
+        self._picture: Picture | None = next(each_picture(data, max_megapixels=most))
+        height, width = self._picture.pixels.shape[:2]
         super().__init__(name, VideoInfo(width, height, kind="image", frame_count=1))
         if holds_several(data, max_megapixels=most):
             self.warnings.append(f"{name!r} holds several pictures: the first was read; save it as a file to read all")
 
     def _frames(self) -> Iterator[Frame]:
-        image, self._image = self._image, None
-        if image is not None:
-            yield Frame(image, index=0, time_seconds=0.0, source=self.name)
+        picture, self._picture = self._picture, None
+        if picture is not None:
+            yield _frame(picture, self.name)
+            _tell_of_deep([picture.shades] if picture.shades else [])
 
     def _release(self) -> None:
-        self._image = None
+        self._picture = None
+
+
+def _frame(picture: Picture, name: str) -> Frame:
+    return Frame(picture.pixels, index=0, time_seconds=0.0, source=name, exif=picture.exif)
+
+
+def _tell_of_deep(shades: Sequence[tuple[float, float]]) -> None:
+    if shades:
+        deep = counted(len(shades), "deep picture")
+        logger.info("%s scaled to what it holds: in the first %g to %g is shown as black to white", deep, *shades[0])

@@ -1,0 +1,45 @@
+"""What a picture says of itself in Exif: which side is up, when, where and by what it was taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+_ORIENTATION = 0x0112
+_MOST_BYTES = 60_000
+"""A JPEG has room for 64 kB."""
+
+
+def orientation_of(image: PillowImage) -> int:
+    """Return the Exif orientation, 1 (upright) to 8."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata costs only itself
+        return 1
+
+
+def kept_tags(image: PillowImage) -> bytes:
+    """Return, as Exif, what stays true of an upright copy with boxes in it: when, where, by whom and by what.
+
+    Not the thumbnail, which would show people as they were, nor what makers note for themselves. Empty: nothing.
+    """
+    from PIL.ExifTags import IFD, Base
+    from PIL.Image import Exif
+
+    of_picture = {Base.ImageDescription, Base.Make, Base.Model, Base.DateTime, Base.Artist, Base.Copyright}
+    of_time = {Base.DateTimeOriginal, Base.DateTimeDigitized, Base.OffsetTime, Base.OffsetTimeOriginal}
+    of_time |= {Base.OffsetTimeDigitized, Base.SubsecTime, Base.SubsecTimeOriginal, Base.SubsecTimeDigitized}
+    kept = Exif()
+    try:
+        said = image.getexif()
+        kept.update({tag: said[tag] for tag in of_picture & said.keys()})
+        place, taken = said.get_ifd(IFD.GPSInfo), said.get_ifd(IFD.Exif)
+        for inner, tags in ((IFD.GPSInfo, place.keys()), (IFD.Exif, of_time & taken.keys())):
+            if tags:
+                kept.get_ifd(inner).update({tag: (place if inner == IFD.GPSInfo else taken)[tag] for tag in tags})
+        data = kept.tobytes() if kept or place or taken else b""
+    except Exception:  # damaged metadata costs only itself
+        return b""
+    return data if len(data) <= _MOST_BYTES else b""
