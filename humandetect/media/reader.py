@@ -31,7 +31,10 @@ class FrameReader:
     An error of the source is raised here, after the frames that came before it.
     """
 
-    def __init__(self, source: Iterable[Frame], *, buffer: int, policy: BufferPolicy = "wait") -> None:
+    def __init__(
+        self, source: Iterable[Frame], *, buffer: int, policy: BufferPolicy = "wait", limit: int | None = None
+    ) -> None:
+        """After `limit` frames it ends; those that were dropped do not count."""
         if buffer < 1:
             raise ValueError(f"the buffer must hold at least 1 frame, not {buffer}")
         self.dropped = 0
@@ -39,6 +42,7 @@ class FrameReader:
         self._source = source
         self._capacity = buffer
         self._policy = policy
+        self._left = limit
         self._frames: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._bursts = True
@@ -53,13 +57,14 @@ class FrameReader:
 
     def __next__(self) -> Frame:
         with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._ended or self._closed)
-            if self._frames and not self._closed:
+            self._changed.wait_for(lambda: self._frames or self._ended or self._closed or self._left == 0)
+            if self._frames and not self._closed and self._left != 0:
+                self._left = None if self._left is None else self._left - 1
                 frame = self._frames.popleft()
                 self._changed.notify_all()
                 return frame
             error, self._error = self._error, None
-        if error is not None and not self._closed:
+        if error is not None and not self._closed and self._left != 0:
             raise error
         raise StopIteration
 

@@ -108,7 +108,10 @@ def run_with(
 
 def read_ahead(source: Source) -> FrameReader:
     """Read a source on its own thread; a live one does not wait for us."""
-    return FrameReader(source, buffer=READ_AHEAD_FRAMES, policy="drop-oldest" if source.info.kind == "live" else "wait")
+    if source.info.kind != "live":
+        return FrameReader(source, buffer=READ_AHEAD_FRAMES)
+    limit, source.limit = source.limit, None  # of results, not of pictures that are dropped
+    return FrameReader(source, buffer=READ_AHEAD_FRAMES, policy="drop-oldest", limit=limit)
 
 
 @contextmanager

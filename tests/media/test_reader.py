@@ -74,6 +74,13 @@ def test_what_lay_ready_at_the_start_is_no_dropped_frame(
         assert (frames.dropped, frames.outdated) == (dropped, outdated)
 
 
+def test_what_is_dropped_does_not_count_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = live(monkeypatch, ready=0, steps=[0.5] * 10)
+    with FrameReader(source, buffer=2, policy="drop-oldest", limit=1) as frames:
+        frames._thread.join(10)
+        assert [one.index for one in frames] == [8]
+
+
 @pytest.mark.parametrize("error", [SourceError("the camera is gone"), KeyboardInterrupt()])
 def test_an_error_comes_after_the_frames_before_it(error: BaseException) -> None:
     def source() -> Iterator[Frame]:

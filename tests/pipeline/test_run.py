@@ -20,7 +20,7 @@ from humandetect.detection.finders import EngineFinder, detect_in_order, open_ba
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
 from humandetect.media.sources import open_source
 from humandetect.pipeline.python_api import detect_frames
-from humandetect.pipeline.run import run
+from humandetect.pipeline.run import READ_AHEAD_FRAMES, read_ahead, run
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.command_line import frame_lines
@@ -245,6 +245,15 @@ def test_ctrl_c_is_the_normal_end_of_a_live_source(
     assert not summary.failures
     assert len(rows(tmp_path / "out.jsonl")) == 1, "and the second source is not begun"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:
+    with open_source(str(clip), SourceConfig(limit=5)) as source:
+        source.info = replace(source.info, kind="live")
+        with read_ahead(source) as frames:
+            frames._thread.join(10)  # it has read, and dropped, all that there is
+            assert frames.dropped + frames.outdated == 20 - READ_AHEAD_FRAMES
+            assert len(list(frames)) == READ_AHEAD_FRAMES
 
 
 def test_an_engine_that_fails_in_mid_run_is_a_failure_and_finished_frames_are_kept(clip: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class Source(ABC):
         self.name = name
         """As the user gave it; of an address only what may be shown."""
         self.info = info
+        self.limit: int | None = None
+        """Frames after which a video or a live source ends."""
         self.audio: list[AudioTrack] = []
         self.tags: dict[str, str] = {}
         """What the file says of itself by libav's names: title, creation_time, location ..."""

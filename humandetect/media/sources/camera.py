@@ -32,6 +32,7 @@ class CameraSource(Source):
     def __init__(self, name: str, number: int, config: SourceConfig) -> None:
         self._capture = _open(number)
         super().__init__(name, VideoInfo(0, 0))
+        self.limit = config.limit
         self._config = config
         try:
             height, width = self._grab(config.open_timeout_seconds).shape[:2]
@@ -45,7 +46,7 @@ class CameraSource(Source):
         config, since = self._config, time.monotonic()
         end = math.inf if config.duration_seconds is None else config.duration_seconds
         index = given = 0
-        while given != config.limit:
+        while given != self.limit:
             try:
                 image = self._grab(config.read_timeout_seconds)
             except SourceError as error:

@@ -50,6 +50,7 @@ class VideoSource(Source):
         super().__init__(name, VideoInfo(0, 0))
         self.is_progressive = True
         """Whether each of its frames is one packet and one picture, as far as the first tells."""
+        self.limit = config.limit
         self._config = config
         self._wants_sound = audio
         self._plan: StartPlan | None = None
@@ -184,7 +185,7 @@ class VideoSource(Source):
                 pixel_aspect=self._pixel_aspect,
             )  # fmt: skip
             self._read += 1
-            if self._read == config.limit:
+            if self._read == self.limit:
                 break
         else:
             self._warn_of_missing(index + 1, seconds)
