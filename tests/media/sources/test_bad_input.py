@@ -102,9 +102,9 @@ def test_formats_of_images_that_are_not_read_are_no_playlists(here: Path) -> Non
     vector = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
     Path("a.png").write_text(vector)
     Path("b.png").write_text(f'<?xml version="1.0"?>\n{vector}')
-    for name in ("c.ico", "d.tga", "e.jp2"):
+    for name in ("c.ico", "d.tga"):
         Image.fromarray(picture()).save(name)
-    for name in ("a.png", "b.png", "c.ico", "d.tga", "e.jp2"):
+    for name in ("a.png", "b.png", "c.ico", "d.tga"):
         assert refusal(name) == "not an image or video that can be read"
 
 
