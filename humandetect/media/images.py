@@ -196,7 +196,7 @@ def _damage_is_refused() -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:  # decoders raise almost anything at hostile bytes
-        raise SourceError(f"a damaged image: {error}") from error
+        raise SourceError(f"a damaged image: {str(error).strip()}") from error
 
 
 def _ignore_pillows_warnings() -> None:

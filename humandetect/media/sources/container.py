@@ -225,7 +225,7 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
     try:
-        return av.open(
+        container = av.open(
             url,
             mode="r",
             options=decoder_limits(config),
@@ -244,6 +244,11 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
             raise NotKnownThere("not a video that can be read") from None
         within = f"no answer within {config.open_timeout_seconds:g} s"
         raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
+    if container.format.name == "rtsp" and time.monotonic() - began >= config.open_timeout_seconds:
+        # The look at its pictures was cut short: another wait, for the first of them, would be in vain.
+        container.close()
+        raise SourceError(f"it answers, but sent no picture within {config.open_timeout_seconds:g} s")
+    return container
 
 
 def decoder_limits(config: SourceConfig) -> dict[str, str]:

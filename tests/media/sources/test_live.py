@@ -351,6 +351,8 @@ class PickyCamera(socketserver.StreamRequestHandler):
     """Answers RTSP as far as it takes to be asked how to send, and refuses every way."""
 
     asked: ClassVar[list[str]] = []
+    mute = False
+    """Whether it agrees to everything, and sends nothing."""
 
     def lines(self) -> list[str]:
         """Return the next request; empty once the camera's client is gone."""
@@ -360,7 +362,7 @@ class PickyCamera(socketserver.StreamRequestHandler):
         while lines := self.lines():
             said = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
             method = lines[0].split()[0]
-            status, body = "200 OK", ""
+            status, body, agreed = "200 OK", "", ""
             if method == "DESCRIBE":
                 lines = [
                     "v=0",
@@ -373,21 +375,36 @@ class PickyCamera(socketserver.StreamRequestHandler):
                 body = "".join(f"{line}\r\n" for line in lines)
             if method == "SETUP":
                 self.asked.append(said["Transport"].split(";")[0])
-                status = "461 Unsupported Transport"
+                status = "200 OK" if self.mute else "461 Unsupported Transport"
+                agreed = f"Transport: {said['Transport']}\r\nSession: 1\r\n"
             head = f"RTSP/1.0 {status}\r\nCSeq: {said['CSeq']}\r\nPublic: DESCRIBE, SETUP, PLAY\r\n"
             kind = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n" if body else ""
-            self.wfile.write(f"{head}{kind}\r\n{body}".encode())
+            with suppress(OSError):  # it may have been given up
+                self.wfile.write(f"{head}{agreed}{kind}\r\n{body}".encode())
+
+
+@contextmanager
+def camera(kind: type[PickyCamera]) -> Iterator[str]:
+    PickyCamera.asked.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"rtsp://127.0.0.1:{server.server_address[1]}/live"
+        server.shutdown()
+
+
+def test_a_camera_that_answers_and_sends_nothing_is_given_up_in_the_time_for_opening() -> None:
+    class Mute(PickyCamera):
+        mute = True
+
+    config = SourceConfig(open_timeout_seconds=0.3, read_timeout_seconds=60)
+    with camera(Mute) as address, pytest.raises(SourceError, match=r"answers, but sent no picture within 0\.3 s"):
+        open_source(address, config)
 
 
 @pytest.mark.parametrize(("wanted", "asked"), [("auto", ["RTP/AVP/TCP", "RTP/AVP/UDP"]), ("tcp", ["RTP/AVP/TCP"])])
 def test_a_camera_that_refuses_tcp_is_asked_for_udp(wanted: Any, asked: list[str]) -> None:
-    PickyCamera.asked.clear()
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), PickyCamera) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"rtsp://127.0.0.1:{server.server_address[1]}/live"
-        with pytest.raises(SourceError, match="send"):
-            open_source(address, SourceConfig(open_timeout_seconds=5, rtsp_transport=wanted))
-        server.shutdown()
+    with camera(PickyCamera) as address, pytest.raises(SourceError, match="send"):
+        open_source(address, SourceConfig(open_timeout_seconds=5, rtsp_transport=wanted))
     assert PickyCamera.asked == asked
 
 
