@@ -15,6 +15,9 @@ _SLOWEST, _FASTEST = Fraction(1, 60), Fraction(240)
 _SMALL_STEP_BACK_SECONDS = 1.0
 _SHORTEST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 1e-6, 24 * 3600.0
 
+_LEAP_SECONDS = 10.0
+"""By so much more than has passed no camera's pictures come late: its clock was set."""
+
 
 def believable_rate(stream: av.VideoStream) -> Fraction | None:
     """Return the stream's average rate in frames a second, or None where its tags are absurd."""
@@ -48,6 +51,7 @@ class Clock:
         self._last: float | None = None
         self._repaired_last = False
         self._live_since = live_since
+        self._came = live_since
         self._invented = invented
 
     def seconds(self, picture: av.VideoFrame) -> float:
@@ -58,9 +62,20 @@ class Clock:
         else:
             if self._origin is None:
                 self._origin = stamp
+            self._follow_leap(stamp)
             now = self._growing(float(stamp - self._origin), stamp)
         self._last = round(now, 9)
         return self._last
+
+    def _follow_leap(self, stamp: Fraction) -> None:
+        """Go on with the time that has passed where a live source's stamps leap ahead: they would stay there."""
+        if self._came is None or self._origin is None:
+            return
+        before, self._came = self._came, time.monotonic()
+        passed = self._came - before
+        if self._last is not None and float(stamp - self._origin) - self._last - passed > _LEAP_SECONDS:
+            self.repaired += 1
+            self._origin = stamp - Fraction(self._last + max(passed, self._step))
 
     def _without_stamp(self) -> float:
         self.missing += 1

@@ -234,3 +234,16 @@ def test_one_without_timestamps_does_too(tmp_path: Path) -> None:
     with open_source(str(begun_late(tmp_path / "in.264", packets=6))) as source:
         assert "its first 7 frames cannot be decoded" in source.warnings[0]
         assert len(list(source)) == 47
+
+
+@pytest.mark.parametrize(("leap", "expected"), [(30, [0, 0.5, 1, 1.5, 2]), (5, [0, 0.5, 1, 6.5, 7])])
+def test_a_cameras_clock_that_is_set_ahead_takes_nobody_along(
+    monkeypatch: pytest.MonkeyPatch, leap: float, expected: list[float]
+) -> None:
+    """A few seconds more than have passed are those of packets that were late, or lost."""
+    arrivals = iter([0.5, 1.0, 1.5, 2.0, 2.5])
+    monkeypatch.setattr("humandetect.media.sources.clock.time", SimpleNamespace(monotonic=lambda: next(arrivals)))
+    clock = Clock(time_base=Fraction(1, 10), origin=Fraction(0), rate=None, live_since=0.0)
+    stamps = [0, 5, 10, 15 + 10 * leap, 20 + 10 * leap]
+    times = [clock.seconds(cast("Any", SimpleNamespace(pts=stamp, dts=stamp))) for stamp in stamps]
+    assert times == pytest.approx(expected)
