@@ -10,7 +10,7 @@ import numpy as np
 
 from humandetect.analytics.background import Background
 from humandetect.analytics.base import is_gap
-from humandetect.media.frames import rounded
+from humandetect.media.frames import SQUARE, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ class Heatmap:
 
     def __init__(self, background: NDArray[np.uint8] | None = None) -> None:
         self.background = Background(background)
+        self.pixel_aspect = SQUARE
         self.covered_seconds = 0.0
         self.person_seconds = 0.0
         self._layers: dict[int, NDArray[np.float64]] = {}
@@ -47,6 +48,7 @@ class Heatmap:
         if before is None:
             height, width = result.frame.image.shape[:2]
             scale = LONG_SIDE_CELLS / max(height, width)
+            self.pixel_aspect = result.frame.pixel_aspect
             self._grid_hw = max(1, round(height * scale)), max(1, round(width * scale))
         elif self._seen is not None and not is_gap(before, seconds):
             self._stay(self._seen, seconds - before)

@@ -9,7 +9,7 @@ from humandetect.errors import UsageError
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Shape
 from humandetect.media.images import WRITABLE_ENDINGS
-from humandetect.media.sinks.pictures import write_image
+from humandetect.media.sinks.pictures import as_shown, write_image
 from humandetect.media.sources.still import still_of
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def check_scene(config: SceneCheckConfig) -> tuple[str, ...]:
     zones = [Shape(zone.points, zone.name) for zone in fitted.zones]
     lines = [Shape(line.points, line.name) for line in fitted.lines]
     Annotator(count=False).draw(DetectedFrame(frame, sv.Detections.empty(), shapes=(*zones, *lines)))
-    write_image(config.output, frame.image)
+    write_image(config.output, as_shown(frame.image, frame.pixel_aspect))
     return fitted.warnings

@@ -55,7 +55,7 @@ def draw_heat(heatmap: Heatmap) -> HeatPicture:
 
 def _place(heatmap: Heatmap, grid_hw: tuple[int, ...]) -> NDArray[np.uint8]:
     scale = LONG_SIDE / max(grid_hw)
-    height, width = (max(1, round(side * scale)) for side in grid_hw)
+    height, width = (max(1, round(side * scale)) for side in (grid_hw[0], grid_hw[1] * heatmap.pixel_aspect))
     picture = heatmap.background.picture()
     if picture is None:
         return np.full((height, width, 3), PLAIN, np.uint8)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+PAL_WIDE = Fraction(64, 45)
+
 
 def write_frames(path: Path, images: Sequence[np.ndarray], *, fps: int = 10, codec: str = "libx264rgb") -> Path:
     """Write exact pixels (lossless RGB)."""
@@ -103,3 +105,17 @@ def heic(width: int = 64, height: int = 48, *, orientation: int = 1) -> bytes:
     out = io.BytesIO()
     from_pillow(image).save(out, format="HEIF", quality=90, exif=exif.tobytes())
     return out.getvalue()
+
+
+def write_anamorphic(
+    path: Path, aspect: Fraction = PAL_WIDE, *, codec: str = "libx264", size: tuple[int, int] = (72, 58)
+) -> Path:
+    """Write four pictures whose pixels are not square."""
+    with av.open(str(path), "w") as out:
+        video = cast("av.VideoStream", out.add_stream(codec, rate=25))
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        video.codec_context.sample_aspect_ratio = aspect
+        for index in range(4):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(*size, shade=index), format="bgr24")))
+        out.mux(video.encode(None))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from humandetect.errors import UsageError
 from humandetect.media.images import decode_image
 from humandetect.pipeline.scene_check import check_scene
 from tests.builders import make_clip
+from tests.media.clips import PAL_WIDE, write_anamorphic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +64,9 @@ def test_a_scene_that_makes_no_sense_there_is_refused(config: SceneCheckConfig, 
 def test_a_picture_has_an_ending_that_says_its_format(config: SceneCheckConfig) -> None:
     with pytest.raises(UsageError, match=r"one of \.jpg, .* by its ending, got .*checked\.toml"):
         check_scene(SceneCheckConfig(config.scene, config.ref, output=config.output.with_suffix(".toml")))
+
+
+def test_the_picture_is_as_wide_as_people_see_it(config: SceneCheckConfig) -> None:
+    clip = write_anamorphic(config.output.with_name("dvd.mp4"), size=(320, 240))
+    check_scene(replace(config, ref=str(clip)))
+    assert decode_image(config.output.read_bytes(), max_megapixels=1).shape[:2] == (240, round(320 * PAL_WIDE))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from humandetect.analytics.heatmap import Heatmap
 from humandetect.media.images import decode_image
@@ -44,6 +47,14 @@ def test_a_place_is_shown_in_grey() -> None:
     drawn = draw_heat(stood(background=np.full((40, 60, 3), (0, 200, 0), np.uint8)))
     blue, green, red = drawn.image[10, 480]
     assert blue == green == red > PLAIN
+
+
+def test_it_is_as_wide_as_people_see_the_place() -> None:
+    heatmap, narrow = Heatmap(), walked(0.0, {1: (150, 200)})
+    heatmap.update(replace(narrow, frame=replace(narrow.frame, pixel_aspect=Fraction(3, 2))))
+    height, width = draw_heat(heatmap).image.shape[:2]
+    stored_height, stored_width = narrow.frame.image.shape[:2]
+    assert width / height == pytest.approx(1.5 * stored_width / stored_height, rel=0.01)
 
 
 def test_without_people_there_is_the_place(tmp_path: Path) -> None:

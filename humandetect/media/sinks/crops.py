@@ -5,19 +5,16 @@ from __future__ import annotations
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
 from humandetect.errors import SinkError
-from humandetect.media.frames import SQUARE
 from humandetect.media.sinks.atomic_files import make_folder
 from humandetect.media.sinks.base import ClosingSink
 from humandetect.media.sinks.names import stem_of
-from humandetect.media.sinks.pictures import write_image
+from humandetect.media.sinks.pictures import as_shown, write_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from humandetect.media.frames import DetectedFrame, Frame
@@ -85,10 +82,8 @@ class CropsSink(ClosingSink):
         for number, (left, top, right, bottom) in enumerate(result.detections.xyxy.round().astype(int).tolist(), 1):
             crop = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
             if crop.size:
-                if frame.pixel_aspect != SQUARE:
-                    wide = max(1, round(crop.shape[1] * frame.pixel_aspect))
-                    crop = np.asarray(cv2.resize(crop, (wide, crop.shape[0])), np.uint8)
-                write_image(self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg", crop)
+                path = self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg"
+                write_image(path, as_shown(crop, frame.pixel_aspect))
                 self.pictures += 1
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every crop written is complete

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from humandetect.errors import SinkError
+from humandetect.media.frames import SQUARE
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 from humandetect.media.sinks.base import ClosingSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from fractions import Fraction
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -52,6 +54,16 @@ class ImageSink(ClosingSink):
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every image written is complete
         """Return the image, or the folder where several went; None: there was none."""
         return self._last.parent if self._last is not None and self.pictures > 1 else self._last
+
+
+def as_shown(image: NDArray[np.uint8], pixel_aspect: Fraction) -> NDArray[np.uint8]:
+    """Widen a picture whose pixels are not square to what people see."""
+    import cv2
+
+    if pixel_aspect == SQUARE:
+        return image
+    height, width = image.shape[:2]
+    return np.asarray(cv2.resize(image, (max(1, round(width * pixel_aspect)), height)), np.uint8)
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, exif: bytes = b"") -> None:

@@ -85,7 +85,10 @@ class SceneDrawing:
         self._output = output
         self._pending = pending
         self._picture = encode_jpeg(frame.image)
-        told = json.dumps({"source": frame.source, "file": str(output), "scene": scene}, default=str)
+        aspect = float(frame.pixel_aspect)
+        told = json.dumps(
+            {"source": frame.source, "file": str(output), "scene": scene, "pixel_aspect": aspect}, default=str
+        )
         page = (STATIC / "scene.html").read_text(encoding="utf-8")
         self._page = page.replace(NOTHING_LOADED, f'data-drawing="{html.escape(told)}"')
         # In the path, so that all that the page asks for by a relative address has it, too.

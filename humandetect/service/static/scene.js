@@ -5,7 +5,7 @@ import { apart, pictureOf, pictureOfDraft, reach } from "./scene_drawn.js";
 import { CORNERS, faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
 
 const drawing = at("drawing");
-const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene } where a command waits for the scene
+const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene, pixel_aspect } where a command waits for the scene
 const DRAG = 8; // pixels of the screen: less is a click
 const LINE_ENDS = 2;
 
@@ -37,7 +37,7 @@ async function show(url, name) {
   if (size) for (const shape of shapes) shape.points = shape.points.map(([x, y]) => [(x * wanted[0]) / size[0], (y * wanted[1]) / size[1]]);
   size = wanted;
   drawing.setAttribute("viewBox", `0 0 ${size.join(" ")}`);
-  at("board").style.setProperty("--aspect", size[0] / size[1]);
+  at("board").style.setProperty("--aspect", (size[0] / size[1]) * (command.pixel_aspect ?? 1));
   for (const id of ["board", "line", "zone", "undo", "load", "side", "text"]) at(id).hidden = false;
   at("invitation").hidden = true;
   at("choose").classList.remove("main");

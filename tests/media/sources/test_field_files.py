@@ -19,8 +19,8 @@ from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock
 from humandetect.media.sources.seeking import are_fields, plan_start
-from tests.builders import make_clip, people, picture
-from tests.media.clips import cut, late_pictures, turn
+from tests.builders import make_clip, people
+from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from humandetect.media.sources import Source
-
-PAL_WIDE = Fraction(64, 45)
-
-
-def write_anamorphic(
-    path: Path, aspect: Fraction = PAL_WIDE, *, codec: str = "libx264", size: tuple[int, int] = (72, 58)
-) -> Path:
-    with av.open(str(path), "w") as out:
-        video = cast("av.VideoStream", out.add_stream(codec, rate=25))
-        video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        video.codec_context.sample_aspect_ratio = aspect
-        for index in range(4):
-            out.mux(video.encode(av.VideoFrame.from_ndarray(picture(*size, shade=index), format="bgr24")))
-        out.mux(video.encode(None))
-    return path
 
 
 def written(source: Path, target: Path, config: SourceConfig | None = None) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import tomllib
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import Queue
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from humandetect.media.images import decode_image
 from humandetect.media.sinks.atomic_files import PendingFile
 from humandetect.service.process.scene_drawing import draw_scene
 from tests.builders import make_clip
+from tests.media.clips import PAL_WIDE, write_anamorphic
 from tests.service.browser import looking_at
 from tests.waiting import eventually
 
@@ -71,6 +73,21 @@ def test_what_is_drawn_is_saved_and_ends_it(browser: Browser, config: SceneConfi
     assert config.output.read_text() == text
     assert tomllib.loads(text)["size"] == [320, 240]
     assert sorted(path.name for path in config.output.parent.iterdir()) == ["door <b>.mp4", "scene.toml"]
+
+
+def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are_and_counted_as_they_are(
+    browser: Browser, config: SceneConfig, tmp_path: Path
+) -> None:
+    clip = write_anamorphic(tmp_path / "dvd.mp4", size=(320, 240))
+    with drawing(replace(config, ref=str(clip))) as url, looking_at(browser, url) as page:
+        board = page.locator("#board").bounding_box()
+        assert board is not None
+        assert board["width"] / board["height"] == pytest.approx(320 / 240 * float(PAL_WIDE), rel=0.01)
+        page.click("#line")
+        for share in (0.25, 0.75):
+            page.mouse.click(board["x"] + share * board["width"], board["y"] + board["height"] / 2)
+        (line,) = tomllib.loads(page.inner_text("#code"))["line"]
+        assert [*line["from"], *line["to"]] == pytest.approx([80, 120, 240, 120], abs=1)
 
 
 def test_a_scene_that_is_there_is_loaded_and_replaced(browser: Browser, config: SceneConfig) -> None:
