@@ -39,7 +39,7 @@ def kept_tags(image: PillowImage) -> bytes:
         for inner, tags in ((IFD.GPSInfo, place.keys()), (IFD.Exif, of_time & taken.keys())):
             if tags:
                 kept.get_ifd(inner).update({tag: (place if inner == IFD.GPSInfo else taken)[tag] for tag in tags})
-        data = kept.tobytes() if kept or place or taken else b""
+        data = kept.tobytes().removeprefix(b"Exif\0\0") if kept or place or taken else b""
     except Exception:  # damaged metadata costs only itself
         return b""
     return data if len(data) <= _MOST_BYTES else b""

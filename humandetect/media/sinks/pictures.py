@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,8 @@ IMAGE_QUALITY = {".jpg": (1, 92), ".jpeg": (1, 92), ".webp": (64, 92)}
 LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 """In pixels. OpenCV would print an error of its own about more."""
 
-_WITH_EXIF = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-"""Pillow's names of the formats that it writes with Exif and compressed."""
+WITH_EXIF = (".jpg", ".jpeg", ".png", ".webp")
+"""Formats that cv2 writes with what a photo says of itself."""
 
 
 class ImageSink(ClosingSink):
@@ -87,11 +86,10 @@ def _encode(ending: str, image: NDArray[np.uint8], exif: bytes) -> bytes | None:
     # cv2 gets bytes to make, never a name to open: it crashes on names that are not UTF-8.
     import cv2
 
-    if exif and ending in _WITH_EXIF:  # which cv2 writes into some formats only
-        from PIL import Image
-
-        pixels, copy = np.ascontiguousarray(image[..., ::-1]), io.BytesIO()
-        Image.fromarray(pixels).save(copy, _WITH_EXIF[ending], exif=exif, quality=92)
-        return copy.getvalue()
-    done, data = cv2.imencode(ending, image, IMAGE_QUALITY.get(ending, ()))
+    settings = IMAGE_QUALITY.get(ending, ())
+    if exif and ending in WITH_EXIF:
+        tags = [np.frombuffer(exif, np.uint8)]
+        done, data = cv2.imencodeWithMetadata(ending, image, [cv2.IMAGE_METADATA_EXIF], tags, settings)
+    else:
+        done, data = cv2.imencode(ending, image, settings)
     return data.tobytes() if done else None
