@@ -350,3 +350,16 @@ def test_a_small_tiff_cut_from_a_huge_tile_is_refused_before_decoding() -> None:
     tags.save(out)
     with pytest.raises(SourceError, match="40000 x 40000 pixels is too large"):
         decode_image(out.getvalue(), max_megapixels=50)
+
+
+def test_a_page_or_a_picture_of_a_film_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (64, 48)), Image.new("RGB", (640, 480))
+    first.save(tmp_path / "in.tif", save_all=True, append_images=[second])
+    with open_source(str(tmp_path / "in.tif"), SourceConfig(max_megapixels=0.1)) as source:
+        assert len(list(source)) == 1
+        (failure,) = source.failures
+    assert "640 x 480 pixels is too large" in str(failure)
+    for name in ("in.webp", "in.png", "in.avif"):
+        second.save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (640, 480), "red")])
+        with pytest.raises(SourceError, match="640 x 480 pixels is too large"):
+            open_source(str(tmp_path / name), SourceConfig(max_megapixels=0.1))
