@@ -35,11 +35,13 @@ def kept_tags(image: PillowImage) -> bytes:
     try:
         said = image.getexif()
         kept.update({tag: said[tag] for tag in of_picture & said.keys()})
-        place, taken = said.get_ifd(IFD.GPSInfo), said.get_ifd(IFD.Exif)
-        for inner, tags in ((IFD.GPSInfo, place.keys()), (IFD.Exif, of_time & taken.keys())):
-            if tags:
-                kept.get_ifd(inner).update({tag: (place if inner == IFD.GPSInfo else taken)[tag] for tag in tags})
-        data = kept.tobytes().removeprefix(b"Exif\0\0") if kept or place or taken else b""
+        taken = said.get_ifd(IFD.Exif)
+        times = {int(tag): taken[tag] for tag in of_time & taken.keys()}
+        inner: dict[IFD, dict[int, object]] = {IFD.GPSInfo: dict(said.get_ifd(IFD.GPSInfo)), IFD.Exif: times}
+        for directory, values in inner.items():
+            if values:
+                kept.get_ifd(directory).update(values)
+        data = kept.tobytes().removeprefix(b"Exif\0\0") if kept or any(inner.values()) else b""
     except Exception:  # damaged metadata costs only itself
         return b""
     return data if len(data) <= _MOST_BYTES else b""

@@ -114,7 +114,8 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
         if header.format in ("JPEG", "MPO"):
             check_scans(data)
     pages = header.format == "TIFF"  # which nobody has counted
-    for number in itertools.count() if pages else range(_pictures_in(header) if header.format != "HEIF" else 1):
+    most = 1 if header.format == "HEIF" else _pictures_in(header)
+    for number in itertools.count() if pages else range(most):
         with _damage_is_refused():
             try:
                 header.seek(number)
@@ -124,10 +125,12 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
                 raise
             _check_header(header, max_megapixels=max_megapixels)
             pixels, shades = _decode(header)
-            upright_pixels = upright(pixels, orientation_of(header))
+            orientation, exif = orientation_of(header), kept_tags(header)  # after the pixels, as above
             seconds = float(header.info.get("duration", 0)) / 1000
-            picture = Picture(upright_pixels, seconds, exif=kept_tags(header), shades=shades)
-        yield picture
+            if most == 1 and not pages:
+                del header  # and Pillow's pixels with it
+            pixels = upright(pixels, orientation)
+        yield Picture(pixels, seconds, exif=exif, shades=shades)
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:

@@ -5,7 +5,7 @@ import { apart, pictureOf, pictureOfDraft, reach } from "./scene_drawn.js";
 import { CORNERS, faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
 
 const drawing = at("drawing");
-const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene, pixel_aspect } where a command waits for the scene
+const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene, pixel_aspect } where one waits for the scene
 const DRAG = 8; // pixels of the screen: less is a click
 const LINE_ENDS = 2;
 
