@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import openvino as ov
+from openvino import opset13 as opset
 
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Part of every cache key: raise it when the way a model is prepared for compiling changes."""
 
 
@@ -121,7 +122,35 @@ def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.M
     shape = [size.get_length() if size.is_static else None for size in port.partial_shape]
     check_input(model.path, dtype=port.element_type.to_dtype().name, shape=shape)
     check_outputs(model.path, outputs)
+    _turn_late(port)
     return ov.Model([outputs[key].get_node() for key in OUTPUT_KEYS], [port.get_node()], model.name)
+
+
+def _turn_late(image: ov.Output) -> None:
+    """Move the change from rows of pixels to planes behind the arithmetic that is the same for all of them.
+
+    OpenVINO's reader has it right behind the input, and then pictures are turned to and back for their first
+    convolution: 4 % of the time. Before that convolution it costs nothing, and the answers are the same bits.
+    """
+    turns = [port.get_node() for port in image.get_target_inputs() if port.get_node().get_type_name() == "Transpose"]
+    if len(turns) != 1:
+        return
+    value = turns[0].output(0)
+    begin = ports = list(value.get_target_inputs())
+    while len(ports) == 1 and _is_same_everywhere(ports[0].get_node()):
+        value = ports[0].get_node().output(0)
+        ports = list(value.get_target_inputs())
+    if ports != begin and all(port.get_node().get_type_name() == "Convolution" for port in ports):
+        late = opset.transpose(value, turns[0].input_value(1)).output(0)
+        for target, source in (*((port, image) for port in begin), *((port, late) for port in ports)):
+            target.replace_source_output(source)
+
+
+def _is_same_everywhere(node: ov.Node) -> bool:
+    """Tell whether a node does to each number the same, with numbers of its own."""
+    own = [value for value in node.input_values() if value.get_node().get_type_name() == "Constant"]
+    known = node.get_type_name() in ("Convert", "Add", "Subtract", "Multiply", "Divide")
+    return known and len(own) == node.get_input_size() - 1 and all(set(value.get_shape()) <= {1} for value in own)
 
 
 def _outputs(graph: ov.Model) -> dict[str, ov.Output]:

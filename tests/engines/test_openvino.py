@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13 as opset
 
 from humandetect.engines import openvino as engine_module
 from humandetect.engines import openvino_graph as module
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
 from humandetect.errors import DeviceError, EngineError, UsageError
+from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelMetadata
 from humandetect.models.sizes import Preset
 from tests.engines.models import Kind, saved_model
@@ -191,3 +193,30 @@ def test_images_that_the_model_cannot_take_are_refused(open_model: ModelFolder, 
 def test_a_model_of_one_size_refuses_another(model: ModelFolder) -> None:
     with pytest.raises(UsageError, match="takes pictures of 40x60 only"):
         OpenVinoEngine(model, size="64x64")
+
+
+@pytest.mark.parametrize(("scale", "first"), [([[[2 / 255]]], "Convert"), ([[[1]], [[2]], [[3]]], "Transpose")])
+def test_pictures_are_turned_to_planes_behind_what_is_the_same_for_all_of_them(scale: Any, first: str) -> None:
+    def graph() -> ov.Model:
+        image = opset.parameter([1, 6, 8, 3], np.uint8)
+        numbers = opset.convert(opset.transpose(image, opset.constant([0, 3, 1, 2])), "f32")
+        shifted = opset.subtract(
+            opset.multiply(numbers, opset.constant(np.array(scale, np.float32))), opset.constant(np.float32(1))
+        )
+        filters = opset.constant(np.random.default_rng(0).random((4, 3, 3, 3), np.float32))
+        seen = opset.convolution(shifted, filters, [1, 1], [1, 1], [1, 1], [1, 1])
+        return ov.Model([opset.result(seen)], [image], "tiny")
+
+    plain, late = graph(), graph()
+    module._turn_late(late.input(0))
+    late.validate_nodes_and_infer_types()
+    assert [port.get_node().get_type_name() for port in late.input(0).get_target_inputs()] == [first]
+    picture = np.random.default_rng(1).integers(0, 255, (1, 6, 8, 3), np.uint8)
+    wanted, got = (ov.Core().compile_model(one, "CPU")(picture)[0] for one in (plain, late))
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_the_pictures_of_the_default_model_are_not_turned_first() -> None:
+    graph = module._read(ov.Core(), find_model("human_detection"), None)
+    assert isinstance(graph, ov.Model)
+    assert "Transpose" not in {port.get_node().get_type_name() for port in graph.input(0).get_target_inputs()}
