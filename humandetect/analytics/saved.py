@@ -6,6 +6,7 @@ import json
 import math
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,8 @@ from humandetect.media.frames import DetectedFrame, Frame, Provenance
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 ENDINGS = (".jsonl", ".ndjson", ".parquet")
 MADE_ANEW = "detect again with --results-score 0.1, which keeps all that analyze needs"
@@ -125,10 +128,15 @@ def _started(text: Any) -> str | None:
     return None if text is None else datetime.fromisoformat(text).isoformat(timespec="milliseconds")
 
 
+@lru_cache(maxsize=1)
+def _without_pixels(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an image of width and height that takes no memory; all frames share it, as nobody can draw on it."""
+    return np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
+
+
 def frame_of(entry: dict[str, Any], provenance: Provenance | None) -> DetectedFrame:
     """Make of a line what the finder made: who is a person is a matter of the score, whatever tracks said later."""
-    width, height = provenance.size if provenance else (1, 1)
-    image = np.broadcast_to(np.uint8(0), (height, width, 3))
+    image = _without_pixels(provenance.size if provenance else (1, 1))
     frame = Frame(image, int(entry["frame"]), float(entry["time_seconds"]), str(entry["source"]))
     boxes = entry["people"]
     numbers = np.array([(*box["box"], box["score"]) for box in boxes], np.float64).reshape(len(boxes), 5)
