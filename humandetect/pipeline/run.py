@@ -16,7 +16,7 @@ from humandetect.config.commands import command_line
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.engines import load_engine
-from humandetect.errors import SourceError
+from humandetect.errors import SourceError, UsageError
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import Provenance
 from humandetect.media.reader import FrameReader
@@ -99,11 +99,22 @@ def run_with(
     record = RunRecord()
     with costs_the_rest(record):
         refs = expand(config.sources, recursive=config.source.recursive, warnings=record.warnings)
+        _check_live(refs, config)
         scene = scene_of(config.counting)
         with Outputs(config, refs, record, draw=draw, results_score=results_score).open() as outputs:
             loop = _FrameLoop(config, outputs, record, progress or NoProgress(), stop or threading.Event(), scene)
             loop.read_all(refs, open_finder)
     return record.summary()
+
+
+def _check_live(refs: Sequence[SourceRef], config: RunConfig) -> None:
+    """Raise UsageError where a second live source would never be read."""
+    live = [ref for ref in refs if ref.is_live]
+    if len(live) > 1 and config.source.limit is None and config.source.duration_seconds is None:
+        raise UsageError(
+            f"{len(live)} live sources, and {live[0].name!r} has no end: watch cameras side by side with "
+            "`humandetect watch`, or give each its --duration or --limit"
+        )
 
 
 def read_ahead(source: Source) -> FrameReader:
@@ -188,6 +199,7 @@ class _FrameLoop:
                     raise
                 self.record.stopped = True  # how live sources end
             finally:
+                frames.close()  # what the source says at its end is complete only then
                 events, warnings = stages.finish()
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
                 self.record.end_source(

@@ -25,6 +25,7 @@ from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.command_line import frame_lines
 from tests.fakes import FakeEngine
+from tests.watch.rtsp_farm import farm_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,6 +246,25 @@ def test_ctrl_c_is_the_normal_end_of_a_live_source(
     assert not summary.failures
     assert len(rows(tmp_path / "out.jsonl")) == 1, "and the second source is not begun"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_what_was_repaired_is_told_also_when_ctrl_c_ends_a_live_source(clip: Path, detector: Detector) -> None:
+    class Jump(Interrupt):
+        def advance(self, _result: DetectedFrame) -> None:
+            if self._left == 5:
+                farm.change("door", jump=-5)
+            super().advance(_result)
+
+    with farm_in_thread({"door": str(clip)}) as farm:
+        summary = go(detector, farm.url("door"), progress=Jump(at=8))
+    assert summary.stopped
+    assert any("went backwards or stood still" in warning for warning in summary.warnings), summary.warnings
+
+
+@pytest.mark.parametrize("sources", [("0", "1"), ("rtsp://cam/a", "RTSPS://cam/b"), ("/dev/video0", "rtsp://cam/a")])
+def test_several_live_sources_without_an_end_are_meant_for_watch(detector: Detector, sources: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=r"2 live sources, and .* has no end: .*`humandetect watch`"):
+        go(detector, *sources)
 
 
 def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:

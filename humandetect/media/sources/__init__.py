@@ -69,6 +69,11 @@ class SourceRef:
     """Camera number, or URL with its secrets."""
 
     @property
+    def is_live(self) -> bool:
+        """Whether it surely has no end; what is at other addresses is known once it is opened."""
+        return self.kind == "camera" or self.address.lower().startswith(("rtsp:", "rtsps:"))
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(Path(file) for file in self.files)
 

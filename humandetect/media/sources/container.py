@@ -52,6 +52,11 @@ _NO_VIDEO = (
 )
 _MOST_PIXELS = 2**31 - 1
 _VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
+_REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError, av.HTTPNotFoundError)
+"""RTSP has the same numbers as HTTP, and libav the same errors."""
+_PROBE = {"analyzeduration": "1000000", "probesize": "500000", "fpsprobesize": "0"}
+_SHORTEST_PROBE = {"analyzeduration": "100000", "probesize": "32", "fpsprobesize": "0"}
+"""RTSP servers say what they send; to watch it for a while first, as libav does by itself, costs 3 s and a burst."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 
 
@@ -178,8 +183,11 @@ def _open(data: Input, config: SourceConfig, *, demuxer: str | None = None) -> I
     return container
 
 
-def open_url(url: str, config: SourceConfig) -> Media:
-    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it."""
+def open_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
+    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it.
+
+    With `at_once` a camera's rate stays unknown, and its size may, until its first picture.
+    """
     protocols = _PROTOCOLS.get(url.partition("://")[0].lower())
     if protocols is None:
         known = ", ".join(f"{scheme}://" for scheme in _PROTOCOLS)
@@ -194,11 +202,13 @@ def open_url(url: str, config: SourceConfig) -> Media:
     warning = ""
     wanted = config.rtsp_transport
     try:
-        container = _open_address(url, protocols, config, transport="tcp" if wanted == "auto" else wanted)
+        container = _open_address(
+            url, protocols, config, transport="tcp" if wanted == "auto" else wanted, at_once=at_once
+        )
     except _TransportRefused:
         if wanted != "auto":
             raise SourceError(f"the server does not send over {wanted.upper()}: leave --rtsp-transport out") from None
-        container = _open_address(url, protocols, config, transport="udp")
+        container = _open_address(url, protocols, config, transport="udp", at_once=at_once)
         warning = "read over UDP, as the server refuses TCP: packets that are lost leave holes in pictures"
     if is_image(b"    ftyp" + container.metadata.get("major_brand", "").encode()):  # a film of its tiles, to libav
         container.close()
@@ -216,12 +226,18 @@ class NotKnownThere(SourceError):
     """What is at an address is in no format that libav knows."""
 
 
+class AccessRefused(SourceError):
+    """A server that answers, but not with what was asked for: it wants a password, or has nothing there."""
+
+
 class _TransportRefused(SourceError):
     """An RTSP server that answers 461."""
 
 
-def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: str) -> InputContainer:
+def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: str, at_once: bool) -> InputContainer:
     options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": transport}
+    if url.lower().startswith("rtsp"):
+        options |= _SHORTEST_PROBE if at_once else _PROBE
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
     try:
@@ -241,9 +257,12 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
         if isinstance(error, av.ArgumentError) and not timed_out and _has_address(urlsplit(url).hostname or ""):
             raise NoVideoThere(_NO_VIDEO) from None
         if isinstance(error, av.InvalidDataError) and not timed_out:
-            raise NotKnownThere("not a video that can be read") from None
+            broke_off = url.lower().startswith("rtsp")
+            raise NotKnownThere("the server broke off" if broke_off else "not a video that can be read") from None
         within = f"no answer within {config.open_timeout_seconds:g} s"
-        raise SourceError(within if timed_out else _why_no_answer(error, url)) from None
+        refused = isinstance(error, _REFUSALS) and not timed_out
+        kind = AccessRefused if refused else SourceError
+        raise kind(within if timed_out else _why_no_answer(error, url)) from None
     if container.format.name == "rtsp" and time.monotonic() - began >= config.open_timeout_seconds:
         # The look at its pictures was cut short: another wait, for the first of them, would be in vain.
         container.close()

@@ -31,6 +31,7 @@ _MOST_THREADS = 8
 _HD_LINES = 720
 _NOT_SAID = 2
 """AVCOL_SPC_UNSPECIFIED."""
+_HUNG_UP = "the connection ended"
 _INTERLEAVED_SECONDS = 1.0
 """Containers keep sound and pictures of one moment this close together."""
 _EARLY_SOUND_PACKETS = 2000
@@ -144,11 +145,13 @@ class Decoder:
                 self.damaged += 1
                 errors += 1
         self._media.check()
+        if self._media.live:  # libav calls it an end if a server hangs up on RTSP, but a camera has none
+            raise SourceError(_HUNG_UP)
 
     def _why_silent(self, error: av.FFmpegError | OSError) -> str:
         if isinstance(error, av.ExitError) and self._silence_seconds is not None:
             return f"nothing came for {self._silence_seconds:g} s"
-        return "the connection ended" if error.errno == errno.EIO else reason(error)
+        return _HUNG_UP if error.errno == errno.EIO else reason(error)
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
         try:

@@ -163,13 +163,19 @@ class VideoSource(Source):
         return count
 
     def _frames(self) -> Iterator[Frame]:
-        config = self._config
         media = self._media
         clock = Clock(
             time_base=self._time_base, origin=self._origin, rate=self._rate,
             live_since=self._first_came if media.live else None,
             invented=media.invents_stamps,
         )  # fmt: skip
+        try:
+            yield from self._timed(clock)
+        finally:  # a live source mostly ends because nobody wants more of it
+            self._warn_of_repairs(clock)
+
+    def _timed(self, clock: Clock) -> Iterator[Frame]:
+        config = self._config
         end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
         index, seconds = -1, 0.0
         for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
@@ -191,7 +197,6 @@ class VideoSource(Source):
             self._warn_of_missing(index + 1, seconds)
         if self._read and self._origin is not None and not self._media.live:
             self._decoder.finish_sound(float(self._origin) + seconds)
-        self._warn_of_repairs(clock)
 
     def _warn_of_missing(self, count: int, seconds: float) -> None:
         end = seconds + float(self._origin or 0)

@@ -148,6 +148,17 @@ def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
         assert float(cast("int", stream.duration) * (stream.time_base or 0)) == pytest.approx(17.4, abs=0.01)
 
 
+@pytest.mark.parametrize("jump", [30, -1750])
+def test_live_stamps_far_from_their_arrival_are_those_of_a_new_clock(jump: int) -> None:
+    clock = Clock(time_base=Fraction(1), origin=Fraction(5000), rate=Fraction(25), live_since=time.monotonic() - 100)
+    stamps = [5099, 5100, 5101 + jump, 5102 + jump, 5103 + jump]
+    times = [clock.seconds(cast("Any", SimpleNamespace(pts=stamp, dts=stamp))) for stamp in stamps]
+    assert times[:2] == [99, 100]
+    assert 100 < times[2] < 101
+    assert times[3:] == pytest.approx([times[2] + 1, times[2] + 2])
+    assert clock.repaired == 1
+
+
 def test_stamps_that_a_demuxer_makes_up_give_way_to_the_time_of_arrival() -> None:
     since = time.monotonic()
     clock = Clock(time_base=Fraction(1, 25), origin=Fraction(0), rate=Fraction(25), live_since=since, invented=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import re
 import socket
 import socketserver
 import threading
@@ -28,6 +29,7 @@ from humandetect.media.sources.container import Media
 from humandetect.media.sources.libav import VideoSource
 from tests.builders import make_clip, picture
 from tests.media.clips import fast_start, heic
+from tests.watch.rtsp_farm import farm_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,6 +142,25 @@ def test_motion_jpeg_is_a_live_source() -> None:
     times = [frame.time_seconds for frame in frames]
     assert len(frames) == 5
     assert times == sorted(set(times))
+
+
+def test_damage_is_told_of_however_a_stream_ends(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "cam.mp4", width=320, height=240)
+    with farm_in_thread({"door": str(clip)}) as farm, open_source(farm.url("door")) as source:
+        farm.change("door", loss=0.5)
+        with FrameReader(source, buffer=100) as frames:
+            list(takewhile(lambda frame: not source._decoder.damaged, frames))  # type: ignore[attr-defined]
+    assert re.search(r"\d+ damaged packets? skipped or repaired", "".join(source.warnings))
+
+
+def test_an_rtsp_stream_that_its_server_ends_has_ended(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "cam.mp4", width=320, height=240)
+    with farm_in_thread({"door": str(clip)}) as farm, open_source(farm.url("door")) as source:
+        frames = iter(source)
+        assert next(frames).image.shape == (240, 320, 3)
+        farm.change("door", kick=1)
+        with pytest.raises(SourceError, match=r"' ended after \d+ frames?: the connection ended"):
+            list(frames)
 
 
 @pytest.fixture
