@@ -81,14 +81,14 @@ class Counts:
         seconds, before = result.frame.written_seconds, self._seconds
         self._source = result.frame.source
         if before is not None and (seconds < before or seconds - before > self._most_filled_seconds):
-            self._add(result.events)  # what a gap ended happened before it
+            self.add(result.events)  # what a gap ended happened before it
             self._close(len(self._open))
             self._reach(seconds)
         else:
             self._reach(seconds)
             if before is not None and self._seen is not None and not is_gap(before, seconds):
                 self._cover(before, seconds, self._seen)
-            self._add(result.events)
+            self.add(result.events)
             self._close(sum(1 for i in self._open if (i.number + 1) * self._per_seconds + LATE_SECONDS <= seconds))
         self._seconds = seconds
         self._seen = None if result.failure is not None else dict(result.occupancy)
@@ -99,7 +99,7 @@ class Counts:
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         """Write the intervals that are still open."""
-        self._add(events)
+        self.add(events)
         self._close(len(self._open))
         return events
 
@@ -122,7 +122,7 @@ class Counts:
                 inside.person_seconds += people * covered
                 inside.most = max(people, inside.most or 0)
 
-    def _add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Event]) -> None:
         """Give each event to the interval of its time, or to the oldest that is still open: sums stay true."""
         for event in events:
             number = event.time_seconds // self._per_seconds

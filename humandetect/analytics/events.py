@@ -52,8 +52,17 @@ class _Track:
 class SceneEvents:
     """Tells what happens at the lines and in the zones of one source; it looks at people with ids."""
 
-    def __init__(self, scene: Scene, *, started: datetime | None = None) -> None:
-        """Take a scene; with `started`, the wall-clock time of the source's zero, events have a wall time."""
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        started: datetime | None = None,
+        totals: Mapping[tuple[str, str], int] | None = None,
+    ) -> None:
+        """Take a scene; with `started`, the wall-clock time of the source's zero, events have a wall time.
+
+        `totals` are the crossings of earlier runs, by line and direction.
+        """
         self._scene = scene
         self._started = started
         self._source = ""
@@ -66,12 +75,13 @@ class SceneEvents:
         """Times of the latest detections, for their rate."""
         self._occupancy: dict[str, int] = {}
         self._fitted = PictureScene()
-        self._totals: Counter[tuple[str | None, str | None]] = Counter()
+        self.totals: Counter[tuple[str | None, str | None]] = Counter(totals)
         """Crossings so far, by line and direction."""
         self._last: tuple[float, int] | None = None
         """Time and number of the last frame."""
         self._gaps = 0
         self._gap_ended_seconds: float | None = None
+        self._is_away = False
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         """Return the frame with the occupancy of the zones and what became certain: exits, a gap, and the rest.
@@ -93,7 +103,7 @@ class SceneEvents:
         return self._told(result, events, self._occupancy)
 
     def _told(self, result: DetectedFrame, events: Sequence[Event], occupancy: Mapping[str, int]) -> DetectedFrame:
-        self._totals.update((event.line, event.direction) for event in events if event.event == "crossing")
+        self.totals.update((event.line, event.direction) for event in events if event.event == "crossing")
         shapes = tuple(self._shapes(occupancy)) if result.frame.has_pixels else ()  # nobody draws them
         return replace(result, occupancy=occupancy, events=(*result.events, *events), shapes=shapes)
 
@@ -105,7 +115,7 @@ class SceneEvents:
 
     def _total(self, line: Line) -> str:
         """Return how many crossed a line so far: `in 15  out 18`."""
-        entered, left = self._totals[line.name, "in"], self._totals[line.name, "out"]
+        entered, left = self.totals[line.name, "in"], self.totals[line.name, "out"]
         return f"{line.in_label} {entered}  {line.out_label} {left}"
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
@@ -114,13 +124,20 @@ class SceneEvents:
 
     def _across(self, seconds: float) -> list[Event]:
         """Return the exits and the gap event if this frame comes after a gap."""
-        if self._last is None or not is_gap(self._last[0], seconds):
+        events: Sequence[Event] = []
+        if self._last is not None and is_gap(self._last[0], seconds):
+            events = self.lose(_reason(seconds - self._last[0]))
+        if self._is_away:
+            self._is_away, self._gap_ended_seconds = False, seconds
+        return list(events)
+
+    def lose(self, reason: str) -> Sequence[Event]:
+        """Take that the source is away, and nobody is followed until it is back; return the exits and the gap."""
+        if self._last is None:
             return []
-        before, index = self._last
-        events = self._end()
-        events.append(self._event("gap", None, seconds=before, frame=index, reason=_reason(seconds - before)))
+        (before, index), self._last, self._is_away = self._last, None, True
+        events = [*self._end(), self._event("gap", None, seconds=before, frame=index, reason=reason)]
         self._gaps += 1
-        self._gap_ended_seconds = seconds
         return events
 
     def _end(self) -> list[Event]:

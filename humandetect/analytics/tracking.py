@@ -40,13 +40,14 @@ class Tracker:
     are dropped. Ids count from 1 and are never given twice, also across gaps; `tracker_id` -1 is nobody's yet.
     """
 
-    def __init__(self, *, start_score: float = 0.5, high_score: float = 0.3) -> None:
+    def __init__(self, *, start_score: float = 0.5, high_score: float = 0.3, last_id: int = 0) -> None:
+        """Take the scores of the model, and the highest id that was given before."""
         self._start_score = start_score
         self._high_score = high_score
         self._tracker = self._new_tracker()
-        self._ids_before = 0
+        self._ids_before = last_id
         """Ids that trackers gave before the last gap."""
-        self._highest_id = 0
+        self.highest_id = last_id
         self._last_seconds: float | None = None
         self._stamp = 0.0
         self._last: DetectedFrame | None = None
@@ -62,7 +63,7 @@ class Tracker:
         """Return the frame with ids; frames that were not looked at keep those of the last one that was."""
         seconds = result.frame.written_seconds
         if is_gap(self._last_seconds, seconds):
-            self._tracker, self._ids_before, self._last = self._new_tracker(), self._highest_id, None
+            self._tracker, self._ids_before, self._last = self._new_tracker(), self.highest_id, None
             self._steps.clear()
         elif self._last_seconds is not None:
             self._covered_seconds += seconds - self._last_seconds
@@ -98,7 +99,7 @@ class Tracker:
         answer: Any = self._tracker.update(cast("Any", asked), timestamp=self._stamp)
         if len(answer):
             ids[answer.rows] = np.where(answer.tracker_id >= 0, answer.tracker_id + 1 + self._ids_before, -1)
-        self._highest_id = max(self._highest_id, *ids.tolist(), 0)
+        self.highest_id = max(self.highest_id, *ids.tolist(), 0)
         chosen = (order < len(result.detections)) | (ids > 0)
         people = _rows(boxes, order[chosen], ids[chosen])
         return replace(
