@@ -1,0 +1,1 @@
+"""Many live cameras in one process, for weeks: what `watch` does."""
