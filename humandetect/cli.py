@@ -18,6 +18,7 @@ class TopCommands(Commands):
         "serve": ("serve:serve", "Find people in images sent over HTTP; with a page to try it."),
         "bench": ("bench:bench", "Measure servers or engines side by side."),
         "archive": ("archive:archive", "Detect in days of video by many workers, and go on after any end."),
+        "watch": ("watch:watch", "Watch many live cameras, for weeks."),
         "analyze": ("analyze:analyze", "Track, count and report from saved results."),
         "eval": ("evaluate:evaluate", "Hold results against what is true."),
         "model-server": ("model_server:model_server", "Serve models over TensorFlow Serving's own protocols."),

@@ -17,6 +17,7 @@ from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, Mode
 from humandetect.config.scene import SceneCheckConfig, SceneConfig
 from humandetect.config.serve import LogFormat, ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
+from humandetect.config.watch import CameraConfig, WatchConfig
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -27,6 +28,7 @@ __all__ = [
     "ArchiveConfig",
     "BenchConfig",
     "BenchTarget",
+    "CameraConfig",
     "CountingConfig",
     "DetectConfig",
     "Device",
@@ -54,4 +56,5 @@ __all__ = [
     "SummaryConfig",
     "TalkConfig",
     "WarmupConfig",
+    "WatchConfig",
 ]

@@ -18,11 +18,13 @@ from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, Mode
 from humandetect.config.scene import SceneCheckConfig, SceneConfig
 from humandetect.config.serve import ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig
+from humandetect.config.watch import WatchConfig
 
 COMMANDS: dict[str, tuple[type, type[TalkConfig]]] = {
     "detect": (DetectConfig, SummaryConfig),
     "feed": (FeedConfig, SummaryConfig),
     "archive": (ArchiveConfig, QuietConfig),
+    "watch": (WatchConfig, QuietConfig),
     "analyze": (AnalyzeConfig, SummaryConfig),
     "serve": (ServeConfig, QuietConfig),
     "bench": (BenchConfig, ReportConfig),

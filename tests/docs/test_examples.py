@@ -22,8 +22,9 @@ import typer
 from humandetect.analytics.scene import read_scene
 from humandetect.bench.targets import engines_of
 from humandetect.cli import app
-from humandetect.config import BenchConfig
+from humandetect.config import BenchConfig, WatchConfig
 from humandetect.config.file import SettingsFile
+from humandetect.watch.cameras_file import read_cameras
 from tests.builders import make_clip
 from tests.docs.pages import ROOT, blocks, commands
 
@@ -135,10 +136,14 @@ def test_python(page: str, block: str, newcomer: Path, server: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), list(blocks("toml")))
-def test_settings(page: str, block: str, tmp_path: Path) -> None:
+def test_settings(page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "example.toml"
     file.write_text(block)
-    (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
+    monkeypatch.setenv("DOOR_PASSWORD", "secret")
+    if "[camera." in block:
+        assert read_cameras(WatchConfig(cameras=(str(file),)))
+    else:
+        (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
 
 
 def test_the_scene_that_is_shown_is_the_one_that_is_run() -> None:

@@ -1,0 +1,108 @@
+"""The command `watch`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
+
+import typer
+
+from humandetect.commands.options import options_of
+from humandetect.commands.running import command, print_error
+from humandetect.config import QuietConfig, WatchConfig
+from humandetect.errors import UsageError
+from humandetect.plural import counted
+
+if TYPE_CHECKING:
+    from humandetect.watch.run import Watch
+
+EXAMPLES = (
+    "watch door=rtsp://camera/stream yard=rtsp://other/stream --table",
+    "watch cameras.toml --scene door.toml --events events.jsonl",
+    "watch cameras.toml --check",
+)
+REFRESH_SECONDS = 0.5
+
+
+@command
+@options_of(WatchConfig)
+def watch(config: WatchConfig, talk: QuietConfig) -> None:
+    """Watch many live cameras: one engine for all, each read by itself and connected to anew when it is lost.
+
+    SIGHUP reads the file of cameras again. Ctrl-C or SIGTERM is the normal end.
+    """
+    if config.check_cameras:
+        raise typer.Exit(_check(config))
+    from humandetect.watch.events_file import EventsFile
+    from humandetect.watch.run import Watch
+    from humandetect.watch.store import Store
+
+    reload = threading.Event()
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        store = Store(config.data)
+        stack.callback(store.close)
+        audiences = [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
+        watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
+        signal.signal(signal.SIGHUP, lambda *_: reload.set())
+        if not talk.quiet:
+            typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}; Ctrl-C ends it", err=True)
+        _wait(watching, reload, table=config.table and not talk.quiet)
+    raise typer.Exit
+
+
+def _wait(watching: Watch, reload: threading.Event, *, table: bool) -> None:
+    """Wait until it cannot go on; whoever ends it before raises KeyboardInterrupt here."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from humandetect.watch.table import status_table
+
+    console = Console(stderr=True)
+    with (
+        Live(console=console, auto_refresh=False, transient=True)
+        if table and console.is_terminal
+        else ExitStack() as live
+    ):
+        while not watching.ended.wait(REFRESH_SECONDS):
+            if reload.is_set():
+                reload.clear()
+                _reload(watching)
+            if isinstance(live, Live):
+                live.update(status_table(watching.statuses()), refresh=True)
+    if watching.failure:
+        raise watching.failure
+
+
+def _reload(watching: Watch) -> None:
+    try:
+        typer.echo(f"cameras read again: {watching.reload()}", err=True)
+    except UsageError as error:  # what was watched before goes on
+        print_error(error)
+
+
+def _check(config: WatchConfig) -> int:
+    """Say of each camera what it sends; return the exit code."""
+    from rich.console import Console
+
+    from humandetect.detection.detector import Detector
+    from humandetect.engines import load_engine
+    from humandetect.watch import check
+    from humandetect.watch.cameras_file import read_cameras
+    from humandetect.watch.connection import ReaderSettings
+    from humandetect.watch.table import check_table
+
+    cameras = read_cameras(config)
+    settings = ReaderSettings(decode="all", transport=config.rtsp_transport, max_megapixels=config.max_megapixels)
+    checked = list(check.check_cameras(cameras, settings))
+    with Detector(load_engine(config.engine), score=config.score) as detector:
+        detect_ms = check.measure_detection(detector, checked)
+    Console(highlight=False, soft_wrap=True).print(check_table(checked, detect_ms=detect_ms))
+    needed, there = sum(one.cores(detect_ms) for one in checked if not one.problem), check.usable_cores()
+    carries = needed <= there
+    typer.echo(
+        f"a look costs {detect_ms:.1f} ms here; all of them need {needed:.2f} of the {there:.2f} cores that can be "
+        f"used: this machine {'carries' if carries else 'does not carry'} them"
+    )
+    return int(not carries or any(one.problem for one in checked))

@@ -1,0 +1,113 @@
+"""One camera that is watched: its thread, what its pictures tell, and how it is."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from humandetect.addresses import shown_address
+from humandetect.analytics.scene import Scene
+from humandetect.errors import UsageError
+from humandetect.watch.base import CameraStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from humandetect.config.watch import CameraConfig
+    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.watch.analysis import CameraAnalysis
+    from humandetect.watch.gate import MotionGate
+    from humandetect.watch.reader import CameraReader
+    from humandetect.watch.recording import Recorder
+
+DELAY_SECONDS = 30.0
+"""The time of which `delay_seconds` is the 95th percentile."""
+
+logger = logging.getLogger(__name__)
+
+
+class Camera:
+    """Put together by `Watch`, and used by its threads: `reader` by any, the rest by the one that analyses."""
+
+    def __init__(
+        self, config: CameraConfig, *, reader: CameraReader, scene: Scene,
+        analyse: Callable[[Scene], CameraAnalysis], gate: MotionGate | None, recorder: Recorder | None,
+    ) -> None:  # fmt: skip
+        """`analyse` makes the analysis of a scene."""
+        self.config = config
+        self.reader = reader
+        self.gate = gate
+        self.recorder = recorder
+        self.taken = 0
+        """Pictures that were looked at, or left by the gate; numbers the frames."""
+        self.detected = 0
+        self.failed: Counter[str] = Counter()
+        """Pictures that were taken and not answered, by reason."""
+        self.newest: DetectedFrame | None = None
+        self.missed: Callable[[], int] = lambda: 0
+        self._analyse = analyse
+        self._analysis = analyse(scene)
+        self._delays: deque[tuple[float, float]] = deque()
+
+    @property
+    def has_somebody(self) -> bool:
+        """Whether somebody was there at the last look, or is looked for."""
+        return self.newest is not None and bool(len(self.newest.detections) or len(self.newest.held))
+
+    def look(self, result: DetectedFrame, *, now: float, delay_seconds: float) -> DetectedFrame:
+        """Return what a picture tells, `delay_seconds` after it was to be seen."""
+        try:
+            told = self._analysis.look(result)
+        except UsageError as error:  # the camera changed its picture; it is worth watching without its lines, too
+            logger.error("camera %s is not counted at: %s", self.config.name, error)  # noqa: TRY400
+            self._analysis = self._analyse(Scene())
+            told = self._analysis.look(result)
+        self.detected += result.detected
+        self.newest = told
+        self._delays.append((now, delay_seconds))
+        while now - self._delays[0][0] > DELAY_SECONDS:
+            self._delays.popleft()
+        return told
+
+    def lose(self, reason: str) -> Sequence[Event]:
+        self.newest = None
+        self._delays.clear()
+        return self._analysis.lose(reason)
+
+    def finish(self) -> Sequence[Event]:
+        return self._analysis.finish()
+
+    def placed(self, event: Event) -> Event:
+        """Return what happened with where it was recorded, and let that be kept."""
+        if self.recorder is None:
+            return event
+        self.recorder.note(event)
+        moment = datetime.fromisoformat(event.wall_time) if event.wall_time else None
+        found = self.recorder.where(moment) if moment else None
+        return replace(event, recording=found.path, recording_seconds=round(found.seconds, 3)) if found else event
+
+    def close(self) -> None:
+        if self.recorder is not None:
+            self.recorder.close()
+
+    def status(self) -> CameraStatus:
+        """Tell how it is; from any thread."""
+        reader, newest, now = self.reader, self.newest, self.reader.now
+        delays = sorted(delay for _, delay in tuple(self._delays))
+        return CameraStatus(
+            self.config.name, shown_address(self.config.url), now.state, now.reason, now.at,
+            size=reader.size,
+            people=None if newest is None else len(newest.detections),
+            occupancy={} if newest is None else newest.occupancy,
+            totals=self._analysis.totals,
+            delay_seconds=delays[min(len(delays) - 1, int(0.95 * len(delays)))] if delays else None,
+            last_picture=reader.last_picture,
+            frames=reader.frames,
+            detected=self.detected,
+            dropped=reader.dropped + self.failed + Counter(busy=self.missed()),
+            reconnects=dict(reader.reconnects),
+            recording=bool(self.recorder and self.recorder.recording),
+        )  # fmt: skip

@@ -1,0 +1,145 @@
+"""Which cameras there are: `NAME=URL` of each, or a file that says more of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from humandetect.addresses import looks_like_address, shown_address
+from humandetect.config.fields import fields_of
+from humandetect.config.recording import RecordMode
+from humandetect.config.toml_lines import toml_lines
+from humandetect.config.watch import CameraConfig, WatchConfig
+from humandetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from humandetect.config.toml_lines import KeyPath
+
+MOST_CAMERAS = 256
+"""Threads and connections of one process; no machine decodes so many."""
+_NAME = re.compile(r"[\w][\w.-]{0,63}")
+_VARIABLE = re.compile(r"\$\{(\w*)\}")
+_FIELDS = {"rate": "rate", "decode": "decode", "gate": "gate", "transport": "rtsp_transport", "anonymize": "anonymize"}
+"""Keys of a camera that are options, too, which then are their defaults."""
+_KEYS = ("url", *_FIELDS, "scene", "record")
+
+
+def read_cameras(config: WatchConfig) -> list[CameraConfig]:
+    """Return all cameras. Raises UsageError, which names the line or the argument, and shows no secret."""
+    given = config.cameras
+    files = [one for one in given if one.lower().endswith(".toml") and not _pair(one)]
+    if files and len(given) > 1:
+        raise UsageError(f"give one file of cameras, or NAME=URL of each, and not {files[0]} with others beside it")
+    cameras = _CamerasFile(Path(files[0]), config).read() if files else _given(given, config)
+    if len(cameras) > MOST_CAMERAS:
+        raise UsageError(f"{len(cameras)} cameras are more than the {MOST_CAMERAS} that one process watches")
+    return cameras
+
+
+def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
+    cameras: dict[str, CameraConfig] = {}
+    for text in pairs:
+        pair = _pair(text)
+        if not pair:
+            shown = shown_address(text) if looks_like_address(text) else text
+            raise UsageError(f"a camera is NAME=URL, as in door=rtsp://cam/stream, or in a .toml file; got {shown!r}")
+        name, url = pair
+        if name in cameras:
+            raise UsageError(f"two cameras are called {name!r}: give each a name of its own")
+        cameras[name] = _camera(name, _with_variables(url, f"{name}="), {}, config)
+    return list(cameras.values())
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    name, equals, url = text.partition("=")
+    return (name, url) if equals and _NAME.fullmatch(name) and "://" in url else None
+
+
+def _camera(name: str, url: str, said: Mapping[str, Any], config: WatchConfig) -> CameraConfig:
+    values = {key: said.get(key, getattr(config, option)) for key, option in _FIELDS.items()}
+    recorded = config.recording.record_mode if config.recording.record else None
+    return CameraConfig(
+        name, url, scene=said.get("scene", config.counting.scene), record=said.get("record", recorded), **values
+    )
+
+
+def _with_variables(url: str, where: str) -> str:
+    """Put in the environment variables that an address names, as `${DOOR_PASSWORD}`."""
+    for name in _VARIABLE.findall(url):
+        if not os.environ.get(name):
+            raise UsageError(f"{where}: the environment variable {name!r}, which the address names, is not set")
+    return _VARIABLE.sub(lambda found: os.environ[found[1]], url)
+
+
+class _CamerasFile:
+    """`[camera.NAME]` tables."""
+
+    def __init__(self, path: Path, config: WatchConfig) -> None:
+        self._path, self._config = path, config
+        try:
+            text = path.read_text(encoding="utf-8")
+            self._values = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise UsageError(f"cannot read the cameras in {str(path)!r}: {reason}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is no TOML: {error}") from error
+        self._lines = toml_lines(text)
+        self._options = {field.name: field for field in fields_of(WatchConfig)}
+
+    def read(self) -> list[CameraConfig]:
+        self._check_keys(self._values, ("camera",), ())
+        tables = self._values.get("camera", {})
+        if not isinstance(tables, dict) or not tables:
+            self._fail(("camera",), "there is no camera: write a table for each, [camera.NAME] with its url")
+        return [self._read_one(name, table) for name, table in tables.items()]
+
+    def _read_one(self, name: str, table: Any) -> CameraConfig:
+        at: KeyPath = ("camera", name)
+        if not isinstance(table, dict):
+            self._fail(at, f"write a table: [camera.{name}]")
+        if not _NAME.fullmatch(name):
+            self._fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
+        self._check_keys(table, _KEYS, at)
+        url = table.get("url")
+        if not isinstance(url, str) or "://" not in url:
+            self._fail((*at, "url"), f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
+        said: dict[str, Any] = {}
+        for key, option in _FIELDS.items():
+            if key in table:
+                said[key] = self._options[option].adopt(table[key], f"{self._place((*at, key))}: {key}")
+        if "scene" in table:
+            scene = self._options["scene"].adopt(table["scene"], f"{self._place((*at, 'scene'))}: scene")
+            said["scene"] = self._path.parent / Path(scene).expanduser()
+        if "record" in table:
+            said["record"] = self._record(table["record"], (*at, "record"))
+        return _camera(name, _with_variables(url, self._place((*at, "url"))), said, self._config)
+
+    def _record(self, value: Any, at: KeyPath) -> RecordMode | None:
+        if value is False:
+            return None
+        if value not in get_args(RecordMode):
+            self._fail(at, f'record is {value!r}; write "always", "events" or false')
+        if not self._config.recording.record:
+            self._fail(at, "there is no folder for recordings: give --record DIR")
+        return cast("RecordMode", value)
+
+    def _check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath) -> None:
+        for key in table:
+            if key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0)[0]
+                self._fail((*at, key), f"there is no {key!r} here: did you mean {near!r}?")
+
+    def _place(self, at: KeyPath) -> str:
+        """Name the line of a key, or of the table that lacks it."""
+        return f"{self._path}:{next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)}"
+
+    def _fail(self, at: KeyPath, message: str) -> NoReturn:
+        raise UsageError(f"{self._place(at)}: {message}")

@@ -1,0 +1,99 @@
+"""`watch --check`: what each camera sends, what that costs here, and whether this machine carries them all."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from humandetect.cpus import usable_cpus
+from humandetect.watch.connection import Connection, Lost, ReaderSettings
+from humandetect.watch.reader import OPENINGS_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from humandetect.config.watch import CameraConfig
+    from humandetect.detection.detector import Detector
+    from humandetect.watch.connection import Picture
+
+LOOK_SECONDS = 4.0
+"""For a camera to show its rate and two key frames."""
+CARRIED_SHARE = 0.8
+"""Of all cores: above it all cameras begin to drop pictures, and all at once."""
+_TRIES = 5
+
+
+class Checked(NamedTuple):
+    """One camera, after a short look."""
+
+    camera: CameraConfig
+    problem: str | None
+    """Why there is nothing to say."""
+    size: tuple[int, int] | None = None
+    codec: str = ""
+    rate: float | None = None
+    """Pictures a second that it sends."""
+    key_seconds: float | None = None
+    """From one key frame to the next; None: fewer than two were seen."""
+    decode_ms: float | None = None
+    """CPU time for one picture."""
+
+    def cores(self, detect_ms: float) -> float:
+        """Return the share of a core that it will take."""
+        return ((self.decode_ms or 0) * (self.rate or 0) + detect_ms * self.camera.rate) / 1000
+
+
+def check_cameras(cameras: Sequence[CameraConfig], settings: ReaderSettings) -> Iterator[Checked]:
+    """Look at each camera for some seconds, a few at a time, and yield them in their order."""
+    with ThreadPoolExecutor(OPENINGS_AT_ONCE) as threads:
+        yield from threads.map(lambda camera: _look(camera, settings), cameras)
+
+
+def measure_detection(detector: Detector, checked: Sequence[Checked]) -> float:
+    """Return the CPU milliseconds of one look, at pictures as large as the cameras', from decoded to people."""
+    size = max((one.size for one in checked if one.size), default=(1280, 720))
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    detector.detect(image)  # compiles what the shape needs
+    began = time.process_time()
+    for _ in range(_TRIES):
+        detector.detect(image)
+    return (time.process_time() - began) / _TRIES * 1000
+
+
+def usable_cores() -> float:
+    return usable_cpus() * CARRIED_SHARE
+
+
+def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
+    arrivals: list[float] = []
+    keys: list[float] = []
+    picture: Picture | None = None
+    spent = time.thread_time()
+    try:
+        with Connection(camera.url, settings) as connection:
+            spent, ends = time.thread_time(), time.monotonic() + LOOK_SECONDS
+            for picture in connection.pictures():
+                if picture:
+                    arrivals.append(picture.arrived_seconds)
+                    if picture.decoded.key_frame:
+                        keys.append(picture.arrived_seconds)
+                if time.monotonic() > ends:
+                    break
+            codec = connection.codec_name
+    except Lost as lost:
+        if not arrivals:
+            return Checked(camera, str(lost))
+        codec = ""
+    decode_ms = (time.thread_time() - spent) / max(1, len(arrivals)) * 1000
+    spread = arrivals[-1] - arrivals[0] if arrivals else 0.0
+    return Checked(
+        camera, None if arrivals else "no picture came", picture.size if picture else None, codec,
+        rate=(len(arrivals) - 1) / spread if spread else None,
+        key_seconds=median(later - before for before, later in pairwise(keys)) if len(keys) > 1 else None,
+        decode_ms=decode_ms,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""The thread of one camera: it connects, keeps the newest picture, and comes back whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from humandetect.watch.connection import Connection, Lost
+from humandetect.watch.states import CameraStates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from humandetect.watch.base import PacketSink, State
+    from humandetect.watch.connection import Picture, ReaderSettings
+    from humandetect.watch.states import Change
+
+OPENINGS_AT_ONCE = 4
+"""More of them make each other slow, and a recorder with many cameras slower still."""
+_STOP_SECONDS = 0.2
+"""How long a thread that waits for its turn to connect may not hear that it shall end."""
+
+logger = logging.getLogger(__name__)
+
+
+class StateChange(NamedTuple):
+    """A camera has come into a state."""
+
+    camera: str
+    state: State
+    reason: str | None
+    at: datetime
+
+
+class CameraReader:
+    """Reads one camera until it is told to stop; what it says of itself can be asked from any thread."""
+
+    def __init__(
+        self, name: str, url: str, *, settings: ReaderSettings, openings: threading.Semaphore,
+        on_change: Callable[[StateChange], None], on_picture: Callable[[], None] = lambda: None,
+        packets: PacketSink | None = None, states: CameraStates | None = None, first_after_seconds: float = 0.0,
+    ) -> None:  # fmt: skip
+        """`openings` are shared by all cameras; `on_picture` is told each time that `take` has something new.
+
+        Both callbacks come on the camera's thread, and must return at once.
+        """
+        self.frames = 0
+        """Pictures that arrived."""
+        self._skipped: Counter[str] = Counter()
+        """In the connections before."""
+        self.reconnects: Counter[str] = Counter()
+        """By the kind of the loss before."""
+        self.size: tuple[int, int] | None = None
+        self.last_picture: datetime | None = None
+        self.now = StateChange(name, "connecting", None, datetime.now().astimezone())
+        self._url, self._settings = url, settings
+        self._openings = openings
+        self._on_change, self._on_picture = on_change, on_picture
+        self._packets = packets
+        self._states = states or CameraStates(settings.max_delay_seconds)
+        self._first_after_seconds = first_after_seconds
+        self._connection: Connection | None = None
+        self._newest: Picture | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def take(self) -> Picture | None:
+        """Return the newest picture that nobody took yet."""
+        picture, self._newest = self._newest, None
+        return picture
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Pictures that should have been decoded and were not, by reason."""
+        connection = self._connection
+        return self._skipped + connection.skipped if connection else Counter(self._skipped)
+
+    @property
+    def delay_seconds(self) -> float | None:
+        """How late pictures come, at the 95th percentile of the last seconds."""
+        connection = self._connection
+        return connection.delay.p95_seconds if connection else None
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._stop.set()
+
+    def join(self, timeout_seconds: float) -> None:
+        """Wait for the thread; one that libav holds ends when libav lets go, and with the process."""
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        self._stop.wait(self._first_after_seconds)
+        while not self._stop.is_set():
+            self._tell(self._states.connect())
+            lost = self._read()
+            self._newest = None
+            if self._stop.is_set():
+                break
+            self.reconnects[lost.kind] += 1
+            lose = self._states.refuse if lost.kind == "refused" else self._states.lose
+            self._tell(lose(str(lost), time.monotonic()))
+            self._stop.wait(max(0.0, self._states.retry_at - time.monotonic()))
+        self._tell(self._states.stop())
+
+    def _read(self) -> Lost:
+        """Read one connection to its end, and return that."""
+        try:
+            self._wait_for_turn()
+            try:
+                connection = Connection(self._url, self._settings, self._packets)
+            finally:
+                self._openings.release()
+            with connection:
+                self._connection = connection
+                for picture in connection.pictures():
+                    if self._stop.is_set():
+                        break
+                    if picture:
+                        self._offer(picture, connection)
+        except Lost as lost:
+            return lost
+        except Exception as error:  # a fault of ours must not cost a camera its weeks
+            logger.exception("camera %s", self.now.camera)
+            return Lost("unreadable", f"{type(error).__name__}: {error}")
+        finally:
+            if self._connection:
+                self._skipped += self._connection.skipped
+            self._connection = None
+        return Lost("closed", "told to stop")
+
+    def _wait_for_turn(self) -> None:
+        while not self._openings.acquire(timeout=_STOP_SECONDS):
+            if self._stop.is_set():
+                raise Lost("closed", "told to stop")
+
+    def _offer(self, picture: Picture, connection: Connection) -> None:
+        self.frames += 1
+        self.last_picture, self.size = picture.arrived_at, picture.size
+        self._tell(self._states.picture(picture.arrived_seconds, connection.delay.p95_seconds))
+        connection.shedding = self._states.state == "late"
+        self._newest = picture
+        self._on_picture()
+
+    def _tell(self, changes: list[Change]) -> None:
+        for state, why in changes:
+            self.now = StateChange(self.now.camera, state, why, datetime.now().astimezone())
+            self._on_change(self.now)

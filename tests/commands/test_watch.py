@@ -1,0 +1,115 @@
+"""`watch` as a person starts, reloads and ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from humandetect.cli import app
+from humandetect.watch import check
+from tests.builders import make_clip
+from tests.command_line import COMMAND
+from tests.fakes import FakeEngine
+from tests.waiting import eventually
+from tests.watch.rtsp_farm import farm_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.watch.rtsp_farm import RunningFarm
+
+EVENTS, STDERR = Path("events.jsonl"), Path("stderr.txt")
+END_SECONDS = 3.0
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Iterator[RunningFarm]:
+    clip = make_clip(tmp_path / "clip.mp4", width=320, height=240)
+    with farm_in_thread({"door": str(clip), "yard": str(clip)}) as running:
+        yield running
+
+
+def cameras(farm: RunningFarm, *names: str) -> Path:
+    path = Path("cameras.toml")
+    path.write_text("".join(f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in names))
+    return path
+
+
+def states(name: str) -> list[str]:
+    lines = EVENTS.read_text().splitlines(keepends=True) if EVENTS.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [event["state"] for event in events if event["event"] == "camera" and event["source"] == name]
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    with STDERR.open("wb") as stderr:
+        process = subprocess.Popen([*COMMAND, "watch", *map(str, arguments)], stderr=stderr)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal, after which it must end well and in time."""
+    began = time.monotonic()
+    process.send_signal(number)
+    code, seconds = process.wait(30), time.monotonic() - began
+    assert code == 0, STDERR.read_text()
+    assert seconds < END_SECONDS
+    assert "Traceback" not in STDERR.read_text()
+
+
+def test_it_watches_takes_another_file_and_ends_as_it_should(farm: RunningFarm) -> None:
+    path = cameras(farm, "door")
+    with started(path, "--events", EVENTS, "--data", "data") as process:
+        eventually(lambda: states("door"))
+        cameras(farm, "door", "yard")
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: states("yard"))
+        path.write_text("[camera.door]\nurl = 3\n")
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: "error: cameras.toml:2: camera 'door' needs its address" in STDERR.read_text())
+        end(process, signal.SIGTERM)
+    stderr = STDERR.read_text()
+    assert "watching 1 camera; Ctrl-C ends it" in stderr
+    assert "cameras read again: added yard" in stderr
+    assert states("door") == states("yard") == ["live", "stopped"]
+
+
+def test_ctrl_c_ends_it_soon_and_well_though_a_camera_hangs(farm: RunningFarm) -> None:
+    farm.change("yard", state="hang")
+    with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data") as process:
+        eventually(lambda: states("door"))
+        end(process, signal.SIGINT)
+
+
+def test_a_file_that_is_not_there_is_an_error_of_usage() -> None:
+    run = CliRunner().invoke(app, ["watch", "none.toml"])
+    assert run.exit_code == 2
+    assert "error: cannot read the cameras in 'none.toml': No such file" in run.stderr
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("missing", 1)])
+def test_check_says_whether_all_can_be_watched(
+    farm: RunningFarm, monkeypatch: pytest.MonkeyPatch, state: str, code: int
+) -> None:
+    monkeypatch.setattr("humandetect.engines.load_engine", lambda _: FakeEngine())
+    monkeypatch.setattr(check, "LOOK_SECONDS", 1.0)
+    farm.change("yard", state=state)
+    run = CliRunner().invoke(app, ["watch", str(cameras(farm, "door", "yard")), "--check"])
+    assert run.exit_code == code, run.output
+    assert "320 x 240" in run.output
+    assert "this machine carries them" in run.output
+    assert ("404" in run.output) == bool(code)
+    assert not Path("humandetect-data").exists()

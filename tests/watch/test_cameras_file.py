@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.config import WatchConfig
+from humandetect.config.counting import CountingConfig
+from humandetect.errors import UsageError
+from humandetect.watch.cameras_file import MOST_CAMERAS, read_cameras
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from humandetect.config.watch import CameraConfig
+
+
+def read(folder: Path, text: str, **options: object) -> list[CameraConfig]:
+    path = folder / "cameras.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_cameras(WatchConfig((str(path),), **options))  # type: ignore[arg-type]
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        read(folder, text)
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def given(*cameras: str) -> list[CameraConfig]:
+    return read_cameras(WatchConfig(cameras))
+
+
+def test_a_camera_is_its_name_and_its_address() -> None:
+    door, yard = given("door=rtsp://cam/a?b=c", "yard=http://other/x.mjpg")
+    assert (door.name, door.url) == ("door", "rtsp://cam/a?b=c")
+    assert (yard.name, yard.url, yard.rate) == ("yard", "http://other/x.mjpg", 2.0)
+
+
+def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) -> None:
+    text = """
+        [camera.door]
+        url = "rtsp://cam/a"
+        rate = 5
+        decode = "key"
+        gate = "motion"
+        transport = "udp"
+        anonymize = "fill"
+        scene = "door.scene.toml"
+        [camera.yard]
+        url = "rtsp://cam/b"
+    """
+    counting = CountingConfig(scene=tmp_path / "all.toml")
+    door, yard = read(tmp_path, text, rate=3.0, rtsp_transport="tcp", counting=counting)
+    assert (door.rate, door.decode, door.gate, door.transport, door.anonymize) == (5, "key", "motion", "udp", "fill")
+    assert door.scene == tmp_path / "door.scene.toml"
+    assert (yard.rate, yard.decode, yard.gate, yard.transport, yard.anonymize) == (3, "auto", "off", "tcp", None)
+    assert yard.scene == tmp_path / "all.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cameras.toml:1: there is no camera"),
+        ("[camera]", "cameras.toml:1: there is no camera"),
+        ("camera = 3", "cameras.toml:1: there is no camera"),
+        ('[cameras.door]\nurl = "rtsp://a"', "cameras.toml:1: there is no 'cameras' here: did you mean 'camera'?"),
+        ('\n[camera]\ndoor = "rtsp://a"', "cameras.toml:3: write a table: [camera.door]"),
+        ("[camera.door]\nrate = 2", "cameras.toml:1: camera 'door' needs its address"),
+        ("[camera.door]\nurl = 5", "cameras.toml:2: camera 'door' needs its address"),
+        ('[camera.door]\nurl = "cam/stream"', "cameras.toml:2: camera 'door' needs its address"),
+        ('[camera."a/b"]\nurl = "rtsp://a"', "cameras.toml:1: 'a/b' is no name of a camera"),
+        ('[camera.".."]\nurl = "rtsp://a"', "cameras.toml:1: '..' is no name of a camera"),
+        ('[camera.door]\nurl = "rtsp://a"\nrat = 2', "cameras.toml:3: there is no 'rat' here: did you mean 'rate'?"),
+        ('[camera.door]\nurl = "rtsp://a"\nrate = 500', "cameras.toml:3: rate"),
+        ('[camera.door]\nurl = "rtsp://a"\nrate = "often"', "cameras.toml:3: rate"),
+        ('[camera.door]\nurl = "rtsp://a"\nrate = true', "cameras.toml:3: rate"),
+        ('[camera.door]\nurl = "rtsp://a"\n\ndecode = "some"', "cameras.toml:4: decode"),
+        ('[camera.door]\nurl = "rtsp://a"\ngate = "open"', "cameras.toml:3: gate"),
+        ('[camera.door]\nurl = "rtsp://a"\ntransport = "pigeon"', "cameras.toml:3: transport"),
+        ('[camera.door]\nurl = "rtsp://a"\nanonymize = "hat"', "cameras.toml:3: anonymize"),
+        ('[camera.door]\nurl = "rtsp://a"\nscene = 4', "cameras.toml:3: scene"),
+        ('[camera.door]\nurl = "rtsp://${NO_SUCH}@a"', "cameras.toml:2: the environment variable 'NO_SUCH'"),
+        ('[camera.door]\nurl = "rtsp://a', "cameras.toml is no TOML"),
+    ],
+)
+def test_what_the_file_says_wrong_is_refused_with_its_line_and_key(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text).startswith(said)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the cameras in '.*none.toml': No such file"):
+        given(str(tmp_path / "none.toml"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="no text in UTF-8"):
+        given(str(tmp_path / "bytes.toml"))
+
+
+@pytest.mark.parametrize(
+    ("cameras", "said"),
+    [
+        (("rtsp://cam/a",), "a camera is NAME=URL"),
+        (("door=cam",), "a camera is NAME=URL"),
+        (("a b=rtsp://cam",), "a camera is NAME=URL"),
+        (("door=rtsp://a", "door=rtsp://b"), "two cameras are called 'door'"),
+        (("a.toml", "door=rtsp://b"), "one file of cameras, or NAME=URL of each"),
+        (("a.toml", "b.toml"), "one file of cameras, or NAME=URL of each"),
+        (tuple(f"c{number}=rtsp://a" for number in range(MOST_CAMERAS + 1)), "257 cameras are more than the 256"),
+    ],
+)
+def test_what_is_given_wrong_is_refused(cameras: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        given(*cameras)
+
+
+def test_secrets_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOOR_USER", "admin")
+    monkeypatch.setenv("DOOR_PASSWORD", "s3cret")
+    (door,) = read(tmp_path, '[camera.door]\nurl = "rtsp://${DOOR_USER}:${DOOR_PASSWORD}@cam/a"')
+    assert door.url == "rtsp://admin:s3cret@cam/a"
+    assert given("door=rtsp://${DOOR_USER}:${DOOR_PASSWORD}@cam/a")[0].url == door.url
+
+
+def test_no_secret_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOOR_PASSWORD", "s3cret")
+    url = "rtsp://admin:s3cret@cam/a"
+    config = WatchConfig((f"door={url}",))
+    refusals = [
+        refusal(tmp_path, f'[camera.door]\nurl = "{url}"\nrate = 500'),
+        refusal(tmp_path, f'[camera.door]\nurl = "{url}"\nurls = "{url}"'),
+        refusal(tmp_path, f'[camera]\ndoor = "{url}"'),
+        refusal(tmp_path, f'[camera.door]\nurl = ["{url}"]'),
+        refusal(tmp_path, f'[camera.door]\nurl = "${{NO_SUCH}}{url}"'),
+    ]
+    for wrong in (url, f"a b={url}"):
+        with pytest.raises(UsageError) as caught:
+            given(wrong)
+        refusals.append(str(caught.value))
+    assert not any("s3cret" in text for text in (*refusals, repr(config), repr(read_cameras(config))))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.config.watch import CameraConfig
+from humandetect.cpus import usable_cpus
+from humandetect.detection.detector import Detector
+from humandetect.watch import check
+from humandetect.watch.check import Checked, check_cameras, measure_detection, usable_cores
+from humandetect.watch.connection import ReaderSettings
+from humandetect.watch.table import check_table
+from tests.fakes import FakeEngine
+from tests.watch.rtsp_farm import farm_in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.watch.rtsp_farm import RunningFarm
+
+SETTINGS = ReaderSettings(decode="all", open_seconds=1.0)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "LOOK_SECONDS", 1.3)
+
+
+def camera(name: str, url: str, *, rate: float = 2.0) -> CameraConfig:
+    return CameraConfig(name, url, rate=rate, decode="all", gate="off", transport="auto")
+
+
+def test_it_says_what_a_camera_sends(farm: RunningFarm) -> None:
+    (door,) = check_cameras([camera("door", farm.url("door"))], SETTINGS)
+    assert (door.problem, door.size, door.codec) == (None, (320, 240), "h264")
+    assert door.rate == pytest.approx(10, abs=4)
+    assert door.key_seconds == pytest.approx(0.5, abs=0.3)
+    assert door.decode_ms is not None
+    assert 0 < door.decode_ms < 50
+
+
+def test_one_without_an_answer_says_why_and_the_others_are_looked_at_in_their_order(clip: Path) -> None:
+    with farm_in_thread({"door": str(clip), "yard": str(clip)}, auth="user:right") as farm:
+        wanted = [
+            camera("wrong", farm.url("door", login="user:s3cret")),
+            camera("yard", farm.url("yard", login="user:right")),
+        ]
+        wrong, yard = check_cameras(wanted, SETTINGS)
+    assert wrong.problem is not None
+    assert "401" in wrong.problem
+    assert "s3cret" not in wrong.problem
+    assert wrong.cores(10) == 2 * 10 / 1000
+    assert (yard.problem, yard.size) == (None, (320, 240))
+
+
+def test_a_camera_takes_what_its_pictures_and_its_looks_cost() -> None:
+    one = Checked(camera("door", "rtsp://a", rate=2), None, (1280, 720), "h264", rate=10.0, decode_ms=2.0)
+    assert one.cores(15.0) == pytest.approx((10 * 2 + 2 * 15) / 1000)
+
+
+def test_a_look_is_measured_at_the_size_of_the_largest_picture() -> None:
+    engine = FakeEngine()
+    sizes = [Checked(camera("door", "rtsp://a"), None, size) for size in ((320, 240), (1920, 1080))]
+    with Detector(engine) as detector:
+        assert measure_detection(detector, sizes) > 0
+        assert measure_detection(detector, []) > 0
+    assert sum(engine.calls) == 2 * (1 + check._TRIES)
+
+
+def test_not_all_of_the_machine_is_used() -> None:
+    assert 0 < usable_cores() < usable_cpus()
+
+
+def test_the_table_has_a_row_for_each_with_its_problem_or_its_cost() -> None:
+    checked = [
+        Checked(camera("door", "rtsp://a"), None, (1280, 720), "h264", rate=10.0, key_seconds=1.0, decode_ms=2.0),
+        Checked(camera("yard", "rtsp://b"), "401 Unauthorized"),
+    ]
+    table = check_table(checked, detect_ms=15.0)
+    assert [next(iter(column.cells)) for column in table.columns] == [
+        "door", "1280 x 720", "h264", "10.0", "1.0 s", "2.0 ms", "0.050",
+    ]  # fmt: skip
+    assert [str(list(column.cells)[1]) for column in table.columns][:2] == ["yard", "401 Unauthorized"]

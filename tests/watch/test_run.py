@@ -1,0 +1,290 @@
+"""Cameras of a farm, watched with an engine that sees somebody in the left half of every picture."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.config import WatchConfig
+from humandetect.config.counting import CountingConfig
+from humandetect.detection.detector import Detector
+from humandetect.errors import EngineError, EngineUnavailable, UsageError
+from humandetect.watch import connection, states
+from humandetect.watch.run import Watch
+from tests.builders import make_clip
+from tests.fakes import FakeEngine
+from tests.waiting import eventually
+from tests.watch.memory import ListMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from humandetect.engines.base import RawDetections
+    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.watch.base import CameraStatus
+    from tests.watch.rtsp_farm import RunningFarm
+
+
+class Listener:
+    """An audience that keeps what it is told, and what memory held when it was told of an event."""
+
+    def __init__(self, memory: ListMemory) -> None:
+        self.results: list[DetectedFrame] = []
+        self.events: list[Event] = []
+        self.unkept: list[Event] = []
+        self.statuses: list[CameraStatus] = []
+        self._memory = memory
+
+    def on_result(self, camera: str, result: DetectedFrame) -> None:
+        assert camera == result.frame.source
+        self.results.append(result)
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+        self.unkept += [event] if event not in self._memory.kept else []
+
+    def on_status(self, status: CameraStatus) -> None:
+        self.statuses.append(status)
+
+    def seen(self, camera: str) -> int:
+        """How many pictures of a camera it was shown with people."""
+        return sum(result.frame.source == camera and len(result.detections) > 0 for result in tuple(self.results))
+
+    def states(self, camera: str) -> list[str | None]:
+        return [event.state for event in tuple(self.events) if event.event == "camera" and event.source == camera]
+
+    def sees(self, camera: str, *, more: int = 2) -> None:
+        """Wait until it was shown so many more pictures of a camera."""
+        wanted = self.seen(camera) + more
+        eventually(lambda: self.seen(camera) >= wanted, 15)
+
+    def hears(self, camera: str, state: str, *, times: int = 1) -> None:
+        eventually(lambda: self.states(camera).count(state) >= times, 15)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "BACK_OFF_SECONDS", (0.1,))
+
+
+class Watched:
+    def __init__(self, watching: Watch, listener: Listener, memory: ListMemory) -> None:
+        self.watching, self.listener, self.memory = watching, listener, memory
+
+    def status(self, camera: str) -> CameraStatus:
+        return next(one for one in self.watching.statuses() if one.name == camera)
+
+
+@contextmanager
+def watched(
+    *cameras: str, engine: FakeEngine | None = None, detector: Detector | None = None, **options: object
+) -> Iterator[Watched]:
+    memory = ListMemory()
+    listener = Listener(memory)
+    config = WatchConfig(cameras, rate=5, decode="all", watchdog_seconds=1.0, **options)  # type: ignore[arg-type]
+    before = threading.active_count()
+    with Watch(
+        config, memory=memory, audiences=[listener], detector=detector or Detector(engine or FakeEngine())
+    ) as watching:
+        yield Watched(watching, listener, memory)
+    eventually(lambda: threading.active_count() <= before, 5)
+
+
+def pair(farm: RunningFarm) -> tuple[str, str]:
+    return f"door={farm.url('door')}", f"yard={farm.url('yard')}"
+
+
+def test_people_of_all_cameras_are_seen_by_one_engine(farm: RunningFarm) -> None:
+    with watched(*pair(farm)) as one:
+        for name in ("door", "yard"):
+            one.listener.sees(name)
+            newest, status = one.watching.newest(name), one.status(name)
+            assert newest is not None
+            assert len(newest.detections) == status.people == 1
+            assert (status.state, status.size) == ("live", (320, 240))
+            assert status.frames >= status.detected >= 2
+            assert status.delay_seconds is not None
+            assert status.last_picture is not None
+    assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
+    assert {status.name for status in one.listener.statuses} == {"door", "yard"}
+
+
+def test_a_frozen_camera_is_lost_and_does_not_disturb_the_other(farm: RunningFarm) -> None:
+    with watched(*pair(farm)) as one:
+        one.listener.sees("door")
+        one.listener.sees("yard")
+        farm.change("door", state="freeze")
+        one.listener.hears("door", "waiting")
+        assert one.status("door").people is None
+        assert one.watching.newest("door") is None
+        one.listener.sees("yard", more=5)
+        farm.change("door", state="ok")
+        one.listener.hears("door", "live", times=2)
+        one.listener.sees("door")
+        assert one.status("door").reconnects["silent"] == 1
+    assert one.listener.states("yard") == ["live", "stopped"]
+    assert [event.event for event in one.memory.kept if event.source == "yard"] == ["camera", "camera"]
+    door = [event for event in one.memory.kept if event.source == "door"]
+    lost = next(number for number, event in enumerate(door) if event.state == "lost")
+    assert [event.event for event in door[:lost]] == ["camera", "gap"]
+    assert door[lost - 1].reason == door[lost].reason == "nothing came for 1 s"
+
+
+def test_events_are_kept_before_anybody_is_told_and_in_order(farm: RunningFarm) -> None:
+    counting = CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))
+    with watched(pair(farm)[0], counting=counting) as one:
+        eventually(lambda: any(event.event == "enter" for event in one.listener.events), 15)
+        assert one.status("door").occupancy == {"all": 1}
+    assert one.listener.unkept == []
+    assert one.listener.events == one.memory.kept
+    assert [event.event for event in one.memory.kept] == ["camera", "enter", "camera", "exit"]
+
+
+def test_who_joins_is_told_from_then_on_until_it_leaves(farm: RunningFarm) -> None:
+    with watched(pair(farm)[0]) as one:
+        guest = Listener(one.memory)
+        leave = one.watching.join(guest)
+        guest.sees("door")
+        leave()
+        told = len(guest.results)
+        one.listener.sees("door", more=3)
+        assert len(guest.results) <= told + 1
+
+
+class Rude(Listener):
+    """An audience with a fault."""
+
+    def on_result(self, camera: str, result: DetectedFrame) -> None:
+        super().on_result(camera, result)
+        raise ValueError("told to fail")
+
+
+def test_an_audience_that_fails_costs_nobody_else_anything_and_is_told_of_once(
+    farm: RunningFarm, caplog: pytest.LogCaptureFixture
+) -> None:
+    with watched(pair(farm)[0]) as one:
+        rude, last = Rude(one.memory), Listener(one.memory)
+        one.watching.join(rude)
+        one.watching.join(last)
+        last.sees("door")
+    assert one.watching.failure is None
+    assert len(rude.results) >= 2
+    assert caplog.text.count("Rude fails to take") == 1
+
+
+def test_reload_does_what_changed_and_leaves_the_others_alone(farm: RunningFarm, tmp_path: Path) -> None:
+    path = tmp_path / "cameras.toml"
+    door, yard = (f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in ("door", "yard"))
+    path.write_text(door)
+    with watched(str(path)) as one:
+        one.listener.sees("door")
+        assert one.watching.reload() == "nothing changed"
+        path.write_text(door + yard)
+        assert one.watching.reload() == "added yard"
+        one.listener.sees("yard")
+        path.write_text(door + yard + "rate = 3\n")
+        assert one.watching.reload() == "changed yard"
+        one.listener.sees("yard")
+        path.write_text(door)
+        assert one.watching.reload() == "removed yard"
+        assert [status.name for status in one.watching.statuses()] == ["door"]
+        eventually(lambda: not farm.camera("yard").clients, 10)
+        one.listener.sees("door")
+    assert one.listener.states("door") == ["live", "stopped"]
+    assert farm.camera("door").connects == 1
+    assert farm.camera("yard").connects == 2
+    assert one.listener.states("yard") == ["live", "stopped", "live", "stopped"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[camera.door]\nurl = 3", "no toml", '[camera.door]\nurl = "rtsp://a"\nscene = "none.toml"']
+)
+def test_a_bad_file_changes_nothing(farm: RunningFarm, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cameras.toml"
+    path.write_text(f'[camera.door]\nurl = "{farm.url("door")}"\n')
+    with watched(str(path)) as one:
+        one.listener.sees("door")
+        path.write_text(text)
+        with pytest.raises(UsageError):
+            one.watching.reload()
+        one.listener.sees("door")
+    assert farm.camera("door").connects == 1
+
+
+def test_an_engine_that_fails_ends_it_with_the_reason(farm: RunningFarm) -> None:
+    with watched(pair(farm)[0], engine=FakeEngine(fail_after=3)) as one:
+        assert one.watching.ended.wait(15)
+    assert isinstance(one.watching.failure, EngineError)
+    assert "the fake engine broke" in str(one.watching.failure)
+
+
+class AwayEngine(FakeEngine):
+    """A server that is away for some calls."""
+
+    def infer(self, images: np.ndarray) -> RawDetections:
+        if len(self.calls) in (2, 3, 4):
+            self.calls.append(0)
+            raise EngineUnavailable("the server is away")
+        return super().infer(images)
+
+
+def test_an_engine_whose_server_is_away_for_a_while_costs_pictures_only(farm: RunningFarm) -> None:
+    with watched(pair(farm)[0], engine=AwayEngine()) as one:
+        eventually(lambda: one.status("door").dropped.get("engine") == 3, 15)
+        one.listener.sees("door")
+    assert one.watching.failure is None
+    assert one.listener.states("door") == ["live", "stopped"]
+
+
+def test_a_busy_engine_drops_turns_and_says_so(farm: RunningFarm) -> None:
+    gate = threading.Event()
+    with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
+        eventually(lambda: one.status("door").frames > 10, 15)
+        gate.set()
+        one.listener.sees("door", more=1)
+        eventually(lambda: one.status("door").dropped["busy"] > 0, 5)
+
+
+def test_a_picture_that_its_scene_does_not_fit_is_watched_without_it(
+    farm: RunningFarm, clip: Path, larger_clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    farm.change("door", file=larger_clip)
+    with watched(pair(farm)[0], counting=CountingConfig(line=("gate=0,360,470,360",))) as one:
+        one.listener.sees("door")
+        assert one.status("door").totals == {"gate": (0, 0)}
+        farm.change("door", file=clip)
+        eventually(lambda: one.status("door").totals == {}, 15)
+        one.listener.sees("door")
+    assert one.watching.failure is None
+    assert caplog.text.count("camera door is not counted at") == 1
+
+
+def test_a_motion_gate_looks_once_at_what_does_not_change(farm: RunningFarm, tmp_path: Path) -> None:
+    farm.change("door", file=make_clip(tmp_path / "still.mp4", width=320, height=240, frames=1))
+    engine = FakeEngine()
+    with watched(pair(farm)[0], gate="motion", detector=Detector(engine, score=1.0)) as one:
+        eventually(lambda: len(one.listener.results) > 5, 15)
+        assert one.status("door").people == 0
+        assert one.status("door").detected == sum(engine.calls) == 1
+
+
+def test_what_cannot_be_counted_at_is_refused_before_it_begins(farm: RunningFarm, tmp_path: Path) -> None:
+    with (
+        pytest.raises(UsageError, match=r"none\.toml"),
+        watched(pair(farm)[0], counting=CountingConfig(scene=tmp_path / "none.toml")),
+    ):
+        pass
+
+
+def test_settings_of_a_camera_reach_its_reader(farm: RunningFarm) -> None:
+    with watched(pair(farm)[0], max_delay_seconds=7.0, rtsp_transport="tcp") as one:
+        (camera,) = one.watching._cameras.values()
+        assert camera.reader._settings == connection.ReaderSettings(
+            rate=5, decode="all", max_delay_seconds=7.0, watchdog_seconds=1.0, transport="tcp"
+        )
