@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import ExitStack, closing, suppress
@@ -39,6 +40,8 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
     from humandetect.watch.run import Watch
     from humandetect.watch.store import Store
 
+    if not (talk.quiet or talk.verbose or talk.debug):  # what happens to cameras is what it is for
+        logging.getLogger("humandetect").setLevel(logging.WARNING)
     reload = threading.Event()
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         store = Store(config.data)

@@ -48,7 +48,7 @@ class Camera:
         """Pictures that were taken and not answered, by reason."""
         self.newest: DetectedFrame | None = None
         self.missed: Callable[[], int] = lambda: 0
-        self._analyse = analyse
+        self._analyse, self._scene = analyse, scene
         self._analysis = analyse(scene)
         self._delays: deque[tuple[float, float]] = deque()
 
@@ -57,14 +57,20 @@ class Camera:
         """Whether somebody was there at the last look, or is looked for."""
         return self.newest is not None and bool(len(self.newest.detections) or len(self.newest.held))
 
-    def look(self, result: DetectedFrame, *, now: float, delay_seconds: float) -> DetectedFrame:
-        """Return what a picture tells, `delay_seconds` after it was to be seen."""
+    def look(self, result: DetectedFrame, *, now: float, delay_seconds: float) -> DetectedFrame | None:
+        """Return what a picture tells, `delay_seconds` after it was to be seen; None if it could not be judged."""
         try:
             told = self._analysis.look(result)
         except UsageError as error:  # the camera changed its picture; it is worth watching without its lines, too
             logger.error("camera %s is not counted at: %s", self.config.name, error)  # noqa: TRY400
-            self._analysis = self._analyse(Scene())
+            self._scene = Scene()
+            self._analysis = self._analyse(self._scene)
             told = self._analysis.look(result)
+        except Exception:  # a fault of ours at one picture must not end what all others are watched by
+            logger.exception("camera %s: a picture is left out, and everybody in it begins anew", self.config.name)
+            self.failed["fault"] += 1
+            self._analysis = self._analyse(self._scene)
+            return None
         self.detected += result.detected
         self.newest = told
         self._delays.append((now, delay_seconds))
@@ -89,9 +95,10 @@ class Camera:
         found = self.recorder.where(moment) if moment else None
         return replace(event, recording=found.path, recording_seconds=round(found.seconds, 3)) if found else event
 
-    def close(self) -> None:
+    def close(self, *, within_seconds: float = 0.0) -> None:
+        """Let its recorder finish the open file, and wait for that; may be called again."""
         if self.recorder is not None:
-            self.recorder.close()
+            self.recorder.close(timeout_seconds=within_seconds)
 
     def status(self) -> CameraStatus:
         """Tell how it is; from any thread."""

@@ -108,6 +108,8 @@ class Watch:
             self._inbox.put(partial(self._finish, camera))
         self._inbox.put(None)
         self._threads[1].join(max(0.1, ends - time.monotonic()))
+        for camera in cameras:
+            camera.close(within_seconds=max(0.1, ends - time.monotonic()))
         self._stack.close()
 
     def statuses(self) -> Sequence[CameraStatus]:
@@ -253,6 +255,8 @@ class Watch:
             return  # removed meanwhile
         now = time.monotonic()
         told = camera.look(result, now=now, delay_seconds=now - seen_at)
+        if told is None:
+            return
         self._tell_events(camera, told.events)
         self._tell_all(lambda audience: audience.on_result(camera.config.name, told))
 

@@ -13,6 +13,7 @@ from humandetect.config.counting import CountingConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import EngineError, EngineUnavailable, UsageError
 from humandetect.watch import connection, states
+from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.run import Watch
 from tests.builders import make_clip
 from tests.fakes import FakeEngine
@@ -288,3 +289,22 @@ def test_settings_of_a_camera_reach_its_reader(farm: RunningFarm) -> None:
         assert camera.reader._settings == connection.ReaderSettings(
             rate=5, decode="all", max_delay_seconds=7.0, watchdog_seconds=1.0, transport="tcp"
         )
+
+
+def test_a_fault_at_a_picture_of_one_camera_costs_that_picture(
+    farm: RunningFarm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look, faults = CameraAnalysis.look, ["once"]
+
+    def stumble(analysis: CameraAnalysis, result: DetectedFrame) -> DetectedFrame:
+        if faults and result.frame.source == "door":
+            raise ZeroDivisionError(faults.pop())
+        return look(analysis, result)
+
+    monkeypatch.setattr(CameraAnalysis, "look", stumble)
+    with watched(*pair(farm)) as one:
+        one.listener.sees("door")
+        one.listener.sees("yard")
+        assert one.status("door").dropped["fault"] == 1
+        assert not one.watching.ended.is_set()
+    assert "a picture is left out" in caplog.text
