@@ -87,7 +87,7 @@ class Clock:
         if self._last is None:
             return max(now, 0.0)
         gap = now - self._last
-        if _SHORTEST_GAP_SECONDS < gap < _LONGEST_GAP_SECONDS:
+        if is_believable_gap(gap):
             self._repaired_last = False
             return now
         self.repaired += 1
@@ -97,6 +97,11 @@ class Clock:
             self._origin = stamp - Fraction(repaired)
         self._repaired_last = True
         return repaired
+
+
+def is_believable_gap(seconds: float) -> bool:
+    """Whether a frame may come so long after the one before; a clock repairs all other stamps."""
+    return _SHORTEST_GAP_SECONDS < seconds < _LONGEST_GAP_SECONDS
 
 
 def stamp_seconds(picture: av.VideoFrame, time_base: Fraction) -> Fraction | None:

@@ -12,6 +12,7 @@ import av
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame
+from humandetect.media.sources.clock import is_believable_gap
 from humandetect.media.sources.container import open_bytes
 from humandetect.media.sources.decoding import to_bgr
 from humandetect.media.sources.files import open_file
@@ -78,9 +79,11 @@ def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
                 if packet.is_keyframe:
                     keys.append(packet.pts)
         shown.sort()
-        distinct = all(before < after for before, after in pairwise(shown))
+        tick = stream.time_base
+        # What a clock repairs it repairs by the frames before, which a segment has not seen.
+        believable = all(is_believable_gap(float((after - before) * tick)) for before, after in pairwise(shown))
         begins_whole = bool(keys) and min(keys) == shown[0]
-        return (shown, sorted(keys), stream.time_base) if begins_whole and distinct else None
+        return (shown, sorted(keys), tick) if begins_whole and believable else None
     except (av.FFmpegError, OSError):
         return None
     finally:

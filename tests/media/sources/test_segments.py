@@ -12,7 +12,8 @@ from humandetect.errors import SourceError
 from humandetect.media.sources import open_source
 from humandetect.media.sources.segments import SegmentSource, cut
 from tests.archive.clips import B_FRAMES, EVEN, OPEN_GOP, TEN, UNEVEN, write_people
-from tests.media.clips import damage
+from tests.builders import make_clip
+from tests.media.clips import damage, late_pictures, turn, write_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,41 @@ def test_segments_together_are_the_whole(
         whole = shown(source)
     assert len(cut(str(path), CONFIG, seconds=0.4)) > 2
     assert by_segments(path, seconds=0.4) == whole
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx265", {"x265-params": "keyint=8:open-gop=1:bframes=3:log-level=none"}),
+        ("mpeg4", {"g": "8", "bf": "2"}),
+    ],
+    ids=["HEVC with leading pictures", "MPEG-4"],
+)
+def test_segments_of_other_codecs_are_the_whole(
+    codec: str, options: dict[str, str], ending: str, tmp_path: Path
+) -> None:
+    path = write_people(tmp_path / f"a{ending}", codec=codec, options=options)
+    with open_source(str(path)) as source:
+        whole = shown(source)
+    assert len(cut(str(path), CONFIG, seconds=0.4)) > 2
+    assert by_segments(path, seconds=0.4) == whole
+
+
+@pytest.mark.parametrize("kind", ["turned upright", "sound long before"])
+def test_segments_are_turned_and_timed_as_the_whole(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    _ = turn(make_clip(path), (0, 1, -1, 0)) if kind == "turned upright" else late_pictures(path, 2.0)
+    with open_source(str(path)) as source:
+        whole = shown(source)
+    assert len(cut(str(path), CONFIG, seconds=0.5)) > 2
+    assert by_segments(path, seconds=0.5) == whole
+
+
+@pytest.mark.parametrize("stamps", [(0, 100, 100, 200), (0, 100, 90_000_000, 90_000_100)], ids=["twice", "leap"])
+def test_what_has_stamps_that_are_repaired_is_not_cut(stamps: tuple[int, ...], tmp_path: Path) -> None:
+    """The whole file, and nothing less, knows the frames that they are repaired by."""
+    assert cut(str(write_stamps(tmp_path / "a.mkv", stamps)), CONFIG, seconds=0.1) == ()
 
 
 def test_segments_cover_all_frames_once(tmp_path: Path) -> None:
