@@ -172,8 +172,13 @@ class LocalWorkers:
                 self._progress.again(job, reason)
                 return
             self.outcome.failed.append((job, reason))
-        note = {"source": job.video.source, "part": job.name, "error": reason, "tries": tries, "host": platform.node()}
-        self._storage.write(job.failure_name, json.dumps(note).encode())
+        note_failure(self._storage, job, reason=reason, tries=tries)
+
+
+def note_failure(storage: Storage, job: Job, *, reason: str, tries: int) -> None:
+    """Write down why there is no part. Raises SinkError."""
+    note = {"source": job.video.source, "part": job.name, "error": reason, "tries": tries, "host": platform.node()}
+    storage.write(job.failure_name, json.dumps(note).encode())
 
 
 def shares(count: int) -> list[list[int]]:

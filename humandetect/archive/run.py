@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from humandetect.archive.local import Progress
     from humandetect.archive.plan import Job, Plan
+    from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
 
 
@@ -74,7 +75,7 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
             for job in before.failed:
                 storage.remove(job.failure_name)
         jobs = [*before.missing, *(before.failed if config.retry_failed else ())]
-        workers = LocalWorkers(config, storage, progress)
+        workers = _workers(config, storage, progress)
         try:
             outcome = workers.run(jobs) if jobs else outcome
         finally:
@@ -110,6 +111,14 @@ def _plan(config: ArchiveConfig, storage: FolderStorage, warnings: list[str]) ->
         raise UsageError(f"the plan in {storage.place} went away while it was read")
     agree(plan, config, storage)
     return plan
+
+
+def _workers(config: ArchiveConfig, storage: FolderStorage, progress: Progress) -> LocalWorkers | RayWorkers:
+    if config.cluster is None:
+        return LocalWorkers(config, storage, progress)
+    from humandetect.archive.ray_cluster import RayWorkers
+
+    return RayWorkers(config, storage, progress)
 
 
 def _folders(plan: Plan) -> list[str]:

@@ -36,6 +36,13 @@ class ArchiveConfig:
     out: Annotated[Path, Opt("Folder of the results.", "Output", metavar="DIR", variable=None)] = Path("archive")
     segment_seconds: Annotated[float, Opt("Cut videos into segments of so long.", "Load"), Ge(1), Le(86_400)] = 60.0
     jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
+    cluster: Annotated[
+        str | None,
+        Opt(
+            "Work on a Ray cluster: its address, or `local` to start Ray here.", "Load",
+            metavar="ADDRESS", unset="processes of this machine",
+        ),
+    ] = None  # fmt: skip
     retries: Annotated[int, Opt("Begin a segment again so often before it is given up.", "Load"), Ge(0), Le(100)] = 3
     plan: Annotated[bool, Opt("Plan only, and say what there is to do.", "Checks", variable=None)] = False
     status: Annotated[bool, Opt("Say how far an archive is; it may be worked on.", "Checks", variable=None)] = False
@@ -56,6 +63,10 @@ class ArchiveConfig:
         check(self)
         asked = [name for name in ("plan", "status") if getattr(self, name)]
         require(len(asked) < 2, "--plan and --status are two questions: ask one")
+        require(
+            self.jobs is None or self.cluster in (None, "local"),
+            "--jobs is for this machine: a cluster has as many workers as CPUs",
+        )
         wanted = (".parquet", ".jsonl", ".csv")
         require(
             self.merge is None or self.merge.lower().endswith(wanted),
