@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "…"
 _SCHEMES = frozenset(
-    {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws"}
+    {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
 _WORDS = frozenset(
     """

@@ -1,197 +1,356 @@
-"""What survives the process, in one SQLite file: events, counts, totals and the ids that were given."""
+"""What survives the process, in one SQLite file: events, counts, totals, and what waits to be sent."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from humandetect.errors import SinkError, UsageError
+from humandetect.errors import SinkError, SourceError, UsageError
 from humandetect.media.frames import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from humandetect.analytics.counts import CountRow
 
-MOST_EVENTS = 1_000_000
-"""Kept in all, about half a gigabyte: a busy door for a year."""
-_PRUNE_EVERY = 10_000
-_VERSION = 1
-_TABLES = """
-    CREATE TABLE events (
-        number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, camera TEXT NOT NULL, body TEXT NOT NULL);
-    CREATE INDEX events_of_camera ON events (camera, number);
-    CREATE TABLE counts (number INTEGER PRIMARY KEY, camera TEXT NOT NULL, start TEXT NOT NULL, body TEXT NOT NULL);
-    CREATE INDEX counts_since ON counts (start, camera);
-    CREATE TABLE totals (
-        camera TEXT, line TEXT, direction TEXT, crossings INTEGER NOT NULL, PRIMARY KEY (camera, line, direction));
-    CREATE TABLE tracks (camera TEXT PRIMARY KEY, last_id INTEGER NOT NULL);
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VERSION = 1
+SWEEP_SECONDS = 600.0
+"""How often what is too old, or too much, is deleted."""
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SCHEMA = """
+CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
+                     at REAL NOT NULL, json TEXT NOT NULL);
+CREATE INDEX events_of_camera ON events (camera, number);
+CREATE TABLE counts (number INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT NOT NULL, at REAL NOT NULL,
+                     json TEXT NOT NULL);
+CREATE INDEX counts_by_time ON counts (at);
+CREATE TABLE totals (camera TEXT NOT NULL, line TEXT NOT NULL, direction TEXT NOT NULL, crossings INTEGER NOT NULL,
+                     PRIMARY KEY (camera, line, direction)) WITHOUT ROWID;
+CREATE TABLE tracks (camera TEXT PRIMARY KEY, last_id INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, json TEXT NOT NULL);
+CREATE INDEX queue_of_receiver ON queue (receiver, number);
 """
 
-logger = logging.getLogger(__name__)
+
+class Queued(NamedTuple):
+    """An event that waits for one receiver."""
+
+    number: int
+    event: Event
+    json: str
+    """As in a file of events."""
 
 
 class Store:
-    """The file `watch.sqlite` of a data folder, for one process at a time; from any thread.
+    """Keeps what `Memory` promises, from any thread, and gives those who send it what is due.
 
-    A damaged file is set aside and a new one begun. Nothing raises after that: a full disk must not stop a camera.
+    A commit survives the death of the process; of the machine, too, except for what its last seconds wrote.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create it. Raises UsageError where another process has it, SinkError where it cannot be written."""
-        self.path = folder / "watch.sqlite"
-        self.failures = 0
-        """Writes that were lost."""
-        self._access = threading.Lock()
-        self._added = 0
-        self._is_failing = False
+    def __init__(
+        self, path: Path, *, receivers: Sequence[str] = (), keep_days: int = 365, most_events: int = 1_000_000,
+        most_queued: int = 100_000,
+    ) -> None:  # fmt: skip
+        """Open or make the file. Raises UsageError where another process has it, SinkError where it cannot be made."""
+        self._path = path
+        self._receivers = tuple(receivers)
+        self._keep_days = keep_days
+        self._most_events, self._most_queued = most_events, most_queued
+        self._lock = threading.RLock()
+        self._closed = False
+        self._failing = False
+        """So that a full disk is said once, not at each event."""
+        self._next_sweep = 0.0
+        self._queued: Counter[str] = Counter()
+        self._waiters: list[Callable[[], object]] = []
+        self.lost: Counter[str] = Counter()
+        """What could not be kept: `events`, `counts`."""
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """Events by receiver and result: `sent`, `refused`, or `dropped` because too many waited."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._owner = _own(folder / "watch.lock")
-            try:
-                self._database = self._opened()
-            except BaseException:
-                self._owner.close()
-                raise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._claim = _claimed(path)
+            self._db = self._opened()
         except (OSError, sqlite3.Error) as error:
-            raise SinkError(
-                f"cannot keep data in {str(folder)!r}: {getattr(error, 'strerror', None) or error}"
-            ) from error
-
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            return _connect(self.path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # it cannot be read, which does not make it bad
-                raise
-            aside = self.path.with_suffix(".damaged")
-            self.path.replace(aside)
-            logger.error("%s is damaged (%s): it now is %s, and a new one begins", self.path, error, aside.name)  # noqa: TRY400
-            return _connect(self.path)
+            raise SinkError(f"cannot keep events in {str(path)!r}: {error}") from error
 
     def add_events(self, events: Sequence[Event]) -> None:
-        with self._writing() as database:
-            for event in events:
-                body = json.dumps(asdict(event))
-                row = (event.id, event.source, body)
-                new = database.execute("INSERT OR IGNORE INTO events (id, camera, body) VALUES (?, ?, ?)", row).rowcount
-                if new and event.event == "crossing":
-                    database.execute(
-                        "INSERT INTO totals VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET crossings = crossings + 1",
-                        (event.source, event.line, event.direction),
-                    )
-                self._added += new
-            if self._added >= _PRUNE_EVERY:
-                self._added = 0
-                database.execute(
-                    "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MOST_EVENTS,)
-                )
+        """Do as Memory says."""
+        if events and not self._kept(lambda db: self._add_events(db, events)):
+            self.lost["events"] += len(events)
+        for wake in self._waiters:
+            wake()
 
     def add_count(self, row: CountRow) -> None:
-        with self._writing() as database:
-            database.execute(
-                "INSERT INTO counts (camera, start, body) VALUES (?, ?, ?)",
-                (row["source"], _utc(datetime.fromisoformat(row["start_wall"] or "")), json.dumps(row)),
-            )
-
-    def keep_track_id(self, camera: str, track_id: int) -> None:
-        with self._writing() as database:
-            database.execute("INSERT OR REPLACE INTO tracks VALUES (?, ?)", (camera, track_id))
+        """Do as Memory says."""
+        values = (row["source"], _epoch(row["start_wall"]), json.dumps(row))
+        if not self._kept(lambda db: db.execute("INSERT INTO counts (camera, at, json) VALUES (?, ?, ?)", values)):
+            self.lost["counts"] += 1
 
     def totals(self, camera: str) -> Mapping[tuple[str, str], int]:
-        rows = self._read("SELECT line, direction, crossings FROM totals WHERE camera = ?", camera)
+        """Do as Memory says."""
+        rows = self._rows("SELECT line, direction, crossings FROM totals WHERE camera = ?", camera)
         return {(line, direction): crossings for line, direction, crossings in rows}
 
     def last_track_id(self, camera: str) -> int:
-        rows = self._read("SELECT last_id FROM tracks WHERE camera = ?", camera)
-        return int(rows[0][0]) if rows else 0
+        """Do as Memory says."""
+        return max((last for (last,) in self._rows("SELECT last_id FROM tracks WHERE camera = ?", camera)), default=0)
+
+    def keep_track_id(self, camera: str, track_id: int) -> None:
+        """Do as Memory says."""
+        self._kept(
+            lambda db: db.execute(
+                "INSERT INTO tracks VALUES (?, ?) ON CONFLICT DO UPDATE SET last_id = max(last_id, excluded.last_id)",
+                (camera, track_id),
+            )
+        )
 
     def events(self, *, camera: str | None = None, before: str | None = None, limit: int = 100) -> Sequence[Event]:
-        rows = self._read(
-            "SELECT body FROM events WHERE (?1 IS NULL OR camera = ?1) "
-            "AND (?2 IS NULL OR number < (SELECT number FROM events WHERE id = ?2)) ORDER BY number DESC LIMIT ?3",
-            camera, before, limit,
+        """Do as Memory says; nothing is before an event that is not known."""
+        where = ["TRUE"]
+        where += ["camera = :camera"] * (camera is not None)
+        where += ["number < (SELECT number FROM events WHERE id = :before)"] * (before is not None)
+        rows = self._rows(
+            f"SELECT json FROM events WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",  # noqa: S608
+            camera=camera, before=before, limit=limit,
         )  # fmt: skip
-        return [event_of(json.loads(body)) for (body,) in rows]
+        return [_event(text) for (text,) in rows]
 
     def counts(self, *, camera: str | None, since: datetime) -> Sequence[CountRow]:
-        rows = self._read(
-            "SELECT body FROM counts WHERE (?1 IS NULL OR camera = ?1) AND start >= ?2 ORDER BY number",
-            camera, _utc(since),
+        """Do as Memory says; oldest first."""
+        rows = self._rows(
+            "SELECT json FROM counts WHERE at >= :since AND :camera IN (camera, '') ORDER BY at, number",
+            since=since.timestamp(), camera=camera or "",
         )  # fmt: skip
-        return [json.loads(body) for (body,) in rows]
+        return [json.loads(text) for (text,) in rows]
+
+    def queued(self, receiver: str) -> int:
+        """Return how many events wait."""
+        with self._lock:
+            return self._queued[receiver]
+
+    def first_queued(self, receiver: str) -> Queued | None:
+        """Return the oldest event that waits; it stays until `take` has it."""
+        rows = self._rows("SELECT number, json FROM queue WHERE receiver = ? ORDER BY number LIMIT 1", receiver)
+        return next((Queued(number, _event(text), text) for number, text in rows), None)
+
+    def take(self, queued: Queued, receiver: str, *, result: str) -> None:
+        """Take an event from the queue, and count what became of it."""
+        with self._lock:
+            if self._kept(lambda db: self._delete_queued(db, receiver, "number = ?", queued.number)):
+                self.outcomes[receiver, result] += 1
+
+    def on_queued(self, wake: Callable[[], object]) -> None:
+        """Call this, which returns at once, after events were queued."""
+        self._waiters.append(wake)
 
     def close(self) -> None:
-        """Let another process have it; may be called twice."""
-        with self._access:
-            self._database.close()
-            self._owner.close()
+        """Let the file go; what is asked later finds nothing, and what is given is lost. May be called twice."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._db.close()
+                self._claim.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Give a transaction; one that fails is lost and told, once in a row."""
-        with self._access:
-            try:
-                with self._database:
-                    yield self._database
-                self._is_failing = False
-            except sqlite3.Error as error:
-                if not self._is_failing:
-                    logger.error("events and counts are not kept: %s: %s", self.path, error)  # noqa: TRY400
-                self._is_failing = True
-                self.failures += 1
+    def _add_events(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
+        for event in events:
+            text = json.dumps(asdict(event))
+            values = (event.id, event.source, _epoch(event.wall_time), text)
+            if not db.execute(
+                "INSERT OR IGNORE INTO events (id, camera, at, json) VALUES (?, ?, ?, ?)", values
+            ).rowcount:
+                continue
+            if event.event == "crossing":
+                db.execute(
+                    "INSERT INTO totals VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET crossings = crossings + 1",
+                    (event.source, event.line, event.direction),
+                )
+            db.executemany(
+                "INSERT INTO queue (receiver, json) VALUES (?, ?)", [(name, text) for name in self._receivers]
+            )
+            self._queued.update(self._receivers)
+        for receiver in self._receivers:
+            self._drop_oldest(db, receiver)
+        if time.monotonic() >= self._next_sweep:
+            self._sweep(db)
 
-    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._access:
+    def _drop_oldest(self, db: sqlite3.Connection, receiver: str) -> None:
+        excess = self._queued[receiver] - self._most_queued
+        if excess > 0:
+            oldest = "number IN (SELECT number FROM queue WHERE receiver = ? ORDER BY number LIMIT ?)"
+            self.outcomes[receiver, "dropped"] += self._delete_queued(db, receiver, oldest, receiver, excess)
+
+    def _delete_queued(self, db: sqlite3.Connection, receiver: str, where: str, *values: object) -> int:
+        deleted = db.execute(f"DELETE FROM queue WHERE {where}", values).rowcount  # noqa: S608
+        self._queued[receiver] -= deleted
+        return deleted
+
+    def _sweep(self, db: sqlite3.Connection) -> None:
+        self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        oldest = time.time() - timedelta(days=self._keep_days).total_seconds()
+        for table in ("events", "counts"):
+            db.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))  # noqa: S608
+            db.execute(
+                f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608
+                (self._most_events,),
+            )
+
+    def _kept(self, write: Callable[[sqlite3.Connection], object]) -> bool:
+        """Write in one transaction, of which all or nothing is kept; tell whether it was."""
+        with self._lock:
+            queued = self._queued.copy()
+            outcomes = self.outcomes.copy()
             try:
-                return self._database.execute(query, values).fetchall()
-            except sqlite3.Error:
-                logger.exception("%s cannot be read", self.path)
+                self._tried(lambda db: _transaction(db, write))
+            except (sqlite3.Error, OSError) as error:
+                self._queued, self.outcomes = queued, outcomes
+                self._say(error)
+                return False
+            self._failing = False
+            return True
+
+    def _rows(self, query: str, *values: object, **named: object) -> list[Any]:
+        with self._lock:
+            try:
+                return self._tried(lambda db: db.execute(query, named or values).fetchall())
+            except (sqlite3.Error, OSError) as error:
+                self._say(error)
                 return []
 
+    def _tried(self, use: Callable[[sqlite3.Connection], T]) -> T:
+        """Use the file; a damaged one is set aside, and a new one used."""
+        try:
+            return use(self._db)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._db.close()
+            self._set_aside(error)
+            self._db = self._opened()
+            return use(self._db)
 
-def _utc(moment: datetime) -> str:
-    """Write a moment so that later ones compare as greater."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    def _say(self, error: Exception) -> None:
+        if not self._failing and not self._closed:
+            logger.error("%s: %s; watching goes on, and what happens meanwhile is not kept", self._path, error)
+        self._failing = True
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            db = _connected(self._path)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._set_aside(error)
+            db = _connected(self._path)
+        rows = db.execute("SELECT receiver, count(*) FROM queue GROUP BY receiver").fetchall()
+        self._queued = Counter(dict(rows))
+        return db
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(f"{self._path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{self._path.suffix}")
+        for ending in ("", "-wal", "-shm"):
+            part = self._path.with_name(self._path.name + ending)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + ending))
+        logger.error("%s is damaged (%s): set aside as %s; totals begin anew", self._path, error, aside.name)
 
 
-def event_of(known: Mapping[str, Any]) -> Event:
-    """Return the event that was written as JSON; points and boxes become tuples again."""
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
-    return Event(**values)
-
-
-def _own(path: Path) -> TextIO:
-    """Hold a lock for as long as the file is open, and the process lives."""
-    file = path.open("w")
+@contextmanager
+def reading(path: Path) -> Iterator[StoredRows]:
+    """Open a store only to read it, also while `watch` writes it. Raises SourceError."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        where = str(path.parent)
-        raise UsageError(f"another process keeps its data in {where!r}: end it, or name another --data") from None
-    return file
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            _check_version(db, path)
+            yield StoredRows(db)
+    except sqlite3.Error as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; expected the watch.sqlite of `watch`") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False)
+class StoredRows:
+    """All that a store has, oldest first."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def events(self) -> Iterator[Event]:
+        return (_event(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
+
+    def counts(self) -> Iterator[CountRow]:
+        rows = self._db.execute("SELECT json FROM counts ORDER BY camera, at, number")
+        return (cast("CountRow", json.loads(text)) for (text,) in rows)
+
+
+def _claimed(path: Path) -> sqlite3.Connection:
+    """Keep other processes from the file: a lock of the system, which even a killed process gives back."""
+    claim = sqlite3.connect(
+        path.with_name(path.name + ".lock"), timeout=0, isolation_level=None, check_same_thread=False
+    )
     try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # survives the process; a power cut may cost the last events
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
-            raise UsageError(f"{path} was written by a newer version of humandetect")
+        claim.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        claim.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise UsageError(
+            f"{str(path)!r} is used by another `humandetect watch`: end it, or give another folder"
+        ) from None
+    return claim
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if not db.execute("PRAGMA user_version").fetchone()[0]:
+            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        _check_version(db, path)
     except BaseException:
-        database.close()
+        db.close()
         raise
-    return database
+    return db
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise UsageError(
+            f"{str(path)!r} is of version {version}, and this humandetect knows {VERSION}: take a newer one"
+        )
+
+
+def _transaction(db: sqlite3.Connection, write: Callable[[sqlite3.Connection], object]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        write(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the rest says where
+
+
+def _epoch(wall_time: str | None) -> float:
+    return datetime.fromisoformat(wall_time).timestamp() if wall_time else time.time()
+
+
+def _event(text: str) -> Event:
+    values = json.loads(text)
+    return Event(**{**values, **{name: tuple(values[name]) for name in ("box", "point") if values[name]}})

@@ -1,0 +1,200 @@
+"""Cameras and events at an MQTT broker, where Home Assistant finds them by itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from humandetect import __version__
+from humandetect.addresses import shown_address
+from humandetect.errors import MissingExtra
+from humandetect.watch.delivery import Undelivered
+
+try:
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
+    from paho.mqtt.enums import CallbackAPIVersion
+except ModuleNotFoundError as error:
+    raise MissingExtra("MQTT needs more: pip install 'humandetect[watch]'") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.watch.base import CameraStatus
+    from humandetect.watch.store import Queued
+
+logger = logging.getLogger(__name__)
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+PREFIX, DISCOVERY_PREFIX = "humandetect", "homeassistant"
+KEEP_ALIVE_SECONDS = 30
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 30
+PATIENCE_SECONDS = 0.5
+"""For a connection and for an acknowledgement, until it is looked whether the end has come."""
+
+
+class Broker:
+    """Publishes events until they are acknowledged, and how cameras are as retained topics."""
+
+    name = "mqtt"
+
+    def __init__(self, url: str) -> None:
+        """Connect in the background to `mqtt[s]://user:password@host:port/prefix`, and again whenever that is lost."""
+        parts = urlsplit(url)
+        self._prefix = unquote(parts.path).strip("/") or PREFIX
+        self._shown = shown_address(url)
+        self._said: str | None = None
+        self._lock = threading.Lock()
+        self._now: dict[str, str] = {}
+        """What the retained topics should say, by topic."""
+        self._pending: tuple[int, MQTTMessageInfo] | None = None
+        """An event by its number in the queue: the client sends it again by itself when it is connected again."""
+        self._connected = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        if parts.username:
+            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if parts.scheme == "mqtts":
+            self._client.tls_set()
+        self._client.reconnect_delay_set(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self._client.will_set(f"{self._prefix}/status", "offline", qos=1, retain=True)
+        self._client.connect_async(parts.hostname or "", parts.port or PORTS[parts.scheme], KEEP_ALIVE_SECONDS)
+        self._client.loop_start()
+
+    def send(self, queued: Queued) -> None:
+        """Publish an event, and wait a moment for the broker to have it. Raises Undelivered."""
+        if not self._connected.wait(PATIENCE_SECONDS):
+            raise Undelivered(f"no connection to {self._shown}", after_seconds=0)
+        if self._pending is None or self._pending[0] != queued.number:
+            topic = f"{self._prefix}/{topic_word(queued.event.source)}/event"
+            self._pending = queued.number, self._client.publish(topic, queued.json, qos=1)
+        _, sent = self._pending
+        sent.wait_for_publish(PATIENCE_SECONDS)
+        if not sent.is_published():
+            raise Undelivered(f"{self._shown} has not acknowledged yet", after_seconds=0)
+        self._pending = None
+
+    def on_result(self, camera: str, result: DetectedFrame) -> None:
+        """Take nothing: the status has the people."""
+
+    def on_event(self, event: Event) -> None:
+        """Take nothing: it is in the queue."""
+
+    def on_status(self, status: CameraStatus) -> None:
+        """Publish what changed."""
+        with self._lock:
+            new = {topic: said for topic, said in self._topics(status) if self._now.get(topic) != said}
+            self._now |= new
+        if self._connected.is_set():
+            self._retain(new)
+
+    def close(self) -> None:
+        """Say that it is over, and disconnect; may be called twice."""
+        if self._connected.is_set():
+            self._client.publish(f"{self._prefix}/status", "offline", qos=1, retain=True).wait_for_publish(
+                PATIENCE_SECONDS
+            )
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _topics(self, status: CameraStatus) -> Iterator[tuple[str, str]]:
+        word = topic_word(status.name)
+        base = f"{self._prefix}/{word}"
+        yield f"{DISCOVERY_PREFIX}/device/{self._unique(word)}/config", json.dumps(self._discovery(status))
+        yield f"{base}/state", status.state
+        yield f"{base}/people", str(status.people)  # Home Assistant takes None for unknown
+        for way, total in enumerate(("in", "out")):
+            yield f"{base}/{total}", str(sum(totals[way] for totals in status.totals.values()))
+            for line, totals in status.totals.items():
+                yield f"{base}/lines/{topic_word(line)}/{total}", str(totals[way])
+
+    def _discovery(self, status: CameraStatus) -> dict[str, Any]:
+        """Return what makes a device of a camera in Home Assistant (2024.11 and later)."""
+        word = topic_word(status.name)
+        unique, base = self._unique(word), f"{self._prefix}/{word}"
+        totals = [(total, total, total.capitalize()) for total in ("in", "out")]
+        if len(status.totals) > 1:
+            totals += [
+                (f"lines/{topic_word(line)}/{total}", f"{topic_word(line)}_{total}", f"{line} {total}")
+                for line in status.totals
+                for total in ("in", "out")
+            ]
+        components: dict[str, dict[str, Any]] = {
+            "state": {
+                "platform": "binary_sensor",
+                "name": "Connection",
+                "device_class": "connectivity",
+                "state_topic": f"{base}/state",
+                "value_template": "{{ 'ON' if value in ['live', 'late'] else 'OFF' }}",
+            },
+            "people": {
+                "platform": "sensor",
+                "name": "People",
+                "state_class": "measurement",
+                "state_topic": f"{base}/people",
+            },
+        }
+        for topic, key, name in totals:
+            components[key] = {
+                "platform": "sensor",
+                "name": name,
+                "state_class": "total_increasing",
+                "state_topic": f"{base}/{topic}",
+            }
+        return {
+            "device": {"identifiers": [unique], "name": status.name, "manufacturer": "humandetect", "model": "camera"},
+            "origin": {"name": "humandetect", "sw_version": __version__},
+            "availability_topic": f"{self._prefix}/status",
+            "components": {key: {**one, "unique_id": f"{unique}_{key}"} for key, one in components.items()},
+        }
+
+    def _unique(self, word: str) -> str:
+        return re.sub("[^A-Za-z0-9_-]", "_", f"{self._prefix}_{word}")
+
+    def _retain(self, topics: dict[str, str]) -> None:
+        for topic, said in topics.items():
+            self._client.publish(topic, said, retain=True)
+
+    def _on_connect(
+        self, client: Client, _: Any, __: ConnectFlags, reason: ReasonCode, ___: Properties | None
+    ) -> None:  # fmt: skip
+        """Say everything anew, each time: a broker that was restarted may have forgotten it."""
+        if reason.is_failure:
+            self._say(f"{self._shown} refuses: {reason} (user and password are in --mqtt)")
+            return
+        with self._lock:
+            self._connected.set()
+            now = dict(self._now)
+        self._said = None
+        client.publish(f"{self._prefix}/status", "online", qos=1, retain=True)
+        self._retain(now)
+
+    def _on_connect_fail(self, _: Client, __: Any) -> None:
+        self._say(f"no connection to {self._shown}")
+
+    def _on_disconnect(
+        self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None
+    ) -> None:  # fmt: skip
+        self._connected.clear()
+        if reason.is_failure:
+            self._say(f"the connection to {self._shown} was lost: {reason}")
+
+    def _say(self, reason: str) -> None:
+        """Say once what is wrong until it is well again."""
+        if self._said is None:
+            logger.warning("mqtt: %s; trying again", reason)
+        self._said = reason
+
+
+def topic_word(name: str) -> str:
+    """Return a name as one level of a topic."""
+    return re.sub(r"[/+#\0]", "_", name)

@@ -1,0 +1,78 @@
+"""Events posted to an address."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from humandetect import __version__
+from humandetect.addresses import shown_address
+from humandetect.watch.delivery import Refused, Undelivered
+
+if TYPE_CHECKING:
+    from humandetect.watch.store import Queued
+
+TIMEOUT_SECONDS = 10.0
+TRY_LATER = {408, 425, 429}
+"""Refusals that have nothing to do with the event."""
+
+
+class Webhook:
+    """Posts each event as JSON; what answers 2xx has it."""
+
+    name = "webhook"
+
+    def __init__(self, url: str, *, secret: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._url = url
+        self._shown = shown_address(url)
+        self._secret = secret
+        self._client = httpx.Client(
+            timeout=timeout_seconds, follow_redirects=False, headers={"User-Agent": f"humandetect/{__version__}"}
+        )
+
+    def send(self, queued: Queued) -> None:
+        """Post an event once. Raises Refused for what another try will hardly change, Undelivered for the rest."""
+        body = queued.json.encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": queued.event.id}
+        if self._secret is not None:
+            headers["X-Humandetect-Signature"] = signature(self._secret, body, at=int(time.time()))
+        try:
+            # The body is of no interest, and may be endless.
+            with self._client.stream("POST", self._url, content=body, headers=headers) as reply:
+                status, wish = reply.status_code, reply.headers.get("retry-after", "")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # What the error says may have the address in it.
+            raise Undelivered(f"{self._shown} does not answer ({type(error).__name__})") from None
+        if 200 <= status < 300:
+            return
+        said = f"{self._shown} answers {status}"
+        if status >= 500 or status in TRY_LATER:
+            raise Undelivered(said, after_seconds=_wished_seconds(wish))
+        raise Refused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
+
+    def close(self) -> None:
+        """End what is under way; may be called twice."""
+        self._client.close()
+
+
+def signature(secret: str, body: bytes, *, at: int) -> str:
+    """Return what `X-Humandetect-Signature` says: the time, and the HMAC-SHA256 over time, a dot and the body."""
+    signed = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={signed}"
+
+
+def _wished_seconds(retry_after: str) -> float | None:
+    """Read Retry-After, seconds or a date; None where there is none that can be read."""
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
