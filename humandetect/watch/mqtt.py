@@ -16,7 +16,7 @@ from humandetect.watch.delivery import Undelivered
 
 try:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
-    from paho.mqtt.enums import CallbackAPIVersion
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 except ModuleNotFoundError as error:
     raise MissingExtra("MQTT needs more: pip install 'humandetect[watch]'") from error
 
@@ -76,7 +76,9 @@ class Broker:
             raise Undelivered(f"no connection to {self._shown}", after_seconds=0)
         if self._pending is None or self._pending[0] != queued.number:
             topic = f"{self._prefix}/{topic_word(queued.event.source)}/event"
-            self._pending = queued.number, self._client.publish(topic, queued.json, qos=1)
+            sent = self._client.publish(topic, queued.json, qos=1)
+            sent.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # if the connection was just lost, it waits for the next one
+            self._pending = queued.number, sent
         _, sent = self._pending
         sent.wait_for_publish(PATIENCE_SECONDS)
         if not sent.is_published():

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from humandetect.config.delivery import DeliveryConfig
 from humandetect.errors import SinkError, SourceError, UsageError
 from humandetect.media.frames import Event
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 VERSION = 1
 SWEEP_SECONDS = 600.0
-"""How often what is too old, or too much, is deleted."""
+"""How often what is too old, or too many, is deleted."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = """
 CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
@@ -60,15 +61,11 @@ class Store:
     A commit survives the death of the process; of the machine, too, except for what its last seconds wrote.
     """
 
-    def __init__(
-        self, path: Path, *, receivers: Sequence[str] = (), keep_days: int = 365, most_events: int = 1_000_000,
-        most_queued: int = 100_000,
-    ) -> None:  # fmt: skip
-        """Open or make the file. Raises UsageError where another process has it, SinkError where it cannot be made."""
-        self._path = path
-        self._receivers = tuple(receivers)
-        self._keep_days = keep_days
-        self._most_events, self._most_queued = most_events, most_queued
+    def __init__(self, folder: Path, config: DeliveryConfig | None = None) -> None:
+        """Open or make `watch.sqlite`. Raises UsageError where another process has it, SinkError where it cannot be."""
+        self.path = folder / "watch.sqlite"
+        self._config = config or DeliveryConfig()
+        self._receivers = self._config.receivers
         self._lock = threading.RLock()
         self._closed = False
         self._failing = False
@@ -81,11 +78,15 @@ class Store:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """Events by receiver and result: `sent`, `refused`, or `dropped` because too many waited."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._claim = _claimed(path)
-            self._db = self._opened()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._claim = _claimed(folder)
+            try:
+                self._db = self._opened()
+            except BaseException:
+                self._claim.close()
+                raise
         except (OSError, sqlite3.Error) as error:
-            raise SinkError(f"cannot keep events in {str(path)!r}: {error}") from error
+            raise SinkError(f"cannot keep events in {str(self.path)!r}: {error}") from error
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Do as Memory says."""
@@ -127,7 +128,7 @@ class Store:
             f"SELECT json FROM events WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit",  # noqa: S608
             camera=camera, before=before, limit=limit,
         )  # fmt: skip
-        return [_event(text) for (text,) in rows]
+        return [event_of(text) for (text,) in rows]
 
     def counts(self, *, camera: str | None, since: datetime) -> Sequence[CountRow]:
         """Do as Memory says; oldest first."""
@@ -145,7 +146,7 @@ class Store:
     def first_queued(self, receiver: str) -> Queued | None:
         """Return the oldest event that waits; it stays until `take` has it."""
         rows = self._rows("SELECT number, json FROM queue WHERE receiver = ? ORDER BY number LIMIT 1", receiver)
-        return next((Queued(number, _event(text), text) for number, text in rows), None)
+        return next((Queued(number, event_of(text), text) for number, text in rows), None)
 
     def take(self, queued: Queued, receiver: str, *, result: str) -> None:
         """Take an event from the queue, and count what became of it."""
@@ -188,7 +189,7 @@ class Store:
             self._sweep(db)
 
     def _drop_oldest(self, db: sqlite3.Connection, receiver: str) -> None:
-        excess = self._queued[receiver] - self._most_queued
+        excess = self._queued[receiver] - self._config.most_queued
         if excess > 0:
             oldest = "number IN (SELECT number FROM queue WHERE receiver = ? ORDER BY number LIMIT ?)"
             self.outcomes[receiver, "dropped"] += self._delete_queued(db, receiver, oldest, receiver, excess)
@@ -200,12 +201,12 @@ class Store:
 
     def _sweep(self, db: sqlite3.Connection) -> None:
         self._next_sweep = time.monotonic() + SWEEP_SECONDS
-        oldest = time.time() - timedelta(days=self._keep_days).total_seconds()
+        oldest = time.time() - timedelta(days=self._config.keep_event_days).total_seconds()
         for table in ("events", "counts"):
             db.execute(f"DELETE FROM {table} WHERE at < ?", (oldest,))  # noqa: S608
             db.execute(
                 f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608
-                (self._most_events,),
+                (self._config.most_events,),
             )
 
     def _kept(self, write: Callable[[sqlite3.Connection], object]) -> bool:
@@ -244,28 +245,28 @@ class Store:
 
     def _say(self, error: Exception) -> None:
         if not self._failing and not self._closed:
-            logger.error("%s: %s; watching goes on, and what happens meanwhile is not kept", self._path, error)
+            logger.error("%s: %s; watching goes on, and what happens meanwhile is not kept", self.path, error)
         self._failing = True
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            db = _connected(self._path)
+            db = _connected(self.path)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
             self._set_aside(error)
-            db = _connected(self._path)
+            db = _connected(self.path)
         rows = db.execute("SELECT receiver, count(*) FROM queue GROUP BY receiver").fetchall()
         self._queued = Counter(dict(rows))
         return db
 
     def _set_aside(self, error: Exception) -> None:
-        aside = self._path.with_name(f"{self._path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{self._path.suffix}")
+        aside = self.path.with_name(f"{self.path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{self.path.suffix}")
         for ending in ("", "-wal", "-shm"):
-            part = self._path.with_name(self._path.name + ending)
+            part = self.path.with_name(self.path.name + ending)
             if part.exists():
                 part.replace(aside.with_name(aside.name + ending))
-        logger.error("%s is damaged (%s): set aside as %s; totals begin anew", self._path, error, aside.name)
+        logger.error("%s is damaged (%s): set aside as %s; totals begin anew", self.path, error, aside.name)
 
 
 @contextmanager
@@ -286,26 +287,24 @@ class StoredRows:
         self._db = db
 
     def events(self) -> Iterator[Event]:
-        return (_event(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
+        return (event_of(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
 
     def counts(self) -> Iterator[CountRow]:
         rows = self._db.execute("SELECT json FROM counts ORDER BY camera, at, number")
         return (cast("CountRow", json.loads(text)) for (text,) in rows)
 
 
-def _claimed(path: Path) -> sqlite3.Connection:
-    """Keep other processes from the file: a lock of the system, which even a killed process gives back."""
-    claim = sqlite3.connect(
-        path.with_name(path.name + ".lock"), timeout=0, isolation_level=None, check_same_thread=False
-    )
+def _claimed(folder: Path) -> sqlite3.Connection:
+    """Keep other processes from a folder: a lock of the system, which even a killed process gives back."""
+    claim = sqlite3.connect(folder / "watch.lock", timeout=0, isolation_level=None, check_same_thread=False)
     try:
         claim.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         claim.close()
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
         raise UsageError(
-            f"{str(path)!r} is used by another `humandetect watch`: end it, or give another folder"
+            f"another `humandetect watch` keeps its data in {str(folder)!r}: end it, or give another folder"
         ) from None
     return claim
 
@@ -351,6 +350,7 @@ def _epoch(wall_time: str | None) -> float:
     return datetime.fromisoformat(wall_time).timestamp() if wall_time else time.time()
 
 
-def _event(text: str) -> Event:
+def event_of(text: str) -> Event:
+    """Return the event that was written as JSON."""
     values = json.loads(text)
     return Event(**{**values, **{name: tuple(values[name]) for name in ("box", "point") if values[name]}})

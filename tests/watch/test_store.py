@@ -1,19 +1,19 @@
-"""What survives: events once each, totals and ids over restarts, and cameras over a disk that does not."""
-
 from __future__ import annotations
 
 import logging
 import sqlite3
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from humandetect.errors import SinkError, UsageError
-from humandetect.media.frames import Event
-from humandetect.watch.store import Store
+from humandetect.config.delivery import DeliveryConfig
+from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.watch.store import Store, reading
+from tests.watch.happenings import NOON, crossing, crossings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,112 +21,178 @@ if TYPE_CHECKING:
 
     from humandetect.analytics.counts import CountRow
 
-NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
-
-
-def crossing(number: int, *, camera: str = "door", direction: str = "in") -> Event:
-    return Event(
-        event="crossing", id=f"{camera}{number}", source=camera, time_seconds=float(number), line="gate",
-        direction=direction, box=(1.0, 2.0, 3.0, 4.0), point=(2.0, 4.0),  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def count(minute: int, *, camera: str = "door") -> CountRow:
-    start = (NOON + timedelta(minutes=minute)).astimezone().isoformat(timespec="milliseconds")
-    return {
-        "source": camera, "start_seconds": minute * 60.0, "start_wall": start, "seconds_covered": 60.0, "kind": "line",
-        "name": "gate", "in": minute, "out": 0, "inside_mean": None, "inside_max": None, "visits": None,
-        "person_seconds": None, "dwell_median_seconds": None,
-    }  # fmt: skip
+BOTH = DeliveryConfig(mqtt="mqtt://broker", webhook="http://host/hook")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
-    yield opened
-    opened.close()
+    kept = Store(tmp_path, BOTH)
+    yield kept
+    kept.close()
 
 
-def test_events_are_kept_once_and_read_newest_first(store: Store) -> None:
-    first, second, other = crossing(1), crossing(2), crossing(1, camera="yard")
-    store.add_events([first, second])
-    store.add_events([second, other])
-    assert store.events() == [other, second, first]
-    assert store.events(camera="door") == [second, first]
-    assert store.events(limit=1) == [other]
-    assert store.events(before=second.id) == [first]
+def count_row(start: datetime, **values: object) -> CountRow:
+    row = {"source": "door", "start_seconds": 0.0, "start_wall": start.isoformat(timespec="milliseconds")}
+    row |= {"seconds_covered": 60.0, "kind": "line", "name": "porch", "in": 2, "out": 1, "inside_mean": None}
+    row |= {"inside_max": None, "visits": None, "person_seconds": None, "dwell_median_seconds": None}
+    return row | values  # type: ignore[return-value]
 
 
-def test_totals_and_ids_go_on_after_a_restart(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.add_events([crossing(1), crossing(2), crossing(2), crossing(3, direction="out"), crossing(1, camera="yard")])
-    store.keep_track_id("door", 17)
-    store.close()
-    store = Store(tmp_path)
-    assert store.totals("door") == {("gate", "in"): 2, ("gate", "out"): 1}
-    assert (store.last_track_id("door"), store.last_track_id("yard")) == (17, 0)
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path, BOTH)
+    store.add_events([*crossings(3), crossing(3, direction="out"), crossing(0, camera="yard")])
+    store.add_count(count_row(NOON))
+    store.keep_track_id("door", 7)
+    store.keep_track_id("door", 5)
     store.close()
 
-
-def test_counts_are_read_from_a_moment_on(store: Store) -> None:
-    for minute in range(3):
-        store.add_count(count(minute))
-    store.add_count(count(2, camera="yard"))
-    assert store.counts(camera="door", since=NOON + timedelta(minutes=1)) == [count(1), count(2)]
-    assert len(store.counts(camera=None, since=NOON)) == 4
-
-
-def test_what_was_added_survives_a_kill(tmp_path: Path) -> None:
-    code = f"""
-import os, signal
-from pathlib import Path
-from tests.watch.test_store import crossing
-from humandetect.watch.store import Store
-Store(Path({str(tmp_path)!r})).add_events([crossing(1), crossing(2)])
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    store = Store(tmp_path)
-    assert [event.id for event in store.events()] == ["door2", "door1"]
+    store = Store(tmp_path, BOTH)
+    assert store.events(camera="door") == [crossing(3, direction="out"), *crossings(3)[::-1]]
+    assert store.totals("door") == {("porch", "in"): 3, ("porch", "out"): 1}
+    assert store.totals("yard") == {("porch", "in"): 1}
+    assert store.last_track_id("door") == 7
+    assert store.last_track_id("yard") == 0
+    assert store.counts(camera="door", since=NOON) == [count_row(NOON)]
+    assert store.counts(camera=None, since=NOON + timedelta(seconds=1)) == []
+    assert (store.queued("mqtt"), store.queued("webhook")) == (5, 5)
     store.close()
 
 
-def test_a_folder_is_kept_by_one_process(store: Store) -> None:
-    with pytest.raises(UsageError, match="another process keeps its data"):
-        Store(store.path.parent)
+def test_an_event_that_is_there_already_changes_nothing(store: Store) -> None:
+    store.add_events(crossings(2))
+    store.add_events(crossings(3))
+    assert len(store.events()) == 3
+    assert store.totals("door") == {("porch", "in"): 3}
+    assert store.queued("mqtt") == 3
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_events_can_be_paged_through(store: Store) -> None:
+    store.add_events(crossings(5))
+    newest = store.events(limit=2)
+    assert [event.id for event in newest] == ["door-4", "door-3"]
+    assert [event.id for event in store.events(before=newest[-1].id, limit=2)] == ["door-2", "door-1"]
+    assert store.events(before="unknown") == []
+
+
+def test_too_long_a_queue_drops_its_oldest_and_counts_them(tmp_path: Path) -> None:
+    store = Store(tmp_path, DeliveryConfig(webhook="http://host/hook", most_queued=3))
+    store.add_events(crossings(5))
+    first = store.first_queued("webhook")
+    assert first is not None
+    assert first.event == crossing(2)
+    assert store.queued("webhook") == 3
+    assert store.outcomes == {("webhook", "dropped"): 2}
+    store.close()
+
+
+def test_old_events_go_and_totals_stay(tmp_path: Path) -> None:
+    store = Store(tmp_path, DeliveryConfig(keep_event_days=1, most_events=2))
+    now = datetime.now(UTC)
+    store.add_events([crossing(0, at=now - timedelta(days=2), camera="old"), *crossings(3, at=now)])
+    assert [event.id for event in store.events()] == ["door-2", "door-1"]
+    assert store.totals("old") == {("porch", "in"): 1}
+    store.close()
+
+
+def test_a_second_process_is_refused_by_name(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"another .* keeps its data in '{tmp_path}'"):
+        Store(tmp_path)
+    script = "import sys, pathlib; from humandetect.watch.store import Store; Store(pathlib.Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
+    assert "UsageError: another" in ended.stderr
+
+
+def test_a_killed_process_leaves_whole_transactions_and_no_lock(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, pathlib; from humandetect.watch.store import Store\n"
+        "from tests.watch.happenings import crossings\n"
+        "Store(pathlib.Path(sys.argv[1])).add_events(crossings(100)); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=False)
+    store = Store(tmp_path)
+    assert store.totals("door") == {("porch", "in"): 100}
+    store.close()
+
+
+@pytest.mark.parametrize("bad", [b"no database at all" * 100, None])
+def test_a_damaged_file_is_set_aside_and_said(
+    tmp_path: Path, bad: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path)
+    store.add_events(crossings(2000))
+    store.close()
+    path = tmp_path / "watch.sqlite"
+    path.write_bytes(bad or path.read_bytes()[:8192] + b"\xff" * 60_000)
+
+    store = Store(tmp_path)
+    store.add_events(crossings(3))
+    assert len(store.events()) == 3
+    store.close()
+    assert len(list(tmp_path.glob("watch.damaged-*.sqlite"))) == 1
+    assert "is damaged" in caplog.text
+
+
+def test_a_full_disk_is_said_once_counted_and_survived(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.add_events(crossings(1))
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    store.add_events(crossings(2000))
+    store.add_events([crossing(number) for number in range(2000, 4000)])
+    assert store.lost == {"events": 4000}
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "full" in caplog.text
+    assert store.queued("mqtt") == 1
+
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    store.add_events(crossings(3))
+    assert len(store.events()) == 3
+    assert store.totals("door") == {("porch", "in"): 3}
+
+
+def test_what_comes_after_the_end_raises_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.close()
+    store.close()
+    store.add_events(crossings(1))
+    assert store.events() == []
+
+
+def test_threads_write_and_read_at_once(store: Store) -> None:
+    def add(camera: str) -> None:
+        for number in range(50):
+            store.add_events([crossing(number, camera=camera)])
+            assert store.events(camera=camera, limit=1)
+
+    threads = [threading.Thread(target=add, args=(camera,)) for camera in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.queued("webhook") == 200
+    assert len(store.events(limit=1000)) == 200
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SinkError, match="cannot keep data"):
+    with pytest.raises(SinkError, match=r"cannot keep events in .*file"):
         Store(tmp_path / "file")
 
 
-def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "watch.sqlite").write_bytes(b"no database" * 1000)
-    store = Store(tmp_path)
-    store.add_events([crossing(1)])
-    assert len(store.events()) == 1
-    assert (tmp_path / "watch.damaged").exists()
-    assert "is damaged" in caplog.text
-    store.close()
-
-
-def test_what_cannot_be_kept_is_told_once_and_stops_nobody(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR):
-        store.path.parent.joinpath("watch.sqlite")
-        limit = store._database.execute("PRAGMA max_page_count = 12")
-        limit.fetchall()
-        for number in range(300):
-            store.add_events([crossing(number)])
-    assert store.failures > 1
-    assert caplog.text.count("are not kept") == 1
-
-
-def test_a_newer_file_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    with sqlite3.connect(tmp_path / "watch.sqlite") as database:
-        database.execute("PRAGMA user_version = 9")
-    database.close()
-    with pytest.raises(UsageError, match="newer version"):
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "watch.sqlite") as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(UsageError, match="take a newer one"):
         Store(tmp_path)
+
+
+def test_a_store_is_read_while_it_is_written(store: Store) -> None:
+    store.add_events(crossings(2))
+    with reading(store.path) as rows:
+        assert list(rows.events()) == crossings(2)
+
+
+def test_what_is_no_store_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "watch.sqlite").write_text("people" * 1000)
+    with pytest.raises(SourceError, match=r"expected the watch\.sqlite of `watch`"), reading(tmp_path / "watch.sqlite"):
+        pass
