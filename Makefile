@@ -16,11 +16,12 @@ test: lint docs browser
 quick: lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-cov -q --quick
 
-# The tests of the page drive a real browser: Debian's is installed where that asks for no password, elsewhere they skip.
+# The tests of the page drive a real browser, those of MQTT ask a real broker: Debian's are installed where that asks for no password,
+# elsewhere they skip.
 browser:
-	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
-	  { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null || \
-  echo "no chromium could be installed: the tests of the page will tell" >&2
+	@command -v chromium >/dev/null && [ -x /usr/sbin/mosquitto ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	  { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium mosquitto; } >/dev/null || \
+  echo "no chromium or mosquitto could be installed: the tests of the page and of MQTT will tell" >&2
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

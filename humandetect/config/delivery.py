@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from annotated_types import Ge, Le
 
@@ -41,8 +41,11 @@ class DeliveryConfig:
         check(self)
         _require_address("--mqtt", self.mqtt, ("mqtt", "mqtts"), like="mqtt://user:password@broker:1883")
         _require_address("--webhook", self.webhook, ("http", "https"), like="https://host/people")
-        prefix = urlsplit(self.mqtt or "").path
-        require(not set(prefix) & set("+#$"), "--mqtt: the topics' prefix cannot have +, # or $")
+        mqtt = self.mqtt or ""
+        require(
+            not (set(mqtt) & set("?#") or set(unquote(urlsplit(mqtt).path)) & set("+#")),
+            "--mqtt: the prefix of topics has no ?, + or #, and in a password ? is %3F, # is %23",
+        )
         require(self.webhook is not None or self.webhook_secret is None, "--webhook-secret signs: give --webhook")
         require(self.webhook_secret != "", "--webhook-secret is empty: who would be kept from forging?")
 

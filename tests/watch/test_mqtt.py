@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from humandetect.config.delivery import DeliveryConfig
+from humandetect.watch.base import CameraStatus
+from humandetect.watch.delivery import Delivery
+from humandetect.watch.store import Store
+from tests.waiting import eventually
+from tests.watch.happenings import crossing, crossings
+
+pytest.importorskip("paho.mqtt.client", reason="needs the extra watch")
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from humandetect.watch.mqtt import Broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+class Mosquitto:
+    """A real broker on a free loopback port, which forgets everything when it ends."""
+
+    def __init__(self, folder: Path, *, password: str | None = None) -> None:
+        if MOSQUITTO is None:
+            reason = "no mosquitto: apt-get install mosquitto"
+            assert not os.environ.get("CI"), reason
+            pytest.skip(reason)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        lines = [f"listener {self.port} 127.0.0.1", "persistence false", "user root", "log_dest none"]
+        if password:
+            users = folder / "users"
+            subprocess.run(["mosquitto_passwd", "-b", "-c", users, "me", password], check=True, capture_output=True)
+            lines.append(f"password_file {users}")
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join([*lines, f"allow_anonymous {'false' if password else 'true'}\n"]))
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen([MOSQUITTO or "", "-c", self._config], stderr=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Listener:
+    """Somebody who hears everything, also what was said before."""
+
+    def __init__(self, port: int) -> None:
+        self.heard: list[tuple[str, str, bool]] = []
+        """Topic, payload, and whether it was retained."""
+        subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda _, __, message: self.heard.append(
+            (message.topic, message.payload.decode(), message.retain)
+        )
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(20)
+
+    def said(self, topic: str) -> str | None:
+        """Return what was said last."""
+        return next((payload for heard, payload, _ in reversed(self.heard) if heard == topic), None)
+
+    def retained(self) -> dict[str, str]:
+        return {topic: payload for topic, payload, retained in self.heard if retained}
+
+    def ids(self, camera: str = "door") -> list[str]:
+        return [json.loads(payload)["id"] for topic, payload, _ in self.heard if topic == f"humandetect/{camera}/event"]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path)
+    yield broker
+    broker.kill()
+
+
+@contextmanager
+def listening(mosquitto: Mosquitto) -> Iterator[Listener]:
+    listener = Listener(mosquitto.port)
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("humandetect.watch.mqtt.LONGEST_PAUSE_SECONDS", 1)
+
+
+@contextmanager
+def publishing(url: str, folder: Path) -> Iterator[tuple[Store, Broker]]:
+    store = Store(folder, DeliveryConfig(mqtt=url))
+    broker = Broker(url)
+    delivery = Delivery(store, broker)
+    try:
+        yield store, broker
+    finally:
+        delivery.close()
+        store.close()
+
+
+def status(name: str = "door", **values: Any) -> CameraStatus:
+    known: dict[str, Any] = {"state": "live", "reason": None, "people": 2, "totals": {"porch": (5, 3), "gate": (1, 0)}}
+    return CameraStatus(name, "rtsp://cam/…", since=NOW, **(known | values))
+
+
+def test_events_are_told_in_order_and_leave_the_queue_when_acknowledged(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (store, _):
+        store.add_events([*crossings(20), crossing(1, camera="a/b")])
+        eventually(lambda: store.outcomes["mqtt", "sent"] == 21)
+        eventually(lambda: listener.ids("a_b"))
+    assert listener.ids() == [f"door-{number}" for number in range(20)]
+    assert listener.ids("a_b") == ["a/b-1"]
+    assert not any(retained for topic, _, retained in listener.heard if topic.endswith("/event"))
+
+
+def test_how_cameras_are_is_retained_and_only_told_when_it_changes(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (_, broker):
+        broker.on_status(status())
+        broker.on_status(status())
+        broker.on_status(status(people=None, state="lost"))
+        eventually(lambda: listener.said("humandetect/door/people") == "None")
+        with listening(mosquitto) as late:
+            eventually(lambda: len(late.retained()) == 10)
+    said = late.retained()
+    config = json.loads(said.pop("homeassistant/device/humandetect_door/config"))
+    assert said == {
+        "humandetect/status": "online",
+        "humandetect/door/state": "lost",
+        "humandetect/door/people": "None",
+        "humandetect/door/in": "6",
+        "humandetect/door/out": "3",
+        "humandetect/door/lines/porch/in": "5",
+        "humandetect/door/lines/porch/out": "3",
+        "humandetect/door/lines/gate/in": "1",
+        "humandetect/door/lines/gate/out": "0",
+    }
+    assert [payload for topic, payload, _ in listener.heard if topic == "humandetect/door/in"] == ["6"]
+    assert config["device"]["name"] == "door"
+    assert config["availability_topic"] == "humandetect/status"
+    sensors = config["components"].values()
+    assert {sensor["state_topic"] for sensor in sensors} == said.keys() - {"humandetect/status"}
+    assert len({sensor["unique_id"] for sensor in sensors}) == len(sensors) == 8
+    assert listener.said("humandetect/status") == "offline"
+
+
+def test_a_broker_that_forgot_everything_is_told_everything(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with publishing(mosquitto.url, tmp_path) as (store, broker):
+        with listening(mosquitto) as before:
+            broker.on_status(status())
+            store.add_events(crossings(3))
+            eventually(lambda: store.outcomes["mqtt", "sent"] == 3)
+            eventually(lambda: len(before.ids()) == 3)
+        mosquitto.kill()
+        broker.on_status(status(people=4))
+        store.add_events([crossing(number) for number in range(3, 6)])
+        mosquitto.start()
+        with listening(mosquitto) as after:
+            eventually(lambda: after.said("humandetect/door/people") == "4")
+            eventually(lambda: store.outcomes["mqtt", "sent"] == 6)
+            assert after.said("humandetect/status") == "online"
+            assert after.said("homeassistant/device/humandetect_door/config")
+    assert store.outcomes["mqtt", "dropped"] == 0
+
+
+def test_events_of_an_earlier_process_arrive_when_the_broker_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path, DeliveryConfig(mqtt="mqtt://127.0.0.1"))
+    store.add_events(crossings(3))
+    store.close()
+    mosquitto = Mosquitto(tmp_path)
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (store, _):
+        store.add_events([crossing(3)])
+        eventually(lambda: len(listener.ids()) == 4)
+    assert listener.ids() == ["door-0", "door-1", "door-2", "door-3"]
+    mosquitto.kill()
+
+
+def test_the_broker_says_offline_for_a_killed_process(mosquitto: Mosquitto) -> None:
+    script = "import sys, time; from humandetect.watch.mqtt import Broker; Broker(sys.argv[1]); time.sleep(60)"
+    with listening(mosquitto) as listener:
+        process = subprocess.Popen([sys.executable, "-c", script, f"{mosquitto.url}/home/people"])
+        eventually(lambda: listener.said("home/people/status") == "online")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        eventually(lambda: listener.said("home/people/status") == "offline")
+
+
+def test_a_password_opens_and_a_wrong_one_is_said_without_being_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mosquitto = Mosquitto(tmp_path, password="s3:cret/")  # noqa: S106
+    address = f"127.0.0.1:{mosquitto.port}"
+    with publishing(f"mqtt://me:wr0ng@{address}", tmp_path) as (store, _):
+        store.add_events(crossings(1))
+        eventually(lambda: "Not authorized" in caplog.text)
+        assert store.queued("mqtt") == 1
+    with publishing(f"mqtt://me:s3%3Acret%2F@{address}", tmp_path) as (store, _):
+        eventually(lambda: store.outcomes["mqtt", "sent"] == 1)
+    assert "wr0ng" not in caplog.text
+    assert f"mqtt://…@{address} refuses" in caplog.text
+    mosquitto.kill()

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from humandetect.config.delivery import DeliveryConfig
+from humandetect.errors import UsageError
+from humandetect.watch.delivery import Delivery, Undelivered
+from humandetect.watch.notify import delivering
+from humandetect.watch.store import Store
+from humandetect.watch.webhook import Webhook
+from tests.waiting import eventually
+from tests.watch.happenings import crossing, crossings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SECRET = "s3cret"  # noqa: S105
+CONFIG = DeliveryConfig(webhook="http://127.0.0.1/hook", webhook_secret=SECRET)
+QUICK = 0.01
+"""Seconds of the first pause."""
+
+
+@dataclass
+class Hook:
+    """A real HTTP server that remembers what it was told."""
+
+    port: int
+    answer: Callable[[str], int] = lambda _: 200
+    """Status, by the id of the event."""
+    headers: dict[str, str] = field(default_factory=dict)
+    told: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    """Of what was taken."""
+    asked: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?token=s3cret"
+
+    @property
+    def ids(self) -> list[str]:
+        return [json.loads(body)["id"] for _, body in self.told]
+
+
+@contextmanager
+def hooked(port: int = 0) -> Iterator[Hook]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            hook.asked += 1
+            status = hook.answer(json.loads(body)["id"])
+            if 200 <= status < 300:
+                hook.told.append((dict(self.headers.items()), body))
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **hook.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        hook = Hook(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield hook
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with hooked() as server:
+        yield server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    kept = Store(tmp_path, CONFIG)
+    yield kept
+    kept.close()
+
+
+@contextmanager
+def sending(store: Store, url: str, *, timeout_seconds: float = 10) -> Iterator[None]:
+    delivery = Delivery(store, Webhook(url, secret=SECRET, timeout_seconds=timeout_seconds), first_pause_seconds=QUICK)
+    try:
+        yield
+    finally:
+        delivery.close()
+
+
+def test_an_event_is_posted_as_in_a_file_of_events_with_its_id_and_a_signature(store: Store, hook: Hook) -> None:
+    with sending(store, hook.url):
+        store.add_events([crossing(1)])
+        eventually(lambda: store.outcomes["webhook", "sent"])
+    [(headers, body)] = hook.told
+    assert json.loads(body) == json.loads(json.dumps(asdict(crossing(1))))
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Idempotency-Key"] == "door-1"
+    moment, _, signed = headers["X-Humandetect-Signature"].partition(",v1=")
+    assert abs(int(moment.removeprefix("t=")) - time.time()) < 60
+    expected = hmac.new(b"s3cret", f"{moment.removeprefix('t=')}.".encode() + body, hashlib.sha256)
+    assert signed == expected.hexdigest()
+    assert store.queued("webhook") == 0
+
+
+def test_every_event_arrives_in_order_after_an_outage_in_mid_run(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hooked() as first:
+        with sending(store, first.url):
+            store.add_events(crossings(3))
+            eventually(lambda: len(first.told) == 3)
+            first.answer = lambda _: 503
+            store.add_events([crossing(number) for number in range(3, 20)])
+            eventually(lambda: first.asked > 8)  # more tries than a refused event has
+            first.answer = lambda _: 200
+            eventually(lambda: store.outcomes["webhook", "sent"] == 20)
+        assert first.ids == [f"door-{number}" for number in range(20)]
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        f"webhook: http://127.0.0.1:{first.port}/…?… answers 503; events wait",
+        "webhook takes events again",
+    ]
+
+
+def test_every_event_arrives_when_nobody_listened_at_first(store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    store.add_events(crossings(3))
+    with sending(store, f"http://127.0.0.1:{port}/"):
+        with hooked(port) as late:
+            eventually(lambda: len(late.told) == 3)
+        eventually(lambda: store.queued("webhook") == 0)
+
+
+def test_what_waits_is_sent_by_the_next_process(tmp_path: Path, hook: Hook) -> None:
+    store = Store(tmp_path, CONFIG)
+    store.add_events(crossings(3))
+    store.close()
+    config = DeliveryConfig(webhook=hook.url)
+    store = Store(tmp_path, config)
+    with delivering(config, store) as audiences:
+        assert audiences == []
+        store.add_events([crossing(3)])
+        eventually(lambda: store.outcomes["webhook", "sent"] == 4)
+    store.close()
+    assert hook.ids == ["door-0", "door-1", "door-2", "door-3"]
+
+
+@pytest.mark.parametrize("status", [301, 400, 404])
+def test_an_event_that_is_refused_five_times_is_given_up_and_the_next_sent(
+    store: Store, hook: Hook, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.answer = lambda event_id: status if event_id == "door-0" else 200
+    hook.headers = {"Location": "/elsewhere"}
+    with sending(store, hook.url):
+        store.add_events(crossings(2))
+        eventually(lambda: store.outcomes["webhook", "sent"])
+    assert hook.ids == ["door-1"]
+    assert hook.asked == 6
+    assert store.outcomes == {("webhook", "refused"): 1, ("webhook", "sent"): 1}
+    assert "event door-0 is given up" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_receiver_says_when_it_wants_to_be_asked_again(store: Store, hook: Hook) -> None:
+    hook.answer = lambda _: 429
+    webhook = Webhook(hook.url)
+    store.add_events(crossings(1))
+    queued = store.first_queued("webhook")
+    assert queued is not None
+    for said, least, most in [("7", 7, 7), ("Fri, 01 Jan 2100 00:00:00 GMT", 1e9, 1e10)]:
+        hook.headers = {"Retry-After": said}
+        with pytest.raises(Undelivered) as caught:
+            webhook.send(queued)
+        assert least <= (caught.value.after_seconds or 0) <= most
+    hook.headers = {"Retry-After": "soon"}
+    with pytest.raises(Undelivered) as caught:
+        webhook.send(queued)
+    assert caught.value.after_seconds is None
+    webhook.close()
+
+
+def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hook: Hook) -> None:
+    answered = threading.Event()
+    hook.answer = lambda _: 200 if answered.wait(30) else 500
+    with sending(store, hook.url, timeout_seconds=0.1):
+        begin = time.monotonic()
+        for number in range(100):
+            store.add_events([crossing(number)])
+        assert time.monotonic() - begin < 5
+        eventually(lambda: hook.asked >= 2)
+        answered.set()
+        eventually(lambda: store.outcomes["webhook", "sent"] == 100)
+    assert list(dict.fromkeys(hook.ids)) == [f"door-{number}" for number in range(100)]
+
+
+def test_closing_does_not_wait_for_a_receiver_that_hangs(store: Store, hook: Hook) -> None:
+    answered = threading.Event()
+    hook.answer = lambda _: 200 if answered.wait(30) else 500
+    with sending(store, hook.url):
+        store.add_events(crossings(1))
+        eventually(lambda: hook.asked)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 2.5
+    assert store.queued("webhook") == 1
+    answered.set()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"webhook": "host/hook"}, "--webhook must be an address such as https"),
+        ({"webhook": "ftp://host/hook"}, "--webhook must be an address"),
+        ({"mqtt": "http://user:s3cret@broker"}, "--mqtt must be an address such as mqtt"),
+        ({"mqtt": "mqtt://broker:99999"}, "--mqtt must be an address"),
+        ({"mqtt": "mqtt://broker/home/#"}, "prefix"),
+        ({"webhook_secret": "s3cret"}, "give --webhook"),
+        ({"webhook": "http://host", "webhook_secret": ""}, "is empty"),
+    ],
+)
+def test_what_cannot_be_an_address_is_refused_without_its_secrets(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        DeliveryConfig(**options)  # type: ignore[arg-type]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_secret_is_in_the_repr_of_a_config() -> None:
+    config = DeliveryConfig(mqtt="mqtt://u:s3cret@broker", webhook="http://h/s3cret", webhook_secret=SECRET)
+    assert "s3cret" not in repr(config)
