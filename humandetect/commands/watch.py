@@ -37,6 +37,7 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
     if config.check_cameras:
         raise typer.Exit(_check(config))
     from humandetect.watch.events_file import EventsFile
+    from humandetect.watch.notify import delivering
     from humandetect.watch.run import Watch
     from humandetect.watch.store import Store
 
@@ -44,9 +45,9 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
         logging.getLogger("humandetect").setLevel(logging.WARNING)
     reload = threading.Event()
     with suppress(KeyboardInterrupt), ExitStack() as stack:
-        store = Store(config.data)
-        stack.callback(store.close)
-        audiences = [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
+        store = stack.enter_context(closing(Store(config.data, config.delivery)))
+        audiences = stack.enter_context(delivering(config.delivery, store))
+        audiences += [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
         watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
         signal.signal(signal.SIGHUP, lambda *_: reload.set())
         if not talk.quiet:

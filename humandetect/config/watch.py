@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from humandetect.config.counting import CountingConfig
+from humandetect.config.delivery import DeliveryConfig
 from humandetect.config.detect import Anonymize, MegapixelsField, RtspTransport
 from humandetect.config.engine import BatchField, EngineConfig, ScoreField
 from humandetect.config.fields import Group, Opt, check, require
@@ -69,6 +70,7 @@ class WatchConfig:
             names=("--check",), variable=None,
         ),
     ] = False  # fmt: skip
+    delivery: Annotated[DeliveryConfig, Group()] = field(default_factory=DeliveryConfig)
     recording: Annotated[RecordConfig, Group()] = field(default_factory=RecordConfig)
     counting: Annotated[CountingConfig, Group(without=_NOT_LIVE)] = field(default_factory=CountingConfig)
     score: ScoreField = None

@@ -86,7 +86,7 @@ class Store:
                 self._claim.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise SinkError(f"cannot keep events in {str(self.path)!r}: {error}") from error
+            raise SinkError(f"cannot keep data in {str(folder)!r}: {error}") from error
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Do as Memory says."""
@@ -303,9 +303,7 @@ def _claimed(folder: Path) -> sqlite3.Connection:
         claim.close()
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
-        raise UsageError(
-            f"another `humandetect watch` keeps its data in {str(folder)!r}: end it, or give another folder"
-        ) from None
+        raise UsageError(f"another process keeps its data in {str(folder)!r}: end it, or name another --data") from None
     return claim
 
 

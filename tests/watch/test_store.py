@@ -95,7 +95,7 @@ def test_old_events_go_and_totals_stay(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_refused_by_name(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"another .* keeps its data in '{tmp_path}'"):
+    with pytest.raises(UsageError, match=rf"another process keeps its data in '{tmp_path}'"):
         Store(tmp_path)
     script = "import sys, pathlib; from humandetect.watch.store import Store; Store(pathlib.Path(sys.argv[1]))"
     ended = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
@@ -174,7 +174,7 @@ def test_threads_write_and_read_at_once(store: Store) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SinkError, match=r"cannot keep events in .*file"):
+    with pytest.raises(SinkError, match=r"cannot keep data in .*file"):
         Store(tmp_path / "file")
 
 

@@ -34,7 +34,7 @@ QUICK = 0.01
 
 
 @dataclass
-class Hook:
+class Receiver:
     """A real HTTP server that remembers what it was told."""
 
     port: int
@@ -55,16 +55,16 @@ class Hook:
 
 
 @contextmanager
-def hooked(port: int = 0) -> Iterator[Hook]:
+def hooked(port: int = 0) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            hook.asked += 1
-            status = hook.answer(json.loads(body)["id"])
+            receiver.asked += 1
+            status = receiver.answer(json.loads(body)["id"])
             if 200 <= status < 300:
-                hook.told.append((dict(self.headers.items()), body))
+                receiver.told.append((dict(self.headers.items()), body))
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **hook.headers}.items():
+            for name, value in {"Content-Length": "0", **receiver.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
 
@@ -72,18 +72,18 @@ def hooked(port: int = 0) -> Iterator[Hook]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        hook = Hook(server.server_port)
+        receiver = Receiver(server.server_port)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield hook
+            yield receiver
         finally:
             server.shutdown()
             thread.join()
 
 
 @pytest.fixture
-def hook() -> Iterator[Hook]:
+def hook() -> Iterator[Receiver]:
     with hooked() as server:
         yield server
 
@@ -104,7 +104,7 @@ def sending(store: Store, url: str, *, timeout_seconds: float = 10) -> Iterator[
         delivery.close()
 
 
-def test_an_event_is_posted_as_in_a_file_of_events_with_its_id_and_a_signature(store: Store, hook: Hook) -> None:
+def test_an_event_is_posted_as_in_a_file_of_events_with_its_id_and_a_signature(store: Store, hook: Receiver) -> None:
     with sending(store, hook.url):
         store.add_events([crossing(1)])
         eventually(lambda: store.outcomes["webhook", "sent"])
@@ -148,7 +148,7 @@ def test_every_event_arrives_when_nobody_listened_at_first(store: Store) -> None
         eventually(lambda: store.queued("webhook") == 0)
 
 
-def test_what_waits_is_sent_by_the_next_process(tmp_path: Path, hook: Hook) -> None:
+def test_what_waits_is_sent_by_the_next_process(tmp_path: Path, hook: Receiver) -> None:
     store = Store(tmp_path, CONFIG)
     store.add_events(crossings(3))
     store.close()
@@ -164,7 +164,7 @@ def test_what_waits_is_sent_by_the_next_process(tmp_path: Path, hook: Hook) -> N
 
 @pytest.mark.parametrize("status", [301, 400, 404])
 def test_an_event_that_is_refused_five_times_is_given_up_and_the_next_sent(
-    store: Store, hook: Hook, status: int, caplog: pytest.LogCaptureFixture
+    store: Store, hook: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook.answer = lambda event_id: status if event_id == "door-0" else 200
     hook.headers = {"Location": "/elsewhere"}
@@ -178,7 +178,7 @@ def test_an_event_that_is_refused_five_times_is_given_up_and_the_next_sent(
     assert "s3cret" not in caplog.text
 
 
-def test_a_receiver_says_when_it_wants_to_be_asked_again(store: Store, hook: Hook) -> None:
+def test_a_receiver_says_when_it_wants_to_be_asked_again(store: Store, hook: Receiver) -> None:
     hook.answer = lambda _: 429
     webhook = Webhook(hook.url)
     store.add_events(crossings(1))
@@ -196,7 +196,7 @@ def test_a_receiver_says_when_it_wants_to_be_asked_again(store: Store, hook: Hoo
     webhook.close()
 
 
-def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hook: Hook) -> None:
+def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hook: Receiver) -> None:
     answered = threading.Event()
     hook.answer = lambda _: 200 if answered.wait(30) else 500
     with sending(store, hook.url, timeout_seconds=0.1):
@@ -210,7 +210,7 @@ def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hoo
     assert list(dict.fromkeys(hook.ids)) == [f"door-{number}" for number in range(100)]
 
 
-def test_closing_does_not_wait_for_a_receiver_that_hangs(store: Store, hook: Hook) -> None:
+def test_closing_does_not_wait_for_a_receiver_that_hangs(store: Store, hook: Receiver) -> None:
     answered = threading.Event()
     hook.answer = lambda _: 200 if answered.wait(30) else 500
     with sending(store, hook.url):
