@@ -8,6 +8,7 @@ from humandetect.config import AnalyzeConfig, SummaryConfig
 
 EXAMPLES = (
     "analyze people.jsonl --scene door.toml --events events.jsonl --counts counts.csv",
+    "analyze humandetect-data/watch.sqlite --counts counts.csv --per 1:00:00",
     "analyze monday.jsonl tuesday.jsonl --scene door.toml --report week.html",
 )
 
@@ -20,6 +21,11 @@ def analyze(config: AnalyzeConfig, talk: SummaryConfig) -> None:
     Events and counts are those that `detect` would have written with the same options. Keep what it needs with
     `detect --results people.jsonl --results-score 0.1`.
     """
+    if config.reads_store:
+        from humandetect.watch.stored import analyze_store
+
+        finish_run(lambda _: analyze_store(config), config, talk)
+        return
     from humandetect.pipeline.analyze import analyze
 
     finish_run(lambda progress: analyze(config, progress=progress, stop=SIGNALS.stop), config, talk)

@@ -15,7 +15,8 @@ class AnalyzeConfig:
     files: Annotated[
         tuple[Path, ...],
         Opt(
-            "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet, or the folder of an archive.",
+            "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet, or the folder of an archive; or "
+            "the watch.sqlite of `watch`.",
             "Input",
             metavar="RESULTS",
             argument=True,
@@ -43,3 +44,31 @@ class AnalyzeConfig:
         )
         require(counting.event_crops is None, "--event-crops needs pictures, which results have not: give it to detect")
         require(any(wanted), "nothing was asked: give --events, --counts, --report, --heatmap or --results")
+        if self.reads_store:
+            self._require_stored()
+        else:
+            counting.require_places()
+
+    @property
+    def reads_store(self) -> bool:
+        """Whether events and counts are there already, and only have to be written."""
+        return any(path.suffix.lower() == ".sqlite" for path in self.files)
+
+    def _require_stored(self) -> None:
+        """Raise UsageError for what cannot be made of a store."""
+        counting = self.counting
+        require(len(self.files) == 1, "the watch.sqlite of `watch` is read alone: give no other results with it")
+        require(
+            not (self.results or counting.report or counting.heatmap),
+            "the watch.sqlite of `watch` has events and counts, and no boxes: it gives --events and --counts; for the "
+            "rest, keep results with `detect --results`",
+        )
+        require(
+            not (counting.wanted or counting.started),
+            "the events of a watch.sqlite were made by the scene and the clock of `watch`: leave out --scene, "
+            "--line, --zone and --started",
+        )
+        require(
+            counting.per_seconds % 60 == 0,
+            f"counts are stored by the minute: --per must be whole minutes, got {counting.per_seconds:g} s",
+        )

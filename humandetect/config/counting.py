@@ -99,10 +99,14 @@ class CountingConfig:
             f"expected a date and time between 1970 and 9000, such as 2026-11-26T09:30:00 or "
             f"2026-11-26T09:30:00+01:00, got {self.started!r}",
         )
-        has_scene = bool(self.scene or self.line or self.zone)
-        require(has_scene or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")
-        require(has_scene or not self.event_crops, "--event-crops needs where things happen: --line, --zone or --scene")
-        require(has_scene or events is None, "--events needs where things happen: --line, --zone or --scene")
+
+    def require_places(self) -> None:
+        """Raise UsageError where something is to be written of lines and zones, and there are none."""
+        require(self.wanted or self.counts is None, "--counts needs what to count at: --line, --zone or --scene")
+        require(
+            self.wanted or not self.event_crops, "--event-crops needs where things happen: --line, --zone or --scene"
+        )
+        require(self.wanted or self.events is None, "--events needs where things happen: --line, --zone or --scene")
 
     @property
     def started_at(self) -> datetime | None:

@@ -113,6 +113,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        self.counting.require_places()
         every_frame = self.anonymize is None or self.every == 1
         require(every_frame, "--anonymize needs every frame detected: people walk out of kept boxes; leave --every out")
 

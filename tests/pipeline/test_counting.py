@@ -102,7 +102,7 @@ def test_a_scene_file_is_read_once_and_its_faults_cost_no_engine(clip: Path, tmp
 )
 def test_counting_without_sense_is_refused(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        CountingConfig(**options)
+        DetectConfig(("clip.mp4",), counting=CountingConfig(**options))
 
 
 def test_lines_and_zones_are_drawn_also_where_nobody_is() -> None:

@@ -13,13 +13,11 @@ import pytest
 from humandetect.config.delivery import DeliveryConfig
 from humandetect.errors import SinkError, SourceError, UsageError
 from humandetect.watch.store import Store, reading
-from tests.watch.happenings import NOON, crossing, crossings
+from tests.watch.happenings import NOON, count_row, crossing, crossings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from humandetect.analytics.counts import CountRow
 
 BOTH = DeliveryConfig(mqtt="mqtt://broker", webhook="http://host/hook")
 
@@ -29,13 +27,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     kept = Store(tmp_path, BOTH)
     yield kept
     kept.close()
-
-
-def count_row(start: datetime, **values: object) -> CountRow:
-    row = {"source": "door", "start_seconds": 0.0, "start_wall": start.isoformat(timespec="milliseconds")}
-    row |= {"seconds_covered": 60.0, "kind": "line", "name": "porch", "in": 2, "out": 1, "inside_mean": None}
-    row |= {"inside_max": None, "visits": None, "person_seconds": None, "dwell_median_seconds": None}
-    return row | values  # type: ignore[return-value]
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:

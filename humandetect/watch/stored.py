@@ -1,0 +1,114 @@
+"""What `analyze` makes of a store: its events as they are, and its counts in longer intervals."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import supervision as sv
+
+from humandetect.analytics.counts import CountRow
+from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.sinks.events import open_counts, open_events
+from humandetect.media.sinks.names import refuse_input
+from humandetect.pipeline.failure_policy import costs_the_rest
+from humandetect.pipeline.summary import RunRecord, RunSummary
+from humandetect.watch.store import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.config import AnalyzeConfig
+    from humandetect.media.sinks.base import Sink
+    from humandetect.watch.store import StoredRows
+
+S = TypeVar("S", bound="Sink")
+
+
+class _Interval(NamedTuple):
+    camera: str
+    start: datetime
+    kind: str
+    name: str
+
+
+def analyze_store(config: AnalyzeConfig) -> RunSummary:
+    """Write the events and counts that a store has; it fails as `run` does."""
+    record = RunRecord()
+    record.begin(engine="")
+    counting, (path,) = config.counting, config.files
+    with costs_the_rest(record), reading(path) as rows:
+        if counting.events is not None:
+            refuse_input(Path(counting.events), [path])
+            with _written(open_events(counting.events), record) as events:
+                nothing = DetectedFrame(Frame(np.zeros((1, 1, 3), np.uint8), 0, 0.0, ""), sv.Detections.empty())
+                for event in rows.events():
+                    events.write(replace(nothing, events=(event,)))  # sinks take events with a frame
+        if counting.counts is not None:
+            refuse_input(counting.counts, [path])
+            with _written(open_counts(counting.counts, CountRow.__annotations__), record) as counts:
+                for row in summed(rows, per_seconds=counting.per_seconds):
+                    counts.add(row)
+    return record.summary()
+
+
+def summed(rows: StoredRows, *, per_seconds: float) -> Iterator[CountRow]:
+    """Yield the counts in intervals that begin with the day of the clock on the wall; none where nobody watched."""
+    found: defaultdict[_Interval, list[CountRow]] = defaultdict(list)
+    for row in rows.counts():
+        if row["start_wall"] is not None:
+            found[_interval(row["source"], row["start_wall"], row["kind"], row["name"], per_seconds)].append(row)
+    dwells: defaultdict[_Interval, list[float]] = defaultdict(list)
+    for event in rows.events():
+        if event.event == "exit" and event.zone and event.wall_time and event.dwell_seconds is not None:
+            interval = _interval(event.source, event.wall_time, "zone", event.zone, per_seconds)
+            dwells[interval].append(event.dwell_seconds)
+    begins: dict[str, datetime] = {}
+    for interval in sorted(found, key=lambda one: (one.camera, one.start)):
+        begin = begins.setdefault(interval.camera, interval.start)
+        yield _sum(interval, found[interval], dwells[interval], seconds=(interval.start - begin).total_seconds())
+
+
+def _sum(interval: _Interval, rows: list[CountRow], dwells: list[float], *, seconds: float) -> CountRow:
+    zone = interval.kind == "zone"
+    covered = sum(row["seconds_covered"] for row in rows)
+    person_seconds = sum(row["person_seconds"] or 0.0 for row in rows)
+    return {
+        "source": interval.camera,
+        "start_seconds": seconds,
+        "start_wall": interval.start.isoformat(timespec="milliseconds"),
+        "seconds_covered": round(covered, 6),
+        "kind": interval.kind,
+        "name": interval.name,
+        "in": None if zone else sum(row["in"] or 0 for row in rows),
+        "out": None if zone else sum(row["out"] or 0 for row in rows),
+        "inside_mean": round(person_seconds / covered, 4) if zone and covered else None,
+        "inside_max": max((most for row in rows if (most := row["inside_max"]) is not None), default=None),
+        "visits": sum(row["visits"] or 0 for row in rows) if zone else None,
+        "person_seconds": round(person_seconds, 6) if zone else None,
+        "dwell_median_seconds": statistics.median(dwells) if dwells else None,
+    }
+
+
+def _interval(camera: str, wall_time: str, kind: str, name: str, per_seconds: float) -> _Interval:
+    at = datetime.fromisoformat(wall_time)
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    whole = (at - midnight).total_seconds() // per_seconds * per_seconds
+    return _Interval(camera, midnight + timedelta(seconds=whole), kind, name)
+
+
+@contextmanager
+def _written(sink: S, record: RunRecord) -> Iterator[S]:
+    ended_well = False
+    try:
+        yield sink
+        ended_well = True
+    finally:
+        record.add_output(sink.close(complete=ended_well))
+        record.warnings += sink.warnings
