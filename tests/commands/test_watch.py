@@ -20,6 +20,7 @@ from tests.command_line import COMMAND
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
 from tests.watch.rtsp_farm import farm_in_thread
+from tests.watch.test_webhook import hooked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,22 @@ def test_it_watches_takes_another_file_and_ends_as_it_should(farm: RunningFarm) 
     assert "watching 1 camera; Ctrl-C ends it" in stderr
     assert "cameras read again: added yard" in stderr
     assert states("door") == states("yard") == ["live", "stopped"]
+
+
+def test_receivers_that_are_away_hold_up_no_end_and_get_everything_later(farm: RunningFarm) -> None:
+    with hooked() as hook:
+        url, port = hook.url, hook.port
+    arguments = (cameras(farm, "door"), "--events", EVENTS, "--data", "data", "--webhook", url)
+    with started(*arguments, "--mqtt", f"mqtt://127.0.0.1:{port}") as process:
+        eventually(lambda: states("door"))
+        end(process, signal.SIGTERM)
+    happened = [json.loads(line)["id"] for line in EVENTS.read_text().splitlines()]
+    assert len(happened) >= 2
+    with hooked(port) as hook, started(*arguments) as process:
+        eventually(lambda: len(hook.told) > len(happened))
+        end(process, signal.SIGTERM)
+    assert hook.ids[: len(happened)] == happened
+    assert "s3cret" not in STDERR.read_text()
 
 
 def test_ctrl_c_ends_it_soon_and_well_though_a_camera_hangs(farm: RunningFarm) -> None:
