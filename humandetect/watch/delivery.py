@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from humandetect.watch.store import Queued, Store
@@ -17,7 +17,7 @@ MOST_REFUSALS = 5
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 LONGEST_WISH_SECONDS = 600.0
 """How long a receiver may ask to be left alone."""
-CLOSE_SECONDS = 1.0
+CLOSE_SECONDS = 0.3
 """How long an event under way is waited for; if it arrives later, it is sent again after the restart."""
 
 
@@ -74,9 +74,13 @@ class Delivery:
             self._more.wait()
             self._more.clear()
             while not self._stop.is_set() and (queued := self._store.first_queued(self._receiver.name)):
-                self._deliver(queued)
+                result = self._deliver(queued)
+                # While its disk is full it cannot be taken from the queue: sent again and again it must not be.
+                while result and not self._store.take(queued, self._receiver.name, result=result):
+                    if self._stop.wait(self._first_pause_seconds):
+                        return
 
-    def _deliver(self, queued: Queued) -> None:
+    def _deliver(self, queued: Queued) -> Literal["sent", "refused"] | None:
         """Send one event until it arrived, was refused too often, or the end."""
         name = self._receiver.name
         failures = refusals = 0
@@ -89,15 +93,14 @@ class Delivery:
                     logger.warning("%s: %s; events wait", name, trouble)
                 if refusals == MOST_REFUSALS:
                     logger.warning("%s: event %s is given up: %s", name, queued.event.id, trouble)
-                    self._store.take(queued, name, result="refused")
-                    return
+                    return "refused"
                 self._stop.wait(self._pause_seconds(trouble, failures))
                 failures += 1
             else:
                 if failures:
                     logger.warning("%s takes events again", name)
-                self._store.take(queued, name, result="sent")
-                return
+                return "sent"
+        return None
 
     def _pause_seconds(self, trouble: Undelivered, failures: int) -> float:
         if trouble.after_seconds is not None:

@@ -101,12 +101,14 @@ class Broker:
 
     def close(self) -> None:
         """Say that it is over, and disconnect; may be called twice."""
-        if self._connected.is_set():
-            self._client.publish(f"{self._prefix}/status", "offline", qos=1, retain=True).wait_for_publish(
-                PATIENCE_SECONDS
-            )
+        connected = self._connected.is_set()
+        if connected:
+            over = self._client.publish(f"{self._prefix}/status", "offline", qos=1, retain=True)
+            over.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # as of events
+            over.wait_for_publish(PATIENCE_SECONDS)
         self._client.disconnect()
-        self._client.loop_stop()
+        if connected:  # else its thread may wait for a host that does not answer
+            self._client.loop_stop()
 
     def _topics(self, status: CameraStatus) -> Iterator[tuple[str, str]]:
         word = topic_word(status.name)

@@ -37,6 +37,7 @@ CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL 
 CREATE INDEX events_of_camera ON events (camera, number);
 CREATE TABLE counts (number INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT NOT NULL, at REAL NOT NULL,
                      json TEXT NOT NULL);
+CREATE INDEX events_by_time ON events (at);
 CREATE INDEX counts_by_time ON counts (at);
 CREATE TABLE totals (camera TEXT NOT NULL, line TEXT NOT NULL, direction TEXT NOT NULL, crossings INTEGER NOT NULL,
                      PRIMARY KEY (camera, line, direction)) WITHOUT ROWID;
@@ -148,11 +149,12 @@ class Store:
         rows = self._rows("SELECT number, json FROM queue WHERE receiver = ? ORDER BY number LIMIT 1", receiver)
         return next((Queued(number, event_of(text), text) for number, text in rows), None)
 
-    def take(self, queued: Queued, receiver: str, *, result: str) -> None:
-        """Take an event from the queue, and count what became of it."""
+    def take(self, queued: Queued, receiver: str, *, result: str) -> bool:
+        """Take an event from the queue, and count what became of it; tell whether that could be written."""
         with self._lock:
-            if self._kept(lambda db: self._delete_queued(db, receiver, "number = ?", queued.number)):
-                self.outcomes[receiver, result] += 1
+            taken = self._kept(lambda db: self._delete_queued(db, receiver, "number = ?", queued.number))
+            self.outcomes[receiver, result] += taken
+            return taken
 
     def on_queued(self, wake: Callable[[], object]) -> None:
         """Call this, which returns at once, after events were queued."""
@@ -325,7 +327,7 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version != VERSION:
         raise UsageError(
-            f"{str(path)!r} is of version {version}, and this humandetect knows {VERSION}: take a newer one"
+            f"{str(path)!r} is of version {version}, expected {VERSION}: was it made by a newer humandetect?"
         )
 
 

@@ -173,7 +173,7 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "watch.sqlite") as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(UsageError, match="take a newer one"):
+    with pytest.raises(UsageError, match="version 99, expected 1"):
         Store(tmp_path)
 
 

@@ -210,6 +210,18 @@ def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hoo
     assert list(dict.fromkeys(hook.ids)) == [f"door-{number}" for number in range(100)]
 
 
+def test_an_event_is_not_sent_again_because_the_queue_cannot_be_written(
+    store: Store, hook: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.add_events(crossings(1))
+    store._db.execute("PRAGMA query_only = ON")
+    with sending(store, hook.url):
+        eventually(lambda: "is not kept" in caplog.text)
+        store._db.execute("PRAGMA query_only = OFF")
+        eventually(lambda: store.queued("webhook") == 0)
+    assert hook.asked == store.outcomes["webhook", "sent"] == 1
+
+
 def test_closing_does_not_wait_for_a_receiver_that_hangs(store: Store, hook: Receiver) -> None:
     answered = threading.Event()
     hook.answer = lambda _: 200 if answered.wait(30) else 500
