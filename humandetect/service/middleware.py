@@ -163,7 +163,7 @@ class _Exchange:
         if self._status is None:  # else: returning makes the server cut the connection, half an answer shows as one
             text = f"internal error; the server's log has it under request id {self.request_id}"
             with suppress(OSError):
-                await _send_json(self.send, Cause.FAILED, {"message": text})
+                await send_json(self.send, Cause.FAILED, {"message": text})
 
     def _headers(self, headers: Any) -> list[tuple[bytes, bytes]]:
         kept = [(name, value) for name, value in headers if name.lower() != b"x-request-id"]
@@ -186,15 +186,16 @@ class ApiKey:
             await self._app(scope, receive, send)
             return
         text = "this needs the API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
-        await _send_json(send, Cause.NO_KEY, {"message": text}, (b"www-authenticate", b"Bearer"))
+        await send_json(send, Cause.NO_KEY, {"message": text}, (b"www-authenticate", b"Bearer"))
 
     def _is_known(self, scope: Scope) -> bool:
         """Compare every key given, in a time that says nothing of the right one."""
-        matches = [hmac.compare_digest(given, self._key) for given in _keys_given(scope)]
+        matches = [hmac.compare_digest(given, self._key) for given in keys_given(scope)]
         return any(matches)
 
 
-def _keys_given(scope: Scope) -> list[bytes]:
+def keys_given(scope: Scope) -> list[bytes]:
+    """Return the keys in a request's headers."""
     keys = []
     for name, value in scope["headers"]:
         if name == b"x-api-key":
@@ -223,7 +224,8 @@ def _path_below_root(scope: Scope) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-async def _send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
+async def send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
+    """Answer in the application's place."""
     body = json.dumps(content).encode()
     described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": described})

@@ -42,6 +42,7 @@ class Cause(IntEnum):
     NO_IMAGE = 400, "No image could be used"
     NOT_HTTP = 400
     NO_KEY = 401, "The API key is missing or wrong"
+    OTHER_HOST = 403
     NOTHING_HERE = 404
     OTHER_METHOD = 405
     TOO_MANY = 406, "Too many images"

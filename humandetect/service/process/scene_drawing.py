@@ -27,7 +27,7 @@ from humandetect.service.refusals import Cause
 from humandetect.service.routes.pages import PAGE_HEADERS, STATIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
@@ -76,6 +76,12 @@ def _check(path: Path, frame: Frame) -> None:
     read_scene(path).for_picture(width, height, source=frame.source)
 
 
+def scene_page(told: Mapping[str, Any]) -> str:
+    """Return the page that draws on one `source`'s picture, loads `scene` and saves to `file`."""
+    page = (STATIC / "scene.html").read_text(encoding="utf-8")
+    return page.replace(NOTHING_LOADED, f'data-drawing="{html.escape(json.dumps(told, default=str))}"')
+
+
 class SceneDrawing:
     """The page with its picture, and the server that ends once the drawing is saved."""
 
@@ -86,11 +92,9 @@ class SceneDrawing:
         self._pending = pending
         self._picture = encode_jpeg(frame.image)
         aspect = float(frame.pixel_aspect)
-        told = json.dumps(
-            {"source": frame.source, "file": str(output), "scene": scene, "pixel_aspect": aspect}, default=str
+        self._page = scene_page(
+            {"source": frame.source, "file": str(output), "scene": scene, "pixel_aspect": aspect}
         )
-        page = (STATIC / "scene.html").read_text(encoding="utf-8")
-        self._page = page.replace(NOTHING_LOADED, f'data-drawing="{html.escape(told)}"')
         # In the path, so that all that the page asks for by a relative address has it, too.
         token = secrets.token_urlsafe(16)
         self.path = f"/{token}/scene"

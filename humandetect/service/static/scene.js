@@ -5,7 +5,7 @@ import { apart, pictureOf, pictureOfDraft, reach } from "./scene_drawn.js";
 import { CORNERS, faultOf, MORE, MOST_SHAPES, optionsOf, Refusal, shapesOf, tablesOf, tomlOf } from "./scene_text.js";
 
 const drawing = at("drawing");
-const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene, pixel_aspect } where one waits for the scene
+const command = JSON.parse(document.body.dataset.drawing); // { source, file, scene, pixel_aspect } where the scene is saved to a file; `back`: for a camera that is watched
 const DRAG = 8; // pixels of the screen: less is a click
 const LINE_ENDS = 2;
 
@@ -442,12 +442,13 @@ async function save() {
   try {
     response = await fetch("scene", { method: "POST", body: tomlOf(shapes, size, unit()) });
   } catch {
-    throw new Refusal("The command has ended, so nothing was saved: copy the text below.");
+    throw new Refusal(`${command.back ? "The server is away" : "The command has ended"}, so nothing was saved: copy the text below.`);
   }
   const { message, path } = await response.json();
   if (!response.ok) throw new Refusal(`${message}.`);
   kept = JSON.stringify(shapes);
-  say(`Saved: ${path}. The command has ended; this page can be closed.`, { plain: true });
+  const next = command.back ? "The camera counts by it from now on." : "The command has ended; this page can be closed.";
+  say(`Saved: ${path}. ${next}`, { plain: true });
 }
 
 for (const kind of ["line", "zone"]) at(kind).onclick = (event) => (event.detail ? start(kind) : addInTheMiddle(kind));
@@ -476,6 +477,11 @@ if (command.file) {
   at("tab-file").textContent = last(command.file);
   at("save").textContent = "Save";
   at("others").hidden = at("choose").hidden = true;
+  if (command.back) {
+    const back = Object.assign(element("a", "", "All cameras"), { href: command.back });
+    at("others").replaceChildren(back);
+    at("others").hidden = false;
+  }
   attempt(async () => {
     await show("scene/picture", command.source);
     open(command.scene);

@@ -71,6 +71,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():  # to WebSocket, where there are any
+                self._check_timer.cancel()
+                self.scope["method"] = self.parser.get_method().decode("ascii")
+                self.handle_websocket_upgrade()
+                return
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()

@@ -1,0 +1,1 @@
+"""What a browser, a house or a script sees of the cameras."""

@@ -1,0 +1,304 @@
+"""The page, the API and the metrics of `watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tomllib
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
+
+from humandetect.errors import UsageError
+from humandetect.service.accept import quality
+from humandetect.service.metrics import Metrics
+from humandetect.service.middleware import Access
+from humandetect.service.process.scene_drawing import scene_page
+from humandetect.service.refusals import Cause
+from humandetect.service.routes.pages import FILES, PAGE_HEADERS
+from humandetect.watch.web.guard import COOKIE, COOKIE_SECONDS, Guard
+from humandetect.watch.web.pictures import plain_picture_of
+from humandetect.watch.web.words import told_counts, told_status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from prometheus_client import CollectorRegistry
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+    from starlette.websockets import WebSocket
+
+    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.watch.base import CameraStatus, Memory, View
+    from humandetect.watch.web.hub import Hub, Viewer
+
+STATIC = Path(__file__).with_name("static")
+PARTS = FILES | {path.name: path for path in STATIC.iterdir() if path.suffix != ".html"}
+MOST_EVENTS = 1000
+"""In one answer."""
+LARGEST_SCENE_BYTES = 1_000_000
+BOUNDARY = "picture"
+AGAIN_SECONDS = 5.0
+"""A picture that stays the newest is sent again: players give up on what is silent."""
+ALIVE_SECONDS = 15.0
+
+
+def create_app(
+    view: View, memory: Memory, *, hub: Hub, registry: CollectorRegistry, api_key: str | None = None
+) -> ASGIApp:
+    """Make the application around what the cameras tell."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        hub.begin()
+        leave = view.join(hub)
+        try:
+            yield
+        finally:
+            leave()
+
+    site = _Site(view, memory, hub)
+    guard: Guard
+
+    async def start_session(request: Request) -> Response:
+        """Give a browser that knows the key a pass in its place: images and WebSockets have no headers of their own."""
+        if not guard.knows(request.scope, request.headers):
+            raise HTTPException(Cause.NO_KEY, "that key is not the right one")
+        response = Response(status_code=204)
+        response.set_cookie(COOKIE, guard.pass_of_browser, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
+        return response
+
+    def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    routes = [
+        Route("/v1/session", start_session, methods=["POST"]),
+        Route("/metrics", metrics),
+        *site.routes(),
+    ]
+    inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _problem})
+    guard = Guard(inner, key=api_key)
+    return Access(guard, metrics=Metrics())
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return JSONResponse({"message": error.detail}, error.status_code, headers=error.headers)
+
+
+class _Site:
+    """Answers from what the cameras show now and from what was kept. Functions without `async` may wait for a disk."""
+
+    def __init__(self, view: View, memory: Memory, hub: Hub) -> None:
+        self._view, self._memory, self._hub = view, memory, hub
+
+    def routes(self) -> list[Route | WebSocketRoute]:
+        gets: dict[str, Callable[[Request], Any]] = {
+            "/": self.page,
+            "/static/{file}": self.static,
+            "/cameras/{name}/static/{file}": self.static,
+            "/cameras/{name}/scene": self.scene,
+            "/cameras/{name}/scene/picture": self.scene_picture,
+            "/cameras/{name}.mjpg": self.stream,
+            "/cameras/{name}.jpg": self.picture,
+            "/v1/cameras": self.cameras,
+            "/v1/counts": self.counts,
+            "/v1/events": self.events,
+            "/v1/events/{id}/picture": self.event_picture,
+            "/healthz": self.health,
+            "/readyz": self.ready,
+        }
+        return [
+            *(Route(path, answer) for path, answer in gets.items()),
+            Route("/cameras/{name}/scene", self.save_scene, methods=["POST"]),
+            WebSocketRoute("/v1/live", self.live),
+        ]
+
+    # Pages
+
+    async def page(self, _request: Request) -> Response:
+        return FileResponse(STATIC / "watch.html", headers=PAGE_HEADERS)
+
+    async def static(self, request: Request) -> Response:
+        path = PARTS.get(request.path_params["file"])
+        if path is None:
+            raise HTTPException(Cause.NOTHING_HERE, "no such file")
+        return FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    def scene(self, request: Request) -> Response:
+        """Show the page that draws a camera's lines and zones."""
+        camera = self._camera(request)
+        path = self._view.scene_file(camera.name)
+        if path is None:
+            raise HTTPException(Cause.NOTHING_HERE, f"{camera.name} has no file for lines and zones: give it a `scene`")
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if "source" in tables:
+            text = f"{path.name} has shapes by source, which the page does not draw: give {camera.name} its own `scene`"
+            raise HTTPException(Cause.NOT_UNDERSTOOD, text)
+        told = {"source": camera.name, "file": path.name, "scene": tables, "back": "../../"}
+        return HTMLResponse(scene_page(told), headers=PAGE_HEADERS | {"Cache-Control": "no-store"})
+
+    def scene_picture(self, request: Request) -> Response:
+        return Response(plain_picture_of(self._newest(self._camera(request))), media_type="image/jpeg")
+
+    async def save_scene(self, request: Request) -> Response:
+        camera = self._camera(request)
+        path = self._view.scene_file(camera.name)
+        if path is None:
+            raise HTTPException(Cause.NOTHING_HERE, f"{camera.name} has no file for lines and zones: give it a `scene`")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_SCENE_BYTES:
+                raise HTTPException(Cause.TOO_LARGE, f"a scene has at most {LARGEST_SCENE_BYTES} bytes")
+        try:
+            await asyncio.to_thread(self._view.save_scene, camera.name, body.decode())
+        except (UsageError, UnicodeDecodeError) as error:
+            raise HTTPException(Cause.NOT_UNDERSTOOD, str(error)) from error
+        return JSONResponse({"path": path.name})
+
+    # Pictures
+
+    async def picture(self, request: Request) -> Response:
+        picture = await self._hub.picture(self._camera(request).name)
+        if picture is None:
+            raise HTTPException(Cause.UNAVAILABLE, "there is no picture yet", {"Retry-After": "1"})
+        return Response(picture, media_type="image/jpeg")
+
+    async def stream(self, request: Request) -> Response:
+        """Send pictures one after the other for as long as somebody takes them."""
+        camera = self._camera(request).name
+        return StreamingResponse(self._parts(camera), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+    async def _parts(self, camera: str) -> AsyncIterator[bytes]:
+        yield f"--{BOUNDARY}\r\n".encode()
+        with self._hub.viewer(cameras=frozenset({camera})) as viewer:
+            picture = b""
+            async for news in viewer.news(silent_seconds=AGAIN_SECONDS):
+                if isinstance(news, tuple):
+                    picture = news[1]
+                if picture:
+                    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                    yield head.encode() + picture + f"\r\n--{BOUNDARY}\r\n".encode()
+                viewer.seen(camera)
+
+    async def live(self, websocket: WebSocket) -> None:
+        """Tell a page all there is: events and cameras as JSON; pictures as a name's length, the name, a JPEG."""
+        await websocket.accept()
+        with self._hub.viewer(events=True, statuses=True) as viewer:
+            listening = asyncio.create_task(_listen(websocket, viewer, self._hub))
+            try:
+                async for news in viewer.news():
+                    if isinstance(news, tuple):
+                        name = news[0].encode()
+                        await websocket.send_bytes(len(name).to_bytes(2, "big") + name + news[1])
+                    else:
+                        await websocket.send_json(news)
+            except (WebSocketDisconnect, OSError):
+                pass
+            finally:
+                listening.cancel()
+
+    # Figures
+
+    def cameras(self, _request: Request) -> Response:
+        return JSONResponse({"cameras": [told_status(status) for status in self._view.statuses()]})
+
+    def counts(self, request: Request) -> Response:
+        """Sum up what one camera counted today, by this machine's clock."""
+        camera = request.query_params.get("camera")
+        if camera is None:
+            raise HTTPException(Cause.NOT_UNDERSTOOD, "whose counts? GET /v1/counts?camera=NAME")
+        since = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        rows = self._memory.counts(camera=camera, since=since)
+        return JSONResponse({"camera": camera, "since": since.isoformat(), "counts": told_counts(rows)})
+
+    def events(self, request: Request) -> Response:
+        """Tell the newest events first; or, to whom asks for text/event-stream, each as it becomes certain."""
+        wanted, camera = request.query_params, request.query_params.get("camera")
+        if quality(request.headers.get("accept", ""), "text/event-stream").is_named:
+            stream = self._event_stream(camera, last=request.headers.get("last-event-id"))
+            return StreamingResponse(stream, media_type="text/event-stream")
+        limit = wanted.get("limit", "100")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST_EVENTS):
+            raise HTTPException(Cause.NOT_UNDERSTOOD, f"limit is 1 to {MOST_EVENTS}, got {limit!r}")
+        events = self._memory.events(camera=camera, before=wanted.get("before"), limit=int(limit))
+        return JSONResponse({"events": [self._hub.told(event) for event in events]})
+
+    def _since(self, last: str, camera: str | None) -> list[Event]:
+        """Return what a client missed that was told `last`, oldest first; all there is if that is forgotten."""
+        missed: list[Event] = []
+        for event in self._memory.events(camera=camera, limit=MOST_EVENTS):
+            if event.id == last:
+                break
+            missed.insert(0, event)
+        return missed
+
+    async def _event_stream(self, camera: str | None, *, last: str | None) -> AsyncIterator[str]:
+        with self._hub.viewer(cameras=frozenset(), events=True) as viewer:
+            yield ": the events of humandetect\n\n"
+            missed = await asyncio.to_thread(self._since, last, camera) if last else []
+            known = {event.id for event in missed}
+            for one in missed:
+                yield _server_sent(self._hub.told(one))
+            async for news in viewer.news(silent_seconds=ALIVE_SECONDS):
+                if news is None:
+                    yield ": alive\n\n"
+                elif isinstance(news, dict):
+                    event = news["event"]
+                    if camera in (None, event["source"]) and event["id"] not in known:
+                        yield _server_sent(event)
+
+    async def event_picture(self, request: Request) -> Response:
+        picture = self._hub.crop(request.path_params["id"])
+        if picture is None:
+            raise HTTPException(Cause.NOTHING_HERE, "no picture of this event is kept")
+        return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+    async def health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Say whether any camera is seen."""
+        states = {status.name: status.state for status in self._view.statuses()}
+        seen = any(state in ("live", "late") for state in states.values())
+        return JSONResponse({"ready": seen, "cameras": states}, 200 if seen else Cause.UNAVAILABLE)
+
+    def _camera(self, request: Request) -> CameraStatus:
+        name = request.path_params["name"]
+        for status in self._view.statuses():
+            if status.name == name:
+                return status
+        raise HTTPException(Cause.NOTHING_HERE, f"no camera is called {name!r}: GET /v1/cameras lists them")
+
+    def _newest(self, camera: CameraStatus) -> DetectedFrame:
+        result = self._view.newest(camera.name)
+        if result is None:
+            raise HTTPException(Cause.UNAVAILABLE, "there is no picture yet", {"Retry-After": "1"})
+        return result
+
+
+def _server_sent(event: dict[str, Any]) -> str:
+    return f"id: {event['id']}\nevent: {event['event']}\ndata: {json.dumps(event)}\n\n"
+
+
+async def _listen(websocket: WebSocket, viewer: Viewer, hub: Hub) -> None:
+    """Take what a page says: `{"seen": NAME}` when a picture is shown, `{"look": [NAME...]}` for whose it wants."""
+    with suppress(WebSocketDisconnect, ValueError, TypeError, AttributeError):
+        while True:
+            said = json.loads(await websocket.receive_text())
+            if "look" in said:
+                viewer.cameras = None if said["look"] is None else frozenset(said["look"])
+                hub.refresh(viewer)
+            if "seen" in said:
+                viewer.seen(said["seen"])
+    viewer.close()

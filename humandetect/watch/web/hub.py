@@ -1,0 +1,226 @@
+"""Between the thread that detects and those who look: each picture is drawn once, and only for somebody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from humandetect.analytics.event_pictures import EventPictures
+from humandetect.media.images import encode_jpeg
+from humandetect.watch.web.pictures import picture_of
+from humandetect.watch.web.words import told_event, told_status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.watch.base import CameraStatus, View
+
+PICTURE_SECONDS = 0.2
+"""Between two pictures of a camera."""
+STATUS_SECONDS = 1.0
+MOST_EVENTS = 200
+"""With pictures that are kept; and of a viewer who does not take them."""
+
+
+class Viewer:
+    """What one of those who look has yet to be sent: never more than the newest picture of a camera."""
+
+    def __init__(self, *, cameras: frozenset[str] | None, events: bool, statuses: bool) -> None:
+        self.cameras = cameras
+        """Whose pictures are wanted; None: all."""
+        self.wants_events, self.wants_statuses = events, statuses
+        self._pictures: dict[str, bytes] = {}
+        self._unseen: set[str] = set()
+        self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
+        self._statuses: list[dict[str, Any]] | None = None
+        self._news = asyncio.Event()
+        self._closed = False
+
+    def looks_at(self, camera: str) -> bool:
+        return self.cameras is None or camera in self.cameras
+
+    def show(self, camera: str, picture: bytes) -> None:
+        """Have it sent when the one before has been seen; one that still waits is skipped."""
+        self._pictures[camera] = picture
+        self._news.set()
+
+    def tell(self, event: dict[str, Any]) -> None:
+        self._events.append(event)
+        self._news.set()
+
+    def tell_statuses(self, statuses: list[dict[str, Any]]) -> None:
+        self._statuses = statuses
+        self._news.set()
+
+    def seen(self, camera: str) -> None:
+        """Take note that the viewer has the last picture of a camera, and may be sent the next one."""
+        self._unseen.discard(camera)
+        self._news.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._news.set()
+
+    async def news(
+        self, *, silent_seconds: float | None = None
+    ) -> AsyncIterator[dict[str, Any] | tuple[str, bytes] | None]:
+        """Yield what there is to say, until closed: events, statuses, and (camera, JPEG); None after a silence."""
+        while True:
+            try:
+                async with asyncio.timeout(silent_seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                yield None
+                continue
+            self._news.clear()
+            if self._closed:
+                return
+            while self._events:
+                yield {"event": self._events.popleft()}
+            if self._statuses is not None:
+                statuses, self._statuses = self._statuses, None
+                yield {"cameras": statuses}
+            for camera in [one for one in self._pictures if one not in self._unseen]:
+                self._unseen.add(camera)
+                yield camera, self._pictures.pop(camera)
+
+
+class Hub:
+    """An Audience that hands on to viewers; theirs is the loop of the server, where all but `on_...` is called."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._viewers: set[Viewer] = set()
+        self._painter = ThreadPoolExecutor(1, "painter")
+        self._waiting: dict[str, DetectedFrame] = {}
+        self._painting: dict[str, asyncio.Task[None]] = {}
+        self._painted: dict[str, tuple[DetectedFrame, bytes]] = {}
+        self._ticking: asyncio.Task[None] | None = None
+        self._lately: dict[str, EventPictures] = {}
+        self._crops: OrderedDict[str, bytes] = OrderedDict()
+
+    # On the thread that detects
+
+    def on_result(self, camera: str, result: DetectedFrame) -> None:
+        self._lately.setdefault(camera, EventPictures()).update(result)
+        if self._viewers:
+            self._call(self._take, camera, result)
+
+    def on_event(self, event: Event) -> None:
+        lately = self._lately.get(event.source)
+        crop = lately.of(event) if lately else None
+        if crop is not None:
+            self._crops[event.id] = encode_jpeg(crop)
+            while len(self._crops) > MOST_EVENTS:
+                self._crops.popitem(last=False)
+        self._call(self._hand_on, self.told(event))
+
+    def on_status(self, status: CameraStatus) -> None:  # noqa: ARG002  all are told at once
+        self._call(self._tell_statuses)
+
+    def _call(self, act: Callable[..., None], *values: object) -> None:
+        """Have the loop do it; without one nobody looks."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # closed just now
+                self._loop.call_soon_threadsafe(act, *values)
+
+    # On the loop
+
+    def begin(self) -> None:
+        """Take the running loop for that of the viewers."""
+        self._loop = asyncio.get_running_loop()
+
+    def end(self) -> None:
+        """Send everybody home."""
+        self._loop = None
+        for viewer in self._viewers:
+            viewer.close()
+        for task in (*self._painting.values(), *filter(None, [self._ticking])):
+            task.cancel()
+        self._painter.shutdown(wait=False)
+
+    def told(self, event: Event) -> dict[str, Any]:
+        """Return an event as it is told, with the address of its picture if there is one."""
+        return told_event(event, has_picture=event.id in self._crops)
+
+    def crop(self, event_id: str) -> bytes | None:
+        """Return the JPEG of whom one of the last events was about."""
+        return self._crops.get(event_id)
+
+    @contextmanager
+    def viewer(
+        self, *, cameras: frozenset[str] | None = None, events: bool = False, statuses: bool = False
+    ) -> Iterator[Viewer]:
+        """Show somebody the pictures of cameras (None: of all), and tell events and statuses if wanted."""
+        viewer = Viewer(cameras=cameras, events=events, statuses=statuses)
+        if self._loop is None:
+            viewer.close()
+        self._viewers.add(viewer)
+        self._ticking = self._ticking or asyncio.create_task(self._tick())
+        self.refresh(viewer)
+        try:
+            yield viewer
+        finally:
+            self._viewers.discard(viewer)
+
+    def refresh(self, viewer: Viewer) -> None:
+        """Show a viewer at once what is there."""
+        self._tell_statuses()
+        for status in self._view.statuses():
+            result = self._view.newest(status.name) if viewer.looks_at(status.name) else None
+            if result is not None:
+                self._take(status.name, result)
+
+    async def picture(self, camera: str) -> bytes | None:
+        """Return the newest picture, drawn; None if there is none yet."""
+        result = self._view.newest(camera)
+        return None if result is None else await self._drawn(camera, result)
+
+    def _take(self, camera: str, result: DetectedFrame) -> None:
+        if any(viewer.looks_at(camera) for viewer in self._viewers):
+            self._waiting[camera] = result
+            if camera not in self._painting:
+                self._painting[camera] = asyncio.create_task(self._paint(camera))
+
+    async def _paint(self, camera: str) -> None:
+        """Draw what waits, and what comes to wait meanwhile, not too often."""
+        try:
+            while (result := self._waiting.pop(camera, None)) is not None:
+                picture = await self._drawn(camera, result)
+                for viewer in self._viewers:
+                    if viewer.looks_at(camera):
+                        viewer.show(camera, picture)
+                await asyncio.sleep(PICTURE_SECONDS)
+        finally:
+            del self._painting[camera]
+
+    async def _drawn(self, camera: str, result: DetectedFrame) -> bytes:
+        before, picture = self._painted.get(camera, (None, b""))
+        if before is not result:
+            picture = await asyncio.get_running_loop().run_in_executor(self._painter, picture_of, result)
+            self._painted[camera] = (result, picture)
+        return picture
+
+    def _hand_on(self, event: dict[str, Any]) -> None:
+        for viewer in self._viewers:
+            if viewer.wants_events:
+                viewer.tell(event)
+
+    async def _tick(self) -> None:
+        """Tell how the cameras are, while somebody looks."""
+        while self._viewers:
+            await asyncio.sleep(STATUS_SECONDS)
+            self._tell_statuses()
+        self._ticking = None
+
+    def _tell_statuses(self) -> None:
+        wanting = [viewer for viewer in self._viewers if viewer.wants_statuses]
+        if wanting:
+            statuses = [told_status(status) for status in self._view.statuses()]
+            for viewer in wanting:
+                viewer.tell_statuses(statuses)
