@@ -26,7 +26,7 @@ from humandetect.service.refusals import Cause
 from humandetect.service.routes.pages import FILES, PAGE_HEADERS
 from humandetect.watch.web.guard import COOKIE, COOKIE_SECONDS, Guard
 from humandetect.watch.web.pictures import plain_picture_of
-from humandetect.watch.web.words import told_counts, told_status
+from humandetect.watch.web.words import told_counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -211,7 +211,7 @@ class _Site:
     # Figures
 
     def cameras(self, _request: Request) -> Response:
-        return JSONResponse({"cameras": [told_status(status) for status in self._view.statuses()]})
+        return JSONResponse({"cameras": self._hub.told_statuses()})
 
     def counts(self, request: Request) -> Response:
         """Sum up what one camera counted today, by this machine's clock."""

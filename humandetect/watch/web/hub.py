@@ -34,6 +34,7 @@ class Viewer:
         """Whose pictures are wanted; None: all."""
         self.wants_events, self.wants_statuses = events, statuses
         self._pictures: dict[str, bytes] = {}
+        self._last: dict[str, bytes] = {}
         self._unseen: set[str] = set()
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self._statuses: list[dict[str, Any]] | None = None
@@ -45,8 +46,9 @@ class Viewer:
 
     def show(self, camera: str, picture: bytes) -> None:
         """Have it sent when the one before has been seen; one that still waits is skipped."""
-        self._pictures[camera] = picture
-        self._news.set()
+        if self._last.get(camera) is not picture:
+            self._pictures[camera] = self._last[camera] = picture
+            self._news.set()
 
     def tell(self, event: dict[str, Any]) -> None:
         self._events.append(event)
@@ -148,6 +150,11 @@ class Hub:
         """Return an event as it is told, with the address of its picture if there is one."""
         return told_event(event, has_picture=event.id in self._crops)
 
+    def told_statuses(self) -> list[dict[str, Any]]:
+        """Return how all cameras are."""
+        view = self._view
+        return [told_status(one, has_scene_file=view.scene_file(one.name) is not None) for one in view.statuses()]
+
     def crop(self, event_id: str) -> bytes | None:
         """Return the JPEG of whom one of the last events was about."""
         return self._crops.get(event_id)
@@ -221,6 +228,6 @@ class Hub:
     def _tell_statuses(self) -> None:
         wanting = [viewer for viewer in self._viewers if viewer.wants_statuses]
         if wanting:
-            statuses = [told_status(status) for status in self._view.statuses()]
+            statuses = self.told_statuses()
             for viewer in wanting:
                 viewer.tell_statuses(statuses)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 HOURS = 24
 
 
-def told_status(status: CameraStatus) -> dict[str, Any]:
-    """Return a camera as JSON can have it."""
+def told_status(status: CameraStatus, *, has_scene_file: bool) -> dict[str, Any]:
+    """Return a camera as JSON can have it, and whether its lines and zones can be drawn."""
     told = {field.name: getattr(status, field.name) for field in fields(status)}
     for name, value in told.items():
         if isinstance(value, datetime):
@@ -27,7 +27,7 @@ def told_status(status: CameraStatus) -> dict[str, Any]:
         elif isinstance(value, Mapping):
             told[name] = dict(value)
     told["totals"] = {line: {"in": come, "out": gone} for line, (come, gone) in status.totals.items()}
-    return told
+    return told | {"has_scene_file": has_scene_file}
 
 
 def told_event(event: Event, *, has_picture: bool) -> dict[str, Any]:

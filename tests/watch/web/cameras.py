@@ -127,13 +127,13 @@ def crossing(number: int, *, camera: str = "door") -> Event:
     )  # fmt: skip
 
 
-def count_row(camera: str, kind: str, name: str, *, at: datetime, **values: int) -> CountRow:
-    row: Any = {
+def count_row(camera: str, kind: str, name: str, *, at: datetime, values: Mapping[str, int]) -> CountRow:
+    row: CountRow = {
         "source": camera, "start_seconds": 0.0, "start_wall": at.isoformat(), "seconds_covered": 60.0, "kind": kind,
         "name": name, "in": None, "out": None, "inside_mean": None, "inside_max": None, "visits": None,
         "person_seconds": None, "dwell_median_seconds": None,
     }  # fmt: skip
-    return row | values
+    return row | values  # type: ignore[operator,no-any-return]
 
 
 def _new(name: str) -> CameraStatus:

@@ -80,6 +80,7 @@ function refresh(statuses) {
     if (!cameras.has(status.name)) cameras.set(status.name, made(status.name));
     write(Object.assign(cameras.get(status.name), { status }));
   }
+  at("edit").hidden = !cameras.get(chosen)?.status.has_scene_file;
   const seen = statuses.filter(({ state }) => SEEN.includes(state));
   const all = statuses.reduce((sum, status) => sum + (status.people ?? 0), 0);
   tell(`${seen.length} of ${statuses.length} live · ${people(all)}`);
@@ -122,7 +123,6 @@ function write({ status, away, count, more, img }) {
 
 // Events
 
-const about = (text) => (text === "camera" ? "" : text);
 const clock = (moment) => new Date(moment).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 function sentence(event) {
@@ -133,7 +133,7 @@ function sentence(event) {
   if (kind === "loiter") return `Stays in ${zone}${dwell === undefined ? "" : `, ${Math.round(dwell)} s`}`;
   if (kind === "crowd") return `Crowd in ${zone}`;
   if (kind === "gap") return `Saw nothing for a while${reason ? `: ${reason}` : ""}`;
-  return `${about(kind)}${state ?? kind}${reason ? `: ${reason}` : ""}`;
+  return `${(state ?? kind).replace(/^./, (letter) => letter.toUpperCase())}${reason ? `: ${reason}` : ""}`;
 }
 
 function add(event) {
@@ -225,7 +225,7 @@ async function choose() {
   chosen = location.hash.length > 1 ? decodeURIComponent(location.hash.slice(1)) : null;
   at("title").textContent = chosen ?? "Cameras";
   document.title = `humandetect: ${chosen ?? "cameras"}`;
-  at("back").hidden = at("counts").hidden = at("edit").hidden = chosen === null;
+  at("back").hidden = at("counts").hidden = chosen === null;
   at("edit").href = chosen === null ? "#" : path(chosen, "/scene");
   at("count-list").replaceChildren();
   for (const [name, { tile }] of cameras) tile.classList.toggle("large", name === chosen);
