@@ -203,7 +203,8 @@ class _Site:
                         await websocket.send_bytes(len(name).to_bytes(2, "big") + name + news[1])
                     else:
                         await websocket.send_json(news)
-            except (WebSocketDisconnect, OSError):
+                await websocket.close()
+            except (WebSocketDisconnect, OSError, RuntimeError):  # whoever looked has left
                 pass
             finally:
                 listening.cancel()

@@ -73,6 +73,7 @@ def test_one_camera_is_large_with_its_counts_and_its_own_events(browser: Browser
         assert source_of(page, "door")
         page.click("#edit")
         expect(page.locator("#told")).to_have_text("door · Save writes door.toml")
+        expect(page.locator("#line")).to_be_visible()
         page.focus("#line")
         page.keyboard.press("Enter")
         page.click("#save")
