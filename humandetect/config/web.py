@@ -38,7 +38,7 @@ class WebConfig:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen at; this machine's own where none is told."""
-        host, _, port = (self.listen or "0").rpartition(":")
+        host, _, port = ("0" if self.listen is None else self.listen).rpartition(":")
         is_port = port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT
         require(is_port, f"the page needs a port or HOST:PORT, such as 8080 or 0.0.0.0:8080, got {self.listen!r}")
         return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
