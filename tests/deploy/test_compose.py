@@ -54,7 +54,7 @@ def test_memory_and_logs_are_bounded_and_there_is_time_to_end(name: str) -> None
     assert int(service["stop_grace_period"].removesuffix("s")) > END_SECONDS
 
 
-@pytest.mark.parametrize("profile", ["cpu", "gpu", "embedded", "openvino", "camera"])
+@pytest.mark.parametrize("profile", ["cpu", "gpu", "embedded", "openvino", "camera", "watch"])
 def test_a_profile_is_complete_and_no_port_is_published_twice(profile: str) -> None:
     started = {name: service for name, service in SERVICES.items() if profile in service["profiles"]}
     ports = [port for service in started.values() for port in service.get("ports", [])]
@@ -84,6 +84,17 @@ def test_a_camera_is_watched_with_results_of_its_own_on_a_volume(tmp_path: Path)
     (results,) = options["results"]
     assert "rtsp://user:secret@camera.example/stream" in words
     assert mounts(service)[str(Path(results).parent)] == "results"
+
+
+def test_cameras_are_watched_with_data_and_recordings_on_a_volume_and_a_page_that_is_published() -> None:
+    service = SERVICES["watch"]
+    options = dict(word.removeprefix("--").split("=", 1) for word in service["command"] if word.startswith("--"))
+    (place,) = (place for place, volume in mounts(service).items() if volume == "watch")
+    assert all(Path(options[folder]).is_relative_to(place) for folder in ("data", "record"))
+    (port,) = (port.rpartition(":")[2] for port in service["ports"])
+    assert options["web"].endswith(f":{port}")
+    assert f":{port}/healthz" in service["healthcheck"]["test"][-1]
+    assert f" {place}" in (DEPLOY / "Dockerfile").read_text()  # made there, for the user who writes
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -177,7 +177,7 @@ class _Site:
     async def stream(self, request: Request) -> Response:
         """Send pictures one after the other for as long as somebody takes them."""
         camera = self._camera(request).name
-        return StreamingResponse(self._parts(camera), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        return _streamed(request, self._parts(camera), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     async def _parts(self, camera: str) -> AsyncIterator[bytes]:
         yield f"--{BOUNDARY}\r\n".encode()
@@ -228,7 +228,7 @@ class _Site:
         wanted, camera = request.query_params, request.query_params.get("camera")
         if quality(request.headers.get("accept", ""), "text/event-stream").is_named:
             stream = self._event_stream(camera, last=request.headers.get("last-event-id"))
-            return StreamingResponse(stream, media_type="text/event-stream")
+            return _streamed(request, stream, "text/event-stream")
         limit = wanted.get("limit", "100")
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST_EVENTS):
             raise HTTPException(Cause.NOT_UNDERSTOOD, f"limit is 1 to {MOST_EVENTS}, got {limit!r}")
@@ -286,6 +286,13 @@ class _Site:
         if result is None:
             raise HTTPException(Cause.UNAVAILABLE, "there is no picture yet", {"Retry-After": "1"})
         return result
+
+
+def _streamed(request: Request, content: AsyncIterator[bytes] | AsyncIterator[str], media_type: str) -> Response:
+    """Answer without an end; who asks for the head alone must not wait for one."""
+    if request.method == "HEAD":
+        return Response(media_type=media_type)
+    return StreamingResponse(content, media_type=media_type)
 
 
 def _server_sent(event: dict[str, Any]) -> str:

@@ -101,7 +101,8 @@ class Hub:
         self._painter = ThreadPoolExecutor(1, "painter")
         self._waiting: dict[str, DetectedFrame] = {}
         self._painting: dict[str, asyncio.Task[None]] = {}
-        self._painted: dict[str, tuple[DetectedFrame, bytes]] = {}
+        self._painted: dict[str, tuple[float, bytes]] = {}
+        """The newest that was drawn of each camera, and its time: not its picture, which is large."""
         self._ticking: asyncio.Task[None] | None = None
         self._lately: dict[str, EventPictures] = {}
         self._crops: OrderedDict[str, bytes] = OrderedDict()
@@ -207,10 +208,10 @@ class Hub:
             del self._painting[camera]
 
     async def _drawn(self, camera: str, result: DetectedFrame) -> bytes:
-        before, picture = self._painted.get(camera, (None, b""))
-        if before is not result:
+        seconds, picture = self._painted.get(camera, (None, b""))
+        if seconds != result.frame.time_seconds:
             picture = await asyncio.get_running_loop().run_in_executor(self._painter, picture_of, result)
-            self._painted[camera] = (result, picture)
+            self._painted[camera] = (result.frame.time_seconds, picture)
         return picture
 
     def _hand_on(self, event: dict[str, Any]) -> None:

@@ -106,6 +106,12 @@ def test_a_silent_stream_of_events_says_that_it_lives(monkeypatch: pytest.Monkey
         assert ": alive" in stream.iter_lines()
 
 
+def test_the_head_of_a_stream_has_an_end(site: Site) -> None:
+    assert site.http.head("/cameras/door.mjpg").headers["content-type"].startswith("multipart/x-mixed-replace")
+    events = site.http.head("/v1/events", headers={"Accept": "text/event-stream"})
+    assert events.headers["content-type"].startswith("text/event-stream")
+
+
 def test_counts_are_those_of_today_by_line_and_zone_and_hour() -> None:
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = [

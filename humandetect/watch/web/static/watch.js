@@ -9,6 +9,7 @@ const events = new Map(); // by id, oldest first
 let chosen = null; // the large camera
 let socket = null;
 let again = 0;
+let heard = null; // events that are told while those of before are asked for
 
 const HOURS = [...Array(24).keys()];
 const GLYPHS = { crossing: "⇄", enter: "→", exit: "←", loiter: "◷", crowd: "⁂", gap: "…", camera: "◉" };
@@ -24,7 +25,10 @@ function connect() {
   if (socket || document.hidden) return;
   socket = new WebSocket(new URL("v1/live", location.href.replace(/^http/, "ws")));
   socket.binaryType = "arraybuffer";
-  socket.onopen = look;
+  socket.onopen = () => {
+    look();
+    recall().catch(() => {}); // what happened before it was open
+  };
   socket.onmessage = ({ data }) => (typeof data === "string" ? hear(JSON.parse(data)) : show(data));
   socket.onclose = () => {
     socket = null;
@@ -42,6 +46,7 @@ function hear(said) {
     refresh(said.cameras);
   } else if (said.event) {
     add(said.event);
+    heard?.push(said.event);
     list();
   }
 }
@@ -169,10 +174,12 @@ function list() {
 }
 
 async function recall() {
+  heard = [];
   const { events: known } = await ask(`v1/events?limit=${MOST}${chosen === null ? "" : `&camera=${encodeURIComponent(chosen)}`}`);
   events.clear();
   rows.clear();
-  for (const event of known.reverse()) add(event);
+  for (const event of [...known.reverse(), ...(heard ?? [])]) add(event);
+  heard = null;
   list();
 }
 
