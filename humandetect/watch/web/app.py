@@ -137,9 +137,7 @@ class _Site:
     def scene(self, request: Request) -> Response:
         """Show the page that draws a camera's lines and zones."""
         camera = self._camera(request)
-        path = self._view.scene_file(camera.name)
-        if path is None:
-            raise HTTPException(Cause.NOTHING_HERE, f"{camera.name} has no file for lines and zones: give it a `scene`")
+        path = self._scene_file(camera.name)
         tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if "source" in tables:
             text = f"{path.name} has shapes by source, which the page does not draw: give {camera.name} its own `scene`"
@@ -152,9 +150,7 @@ class _Site:
 
     async def save_scene(self, request: Request) -> Response:
         camera = self._camera(request)
-        path = self._view.scene_file(camera.name)
-        if path is None:
-            raise HTTPException(Cause.NOTHING_HERE, f"{camera.name} has no file for lines and zones: give it a `scene`")
+        path = self._scene_file(camera.name)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -165,6 +161,12 @@ class _Site:
         except (UsageError, UnicodeDecodeError) as error:
             raise HTTPException(Cause.NOT_UNDERSTOOD, str(error)) from error
         return JSONResponse({"path": path.name})
+
+    def _scene_file(self, camera: str) -> Path:
+        path = self._view.scene_file(camera)
+        if path is None:
+            raise HTTPException(Cause.NOTHING_HERE, f"{camera} has no file for lines and zones: give it a `scene`")
+        return path
 
     # Pictures
 
