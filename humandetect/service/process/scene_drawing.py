@@ -92,9 +92,7 @@ class SceneDrawing:
         self._pending = pending
         self._picture = encode_jpeg(frame.image)
         aspect = float(frame.pixel_aspect)
-        self._page = scene_page(
-            {"source": frame.source, "file": str(output), "scene": scene, "pixel_aspect": aspect}
-        )
+        self._page = scene_page({"source": frame.source, "file": str(output), "scene": scene, "pixel_aspect": aspect})
         # In the path, so that all that the page asks for by a relative address has it, too.
         token = secrets.token_urlsafe(16)
         self.path = f"/{token}/scene"

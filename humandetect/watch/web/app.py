@@ -142,7 +142,9 @@ class _Site:
         if "source" in tables:
             text = f"{path.name} has shapes by source, which the page does not draw: give {camera.name} its own `scene`"
             raise HTTPException(Cause.NOT_UNDERSTOOD, text)
-        told = {"source": camera.name, "file": path.name, "scene": tables, "back": "../../"}
+        newest = self._view.newest(camera.name)
+        aspect = float(newest.frame.pixel_aspect) if newest else 1.0
+        told = {"source": camera.name, "file": path.name, "scene": tables, "pixel_aspect": aspect, "back": "../../"}
         return HTMLResponse(scene_page(told), headers=PAGE_HEADERS | {"Cache-Control": "no-store"})
 
     def scene_picture(self, request: Request) -> Response:

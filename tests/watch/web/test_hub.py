@@ -169,9 +169,9 @@ def test_a_change_of_state_is_told_at_once() -> None:
 
 def test_a_socket_outlives_the_deadlines_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "CHECK_SECONDS", 0.02)
-    monkeypatch.setattr(deadlines, "HEAD_SECONDS", 0.02)
     monkeypatch.setattr(hub, "STATUS_SECONDS", 0.2)
     with showing() as site, looking(site) as looker:
+        monkeypatch.setattr(deadlines, "HEAD_SECONDS", 0.02)
         for _ in range(3):
             looker.next_cameras()
 
