@@ -17,6 +17,7 @@ from humandetect.errors import UsageError
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
+    from humandetect.watch.base import Memory
     from humandetect.watch.run import Watch
 
 EXAMPLES = (
@@ -49,11 +50,23 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
         audiences = stack.enter_context(delivering(config.delivery, store))
         audiences += [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
         watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
+        page = _page(config, watching, store, stack)
         signal.signal(signal.SIGHUP, lambda *_: reload.set())
         if not talk.quiet:
-            typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}; Ctrl-C ends it", err=True)
+            typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}{page}; Ctrl-C ends it", err=True)
         _wait(watching, reload, table=config.table and not talk.quiet)
     raise typer.Exit
+
+
+def _page(config: WatchConfig, watching: Watch, memory: Memory, stack: ExitStack) -> str:
+    """Show the cameras, if wanted, until the stack ends; say where."""
+    if config.web.listen is None:
+        return ""
+    from humandetect.watch.metrics import WatchCollector
+    from humandetect.watch.web.server import page_served
+
+    collector = WatchCollector(watching, recordings=watching.recording_figures)
+    return f" at {stack.enter_context(page_served(config.web, watching, memory, collector=collector))}"
 
 
 def _wait(watching: Watch, reload: threading.Event, *, table: bool) -> None:

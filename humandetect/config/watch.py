@@ -12,6 +12,7 @@ from humandetect.config.detect import Anonymize, MegapixelsField, RtspTransport
 from humandetect.config.engine import BatchField, EngineConfig, ScoreField
 from humandetect.config.fields import Group, Opt, check, require
 from humandetect.config.recording import RecordConfig, RecordMode
+from humandetect.config.web import WebConfig
 
 Decode = Literal["all", "key", "auto"]
 Gate = Literal["off", "motion"]
@@ -71,6 +72,7 @@ class WatchConfig:
         ),
     ] = False  # fmt: skip
     delivery: Annotated[DeliveryConfig, Group()] = field(default_factory=DeliveryConfig)
+    web: Annotated[WebConfig, Group()] = field(default_factory=WebConfig)
     recording: Annotated[RecordConfig, Group()] = field(default_factory=RecordConfig)
     counting: Annotated[CountingConfig, Group(without=_NOT_LIVE)] = field(default_factory=CountingConfig)
     score: ScoreField = None

@@ -78,6 +78,12 @@ class Camera:
             self._delays.popleft()
         return told
 
+    def count_at(self, scene: Scene) -> Sequence[Event]:
+        """Count at other lines and zones from now on; return what those of before still had to tell."""
+        events = self._analysis.finish()
+        self._analysis = self._analyse(scene)
+        return events
+
     def lose(self, reason: str) -> Sequence[Event]:
         self.newest = None
         self._delays.clear()

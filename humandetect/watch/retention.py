@@ -58,6 +58,12 @@ class Retention:
             if (started := started_at(path)) is not None:
                 bisect.insort(self._kept, _Kept(started, path, path.stat().st_size))
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of all recordings that are complete, as far as is known."""
+        with self._lock:
+            return sum(kept.bytes for kept in self._kept)
+
     def make_room(self) -> None:
         """Delete what is too much. Never raises: what cannot be deleted is logged."""
         with self._lock:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
@@ -18,13 +19,22 @@ from humandetect.analytics.scene import Scene, read_scene
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, open_batcher
 from humandetect.engines import load_engine
-from humandetect.errors import Closed, EngineTimeout, EngineUnavailable, HumanDetectError, SourceError
+from humandetect.errors import (
+    Closed,
+    EngineTimeout,
+    EngineUnavailable,
+    HumanDetectError,
+    SourceError,
+    UsageError,
+)
 from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.sinks.atomic_files import PendingFile
 from humandetect.watch.analysis import CameraAnalysis, camera_event
 from humandetect.watch.camera import Camera
 from humandetect.watch.cameras_file import read_cameras
 from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.gate import MotionGate
+from humandetect.watch.metrics import RecordingFigures
 from humandetect.watch.reader import OPENINGS_AT_ONCE, CameraReader
 from humandetect.watch.recording import Recordings
 from humandetect.watch.turns import Turns
@@ -32,6 +42,7 @@ from humandetect.watch.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from humandetect.config.watch import CameraConfig, WatchConfig
     from humandetect.detection.finders import Finder
@@ -118,6 +129,34 @@ class Watch:
     def newest(self, camera: str) -> DetectedFrame | None:
         found = self._cameras.get(camera)
         return found.newest if found else None
+
+    def scene_file(self, camera: str) -> Path | None:
+        found = self._cameras.get(camera)
+        return found.config.scene if found else None
+
+    def save_scene(self, camera: str, toml: str) -> None:
+        """Check, write and use other lines and zones. Raises UsageError, SinkError."""
+        found, path = self._cameras.get(camera), self.scene_file(camera)
+        if found is None or path is None:
+            raise UsageError(f"camera {camera!r} has no file for lines and zones: give it a `scene`")
+        pending = PendingFile(path)
+        try:
+            pending.path.write_text(toml, encoding="utf-8")
+            scene = self._scene(replace(found.config, scene=pending.path))
+            if found.reader.size:
+                scene.for_picture(*found.reader.size, source=camera)
+            pending.finish(complete=True)
+        except UsageError as error:
+            raise UsageError(str(error).replace(str(pending.path), path.name)) from error
+        finally:
+            pending.discard()
+        self._inbox.put(lambda: self._tell_events(found, found.count_at(scene)))
+
+    def recording_figures(self) -> RecordingFigures:
+        if self._recordings is None:
+            return RecordingFigures()
+        kept = self._recordings.retention
+        return RecordingFigures(kept.kept_bytes, {str(reason): count for reason, count in kept.deleted.items()})
 
     def join(self, audience: Audience) -> Callable[[], None]:
         """Tell somebody all that happens from now on; returns how to leave."""

@@ -88,7 +88,7 @@ def test_a_camera_is_watched_with_results_of_its_own_on_a_volume(tmp_path: Path)
 
 def test_cameras_are_watched_with_data_and_recordings_on_a_volume_and_a_page_that_is_published() -> None:
     service = SERVICES["watch"]
-    options = dict(word.removeprefix("--").split("=", 1) for word in service["command"] if word.startswith("--"))
+    options = {name: str(value) for name, value in parse_command(service["command"]).items()}
     (place,) = (place for place, volume in mounts(service).items() if volume == "watch")
     assert all(Path(options[folder]).is_relative_to(place) for folder in ("data", "record"))
     (port,) = (port.rpartition(":")[2] for port in service["ports"])

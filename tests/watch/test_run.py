@@ -6,15 +6,18 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from humandetect.config import WatchConfig
 from humandetect.config.counting import CountingConfig
+from humandetect.config.web import WebConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import EngineError, EngineUnavailable, UsageError
 from humandetect.watch import connection, states
 from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.run import Watch
+from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
@@ -308,3 +311,21 @@ def test_a_fault_at_a_picture_of_one_camera_costs_that_picture(
         assert one.status("door").dropped["fault"] == 1
         assert not one.watching.ended.is_set()
     assert "a picture is left out" in caplog.text
+
+
+def test_lines_that_are_drawn_on_the_page_are_checked_kept_and_counted_at(farm: RunningFarm, tmp_path: Path) -> None:
+    path = tmp_path / "cameras.toml"
+    path.write_text(f'[camera.door]\nurl = "{farm.url("door")}"\nscene = "door.toml"\n')
+    scene = tmp_path / "door.toml"
+    scene.write_text('[[zone]]\nname = "old"\npoints = [[0, 0], [320, 0], [320, 240], [0, 240]]\n')
+    with watched(str(path)) as one, page_served(WebConfig("0"), one.watching, one.memory) as url:
+        one.listener.sees("door")
+        assert one.status("door").occupancy == {"old": 1}
+        assert httpx.get(f"{url}cameras/door.jpg").headers["content-type"] == "image/jpeg"
+        refused = httpx.post(f"{url}cameras/door/scene", content="[[zone]]\nname = 3\n")
+        assert (refused.status_code, str(tmp_path) in refused.text, "old" in scene.read_text()) == (422, False, True)
+        drawn = scene.read_text().replace("old", "new")
+        assert httpx.post(f"{url}cameras/door/scene", content=drawn).json() == {"path": "door.toml"}
+        eventually(lambda: one.status("door").occupancy == {"new": 1}, 15)
+        assert scene.read_text() == drawn
+        assert sorted(tmp_path.glob("*.toml")) == [path, scene]

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
-from humandetect.errors import UsageError
+from humandetect.errors import SinkError, UsageError
 from humandetect.service.accept import quality
 from humandetect.service.metrics import Metrics
 from humandetect.service.middleware import Access
@@ -162,6 +162,8 @@ class _Site:
             await asyncio.to_thread(self._view.save_scene, camera.name, body.decode())
         except (UsageError, UnicodeDecodeError) as error:
             raise HTTPException(Cause.NOT_UNDERSTOOD, str(error)) from error
+        except (SinkError, OSError) as error:
+            raise HTTPException(Cause.FAILED, f"{path.name} was not written: {error}") from error
         return JSONResponse({"path": path.name})
 
     def _scene_file(self, camera: str) -> Path:
