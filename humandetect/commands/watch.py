@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,8 +18,8 @@ from humandetect.errors import UsageError
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
-    from humandetect.watch.base import Memory
     from humandetect.watch.run import Watch
+    from humandetect.watch.store import Store
 
 EXAMPLES = (
     "watch door=rtsp://camera/stream yard=rtsp://other/stream --table",
@@ -58,15 +59,18 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
     raise typer.Exit
 
 
-def _page(config: WatchConfig, watching: Watch, memory: Memory, stack: ExitStack) -> str:
+def _page(config: WatchConfig, watching: Watch, store: Store, stack: ExitStack) -> str:
     """Show the cameras, if wanted, until the stack ends; say where."""
     if config.web.listen is None:
         return ""
     from humandetect.watch.metrics import WatchCollector
+    from humandetect.watch.notify import delivery_figures
     from humandetect.watch.web.server import page_served
 
-    collector = WatchCollector(watching, recordings=watching.recording_figures)
-    return f" at {stack.enter_context(page_served(config.web, watching, memory, collector=collector))}"
+    collector = WatchCollector(
+        watching, recordings=watching.recording_figures, deliveries=partial(delivery_figures, config.delivery, store)
+    )
+    return f" at {stack.enter_context(page_served(config.web, watching, store, collector=collector))}"
 
 
 def _wait(watching: Watch, reload: threading.Event, *, table: bool) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from humandetect.watch.delivery import Delivery
+from humandetect.watch.metrics import DeliveryFigures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,3 +33,8 @@ def delivering(config: DeliveryConfig, store: Store) -> Iterator[list[Audience]]
             webhook = Webhook(config.webhook, secret=config.webhook_secret)
             closing.callback(Delivery(store, webhook).close)
         yield audiences
+
+
+def delivery_figures(config: DeliveryConfig, store: Store) -> DeliveryFigures:
+    """Return what was sent so far, and what waits."""
+    return DeliveryFigures(dict(store.outcomes), {receiver: store.queued(receiver) for receiver in config.receivers})

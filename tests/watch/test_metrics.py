@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
+from humandetect.config.delivery import DeliveryConfig
 from humandetect.watch.metrics import DeliveryFigures, RecordingFigures, WatchCollector, watch_registry
+from humandetect.watch.notify import delivery_figures
+from humandetect.watch.store import Store
+from tests.watch.happenings import crossings
 from tests.watch.web.cameras import FakeCameras
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> None:
@@ -32,6 +41,20 @@ def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> Non
     assert (value("recording_bytes"), value("recording_deleted_total", reason="age")) == (10_000, 4)
     assert value("events_sent_total", sink="mqtt", result="sent") == 5
     assert value("events_queued", sink="webhook") == 6
+
+
+def test_what_waits_for_a_receiver_and_what_it_took_is_the_stores(tmp_path: Path) -> None:
+    config = DeliveryConfig(webhook="http://127.0.0.1:9/people")
+    store = Store(tmp_path, config)
+    store.add_events(crossings(3))
+    registry = watch_registry(WatchCollector(FakeCameras(), deliveries=partial(delivery_figures, config, store)))
+    queued = store.first_queued("webhook")
+    assert queued is not None
+    store.take(queued, "webhook", result="sent")
+    labels = {"sink": "webhook"}
+    assert registry.get_sample_value("humandetect_events_queued", labels) == 2
+    assert registry.get_sample_value("humandetect_events_sent_total", {**labels, "result": "sent"}) == 1
+    store.close()
 
 
 def test_a_camera_that_was_never_seen_has_a_state_and_no_made_up_figures() -> None:
