@@ -51,6 +51,7 @@ class Camera:
         self._analyse, self._scene = analyse, scene
         self._analysis = analyse(scene)
         self._delays: deque[tuple[float, float]] = deque()
+        self._told: tuple[object, ...] = ()
 
     @property
     def has_somebody(self) -> bool:
@@ -106,9 +107,19 @@ class Camera:
         if self.recorder is not None:
             self.recorder.close(timeout_seconds=within_seconds)
 
+    def news(self) -> CameraStatus | None:
+        """Return how it is where people or totals are others than at the last call."""
+        status = self.status()
+        now = (status.people, dict(status.occupancy), dict(status.totals))
+        if now == self._told:
+            return None
+        self._told = now
+        return status
+
     def status(self) -> CameraStatus:
         """Tell how it is; from any thread."""
-        reader, newest, now = self.reader, self.newest, self.reader.now
+        reader, now = self.reader, self.reader.now
+        newest = self.newest if now.state in ("live", "late") else None
         delays = sorted(delay for _, delay in tuple(self._delays))
         return CameraStatus(
             self.config.name, shown_address(self.config.url), now.state, now.reason, now.at,

@@ -298,6 +298,8 @@ class Watch:
             return
         self._tell_events(camera, told.events)
         self._tell_all(lambda audience: audience.on_result(camera.config.name, told))
+        if status := camera.news():
+            self._tell_all(lambda audience: audience.on_status(status))
 
     def _tell_change(self, camera: Camera, change: StateChange) -> None:
         seconds = time.monotonic() - self._zero

@@ -116,6 +116,8 @@ def test_people_of_all_cameras_are_seen_by_one_engine(farm: RunningFarm) -> None
             assert status.delay_seconds is not None
             assert status.last_picture is not None
     assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
+    told = [status.people for status in one.listener.statuses if status.name == "door"]
+    assert told == [None, 1, None]  # at each change, and not at each look
     assert {status.name for status in one.listener.statuses} == {"door", "yard"}
 
 
