@@ -57,7 +57,7 @@ def parser(description: str | None, *, clip: bool = True) -> argparse.ArgumentPa
     return made
 
 
-def clip_720p(folder: Path, *, seconds: float | None = None) -> Path:
+def clip_720p(folder: Path, *, seconds: float | None = None, key_each: int = 250) -> Path:
     """Make the sample a 1280x720 H.264 clip; `seconds` repeats it to that length. Kept for the next call."""
     path = folder / (f"plaza720-{seconds:g}s.mp4" if seconds else "plaza720.mp4")
     if path.exists():
@@ -67,7 +67,7 @@ def clip_720p(folder: Path, *, seconds: float | None = None) -> Path:
         stream = source.streams.video[0]
         rate = stream.average_rate
         assert rate is not None
-        video = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        video = out.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20", "g": f"{key_each}"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         written, wanted = 0, int(seconds * rate) if seconds else stream.frames
         while written < wanted:
