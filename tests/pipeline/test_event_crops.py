@@ -54,7 +54,7 @@ def test_whom_a_run_hides_is_hidden_there_too(tmp_path: Path) -> None:
 
 def test_they_need_where_things_happen(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--event-crops needs where"):
-        CountingConfig(event_crops=tmp_path)
+        DetectConfig(sources=("clip.mp4",), counting=CountingConfig(event_crops=tmp_path))
 
 
 def test_saved_results_have_no_pictures(tmp_path: Path) -> None:
