@@ -45,7 +45,7 @@ PERIOD_SECONDS = 10.0
 FAULTS = ("state=freeze", "state=cut", "state=refuse", "state=hang", "state=missing", "kick=1", "jump=30", "loss=0.05")
 WELL = "state=ok&loss=0"
 FAULT_SECONDS, WELL_SECONDS = (2.0, 30.0), (5.0, 40.0)
-FIT = ((4, 1.0), (4, 4.0), (8, 1.0), (8, 2.0), (8, 4.0))
+FIT = ((4, 1.0), (4, 4.0), (8, 1.0), (8, 3.0))
 FIT_SECONDS = 20.0
 
 
@@ -113,7 +113,7 @@ def served(clip: Path, count: int) -> Iterator[Served]:
 
 @contextmanager
 def watching(cameras: Served, folder: Path, *, rate: float) -> Iterator[Watch]:
-    config = WatchConfig(cameras=cameras.addresses(), rate=rate)
+    config = WatchConfig(cameras=cameras.addresses(), rate=rate, decode="all")
     store = Store(folder / "data")
     with Watch(config, memory=store) as watch:
         time.sleep(WARM_UP_SECONDS)
