@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import tomllib
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from humandetect.analytics.shapes import DEFAULT_MARGIN, Line, PictureScene, Zone, fault_of, is_outside, kind_of
-from humandetect.config.toml_lines import KeyPath, toml_lines
+from humandetect.config.toml_lines import KeyPath, LocatedToml
 from humandetect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,32 +100,23 @@ def read_scene(path: str | Path | None = None, *, lines: Sequence[str] = (), zon
     return scene
 
 
-class _SceneFile:
+class _SceneFile(LocatedToml):
     def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            text = path.read_text(encoding="utf-8")
-            self._values = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-            raise UsageError(f"cannot read the scene in {str(path)!r}: {reason}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path} is no TOML: {error}") from error
-        self._lines = toml_lines(text)
+        super().__init__(path, what="the scene")
 
     def read(self) -> Scene:
-        self._check_keys(self._values, (*_SHAPE_KEYS, "source"))
-        sources = self._values.get("source", {})
+        self.check_keys(self.values, (*_SHAPE_KEYS, "source"))
+        sources = self.values.get("source", {})
         if not isinstance(sources, dict):
-            self._fail(("source",), "write a table for each source: [source.NAME]")
-        everywhere = tuple(self._shapes(self._values, self._size(self._values, None)))
+            self.fail(("source",), "write a table for each source: [source.NAME]")
+        everywhere = tuple(self._shapes(self.values, self._size(self.values, None)))
         by_source = []
         for name, table in sources.items():
             at: KeyPath = ("source", name)
             if not isinstance(table, dict):
-                self._fail(at, f"write a table: [source.{name}]")
-            self._check_keys(table, _SHAPE_KEYS, at)
-            size = self._size(table, self._size(self._values, None), at)
+                self.fail(at, f"write a table: [source.{name}]")
+            self.check_keys(table, _SHAPE_KEYS, at)
+            size = self._size(table, self._size(self.values, None), at)
             by_source.append((name, tuple(self._shapes(table, size, at))))
         return Scene(everywhere, tuple(by_source))
 
@@ -135,10 +124,10 @@ class _SceneFile:
         for kind, keys in (("line", _LINE_KEYS), ("zone", _ZONE_KEYS)):
             entries = table.get(kind, [])
             if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-                self._fail((*above, kind), f"write a table for each {kind}: [[{'.'.join(map(str, (*above, kind)))}]]")
+                self.fail((*above, kind), f"write a table for each {kind}: [[{'.'.join(map(str, (*above, kind)))}]]")
             for number, entry in enumerate(entries):
                 at = (*above, kind, number)
-                self._check_keys(entry, keys, at)
+                self.check_keys(entry, keys, at)
                 yield self._line(entry, size, at) if kind == "line" else self._zone(entry, size, at)
 
     def _line(self, entry: Mapping[str, Any], size: Size | None, at: KeyPath) -> _Drawn:
@@ -148,56 +137,43 @@ class _SceneFile:
             in_label=self._label(entry, "in", at), out_label=self._label(entry, "out", at),
             margin=self._number(entry, "margin", at, DEFAULT_MARGIN) or 0.0,
         )  # fmt: skip
-        return _drawn(line, [*ends[0], *ends[1]], self._place((*at, "from")), size)
+        return _drawn(line, [*ends[0], *ends[1]], self.place((*at, "from")), size)
 
     def _zone(self, entry: Mapping[str, Any], size: Size | None, at: KeyPath) -> _Drawn:
         points = entry.get("points")
         if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
-            self._fail((*at, "points"), f"points is {points!r}; write pairs: [[x, y], [x, y], [x, y]]")
+            self.fail((*at, "points"), f"points is {points!r}; write pairs: [[x, y], [x, y], [x, y]]")
         people = entry.get("max_people")
         if people is not None and (isinstance(people, bool) or not isinstance(people, int) or people < 0):
-            self._fail((*at, "max_people"), f"max_people is {people!r}; write a whole number from 0")
+            self.fail((*at, "max_people"), f"max_people is {people!r}; write a whole number from 0")
         zone = Zone(self._name(entry, at), (), self._number(entry, "loiter_seconds", at), people)
-        return _drawn(zone, list(itertools.chain(*points)), self._place((*at, "points")), size)
+        return _drawn(zone, list(itertools.chain(*points)), self.place((*at, "points")), size)
 
     def _size(self, table: Mapping[str, Any], default: Size | None, above: KeyPath = ()) -> Size | None:
         if "size" not in table:
             return default
         size = table["size"]
         if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
-            self._fail((*above, "size"), f"size is {size!r}; write the picture's width and height: [1920, 1080]")
+            self.fail((*above, "size"), f"size is {size!r}; write the picture's width and height: [1920, 1080]")
         return size[0], size[1]
 
     def _pair(self, entry: Mapping[str, Any], key: str, at: KeyPath) -> list[Any]:
         pair = entry.get(key)
         if not isinstance(pair, list) or len(pair) != 2:
-            self._fail((*at, key), f"{key} is {pair!r}; write a point: [x, y]")
+            self.fail((*at, key), f"{key} is {pair!r}; write a point: [x, y]")
         return pair
 
     def _name(self, entry: Mapping[str, Any], at: KeyPath) -> str:
-        return _checked_name(entry.get("name"), self._place((*at, "name")))
+        return _checked_name(entry.get("name"), self.place((*at, "name")))
 
     def _label(self, entry: Mapping[str, Any], key: str, at: KeyPath) -> str:
-        return _checked_name(entry.get(key, key), self._place((*at, key)), what=key)
+        return _checked_name(entry.get(key, key), self.place((*at, key)), what=key)
 
     def _number(self, entry: Mapping[str, Any], key: str, at: KeyPath, default: float | None = None) -> float | None:
         value: Any = entry.get(key, default)
         if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
-            self._fail((*at, key), f"{key} is {value!r}; write a number from 0")
+            self.fail((*at, key), f"{key} is {value!r}; write a number from 0")
         return None if value is None else float(value)
-
-    def _check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath = ()) -> None:
-        for key in table:
-            if key not in known:
-                near = get_close_matches(key, known, n=1, cutoff=0)[0]
-                self._fail((*at, key), f"there is no {key!r} here: did you mean {near!r}?")
-
-    def _place(self, at: KeyPath) -> str:
-        """Name the line of a key, or of the table that lacks it."""
-        return f"{self._path}:{next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)}"
-
-    def _fail(self, at: KeyPath, message: str) -> NoReturn:
-        raise UsageError(f"{self._place(at)}: {message}")
 
 
 def _option(option: str, text: str) -> _Drawn:

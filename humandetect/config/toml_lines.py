@@ -1,12 +1,48 @@
-"""Where each key of a TOML text stands; tomllib does not tell."""
+"""TOML files whose faults are told with their line; tomllib does not tell where a key stands."""
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from humandetect.errors import UsageError
 
 KeyPath = tuple[str | int, ...]
 """Names of tables and keys; the entries of an array of tables are numbered from 0."""
+
+
+class LocatedToml:
+    """A file of TOML. A reader of one kind of them inherits it, and reads `values`."""
+
+    def __init__(self, path: Path, *, what: str) -> None:
+        """Read it; `what` calls it in errors, as `the scene`. Raises UsageError."""
+        self.path = path
+        try:
+            text = path.read_text(encoding="utf-8")
+            self.values = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise UsageError(f"cannot read {what} in {str(path)!r}: {reason}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is no TOML: {error}") from error
+        self._lines = toml_lines(text)
+
+    def check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath = ()) -> None:
+        """Raise UsageError, which names the nearest that is known, for any other key."""
+        for key in table:
+            if key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0)[0]
+                self.fail((*at, key), f"there is no {key!r} here: did you mean {near!r}?")
+
+    def place(self, at: KeyPath) -> str:
+        """Name the line of a key, or of the table that lacks it."""
+        return f"{self.path}:{next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)}"
+
+    def fail(self, at: KeyPath, message: str) -> NoReturn:
+        """Raise UsageError at a key."""
+        raise UsageError(f"{self.place(at)}: {message}")
 
 
 def toml_lines(text: str) -> dict[KeyPath, int]:

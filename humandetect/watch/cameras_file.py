@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from humandetect.addresses import looks_like_address, shown_address
 from humandetect.config.fields import fields_of
 from humandetect.config.recording import RecordMode
-from humandetect.config.toml_lines import toml_lines
+from humandetect.config.toml_lines import LocatedToml
 from humandetect.config.watch import CameraConfig, WatchConfig
 from humandetect.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import NoReturn
 
     from humandetect.config.toml_lines import KeyPath
 
@@ -78,68 +75,47 @@ def _with_variables(url: str, where: str) -> str:
     return _VARIABLE.sub(lambda found: os.environ[found[1]], url)
 
 
-class _CamerasFile:
+class _CamerasFile(LocatedToml):
     """`[camera.NAME]` tables."""
 
     def __init__(self, path: Path, config: WatchConfig) -> None:
-        self._path, self._config = path, config
-        try:
-            text = path.read_text(encoding="utf-8")
-            self._values = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-            raise UsageError(f"cannot read the cameras in {str(path)!r}: {reason}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path} is no TOML: {error}") from error
-        self._lines = toml_lines(text)
+        super().__init__(path, what="the cameras")
+        self._config = config
         self._options = {field.name: field for field in fields_of(WatchConfig)}
 
     def read(self) -> list[CameraConfig]:
-        self._check_keys(self._values, ("camera",), ())
-        tables = self._values.get("camera", {})
+        self.check_keys(self.values, ("camera",), ())
+        tables = self.values.get("camera", {})
         if not isinstance(tables, dict) or not tables:
-            self._fail(("camera",), "there is no camera: write a table for each, [camera.NAME] with its url")
+            self.fail(("camera",), "there is no camera: write a table for each, [camera.NAME] with its url")
         return [self._read_one(name, table) for name, table in tables.items()]
 
     def _read_one(self, name: str, table: Any) -> CameraConfig:
         at: KeyPath = ("camera", name)
         if not isinstance(table, dict):
-            self._fail(at, f"write a table: [camera.{name}]")
+            self.fail(at, f"write a table: [camera.{name}]")
         if not _NAME.fullmatch(name):
-            self._fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
-        self._check_keys(table, _KEYS, at)
+            self.fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
+        self.check_keys(table, _KEYS, at)
         url = table.get("url")
         if not isinstance(url, str) or "://" not in url:
-            self._fail((*at, "url"), f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
+            self.fail((*at, "url"), f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
         said: dict[str, Any] = {}
         for key, option in _FIELDS.items():
             if key in table:
-                said[key] = self._options[option].adopt(table[key], f"{self._place((*at, key))}: {key}")
+                said[key] = self._options[option].adopt(table[key], f"{self.place((*at, key))}: {key}")
         if "scene" in table:
-            scene = self._options["scene"].adopt(table["scene"], f"{self._place((*at, 'scene'))}: scene")
-            said["scene"] = self._path.parent / Path(scene).expanduser()
+            scene = self._options["scene"].adopt(table["scene"], f"{self.place((*at, 'scene'))}: scene")
+            said["scene"] = self.path.parent / Path(scene).expanduser()
         if "record" in table:
             said["record"] = self._record(table["record"], (*at, "record"))
-        return _camera(name, _with_variables(url, self._place((*at, "url"))), said, self._config)
+        return _camera(name, _with_variables(url, self.place((*at, "url"))), said, self._config)
 
     def _record(self, value: Any, at: KeyPath) -> RecordMode | None:
         if value is False:
             return None
         if value not in get_args(RecordMode):
-            self._fail(at, f'record is {value!r}; write "always", "events" or false')
+            self.fail(at, f'record is {value!r}; write "always", "events" or false')
         if not self._config.recording.record:
-            self._fail(at, "there is no folder for recordings: give --record DIR")
+            self.fail(at, "there is no folder for recordings: give --record DIR")
         return cast("RecordMode", value)
-
-    def _check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath) -> None:
-        for key in table:
-            if key not in known:
-                near = get_close_matches(key, known, n=1, cutoff=0)[0]
-                self._fail((*at, key), f"there is no {key!r} here: did you mean {near!r}?")
-
-    def _place(self, at: KeyPath) -> str:
-        """Name the line of a key, or of the table that lacks it."""
-        return f"{self._path}:{next((self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 1)}"
-
-    def _fail(self, at: KeyPath, message: str) -> NoReturn:
-        raise UsageError(f"{self._place(at)}: {message}")

@@ -8,17 +8,17 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from humandetect.config.delivery import DeliveryConfig
-from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.errors import SinkError
 from humandetect.media.frames import Event
+from humandetect.watch.database import claimed, connected, is_damage, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from humandetect.analytics.counts import CountRow
@@ -27,24 +27,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-VERSION = 1
 SWEEP_SECONDS = 600.0
 """How often what is too old, or too many, is deleted."""
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_SCHEMA = """
-CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
-                     at REAL NOT NULL, json TEXT NOT NULL);
-CREATE INDEX events_of_camera ON events (camera, number);
-CREATE TABLE counts (number INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT NOT NULL, at REAL NOT NULL,
-                     json TEXT NOT NULL);
-CREATE INDEX events_by_time ON events (at);
-CREATE INDEX counts_by_time ON counts (at);
-CREATE TABLE totals (camera TEXT NOT NULL, line TEXT NOT NULL, direction TEXT NOT NULL, crossings INTEGER NOT NULL,
-                     PRIMARY KEY (camera, line, direction)) WITHOUT ROWID;
-CREATE TABLE tracks (camera TEXT PRIMARY KEY, last_id INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, json TEXT NOT NULL);
-CREATE INDEX queue_of_receiver ON queue (receiver, number);
-"""
 
 
 class Queued(NamedTuple):
@@ -80,7 +64,7 @@ class Store:
         """Events by receiver and result: `sent`, `refused`, or `dropped` because too many waited."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._claim = _claimed(folder)
+            self._claim = claimed(folder)
             try:
                 self._db = self._opened()
             except BaseException:
@@ -217,7 +201,7 @@ class Store:
             queued = self._queued.copy()
             outcomes = self.outcomes.copy()
             try:
-                self._tried(lambda db: _transaction(db, write))
+                self._tried(lambda db: transaction(db, write))
             except (sqlite3.Error, OSError) as error:
                 self._queued, self.outcomes = queued, outcomes
                 self._say(error)
@@ -238,7 +222,7 @@ class Store:
         try:
             return use(self._db)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             self._db.close()
             self._set_aside(error)
@@ -252,12 +236,12 @@ class Store:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            db = _connected(self.path)
+            db = connected(self.path)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             self._set_aside(error)
-            db = _connected(self.path)
+            db = connected(self.path)
         rows = db.execute("SELECT receiver, count(*) FROM queue GROUP BY receiver").fetchall()
         self._queued = Counter(dict(rows))
         return db
@@ -269,81 +253,6 @@ class Store:
             if part.exists():
                 part.replace(aside.with_name(aside.name + ending))
         logger.error("%s is damaged (%s): set aside as %s; totals begin anew", self.path, error, aside.name)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[StoredRows]:
-    """Open a store only to read it, also while `watch` writes it. Raises SourceError."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            _check_version(db, path)
-            yield StoredRows(db)
-    except sqlite3.Error as error:
-        raise SourceError(f"cannot read {str(path)!r}: {error}; expected the watch.sqlite of `watch`") from error
-
-
-class StoredRows:
-    """All that a store has, oldest first."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def events(self) -> Iterator[Event]:
-        return (event_of(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
-
-    def counts(self) -> Iterator[CountRow]:
-        rows = self._db.execute("SELECT json FROM counts ORDER BY camera, at, number")
-        return (cast("CountRow", json.loads(text)) for (text,) in rows)
-
-
-def _claimed(folder: Path) -> sqlite3.Connection:
-    """Keep other processes from a folder: a lock of the system, which even a killed process gives back."""
-    claim = sqlite3.connect(folder / "watch.lock", timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        claim.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        claim.close()
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-            raise
-        raise UsageError(f"another process keeps its data in {str(folder)!r}: end it, or name another --data") from None
-    return claim
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        if not db.execute("PRAGMA user_version").fetchone()[0]:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-        _check_version(db, path)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != VERSION:
-        raise UsageError(
-            f"{str(path)!r} is of version {version}, expected {VERSION}: was it made by a newer humandetect?"
-        )
-
-
-def _transaction(db: sqlite3.Connection, write: Callable[[sqlite3.Connection], object]) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        write(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the rest says where
 
 
 def _epoch(wall_time: str | None) -> float:

@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import statistics
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 import supervision as sv
 
 from humandetect.analytics.counts import CountRow
+from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sinks.events import open_counts, open_events
 from humandetect.media.sinks.names import refuse_input
 from humandetect.pipeline.failure_policy import costs_the_rest
 from humandetect.pipeline.summary import RunRecord, RunSummary
-from humandetect.watch.store import reading
+from humandetect.watch.database import check_version
+from humandetect.watch.store import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from humandetect.config import AnalyzeConfig
+    from humandetect.media.frames import Event
     from humandetect.media.sinks.base import Sink
-    from humandetect.watch.store import StoredRows
 
 S = TypeVar("S", bound="Sink")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[StoredRows]:
+    """Open a store only to read it, also while `watch` writes it. Raises SourceError."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            check_version(db, path)
+            yield StoredRows(db)
+    except sqlite3.Error as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}; expected the watch.sqlite of `watch`") from error
+
+
+class StoredRows:
+    """All that a store has, oldest first."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def events(self) -> Iterator[Event]:
+        return (event_of(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
+
+    def counts(self) -> Iterator[CountRow]:
+        rows = self._db.execute("SELECT json FROM counts ORDER BY camera, at, number")
+        return (cast("CountRow", json.loads(text)) for (text,) in rows)
 
 
 class _Interval(NamedTuple):

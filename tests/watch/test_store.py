@@ -12,7 +12,8 @@ import pytest
 
 from humandetect.config.delivery import DeliveryConfig
 from humandetect.errors import SinkError, SourceError, UsageError
-from humandetect.watch.store import Store, reading
+from humandetect.watch.store import Store
+from humandetect.watch.stored import reading
 from tests.watch.happenings import NOON, count_row, crossing, crossings
 
 if TYPE_CHECKING:
