@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,7 +95,10 @@ class Told(NamedTuple):
 
 
 def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
-    """Read the packets of all sources. Raises UsageError for a model that there is not."""
+    """Read the packets of all sources.
+
+    Raises UsageError for a model that there is not, SourceError where nothing can be read.
+    """
     refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
     videos: list[Video] = []
     unreadable: dict[str, str] = {}
@@ -107,6 +110,9 @@ def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
             videos.append(_video(ref, config, folders))
         except (SourceError, OSError) as error:
             unreadable[ref.name] = str(error)
+    if unreadable and not videos:  # a name that was mistyped is no archive
+        source, reason = next(iter(unreadable.items()))
+        raise SourceError(f"cannot read {source!r}: {reason}")
     return Plan(_made(config), tuple(videos), unreadable)
 
 
@@ -155,13 +161,11 @@ def _made(config: ArchiveConfig) -> dict[str, Any]:
 
 
 def _video(ref: SourceRef, config: ArchiveConfig, folders: set[str]) -> Video:
-    video = Video(
-        ref.name, tuple(str(Path(file).absolute()) for file in ref.files), ref.kind,
-        _folder(ref.name, folders), stamp_of(ref.files), (),
-    )  # fmt: skip
-    if ref.kind != "video":
-        return video
-    return replace(video, segments=cut(ref.files[0], config.source, seconds=config.segment_seconds))
+    segments: tuple[Segment, ...] = ()
+    if ref.kind == "video":
+        segments = cut(ref.files[0], config.source, seconds=config.segment_seconds)
+    files = tuple(str(Path(file).absolute()) for file in ref.files)
+    return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments)
 
 
 def stamp_of(files: Sequence[str]) -> str:

@@ -121,9 +121,11 @@ def _check(config: WatchConfig) -> int:
         detect_ms = check.measure_detection(detector, checked)
     Console(highlight=False, soft_wrap=True).print(check_table(checked, detect_ms=detect_ms))
     needed, there = sum(one.cores(detect_ms) for one in checked if not one.problem), check.usable_cores()
-    carries = needed <= there
-    typer.echo(
-        f"a look costs {detect_ms:.1f} ms here; all of them need {needed:.2f} of the {there:.2f} cores that can be "
-        f"used: this machine {'carries' if carries else 'does not carry'} them"
-    )
+    carries, seen = needed <= there, [one for one in checked if not one.problem]
+    if seen:
+        who = "all of them" if len(seen) == len(checked) else "those that were seen"
+        typer.echo(
+            f"a look costs {detect_ms:.1f} ms here; {who} need {needed:.2f} of the {there:.2f} cores that can be used: "
+            f"this machine {'carries' if carries else 'does not carry'} them"
+        )
     return int(not carries or any(one.problem for one in checked))

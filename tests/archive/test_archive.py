@@ -189,6 +189,13 @@ def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path)
     assert [video.folder for video in plan.videos] == ["good.mp4"]
 
 
+def test_a_name_that_is_not_there_begins_no_archive(tmp_path: Path) -> None:
+    run = humandetect("archive", tmp_path / "gone.mp4", "--out", tmp_path / "out")
+    assert run.returncode == 1
+    assert "gone.mp4': no such file" in error_line(run)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_plan_is_read_as_it_was_written(videos: Path, tmp_path: Path) -> None:
     plan = make_plan(ArchiveConfig(sources=(str(videos),), out=tmp_path), [])
     storage = FolderStorage(tmp_path)
