@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_REFUSALS = 5
-"""Of one event; it is then given up, because the next one may be taken."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 LONGEST_WISH_SECONDS = 600.0
 """How long a receiver may ask to be left alone."""
@@ -31,7 +29,11 @@ class Undelivered(Exception):
 
 
 class Refused(Undelivered):
-    """The receiver is there, and does not take this event."""
+    """The receiver is there, and does not take this event: it is given up, because the next one may be taken."""
+
+    def __init__(self, reason: str, *, most_tries: int = 1, after_seconds: float | None = None) -> None:
+        super().__init__(reason, after_seconds=after_seconds)
+        self.most_tries = most_tries
 
 
 class Receiver(Protocol):
@@ -55,6 +57,12 @@ class Delivery:
         self._store = store
         self._receiver = receiver
         self._first_pause_seconds = first_pause_seconds
+        self._tried: int | None = None
+        """The event under way, by its number in the queue."""
+        self._failures = self._refusals = 0
+        """Of that event: all, and those for which it may be to blame."""
+        self._said: set[str] = set()
+        """What was warned of since an event was taken, so that an outage is one line."""
         self._more = threading.Event()
         self._stop = threading.Event()
         self._more.set()  # of an earlier process
@@ -73,37 +81,43 @@ class Delivery:
         while not self._stop.is_set():
             self._more.wait()
             self._more.clear()
+            # Asked anew before each try: while the receiver was away, the oldest event may have been dropped.
             while not self._stop.is_set() and (queued := self._store.first_queued(self._receiver.name)):
-                result = self._deliver(queued)
-                # While its disk is full it cannot be taken from the queue: sent again and again it must not be.
-                while result and not self._store.take(queued, self._receiver.name, result=result):
-                    if self._stop.wait(self._first_pause_seconds):
-                        return
+                self._try(queued)
 
-    def _deliver(self, queued: Queued) -> Literal["sent", "refused"] | None:
-        """Send one event until it arrived, was refused too often, or the end."""
-        name = self._receiver.name
-        failures = refusals = 0
-        while not self._stop.is_set():
-            try:
-                self._receiver.send(queued)
-            except Undelivered as trouble:
-                refusals += isinstance(trouble, Refused)
-                if not failures:
-                    logger.warning("%s: %s; events wait", name, trouble)
-                if refusals == MOST_REFUSALS:
-                    logger.warning("%s: event %s is given up: %s", name, queued.event.id, trouble)
-                    return "refused"
-                self._stop.wait(self._pause_seconds(trouble, failures))
-                failures += 1
-            else:
-                if failures:
-                    logger.warning("%s takes events again", name)
-                return "sent"
-        return None
+    def _try(self, queued: Queued) -> None:
+        if self._tried != queued.number:
+            self._tried, self._failures, self._refusals = queued.number, 0, 0
+        try:
+            self._receiver.send(queued)
+        except Undelivered as trouble:
+            self._failures += 1
+            if isinstance(trouble, Refused):
+                self._refusals += 1
+                if self._refusals >= trouble.most_tries:
+                    self._warn(f"{trouble}; event {queued.event.id} is given up", once=str(trouble))
+                    return self._take(queued, "failed")
+            self._warn(f"{trouble}; events wait", once="waits")
+            self._stop.wait(self._pause_seconds(trouble))
+        else:
+            if self._said:
+                logger.warning("%s takes events again", self._receiver.name)
+            self._said.clear()
+            self._take(queued, "sent")
 
-    def _pause_seconds(self, trouble: Undelivered, failures: int) -> float:
+    def _take(self, queued: Queued, result: Literal["sent", "failed"]) -> None:
+        """Take it from the queue: while its disk is full that waits, because sent again and again it must not be."""
+        while not self._store.take(queued, self._receiver.name, result=result):
+            if self._stop.wait(self._first_pause_seconds):
+                return
+
+    def _warn(self, what: str, *, once: str) -> None:
+        if once not in self._said:
+            logger.warning("%s: %s", self._receiver.name, what)
+        self._said.add(once)
+
+    def _pause_seconds(self, trouble: Undelivered) -> float:
         if trouble.after_seconds is not None:
             return min(trouble.after_seconds, LONGEST_WISH_SECONDS)
-        longest = min(LONGEST_PAUSE_SECONDS, self._first_pause_seconds * 2 ** min(failures, 10))
+        longest = min(LONGEST_PAUSE_SECONDS, self._first_pause_seconds * 2 ** min(self._failures - 1, 10))
         return random.uniform(longest / 2, longest)  # noqa: S311  so that many do not come back at once

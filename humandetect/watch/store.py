@@ -61,7 +61,7 @@ class Store:
         self.lost: Counter[str] = Counter()
         """What could not be kept: `events`, `counts`."""
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        """Events by receiver and result: `sent`, `refused`, or `dropped` because too many waited."""
+        """Events by receiver and result: `sent`, `failed` (it was given up), or `dropped` because too many waited."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._claim = claimed(folder)

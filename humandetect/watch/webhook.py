@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from humandetect.watch.store import Queued
 
 TIMEOUT_SECONDS = 10.0
-TRY_LATER = {408, 425, 429}
-"""Refusals that have nothing to do with the event."""
+AWAY = {408, 425, 429, 502, 503, 504}
+"""Of a receiver that is busy, or of a proxy whose receiver is down: they say nothing about the event."""
+MOST_TRIES = 5
+"""Of an event at which the receiver fails with another 5xx: it may be the event, and the next one may be taken."""
 
 
 class Webhook:
@@ -37,7 +39,7 @@ class Webhook:
         )
 
     def send(self, queued: Queued) -> None:
-        """Post an event once. Raises Refused for what another try will hardly change, Undelivered for the rest."""
+        """Post an event once. Raises Refused where the event may be to blame, Undelivered for the rest."""
         body = queued.json.encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": queued.event.id}
         if self._secret is not None:
@@ -52,8 +54,10 @@ class Webhook:
         if 200 <= status < 300:
             return
         said = f"{self._shown} answers {status}"
-        if status >= 500 or status in TRY_LATER:
+        if status in AWAY:
             raise Undelivered(said, after_seconds=_wished_seconds(wish))
+        if status >= 500:
+            raise Refused(said, most_tries=MOST_TRIES, after_seconds=_wished_seconds(wish))
         raise Refused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
 
     def close(self) -> None:

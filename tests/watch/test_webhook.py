@@ -4,11 +4,12 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import socket
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -162,9 +163,9 @@ def test_what_waits_is_sent_by_the_next_process(tmp_path: Path, hook: Receiver) 
     assert hook.ids == ["door-0", "door-1", "door-2", "door-3"]
 
 
-@pytest.mark.parametrize("status", [301, 400, 404])
-def test_an_event_that_is_refused_five_times_is_given_up_and_the_next_sent(
-    store: Store, hook: Receiver, status: int, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("status", "tries"), [(301, 1), (400, 1), (410, 1), (500, 5), (507, 5)])
+def test_an_event_that_is_refused_is_given_up_and_the_next_sent(
+    store: Store, hook: Receiver, status: int, tries: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook.answer = lambda event_id: status if event_id == "door-0" else 200
     hook.headers = {"Location": "/elsewhere"}
@@ -172,10 +173,50 @@ def test_an_event_that_is_refused_five_times_is_given_up_and_the_next_sent(
         store.add_events(crossings(2))
         eventually(lambda: store.outcomes["webhook", "sent"])
     assert hook.ids == ["door-1"]
-    assert hook.asked == 6
-    assert store.outcomes == {("webhook", "refused"): 1, ("webhook", "sent"): 1}
-    assert "event door-0 is given up" in caplog.text
+    assert hook.asked == tries + 1
+    assert store.outcomes == {("webhook", "failed"): 1, ("webhook", "sent"): 1}
+    assert re.search(rf"answers {status}.*; event door-0 is given up", caplog.text)
     assert "s3cret" not in caplog.text
+
+
+def test_a_receiver_that_refuses_everything_holds_no_queue_and_is_told_of_once(
+    store: Store, hook: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.answer = lambda _: 500
+    with sending(store, hook.url):
+        store.add_events(crossings(3))
+        eventually(lambda: store.outcomes["webhook", "failed"] == 3)
+        hook.answer = lambda _: 200
+        store.add_events([crossing(3)])
+        eventually(lambda: store.outcomes["webhook", "sent"] == 1)
+    said = f"webhook: http://127.0.0.1:{hook.port}/…?… answers 500; "
+    assert caplog.messages == [
+        f"{said}events wait", f"{said}event door-0 is given up", "webhook takes events again",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
+def test_a_receiver_that_is_busy_or_down_behind_its_proxy_loses_no_event(
+    store: Store, hook: Receiver, status: int
+) -> None:
+    hook.answer = lambda _: status
+    with sending(store, hook.url):
+        store.add_events(crossings(2))
+        eventually(lambda: hook.asked > 5)  # more tries than an event that is refused has
+        hook.answer = lambda _: 200
+        eventually(lambda: store.outcomes["webhook", "sent"] == 2)
+    assert hook.ids == ["door-0", "door-1"]
+
+
+def test_an_event_that_had_to_make_room_is_tried_no_more(tmp_path: Path, hook: Receiver) -> None:
+    hook.answer = lambda event_id: 503 if event_id == "door-0" else 200
+    store = Store(tmp_path, replace(CONFIG, most_queued=1))
+    with sending(store, hook.url):
+        store.add_events([crossing(0)])
+        eventually(lambda: hook.asked)
+        store.add_events([crossing(1)])
+        eventually(lambda: hook.ids == ["door-1"])
+    store.close()
 
 
 def test_a_receiver_says_when_it_wants_to_be_asked_again(store: Store, hook: Receiver) -> None:
