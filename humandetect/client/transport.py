@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 import weakref
@@ -15,6 +14,7 @@ import httpx
 
 from humandetect.addresses import has_doubtful_host, looks_like_address, shown_address
 from humandetect.errors import Closed, RequestFailed, ServiceAway, ServiceError, UsageError
+from humandetect.tls import tls_context, tls_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ class ServerTransport:
             headers=[] if api_key is None else [(b"X-API-Key", api_key.encode())],
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            verify=_tls_context() if url.scheme == "https" else True,
+            verify=tls_context() if url.scheme == "https" else True,
             trust_env=not is_local,  # a proxy has no way back to this machine
             transport=transport,
         )
@@ -108,8 +108,8 @@ class ServerTransport:
 
     def _explain(self, error: httpx.HTTPError) -> ServiceError | TryAgain:
         """Say what a transport's error means for people, and whether asking again may help."""
-        if (tls := _cause(error, ssl.SSLError)) is not None:
-            return self._explain_tls(tls)
+        if (trouble := tls_trouble(error, self.where, plain="http://")) is not None:
+            return ServiceError(trouble)
         if isinstance(error, httpx.LocalProtocolError):  # its text quotes what it does not like, the API key too
             return ServiceError(f"cannot ask {self.where}: the URL or the API key has characters that HTTP cannot send")
         if isinstance(error, httpx.ProxyError):
@@ -129,14 +129,6 @@ class ServerTransport:
         hint = "" if self.reached or self.where.startswith("https") else ", or does it want https://?"
         broke = ServiceAway(f"the connection to {self.where} breaks: {_reason(error)}{hint}")
         return TryAgain(broke, attempts=None if self.reached else FAULTY_ATTEMPTS)
-
-    def _explain_tls(self, error: BaseException) -> ServiceError:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return ServiceError(
-                f"the certificate of {self.where} is not trusted ({error.verify_message}): if it is your own, set "
-                "SSL_CERT_FILE to it"
-            )
-        return ServiceError(f"no TLS with {self.where} ({getattr(error, 'reason', error)}): is it http:// there?")
 
 
 class _OpenSockets:
@@ -185,23 +177,6 @@ def _checked_url(text: str) -> httpx.URL:
         shown = shown_address(text) if looks_like_address(text) else text
         raise UsageError(f"{shown!r} is not the URL of a server: it looks like http://127.0.0.1:8000")
     return url
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Trust what the system and SSL_CERT_FILE do, and the public authorities where the system knows none."""
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
-
-
-def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """Find the error of a kind behind an error."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, kind):
-        seen = seen.__cause__ or seen.__context__
-    return seen
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from humandetect import __version__
 from humandetect.addresses import shown_address
 from humandetect.errors import MissingExtra
+from humandetect.tls import tls_context, tls_trouble
 from humandetect.watch.delivery import Undelivered
 
 try:
@@ -64,7 +66,7 @@ class Broker:
         if parts.username:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if parts.scheme == "mqtts":
-            self._client.tls_set()
+            self._client.tls_set_context(tls_context())
         self._client.reconnect_delay_set(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._client.will_set(f"{self._prefix}/status", "offline", qos=1, retain=True)
         self._client.connect_async(parts.hostname or "", parts.port or PORTS[parts.scheme], KEEP_ALIVE_SECONDS)
@@ -183,7 +185,9 @@ class Broker:
         self._retain(now)
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
-        self._say(f"no connection to {self._shown}")
+        error = sys.exc_info()[1]  # the client tells of a failed connection while it handles the reason, and gives none
+        trouble = error and tls_trouble(error, self._shown, plain="mqtt://")
+        self._say(trouble or f"no connection to {self._shown}")
 
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None

@@ -13,6 +13,7 @@ import httpx
 
 from humandetect import __version__
 from humandetect.addresses import shown_address
+from humandetect.tls import tls_context, tls_trouble
 from humandetect.watch.delivery import Refused, Undelivered
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ class Webhook:
         self._shown = shown_address(url)
         self._secret = secret
         self._client = httpx.Client(
-            timeout=timeout_seconds, follow_redirects=False, headers={"User-Agent": f"humandetect/{__version__}"}
+            timeout=timeout_seconds,
+            follow_redirects=False,
+            headers={"User-Agent": f"humandetect/{__version__}"},
+            verify=tls_context() if url.startswith("https") else True,
         )
 
     def send(self, queued: Queued) -> None:
@@ -50,7 +54,8 @@ class Webhook:
                 status, wish = reply.status_code, reply.headers.get("retry-after", "")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # What the error says may have the address in it.
-            raise Undelivered(f"{self._shown} does not answer ({type(error).__name__})") from None
+            trouble = tls_trouble(error, self._shown, plain="http://")
+            raise Undelivered(trouble or f"{self._shown} does not answer ({type(error).__name__})") from None
         if 200 <= status < 300:
             return
         said = f"{self._shown} answers {status}"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from tests.watch.happenings import crossing, crossings
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra watch")
 
+import trustme
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -39,7 +41,9 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 class Mosquitto:
     """A real broker on a free loopback port, which forgets everything when it ends."""
 
-    def __init__(self, folder: Path, *, password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, password: str | None = None, certificate: trustme.LeafCert | None = None
+    ) -> None:
         if MOSQUITTO is None:
             reason = "no mosquitto: apt-get install mosquitto"
             assert not os.environ.get("CI"), reason
@@ -51,6 +55,11 @@ class Mosquitto:
             users = folder / "users"
             subprocess.run(["mosquitto_passwd", "-b", "-c", users, "me", password], check=True, capture_output=True)
             lines.append(f"password_file {users}")
+        if certificate:
+            chain, key = folder / "chain.pem", folder / "key.pem"
+            chain.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+            certificate.private_key_pem.write_to_path(key)
+            lines += [f"certfile {chain}", f"keyfile {key}"]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join([*lines, f"allow_anonymous {'false' if password else 'true'}\n"]))
         self.start()
@@ -236,4 +245,38 @@ def test_a_password_opens_and_a_wrong_one_is_said_without_being_shown(
         eventually(lambda: store.outcomes["mqtt", "sent"] == 1)
     assert "wr0ng" not in caplog.text
     assert f"mqtt://…@{address} refuses" in caplog.text
+    mosquitto.kill()
+
+
+def test_a_broker_with_an_authority_of_ones_own_is_trusted_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    mosquitto = Mosquitto(tmp_path, password="s3cret", certificate=authority.issue_cert("127.0.0.1"))  # noqa: S106
+    with publishing(f"mqtts://me:s3cret@127.0.0.1:{mosquitto.port}", tmp_path) as (store, _):
+        store.add_events(crossings(1))
+        eventually(lambda: store.outcomes["mqtt", "sent"] == 1)
+    mosquitto.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "said"),
+    [
+        ("127.0.0.1", False, "is not trusted .*set SSL_CERT_FILE"),
+        ("broker.example", True, "is not trusted .*give the name that it was made for"),
+    ],
+)
+def test_why_there_is_no_tls_with_a_broker_is_said(
+    name: str, trusted: bool, said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    mosquitto = Mosquitto(tmp_path, certificate=authority.issue_cert(name))
+    with publishing(f"mqtts://127.0.0.1:{mosquitto.port}", tmp_path):
+        eventually(lambda: re.search(said, caplog.text))
     mosquitto.kill()
