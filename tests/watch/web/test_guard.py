@@ -34,6 +34,7 @@ def test_nothing_is_seen_without_the_key() -> None:
         shown = ["/", "/healthz", "/readyz", "/static/watch.js"]
         hidden = ["/v1/cameras", "/v1/events", "/metrics", "/cameras/door.jpg", "/cameras/door.mjpg"]
         assert [site.http.get(path).status_code for path in shown] == [200] * 4
+        assert "door" not in site.http.get("/readyz").text
         assert [site.http.get(path).status_code for path in hidden] == [401] * 5
         assert site.http.get("/cameras/door/scene").status_code == 401
         with pytest.raises(InvalidStatus, match="403"):
