@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import EngineError
-from humandetect.models.sizes import InputSize
+from humandetect.models.metadata import ModelMetadata
+from humandetect.models.sizes import InputSize, Preset
 
 if TYPE_CHECKING:
     import threading
@@ -49,3 +51,19 @@ class FakeEngine:
 
     def close(self) -> None:
         self.closed = True
+
+
+class SizesEngine(FakeEngine):
+    """Takes pictures of the sizes default, 24 x 32, and small, 12 x 16, or of any multiple of 4; knows which came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        small = Preset((12, 16), default_score=0.8, track_start_score=0.9)
+        metadata = ModelMetadata(preset=Preset((24, 32)), sizes={"small": small}, multiple=4)
+        self.info = replace(INFO, size=InputSize((24, 32), multiple=4), metadata=metadata)
+        self.shapes: list[tuple[int, int]] = []
+        """Of each picture."""
+
+    def infer(self, images: np.ndarray) -> RawDetections:
+        self.shapes += [images.shape[1:3]] * len(images)
+        return super().infer(images)

@@ -118,14 +118,15 @@ def _check(config: WatchConfig) -> int:
     settings = ReaderSettings(decode="all", transport=config.rtsp_transport, max_megapixels=config.max_megapixels)
     checked = list(check.check_cameras(cameras, settings))
     with Detector(load_engine(config.engine), score=config.score) as detector:
-        detect_ms = check.measure_detection(detector, checked)
-    Console(highlight=False, soft_wrap=True).print(check_table(checked, detect_ms=detect_ms))
-    needed, there = sum(one.cores(detect_ms) for one in checked if not one.problem), check.usable_cores()
-    carries, seen = needed <= there, [one for one in checked if not one.problem]
+        checked = check.measure_detection(detector, checked)
+    Console(highlight=False, soft_wrap=True).print(check_table(checked))
+    seen = [one for one in checked if not one.problem]
+    needed, there = sum(one.cores for one in seen), check.usable_cores()
+    carries = needed <= there
     if seen:
         who = "all of them" if len(seen) == len(checked) else "those that were seen"
         typer.echo(
-            f"a look costs {detect_ms:.1f} ms here; {who} need {needed:.2f} of the {there:.2f} cores that can be used: "
+            f"{who} need {needed:.2f} of the {there:.2f} cores that can be used: "
             f"this machine {'carries' if carries else 'does not carry'} them"
         )
     return int(not carries or any(one.problem for one in checked))

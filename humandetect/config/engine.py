@@ -160,12 +160,17 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        pixels = size_in_pixels(self.size)
-        require(
-            self.size in SIZES or (pixels is not None and all(MIN_SIDE <= side <= MAX_SIDE for side in pixels)),
-            f"the size is {', '.join(SIZES)}, or height x width as in 384x640, each side {MIN_SIDE} to {MAX_SIDE} "
-            f"pixels; got {self.size!r}",
-        )
+        check_size(self.size)
+
+
+def check_size(size: str) -> None:
+    """Raise UsageError unless it is a preset's name or HxW."""
+    pixels = size_in_pixels(size)
+    require(
+        size in SIZES or (pixels is not None and all(MIN_SIDE <= side <= MAX_SIDE for side in pixels)),
+        f"the size is {', '.join(SIZES)}, or height x width as in 384x640, each side {MIN_SIDE} to {MAX_SIDE} "
+        f"pixels; got {size!r}",
+    )
 
 
 def size_in_pixels(size: str) -> tuple[int, int] | None:

@@ -101,6 +101,8 @@ class CameraConfig:
     scene: Path | None = None
     record: RecordMode | None = None
     """None: not at all."""
+    size: str | None = None
+    """How large the model sees it; None: as all."""
 
     def __post_init__(self) -> None:
         require(

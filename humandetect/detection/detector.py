@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,7 @@ from humandetect.detection.preprocess import as_bgr, prepare_image, sample
 from humandetect.detection.shapes import InputShapes
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
+from humandetect.engines.detection_api import warm_up
 from humandetect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,10 +37,12 @@ logger = logging.getLogger(__name__)
 class Detector:
     """Finds people in BGR images with an engine, which it owns and closes."""
 
-    def __init__(self, engine: Engine, *, score: float | None = None) -> None:
+    def __init__(self, engine: Engine, *, score: float | None = None, shapes: InputShapes | None = None) -> None:
+        """`shapes` are those in use of the engine, where several detectors share it."""
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
+        self._given_score = score
         self.score = engine.info.default_score if score is None else score
         start_score = engine.info.track_start_score if score is None else score
         self.track_scores = start_score, min(engine.info.track_high_score, start_score)
@@ -46,7 +50,7 @@ class Detector:
         self.breach: str | None = None
         """How the model's answers break the contract, with the fix; None as long as none did."""
         self._person_classes = sorted(engine.info.person_classes)
-        self._shapes = InputShapes()
+        self._shapes = shapes or InputShapes()
 
     def __repr__(self) -> str:
         info = self.info
@@ -57,13 +61,23 @@ class Detector:
         """What the engine says of its model; a served model's version may change."""
         return self.engine.info
 
+    def at_size(self, size: str) -> Detector:
+        """Return one that sees pictures as large as `size` says, by the same engine, which stays this one's.
+
+        What either prepared both can `infer`. Raises UsageError where the model takes no such size.
+        """
+        engine = _SizedEngine(self.engine, size)
+        warm_up(engine, self.info.name)  # some graphs say only then that they do not take it
+        return Detector(engine, score=self._given_score, shapes=self._shapes)
+
     def prepare(self, image: NDArray[np.uint8]) -> PreparedImage:
         """Shrink a BGR image to what the model wants, as RGB; models without a size get it as large as it is."""
         size, resize = self.info.size, self.info.resize
         if size is None:
             return prepare_image(image, None, resize)
         input_hw = self._shapes.choose(size, image.shape[:2])
-        return prepare_image(image, input_hw, resize, keep_aspect=size.keep_aspect)
+        prepared = prepare_image(image, input_hw, resize, keep_aspect=size.keep_aspect)
+        return replace(prepared, second_look=self.info.second_look)
 
     def infer(self, prepared: Sequence[PreparedImage]) -> list[RawDetections]:
         """Run the engine on prepared images, once for each shape. Thread-safe; blocks.
@@ -71,8 +85,7 @@ class Detector:
         Returns answers of batch size 1, in order, with boxes relative to the picture, without its padding.
         """
         answers = self._look([image.pixels for image in prepared])
-        if self.info.second_look:
-            self._look_again(prepared, answers)
+        self._look_again(prepared, answers)
         return [
             RawDetections(_without_padding(answer.xyxy, image.filled), answer.scores, answer.class_ids)
             for image, answer in zip(prepared, answers, strict=True)
@@ -92,9 +105,13 @@ class Detector:
 
     def _look_again(self, prepared: Sequence[PreparedImage], answers: list[RawDetections]) -> None:
         """Add to the answers what a second look at close-ups sees."""
-        size = self.info.size
         heights = [image.pixels.shape[0] for image in prepared]
-        indices = [index for index, answer in enumerate(answers) if wants_second_look(answer, heights[index])]
+        indices = [
+            index
+            for index, image in enumerate(prepared)
+            if image.second_look and wants_second_look(answers[index], heights[index])
+        ]
+        size = self.info.size
         if size is None or not indices:
             return
         pixels = [prepared[index].pixels for index in indices]
@@ -148,6 +165,17 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _SizedEngine:
+    """Another's engine, asked with pictures of another size."""
+
+    def __init__(self, engine: Engine, size: str) -> None:
+        self.info = engine.info.at_size(size)
+        self.infer = engine.infer
+
+    def close(self) -> None:
+        """Leave it to whose it is."""
 
 
 def _without_padding(xyxy: NDArray[np.float32], filled: tuple[float, float]) -> NDArray[np.float32]:

@@ -81,6 +81,8 @@ class PreparedImage:
     """(H, W, 3) RGB."""
     filled: tuple[float, float] = (1.0, 1.0)
     """Shares of height and width that the picture fills, from the top and the left; the rest is padding."""
+    second_look: bool = False
+    """Whether close-ups in it are worth one."""
 
 
 def prepare_image(

@@ -16,7 +16,7 @@ IDLE_SECONDS = 60.0
 
 
 class InputShapes:
-    """Gives each picture the shape that fits it, as long as there are few; then the nearest of those in use."""
+    """Gives each picture the shape that fits it, as long as there are few; then that in use which shows it as large."""
 
     def __init__(self, *, most: int = MAX_SHAPES) -> None:
         self._most = most
@@ -32,13 +32,14 @@ class InputShapes:
             if wanted not in self._used and len(self._used) >= self._most:
                 oldest = min(self._used, key=lambda hw: self._used[hw])
                 if now - self._used[oldest] < IDLE_SECONDS:
-                    wanted = max(self._used, key=lambda hw: _scale(picture_hw, hw))
+                    best = _scale(picture_hw, wanted)
+                    wanted = min(self._used, key=lambda hw: (abs(_scale(picture_hw, hw) - best), hw[0] * hw[1]))
                 else:
                     del self._used[oldest]
             self._used[wanted] = now
         return wanted
 
 
-def _scale(picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[float, int]:
-    """How large a picture becomes in a shape; of those where it gets equally large the smallest is the best."""
-    return min(input_hw[0] / picture_hw[0], input_hw[1] / picture_hw[1]), -input_hw[0] * input_hw[1]
+def _scale(picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> float:
+    """How large a picture becomes in a shape."""
+    return min(input_hw[0] / picture_hw[0], input_hw[1] / picture_hw[1])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
+
+from humandetect.errors import UsageError
+from humandetect.models.metadata import ModelMetadata
+from humandetect.models.sizes import choose_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,10 +46,24 @@ class ModelInfo:
     resize: str = "linear"
     """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
 
+    metadata: ModelMetadata = field(default_factory=ModelMetadata, repr=False)
+    """What the model's maker says, of its other sizes, too."""
+
     @property
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of images, of those of 4:3 where the size follows the aspect."""
         return self.size.input_hw if self.size else None
+
+    def at_size(self, wanted: str) -> ModelInfo:
+        """Return this for pictures of a size, `small`, `default`, `far` or HxW, with its scores. Raises UsageError."""
+        if self.size is None:
+            raise UsageError(f"{self.name} gets pictures whole: leave out the size")
+        fixed_hw = self.size.input_hw if self.size.multiple is None else None
+        size, scores = choose_size(self.name, self.metadata, wanted, fixed_hw=fixed_hw)
+        return replace(
+            self, size=size, default_score=scores.default_score, track_start_score=scores.track_start_score,
+            track_high_score=scores.track_high_score, second_look=scores.second_look and fixed_hw is None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def model_info(
         name=name, version=version, engine=engine, size=input_size, parallel=parallel, best_batch=best_batch,
         labels=metadata.labels, person_classes=people_of(metadata, model=name), default_score=scores.default_score,
         track_start_score=scores.track_start_score, track_high_score=scores.track_high_score, resize=metadata.resize,
-        dialect=metadata.dialect or "detection-api",
+        dialect=metadata.dialect or "detection-api", metadata=metadata,
         second_look=scores.second_look and input_size is not None and input_size.multiple is not None,
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ def choose_size(
     usual, pixels = metadata.preset, size_in_pixels(wanted)
     if fixed_hw is not None:
         if wanted != "default" and pixels != fixed_hw:
-            raise UsageError(f"{model} takes pictures of {_text(fixed_hw)} only (height x width): leave out --size")
+            raise UsageError(f"{model} takes pictures of {_text(fixed_hw)} only (height x width): leave out the size")
         return InputSize(fixed_hw, keep_aspect=metadata.keep_aspect), usual
     if pixels is not None:
         _check_multiple(model, pixels, metadata.multiple)

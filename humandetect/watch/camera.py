@@ -6,7 +6,7 @@ import logging
 from collections import Counter, deque
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from humandetect.addresses import shown_address
 from humandetect.analytics.scene import Scene
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from humandetect.config.watch import CameraConfig
+    from humandetect.detection.finders import Finder
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.analysis import CameraAnalysis
     from humandetect.watch.gate import MotionGate
@@ -30,15 +31,16 @@ logger = logging.getLogger(__name__)
 
 
 class Camera:
-    """Put together by `Watch`, and used by its threads: `reader` by any, the rest by the one that analyses."""
+    """Put together by `Watch`, and used by its threads: reader and finder by any, the rest by the one that analyses."""
 
     def __init__(
-        self, config: CameraConfig, *, reader: CameraReader, scene: Scene,
+        self, config: CameraConfig, *, reader: CameraReader, finder: Finder[Any], scene: Scene,
         analyse: Callable[[Scene], CameraAnalysis], gate: MotionGate | None, recorder: Recorder | None,
     ) -> None:  # fmt: skip
         """`analyse` makes the analysis of a scene."""
         self.config = config
         self.reader = reader
+        self.finder = finder
         self.gate = gate
         self.recorder = recorder
         self.taken = 0

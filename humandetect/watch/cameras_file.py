@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from humandetect.addresses import looks_like_address, shown_address
+from humandetect.config.engine import check_size
 from humandetect.config.fields import fields_of
 from humandetect.config.recording import RecordMode
 from humandetect.config.toml_lines import LocatedToml
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,63}")
 _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _FIELDS = {"rate": "rate", "decode": "decode", "gate": "gate", "transport": "rtsp_transport", "anonymize": "anonymize"}
 """Keys of a camera that are options, too, which then are their defaults."""
-_KEYS = ("url", *_FIELDS, "scene", "record")
+_KEYS = ("url", *_FIELDS, "scene", "record", "size")
 
 
 def read_cameras(config: WatchConfig) -> list[CameraConfig]:
@@ -63,8 +64,9 @@ def _camera(name: str, url: str, said: Mapping[str, Any], config: WatchConfig) -
     values = {key: said.get(key, getattr(config, option)) for key, option in _FIELDS.items()}
     recorded = config.recording.record_mode if config.recording.record else None
     return CameraConfig(
-        name, url, scene=said.get("scene", config.counting.scene), record=said.get("record", recorded), **values
-    )
+        name, url, scene=said.get("scene", config.counting.scene), record=said.get("record", recorded),
+        size=said.get("size"), **values,
+    )  # fmt: skip
 
 
 def _with_variables(url: str, where: str) -> str:
@@ -107,9 +109,19 @@ class _CamerasFile(LocatedToml):
         if "scene" in table:
             scene = self._options["scene"].adopt(table["scene"], f"{self.place((*at, 'scene'))}: scene")
             said["scene"] = self.path.parent / Path(scene).expanduser()
+        if "size" in table:
+            said["size"] = self._size(table["size"], (*at, "size"))
         if "record" in table:
             said["record"] = self._record(table["record"], (*at, "record"))
         return _camera(name, _with_variables(url, self.place((*at, "url"))), said, self._config)
+
+    def _size(self, value: Any, at: KeyPath) -> str:
+        size: str = self._options["size"].adopt(value, f"{self.place(at)}: size")
+        try:
+            check_size(size)
+        except UsageError as error:
+            self.fail(at, str(error))
+        return size
 
     def _record(self, value: Any, at: KeyPath) -> RecordMode | None:
         if value is False:

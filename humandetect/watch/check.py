@@ -13,9 +13,10 @@ import numpy as np
 from humandetect.cpus import usable_cpus
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from humandetect.watch.reader import OPENINGS_AT_ONCE
+from humandetect.watch.sizes import SizedDetectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from humandetect.config.watch import CameraConfig
     from humandetect.detection.detector import Detector
@@ -42,10 +43,13 @@ class Checked(NamedTuple):
     """From one key frame to the next; None: fewer than two were seen."""
     decode_ms: float | None = None
     """CPU time for one picture."""
+    detect_ms: float = 0.0
+    """CPU time for one look, from a decoded picture to its people."""
 
-    def cores(self, detect_ms: float) -> float:
-        """Return the share of a core that it will take."""
-        return ((self.decode_ms or 0) * (self.rate or 0) + detect_ms * self.camera.rate) / 1000
+    @property
+    def cores(self) -> float:
+        """The share of a core that it will take."""
+        return ((self.decode_ms or 0) * (self.rate or 0) + self.detect_ms * self.camera.rate) / 1000
 
 
 def check_cameras(cameras: Sequence[CameraConfig], settings: ReaderSettings) -> Iterator[Checked]:
@@ -54,9 +58,20 @@ def check_cameras(cameras: Sequence[CameraConfig], settings: ReaderSettings) -> 
         yield from threads.map(lambda camera: _look(camera, settings), cameras)
 
 
-def measure_detection(detector: Detector, checked: Sequence[Checked]) -> float:
-    """Return the CPU milliseconds of one look, at pictures as large as the cameras', from decoded to people."""
-    size = max((one.size for one in checked if one.size), default=(1280, 720))
+def measure_detection(detector: Detector, checked: Iterable[Checked]) -> list[Checked]:
+    """Return them with what a look costs here. Raises UsageError where the model takes no such size."""
+    detectors = SizedDetectors(detector)
+    costs: dict[tuple[str | None, tuple[int, int]], float] = {}
+    measured = []
+    for one in checked:
+        alike = one.camera.size, one.size or (1280, 720)
+        if alike not in costs:
+            costs[alike] = _detect_ms(detectors.of(one.camera), alike[1])
+        measured.append(one._replace(detect_ms=costs[alike]))
+    return measured
+
+
+def _detect_ms(detector: Detector, size: tuple[int, int]) -> float:
     image = np.zeros((size[1], size[0], 3), np.uint8)
     detector.detect(image)  # compiles what the shape needs
     began = time.process_time()

@@ -5,48 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import supervision as sv
-
-from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.scene import Scene, read_scene
-from humandetect.detection.detector import Detector
-from humandetect.detection.finders import EngineFinder, open_batcher
-from humandetect.engines import load_engine
-from humandetect.errors import (
-    Closed,
-    EngineTimeout,
-    EngineUnavailable,
-    HumanDetectError,
-    SourceError,
-    UsageError,
-)
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.errors import HumanDetectError, UsageError
 from humandetect.media.sinks.atomic_files import PendingFile
 from humandetect.watch.analysis import CameraAnalysis, camera_event
+from humandetect.watch.audiences import Audiences
 from humandetect.watch.camera import Camera
 from humandetect.watch.cameras_file import read_cameras
 from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.gate import MotionGate
+from humandetect.watch.looks import Looks
 from humandetect.watch.metrics import RecordingFigures
 from humandetect.watch.reader import OPENINGS_AT_ONCE, CameraReader
 from humandetect.watch.recording import Recordings
-from humandetect.watch.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from humandetect.config.watch import CameraConfig, WatchConfig
-    from humandetect.detection.finders import Finder
-    from humandetect.media.frames import Event
+    from humandetect.detection.detector import Detector
+    from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import Audience, CameraStatus, Memory
     from humandetect.watch.reader import StateChange
 
@@ -54,7 +39,11 @@ STARTS_SPREAD_SECONDS = 1.0
 LEAVE_SECONDS = 0.5
 """For a connection to be closed before the next one: many cameras serve few clients at once."""
 END_SECONDS = 2.0
-"""For what is under way to be answered, and threads to end; the whole must not take more than three."""
+"""For threads to end; the whole must not take more than three."""
+ANSWER_SECONDS = 1.0
+"""For what is under way to be answered."""
+FILE_SECONDS = 0.3
+"""For recorders whose files are not closed by then."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +62,8 @@ class Watch:
         """Set when it cannot go on."""
         self._config = config
         self._memory = memory
-        self._audiences = list(audiences)
-        self._faulty: list[Audience] = []
-        """Those that raised once."""
-        self._detector = detector
+        self._audiences = Audiences(audiences)
         self._cameras: dict[str, Camera] = {}
-        self._turns = Turns()
         self._openings = threading.Semaphore(OPENINGS_AT_ONCE)
         self._inbox: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         """What the analysing thread does next, in order; None: end."""
@@ -86,19 +71,22 @@ class Watch:
         # On the minute, so that counts are those of whole minutes by the clock on the wall.
         self._started = self._run.replace(second=0, microsecond=0)
         self._zero = time.monotonic() - (self._run - self._started).total_seconds()
+        self._looks = Looks(
+            config, detector=detector, zero_seconds=self._zero, analyse=self._inbox.put, tell=self._tell
+        )  # fmt: skip
         self._wanted = self._checked(read_cameras(config))
         self._recordings = Recordings(config.recording) if config.recording.record else None
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            self._finder = self._opened_finder()
+            self._looks.open()
+            self._find_sizes(self._wanted)
         except BaseException:
-            self._stack.close()
+            self._looks.close(within_seconds=END_SECONDS)
             raise
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-            for name, work in (("turns", self._take_turns), ("analysis", self._analyse))
+            for name, work in (("turns", self._looks.run), ("analysis", self._analyse))
         ]
         for thread in self._threads:
             thread.start()
@@ -112,16 +100,15 @@ class Watch:
         cameras = list(self._cameras.values())
         for camera in cameras:
             camera.reader.stop()
-        self._turns.close()
-        self._threads[0].join(max(0.0, ends - time.monotonic()))
+        self._looks.close(within_seconds=ANSWER_SECONDS)
         for camera in cameras:
             camera.reader.join(max(0.0, min(0.5, ends - time.monotonic())))
             self._inbox.put(partial(self._finish, camera))
         self._inbox.put(None)
-        self._threads[1].join(max(0.1, ends - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.1, ends - time.monotonic()))
         for camera in cameras:
-            camera.close(within_seconds=max(0.1, ends - time.monotonic()))
-        self._stack.close()
+            camera.close(within_seconds=max(0.0, ends + FILE_SECONDS - time.monotonic()))
 
     def statuses(self) -> Sequence[CameraStatus]:
         return [camera.status() for camera in tuple(self._cameras.values())]
@@ -159,17 +146,12 @@ class Watch:
         return RecordingFigures(kept.kept_bytes, {str(reason): count for reason, count in kept.deleted.items()})
 
     def join(self, audience: Audience) -> Callable[[], None]:
-        """Tell somebody all that happens from now on; returns how to leave."""
-        self._audiences = [*self._audiences, audience]
-
-        def leave() -> None:
-            self._audiences = [one for one in self._audiences if one is not audience]
-
-        return leave
+        return self._audiences.join(audience)
 
     def reload(self) -> str:
         """Read the file of cameras again and do what changed; says what. Raises UsageError, and nothing changes."""
         wanted = self._checked(read_cameras(self._config))
+        self._find_sizes(wanted)
         before, self._wanted = self._wanted, wanted
         gone = [name for name in before if name not in wanted]
         changed = [name for name in wanted if name in before and wanted[name] != before[name]]
@@ -183,6 +165,11 @@ class Watch:
         told = {"added": new, "changed": changed, "removed": gone}
         return "; ".join(f"{what} {', '.join(names)}" for what, names in told.items() if names) or "nothing changed"
 
+    def _find_sizes(self, cameras: Mapping[str, CameraConfig]) -> None:
+        """Raise UsageError where the model does not take a size that a camera wants."""
+        for camera in cameras.values():
+            self._looks.finder(camera)
+
     def _checked(self, cameras: Sequence[CameraConfig]) -> dict[str, CameraConfig]:
         for camera in cameras:
             self._scene(camera)  # what cannot be counted at must be known before weeks begin
@@ -192,17 +179,8 @@ class Watch:
         counting = self._config.counting
         return read_scene(camera.scene, lines=counting.line, zones=counting.zone)
 
-    def _opened_finder(self) -> Finder[Any]:
-        config, stack = self._config, self._stack
-        detector = self._detector or stack.enter_context(Detector(load_engine(config.engine), score=config.score))
-        batcher = stack.enter_context(open_batcher(detector.info, detector.infer, batch=config.batch))
-        if self._detector is None:  # before the batcher, which would wait for an engine that waits for its server
-            stack.callback(detector.close)
-        logger.info("model %s version %s runs on %s", detector.info.name, detector.info.version, detector.info.engine)
-        return EngineFinder(detector, batcher, weakest_score=WEAKEST_SCORE)
-
     def _add(self, config: CameraConfig, *, after_seconds: float = 0.0) -> None:
-        name, settings = config.name, self._config
+        name, settings, finder = config.name, self._config, self._looks.finder(config)
         recorder = self._recordings.recorder(name, config.record) if self._recordings and config.record else None
         reader = CameraReader(
             name, config.url,
@@ -212,27 +190,29 @@ class Watch:
                 max_megapixels=settings.max_megapixels,
             ),
             openings=self._openings, on_change=lambda change: self._on_change(camera, change),
-            on_picture=partial(self._turns.arrived, name), first_after_seconds=after_seconds, packets=recorder,
+            on_picture=partial(self._looks.turns.arrived, name), first_after_seconds=after_seconds, packets=recorder,
         )  # fmt: skip
 
         def analyse(scene: Scene) -> CameraAnalysis:
             return CameraAnalysis(
                 name, scene=scene, memory=self._memory, started=self._started, run=self._run.isoformat(),
-                per_seconds=settings.counting.per_seconds, track_scores=self._finder.track_scores,
+                per_seconds=settings.counting.per_seconds, track_scores=finder.track_scores,
                 anonymize=config.anonymize,
             )  # fmt: skip
 
         gate = MotionGate() if config.gate == "motion" else None
-        camera = Camera(config, reader=reader, scene=self._scene(config), analyse=analyse, gate=gate, recorder=recorder)
-        camera.missed = partial(self._turns.missed.__getitem__, name)
+        camera = Camera(
+            config, reader=reader, finder=finder, scene=self._scene(config), analyse=analyse, gate=gate,
+            recorder=recorder,
+        )  # fmt: skip
         self._cameras[name] = camera
-        self._turns.add(name, rate=config.rate)
+        self._looks.add(camera)
         reader.start()
 
     def _remove(self, name: str) -> None:
         camera = self._cameras.pop(name)
         camera.reader.join(LEAVE_SECONDS)
-        self._turns.remove(name)
+        self._looks.remove(camera)
         self._inbox.put(partial(self._finish, camera))
 
     def _on_change(self, camera: Camera, change: StateChange) -> None:
@@ -241,53 +221,9 @@ class Watch:
         log("camera %s is %s%s", change.camera, change.state, f": {change.reason}" if change.reason else "")
         self._inbox.put(partial(self._tell_change, camera, change))
 
-    def _take_turns(self) -> None:
-        while (name := self._turns.next()) is not None:
-            camera = self._cameras.get(name)
-            picture = camera.reader.take() if camera else None
-            if camera is None or picture is None:
-                self._turns.ended(name)
-                continue
-            try:
-                image = picture.image()
-            except SourceError as error:
-                logger.debug("camera %s: %s", name, error)
-                camera.failed["unreadable"] += 1
-                self._turns.ended(name)
-                continue
-            seconds = picture.arrived_seconds - self._zero
-            camera.taken += 1
-            frame = Frame(image, camera.taken, seconds, name, pixel_aspect=picture.pixel_aspect)
-            late = picture.arrived_seconds - (picture.delay_seconds or 0.0)
-            if camera.gate and not camera.gate.opens(image, seconds, somebody=camera.has_somebody):
-                self._inbox.put(partial(self._look_without, camera, frame, late))
-                continue
-            future = self._finder.submit(frame)
-            future.add_done_callback(partial(self._put_answer, camera, frame, late))
-
-    def _put_answer(self, camera: Camera, frame: Frame, seen_at: float, answer: Future[Any]) -> None:
-        self._inbox.put(partial(self._look, camera, frame, seen_at, answer))
-
     def _analyse(self) -> None:
         while (work := self._inbox.get()) is not None:
             work()
-
-    def _look(self, camera: Camera, frame: Frame, seen_at: float, answer: Future[Any]) -> None:
-        """Take the answer to a picture."""
-        self._turns.ended(camera.config.name)
-        try:
-            result = self._finder.result(frame, answer.result(), detected=True)
-        except (EngineTimeout, EngineUnavailable, Closed) as error:  # a server that is away comes back
-            camera.failed["engine"] += 1
-            if camera.failed["engine"] == 1:
-                logger.warning("camera %s: %s", camera.config.name, error)
-            return
-        self._tell(camera, result, seen_at)
-
-    def _look_without(self, camera: Camera, frame: Frame, seen_at: float) -> None:
-        """Take a picture in which nothing moved: whoever was there still is."""
-        self._turns.ended(camera.config.name)
-        self._tell(camera, DetectedFrame(frame, sv.Detections.empty(), detected=False), seen_at)
 
     def _tell(self, camera: Camera, result: DetectedFrame, seen_at: float) -> None:
         if self._cameras.get(camera.config.name) is not camera:
@@ -297,16 +233,16 @@ class Watch:
         if told is None:
             return
         self._tell_events(camera, told.events)
-        self._tell_all(lambda audience: audience.on_result(camera.config.name, told))
+        self._audiences.tell(lambda audience: audience.on_result(camera.config.name, told))
         if status := camera.news():
-            self._tell_all(lambda audience: audience.on_status(status))
+            self._audiences.tell(lambda audience: audience.on_status(status))
 
     def _tell_change(self, camera: Camera, change: StateChange) -> None:
         seconds = time.monotonic() - self._zero
         events = camera.lose(change.reason or "") if change.state == "lost" else ()
         self._tell_events(camera, (*events, camera_event(change, seconds=seconds, run=self._run.isoformat())))
         if self._cameras.get(change.camera, camera) is camera:
-            self._tell_all(lambda audience: audience.on_status(camera.status()))
+            self._audiences.tell(lambda audience: audience.on_status(camera.status()))
 
     def _finish(self, camera: Camera) -> None:
         self._tell_events(camera, camera.finish())
@@ -320,16 +256,7 @@ class Watch:
             self._tell_event(event)
 
     def _tell_event(self, event: Event) -> None:
-        self._tell_all(lambda audience: audience.on_event(event))
-
-    def _tell_all(self, tell: Callable[[Audience], None]) -> None:
-        for audience in self._audiences:
-            try:
-                tell(audience)
-            except Exception:  # its fault must not cost the cameras their weeks
-                if audience not in self._faulty:
-                    self._faulty.append(audience)
-                    logger.exception("%s fails to take what cameras show", type(audience).__name__)
+        self._audiences.tell(lambda audience: audience.on_event(event))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do the work of a thread without which nothing goes on."""

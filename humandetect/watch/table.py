@@ -38,11 +38,12 @@ def status_table(statuses: Iterable[CameraStatus]) -> Table:
     return table
 
 
-def check_table(checked: Iterable[Checked], *, detect_ms: float) -> Table:
+def check_table(checked: Iterable[Checked]) -> Table:
     """Return a row a camera with what it sends and what it costs."""
     table = Table(
-        "camera", "size", "codec", "pictures/s", "key frame each", "decoding", "cores", box=None, pad_edge=False
-    )
+        "camera", "size", "codec", "pictures/s", "key frame each", "decoding", "a look", "cores",
+        box=None, pad_edge=False,
+    )  # fmt: skip
     for one in checked:
         if one.problem:
             table.add_row(one.camera.name, Text(one.problem, "red"))
@@ -54,6 +55,7 @@ def check_table(checked: Iterable[Checked], *, detect_ms: float) -> Table:
             f"{one.rate:.1f}" if one.rate else _NOTHING,
             f"{one.key_seconds:.1f} s" if one.key_seconds else _NOTHING,
             f"{one.decode_ms:.1f} ms" if one.decode_ms else _NOTHING,
-            f"{one.cores(detect_ms):.3f}",
+            f"{one.detect_ms:.1f} ms",
+            f"{one.cores:.3f}",
         )
     return table

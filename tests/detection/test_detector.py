@@ -16,6 +16,7 @@ from humandetect.engines.base import ModelInfo, RawDetections
 from humandetect.errors import ModelNotFound, UsageError
 from humandetect.models.sizes import InputSize
 from tests.builders import picture
+from tests.fakes import SizesEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,3 +177,33 @@ def test_open_detector_names_an_unknown_model() -> None:
 def test_raw_detections_that_disagree_are_refused() -> None:
     with pytest.raises(ValueError, match=r"detections disagree: boxes \(1, 2, 4\), scores \(1, 3\)"):
         rows([[0, 0, 1, 1]] * 2, [0.5] * 3)
+
+
+def test_detectors_of_other_sizes_share_an_engine_and_each_has_the_scores_of_its_size() -> None:
+    engine = SizesEngine()
+    detector = Detector(engine)
+    small = detector.at_size("small")
+    image = picture(64, 48)
+    prepared = [one.prepare(image) for one in (detector, small)]
+    assert [one.pixels.shape[:2] for one in prepared] == [(24, 32), (12, 16)]
+    answers = detector.infer(prepared)
+    assert [len(one.people(row, (48, 64))) for one, row in zip((detector, small), answers, strict=True)] == [1, 0]
+    assert small.track_scores == (0.9, 0.3)
+    assert Detector(engine, score=0.6).at_size("small").score == 0.6
+    small.close()
+    assert not engine.closed
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [("far", "has no size 'far'; it has default, small"), ("30x30", "multiples of 4")]
+)
+def test_a_size_that_the_model_does_not_take_is_refused(size: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Detector(SizesEngine()).at_size(size)
+
+
+def test_a_model_of_one_size_or_of_whole_pictures_has_no_other() -> None:
+    with pytest.raises(UsageError, match="takes pictures of 4x6 only"):
+        Detector(BrightnessEngine()).at_size("small")
+    with pytest.raises(UsageError, match="gets pictures whole: leave out the size"):
+        Detector(BrightnessEngine(size=None)).at_size("small")

@@ -46,3 +46,11 @@ def test_a_shape_that_nobody_used_for_long_makes_room(full: InputShapes, clock: 
     clock[0] += 2
     assert full.choose(SIZE, (1000, 2000)) == (288, 576)
     assert full.choose(SIZE, CAMERAS[0]) != (288, 384)
+
+
+def test_of_shapes_of_many_sizes_a_fifth_takes_that_which_shows_the_picture_as_large(clock: list[float]) -> None:
+    chosen = InputShapes()
+    for size in ((96, 128), (288, 384), (480, 640), (640, 480)):
+        chosen.choose(InputSize(size), (480, 640))
+    assert chosen.choose(InputSize((96, 160)), (480, 640)) == (96, 128)
+    assert chosen.choose(InputSize((448, 640)), (480, 640)) == (480, 640)

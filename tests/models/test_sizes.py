@@ -71,7 +71,7 @@ def test_a_size_comes_with_the_scores_that_suit_it(wanted: str, input_hw: tuple[
 
 def test_a_model_of_one_size_names_it_when_another_is_wanted() -> None:
     for wanted in ("small", "320x320"):
-        with pytest.raises(UsageError, match=r"takes pictures of 300x400 only .height x width.: leave out --size"):
+        with pytest.raises(UsageError, match=r"takes pictures of 300x400 only .height x width.: leave out the size"):
             choose_size("people", ModelMetadata(), wanted, fixed_hw=(300, 400))
     for wanted in ("default", "300x400"):
         assert choose_size("people", ModelMetadata(), wanted, fixed_hw=(300, 400))[0] == InputSize((300, 400))

@@ -47,15 +47,16 @@ def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) 
         transport = "udp"
         anonymize = "fill"
         scene = "door.scene.toml"
+        size = "384x640"
         [camera.yard]
         url = "rtsp://cam/b"
     """
     counting = CountingConfig(scene=tmp_path / "all.toml")
     door, yard = read(tmp_path, text, rate=3.0, rtsp_transport="tcp", counting=counting)
     assert (door.rate, door.decode, door.gate, door.transport, door.anonymize) == (5, "key", "motion", "udp", "fill")
-    assert door.scene == tmp_path / "door.scene.toml"
+    assert (door.scene, door.size) == (tmp_path / "door.scene.toml", "384x640")
     assert (yard.rate, yard.decode, yard.gate, yard.transport, yard.anonymize) == (3, "auto", "off", "tcp", None)
-    assert yard.scene == tmp_path / "all.toml"
+    assert (yard.scene, yard.size) == (tmp_path / "all.toml", None)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,10 @@ def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) 
         ('[camera.".."]\nurl = "rtsp://a"', "cameras.toml:1: '..' is no name of a camera"),
         ('[camera.door]\nurl = "rtsp://a"\nrat = 2', "cameras.toml:3: there is no 'rat' here: did you mean 'rate'?"),
         ('[camera.door]\nurl = "rtsp://a"\nrate = 500', "cameras.toml:3: rate"),
+        (
+            '[camera.door]\nurl = "rtsp://a"\nsize = "huge"',
+            "cameras.toml:3: the size is small, default, far, or height",
+        ),
         ('[camera.door]\nurl = "rtsp://a"\nrate = "often"', "cameras.toml:3: rate"),
         ('[camera.door]\nurl = "rtsp://a"\nrate = true', "cameras.toml:3: rate"),
         ('[camera.door]\nurl = "rtsp://a"\n\ndecode = "some"', "cameras.toml:4: decode"),

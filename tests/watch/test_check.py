@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from humandetect.watch import check
 from humandetect.watch.check import Checked, check_cameras, measure_detection, usable_cores
 from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.table import check_table
-from tests.fakes import FakeEngine
+from tests.fakes import SizesEngine
 from tests.watch.rtsp_farm import farm_in_thread
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "LOOK_SECONDS", 1.3)
 
 
-def camera(name: str, url: str, *, rate: float = 2.0) -> CameraConfig:
-    return CameraConfig(name, url, rate=rate, decode="all", gate="off", transport="auto")
+def camera(name: str, url: str, *, rate: float = 2.0, size: str | None = None) -> CameraConfig:
+    return CameraConfig(name, url, rate=rate, decode="all", gate="off", transport="auto", size=size)
 
 
 def test_it_says_what_a_camera_sends(farm: RunningFarm) -> None:
@@ -50,22 +51,36 @@ def test_one_without_an_answer_says_why_and_the_others_are_looked_at_in_their_or
     assert wrong.problem is not None
     assert "401" in wrong.problem
     assert "s3cret" not in wrong.problem
-    assert wrong.cores(10) == 2 * 10 / 1000
+    assert wrong.cores == 0
     assert (yard.problem, yard.size) == (None, (320, 240))
 
 
 def test_a_camera_takes_what_its_pictures_and_its_looks_cost() -> None:
-    one = Checked(camera("door", "rtsp://a", rate=2), None, (1280, 720), "h264", rate=10.0, decode_ms=2.0)
-    assert one.cores(15.0) == pytest.approx((10 * 2 + 2 * 15) / 1000)
+    one = Checked(
+        camera("door", "rtsp://a", rate=2), None, (1280, 720), "h264", rate=10.0, decode_ms=2.0, detect_ms=15.0
+    )
+    assert one.cores == pytest.approx((10 * 2 + 2 * 15) / 1000)
 
 
-def test_a_look_is_measured_at_the_size_of_the_largest_picture() -> None:
-    engine = FakeEngine()
-    sizes = [Checked(camera("door", "rtsp://a"), None, size) for size in ((320, 240), (1920, 1080))]
+def test_a_look_is_measured_once_for_each_size_of_pictures_and_each_that_cameras_want() -> None:
+    engine = SizesEngine()
     with Detector(engine) as detector:
-        assert measure_detection(detector, sizes) > 0
-        assert measure_detection(detector, []) > 0
-    assert sum(engine.calls) == 2 * (1 + check._TRIES)
+        checked = measure_detection(
+            detector,
+            [
+                Checked(camera("door", "rtsp://a"), None, (320, 240)),
+                Checked(camera("yard", "rtsp://b"), None, (1920, 1080)),
+                Checked(camera("gate", "rtsp://c"), None, (1920, 1080)),
+                Checked(camera("hall", "rtsp://d", size="small"), None, (1920, 1080)),
+                Checked(camera("shed", "rtsp://e", size="small"), "no picture came"),
+            ],
+        )
+    door, yard, gate, hall, shed = (one.detect_ms for one in checked)
+    assert yard == gate
+    assert len({door, yard, hall, shed}) == 4
+    looks = Counter(engine.shapes)
+    assert looks[24, 32] == 2 * (1 + check._TRIES)
+    assert looks[12, 16] >= 2 * (1 + check._TRIES)
 
 
 def test_not_all_of_the_machine_is_used() -> None:
@@ -74,11 +89,20 @@ def test_not_all_of_the_machine_is_used() -> None:
 
 def test_the_table_has_a_row_for_each_with_its_problem_or_its_cost() -> None:
     checked = [
-        Checked(camera("door", "rtsp://a"), None, (1280, 720), "h264", rate=10.0, key_seconds=1.0, decode_ms=2.0),
+        Checked(
+            camera("door", "rtsp://a"),
+            None,
+            (1280, 720),
+            "h264",
+            rate=10.0,
+            key_seconds=1.0,
+            decode_ms=2.0,
+            detect_ms=15.0,
+        ),
         Checked(camera("yard", "rtsp://b"), "401 Unauthorized"),
     ]
-    table = check_table(checked, detect_ms=15.0)
+    table = check_table(checked)
     assert [next(iter(column.cells)) for column in table.columns] == [
-        "door", "1280 x 720", "h264", "10.0", "1.0 s", "2.0 ms", "0.050",
+        "door", "1280 x 720", "h264", "10.0", "1.0 s", "2.0 ms", "15.0 ms", "0.050",
     ]  # fmt: skip
     assert [str(list(column.cells)[1]) for column in table.columns][:2] == ["yard", "401 Unauthorized"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.run import Watch
 from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, SizesEngine
 from tests.waiting import eventually
 from tests.watch.memory import ListMemory
 
@@ -230,6 +231,19 @@ def test_an_engine_that_fails_ends_it_with_the_reason(farm: RunningFarm) -> None
     assert "the fake engine broke" in str(one.watching.failure)
 
 
+def test_an_engine_that_never_answers_holds_up_no_end(farm: RunningFarm, caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+    with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
+        eventually(lambda: min(one.status(name).frames for name in ("door", "yard")) > 5, 15)
+        began = time.monotonic()
+        one.watching.__exit__()
+        assert time.monotonic() - began < 3.0
+        gate.set()
+    assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
+    assert one.watching.failure is None
+    assert "the engine does not answer" in caplog.text
+
+
 class AwayEngine(FakeEngine):
     """A server that is away for some calls."""
 
@@ -269,6 +283,21 @@ def test_a_picture_that_its_scene_does_not_fit_is_watched_without_it(
         one.listener.sees("door")
     assert one.watching.failure is None
     assert caplog.text.count("camera door is not counted at") == 1
+
+
+def test_each_camera_is_seen_by_one_engine_as_large_as_it_wants(farm: RunningFarm, tmp_path: Path) -> None:
+    path = tmp_path / "cameras.toml"
+    door, yard = (f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in ("door", "yard"))
+    path.write_text(door + yard + 'size = "32x32"\n')
+    engine = SizesEngine()
+    with watched(str(path), engine=engine) as one:
+        one.listener.sees("door")
+        one.listener.sees("yard")
+        path.write_text(door + yard + 'size = "far"\n')
+        with pytest.raises(UsageError, match="camera 'yard': fake has no size 'far'; it has default, small"):
+            one.watching.reload()
+        one.listener.sees("yard")
+    assert set(engine.shapes) == {(24, 32), (32, 32)}
 
 
 def test_a_motion_gate_looks_once_at_what_does_not_change(farm: RunningFarm, tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Looks at cameras: takes the picture of whose turn it is, and has the one engine find its people."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import supervision as sv
+
+from humandetect.analytics.base import WEAKEST_SCORE
+from humandetect.detection.detector import Detector
+from humandetect.detection.finders import EngineFinder, open_batcher
+from humandetect.engines import load_engine
+from humandetect.errors import Closed, EngineTimeout, EngineUnavailable, SourceError
+from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.watch.sizes import SizedDetectors
+from humandetect.watch.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from humandetect.config.watch import CameraConfig, WatchConfig
+    from humandetect.detection.finders import Finder
+    from humandetect.watch.camera import Camera
+
+logger = logging.getLogger(__name__)
+
+
+class Looks:
+    """Takes turns on the thread of `run`; what comes of a look is told on that of `analyse`."""
+
+    def __init__(
+        self, config: WatchConfig, *, detector: Detector | None, zero_seconds: float,
+        analyse: Callable[[Callable[[], object]], object], tell: Callable[[Camera, DetectedFrame, float], object],
+    ) -> None:  # fmt: skip
+        """Without a `detector` `open` makes one; frames count from the monotonic time `zero_seconds`.
+
+        `analyse` does work in order on another thread; there `tell` takes results, and when each was to be seen.
+        """
+        self.turns = Turns()
+        self._config = config
+        self._given = detector
+        self._zero_seconds = zero_seconds
+        self._analyse, self._tell = analyse, tell
+        self._cameras: dict[str, Camera] = {}
+        self._stack = ExitStack()
+
+    def open(self) -> None:
+        """Load the engine. Raises EngineError."""
+        config, stack = self._config, self._stack
+        detector = self._given or stack.enter_context(Detector(load_engine(config.engine), score=config.score))
+        info = detector.info
+        self._detectors = SizedDetectors(detector)
+        self._batcher = stack.enter_context(open_batcher(info, detector.infer, batch=config.batch))
+        if self._given is None:  # before the batcher, which would wait for an engine that waits for its server
+            stack.callback(detector.close)
+        logger.info("model %s version %s runs on %s", info.name, info.version, info.engine)
+
+    def close(self, *, within_seconds: float) -> None:
+        """Take no more turns and close the engine; one that does not answer is left to the end of the process."""
+        self.turns.close()
+        closing = threading.Thread(target=self._stack.close, name="engine's end", daemon=True)
+        closing.start()
+        closing.join(within_seconds)
+        if closing.is_alive():
+            logger.warning("the engine does not answer, and is left as it is")
+
+    def finder(self, camera: CameraConfig) -> Finder[Any]:
+        """Return who finds the people of a camera. Raises UsageError where the model takes no such size."""
+        return EngineFinder(self._detectors.of(camera), self._batcher, weakest_score=WEAKEST_SCORE)
+
+    def add(self, camera: Camera) -> None:
+        name = camera.config.name
+        camera.missed = partial(self.turns.missed.__getitem__, name)
+        self._cameras[name] = camera
+        self.turns.add(name, rate=camera.config.rate)
+
+    def remove(self, camera: Camera) -> None:
+        del self._cameras[camera.config.name]
+        self.turns.remove(camera.config.name)
+
+    def run(self) -> None:
+        """Take turns until closed. Raises EngineError."""
+        with suppress(Closed):
+            while (name := self.turns.next()) is not None:
+                camera = self._cameras.get(name)
+                if camera is None or not self._look(camera):
+                    self.turns.ended(name)
+
+    def _look(self, camera: Camera) -> bool:
+        """Look at the newest picture of a camera; return whether there is one, whose turn ends with its answer."""
+        picture = camera.reader.take()
+        if picture is None:
+            return False
+        try:
+            image = picture.image()
+        except SourceError as error:
+            logger.debug("camera %s: %s", camera.config.name, error)
+            camera.failed["unreadable"] += 1
+            return False
+        seconds = picture.arrived_seconds - self._zero_seconds
+        camera.taken += 1
+        frame = Frame(image, camera.taken, seconds, camera.config.name, pixel_aspect=picture.pixel_aspect)
+        seen_at = picture.arrived_seconds - (picture.delay_seconds or 0.0)
+        if camera.gate and not camera.gate.opens(image, seconds, somebody=camera.has_somebody):
+            self._analyse(partial(self._pass, camera, frame, seen_at))
+        else:
+            answer = camera.finder.submit(frame)
+            answer.add_done_callback(lambda answer: self._analyse(partial(self._take, camera, frame, seen_at, answer)))
+        return True
+
+    def _take(self, camera: Camera, frame: Frame, seen_at: float, answer: Future[Any]) -> None:
+        """Take the answer to a picture."""
+        self.turns.ended(camera.config.name)
+        try:
+            result = camera.finder.result(frame, answer.result(), detected=True)
+        except Closed:  # this is the end
+            return
+        except (EngineTimeout, EngineUnavailable) as error:  # a server that is away comes back
+            camera.failed["engine"] += 1
+            if camera.failed["engine"] == 1:
+                logger.warning("camera %s: %s", camera.config.name, error)
+            return
+        self._tell(camera, result, seen_at)
+
+    def _pass(self, camera: Camera, frame: Frame, seen_at: float) -> None:
+        """Take a picture in which nothing moved: whoever was there still is."""
+        self.turns.ended(camera.config.name)
+        self._tell(camera, DetectedFrame(frame, sv.Detections.empty(), detected=False), seen_at)
