@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,17 @@ PATIENCE_SECONDS = 0.5
 """For a connection and for an acknowledgement, until it is looked whether the end has come."""
 
 
+class _ClosedUnlessAgreed(ssl.SSLSocket):
+    """Closes itself after a handshake that failed: the client only lets go of it, for the collector to find."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+
 class Broker:
     """Publishes events until they are acknowledged, and how cameras are as retained topics."""
 
@@ -66,7 +78,9 @@ class Broker:
         if parts.username:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if parts.scheme == "mqtts":
-            self._client.tls_set_context(tls_context())
+            context = tls_context()
+            context.sslsocket_class = _ClosedUnlessAgreed
+            self._client.tls_set_context(context)
         self._client.reconnect_delay_set(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._client.will_set(f"{self._prefix}/status", "offline", qos=1, retain=True)
         self._client.connect_async(parts.hostname or "", parts.port or PORTS[parts.scheme], KEEP_ALIVE_SECONDS)
