@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import Colorspace
 
 from humandetect.cpus import usable_cpus
@@ -190,10 +191,11 @@ def to_bgr(picture: av.VideoFrame, orientation: int) -> NDArray[np.uint8]:
 
 def orientation_of(picture: av.VideoFrame) -> int:
     """Return the picture's display matrix as an EXIF orientation (1 is upright)."""
-    data = picture.side_data.get("DISPLAYMATRIX")
+    # `picture.side_data` would be kept by the picture and keep it, until the garbage collector comes.
+    data = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if data is None:
         return 1
-    a, b, _, c, d = np.sign(np.frombuffer(bytes(data), np.int32)[:5])  # type: ignore[call-overload]
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(data), np.int32)[:5])
     turned = {(-1, 0, 0, 1): 2, (-1, 0, 0, -1): 3, (1, 0, 0, -1): 4, (0, 1, 1, 0): 5}
     turned |= {(0, 1, -1, 0): 6, (0, -1, -1, 0): 7, (0, -1, 1, 0): 8}
     return turned.get((a, b, c, d), 1)

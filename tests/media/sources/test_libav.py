@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import Source, open_source
+from humandetect.media.sources.decoding import orientation_of, to_bgr
 from tests.builders import make_clip, picture
 from tests.media.clips import cut, damage, fast_start, turn, write_frames, write_stamps
 
@@ -360,3 +362,16 @@ def test_closing_early_and_twice_is_fine(tmp_path: Path) -> None:
     source.close()
     assert list(frames) == []
     assert list(source) == []
+
+
+def test_a_picture_that_nobody_holds_is_gone_without_the_garbage_collector(tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(str(make_clip(tmp_path / "a.mp4"))) as clip:
+            for decoded in clip.decode(video=0):
+                to_bgr(decoded, orientation_of(decoded))
+            del decoded
+        assert not [held for held in gc.get_objects() if isinstance(held, av.VideoFrame)]
+    finally:
+        gc.enable()
