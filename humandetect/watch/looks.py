@@ -56,6 +56,7 @@ class Looks:
         info = detector.info
         self._detectors = SizedDetectors(detector)
         self._batcher = stack.enter_context(open_batcher(info, detector.infer, batch=config.batch))
+        self.turns.at_once = info.parallel * (config.batch or info.best_batch)
         if self._given is None:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", info.name, info.version, info.engine)

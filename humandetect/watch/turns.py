@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ class Turns:
     """Hands out the names of cameras that are due, have a new picture, and none under way; from any thread."""
 
     def __init__(self) -> None:
+        self.at_once: float = math.inf
+        """Turns under way from which on none is handed out: a picture that waits for the engine gets old."""
         self.missed: Counter[str] = Counter()
         """Turns that a camera had a picture for and did not get in time, because the machine was busy."""
         self._slots: dict[str, _Slot] = {}
@@ -58,7 +61,7 @@ class Turns:
                 waiting = [
                     (slot.due_at, name) for name, slot in self._slots.items() if slot.fresh_since and not slot.under_way
                 ]
-                if waiting:
+                if waiting and sum(slot.under_way for slot in self._slots.values()) < self.at_once:
                     return self._taken(min(waiting)[1])
                 self._changed.wait()
         return None

@@ -45,6 +45,23 @@ def test_who_is_due_first_goes_first(clock: Clock) -> None:
         looked(taking, name)
 
 
+def test_no_more_are_taken_than_may_be_under_way_and_who_waits_keeps_its_place(clock: Clock) -> None:
+    taking = Turns()
+    taking.at_once = 2
+    for name in ("door", "yard", "gate"):
+        taking.add(name, rate=2)
+        taking.arrived(name)
+        clock.now += 0.01
+    assert [taking.next(), taking.next()] == ["door", "yard"]
+    waiting = threading.Thread(target=lambda: looked(taking, "gate"))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    taking.ended("yard")
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
 def test_one_that_is_under_way_is_not_taken_again_before_it_ended(clock: Clock) -> None:
     taking = Turns()
     taking.add("door", rate=2)
