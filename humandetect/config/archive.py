@@ -34,7 +34,9 @@ class ArchiveConfig:
         ),
     ] = ()
     out: Annotated[Path, Opt("Folder of the results.", "Output", metavar="DIR", variable=None)] = Path("archive")
-    segment_seconds: Annotated[float, Opt("Cut videos into segments of so long.", "Load"), Ge(1), Le(86_400)] = 60.0
+    segment_seconds: Annotated[
+        float, Opt("Cut videos into segments of so long.", "Load", variable="ARCHIVE_SEGMENT"), Ge(1), Le(86_400)
+    ] = 60.0
     jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
     cluster: Annotated[
         str | None,

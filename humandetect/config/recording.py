@@ -31,7 +31,10 @@ class RecordConfig:
         RecordMode, Opt("Record always, or 5 s before to 10 s after each event of the scene.", "Output")
     ] = "always"
     segment_seconds: Annotated[
-        float, Opt("Begin a new file so often, at a key frame.", "Output"), Ge(1), Le(86_400)
+        float,
+        Opt("Begin a new file so often, at a key frame.", "Output", variable="RECORD_SEGMENT"),
+        Ge(1),
+        Le(86_400),
     ] = 60.0
     keep: Annotated[
         str, Opt("Delete recordings that are older, as 12h, 7d or 4w; off keeps them.", "Output", metavar="TIME")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from humandetect.config import CountingConfig, DetectConfig, EngineConfig, FeedConfig, SourceConfig
-from humandetect.config.commands import command_line
+from humandetect.config.commands import COMMANDS, command_line, fields_of_command
+
+SAME_IN_OTHER_WORDS = {"HUMANDETECT_ANONYMIZE", "HUMANDETECT_API_KEY", "HUMANDETECT_SCORE"}
 
 
 def test_a_command_says_what_is_not_as_by_default() -> None:
@@ -26,3 +29,11 @@ def test_it_has_no_secrets() -> None:
     assert command_line(config, "rtsp://…@camera/live") == (
         "humandetect feed 'rtsp://…@camera/live' --url 'http://…@host:8000'"
     )
+
+
+def test_a_variable_means_the_same_to_all_commands_that_read_it() -> None:
+    meanings = defaultdict(set)
+    for command in COMMANDS:
+        for field in fields_of_command(command):
+            meanings[field.variable or field.opt.help].add(field.opt.help)
+    assert {variable for variable, said in meanings.items() if len(said) > 1} == SAME_IN_OTHER_WORDS
