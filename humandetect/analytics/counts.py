@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
@@ -76,6 +77,8 @@ class Counts:
         """Time of the last frame."""
         self._seen: dict[str, int] | None = None
         """People in each zone since the last frame; None while nobody watches."""
+        self._closing = threading.Lock()
+        """Held while intervals become rows that are written, so that nobody finds them twice, or not at all."""
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         seconds, before = result.frame.written_seconds, self._seconds
@@ -102,6 +105,11 @@ class Counts:
         self.add(events)
         self._close(len(self._open))
         return events
+
+    def with_open(self, written: Callable[[], Iterable[CountRow]]) -> list[CountRow]:
+        """Return the rows that `written` finds, and those of the intervals that are open still; from any thread."""
+        with self._closing:
+            return [*written(), *(row for interval in self._open for row in self._rows(interval))]
 
     def _reach(self, seconds: float) -> None:
         """Open every interval up to the one of this time."""
@@ -131,10 +139,13 @@ class Counts:
                 home.events.append(event)
 
     def _close(self, count: int) -> None:
-        for interval in self._open[:count]:
-            for row in self._rows(interval):
-                self._write(row)
-        del self._open[:count]
+        if not count:  # as nearly always
+            return
+        with self._closing:
+            for interval in self._open[:count]:
+                for row in self._rows(interval):
+                    self._write(row)
+            del self._open[:count]
 
     def _rows(self, interval: _Interval) -> Iterator[CountRow]:
         start = round(interval.number * self._per_seconds, 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,9 @@ from humandetect.media.frames import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from humandetect.analytics.base import Stage
+    from humandetect.analytics.counts import CountRow
     from humandetect.analytics.scene import Scene
     from humandetect.config import Anonymize
     from humandetect.media.frames import DetectedFrame
@@ -53,6 +54,11 @@ class CameraAnalysis:
         """How many went in and out over each line."""
         totals = self._events.totals
         return {line: (totals[line, "in"], totals[line, "out"]) for line in self._lines}
+
+    def counts(self, *, since: datetime) -> Sequence[CountRow]:
+        """Return what was counted in the minutes since then, also in the one that goes on; from any thread."""
+        rows = self._counts.with_open(lambda: self._memory.counts(camera=self._camera, since=since))
+        return [row for row in rows if row["start_wall"] and datetime.fromisoformat(row["start_wall"]) >= since]
 
     def look(self, result: DetectedFrame) -> DetectedFrame:
         """Return a picture with what it tells. Raises UsageError if the scene does not fit it."""

@@ -135,6 +135,10 @@ class View(Protocol):
         """Return the newest picture that was looked at; its pixels are shared: only to be read."""
         ...
 
+    def counts(self, camera: str, *, since: datetime) -> Sequence[CountRow]:
+        """Return what a camera counted in the minutes since then, oldest first; the last may go on."""
+        ...
+
     def scene_file(self, camera: str) -> Path | None:
         """Return where the camera's lines and zones are kept; None if it has none that can be edited."""
         ...

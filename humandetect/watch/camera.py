@@ -16,6 +16,7 @@ from humandetect.watch.base import CameraStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from humandetect.analytics.counts import CountRow
     from humandetect.config.watch import CameraConfig
     from humandetect.detection.finders import Finder
     from humandetect.media.frames import DetectedFrame, Event
@@ -94,6 +95,9 @@ class Camera:
 
     def finish(self) -> Sequence[Event]:
         return self._analysis.finish()
+
+    def counts(self, *, since: datetime) -> Sequence[CountRow]:
+        return self._analysis.counts(since=since)
 
     def placed(self, event: Event) -> Event:
         """Return what happened with where it was recorded, and let that be kept."""

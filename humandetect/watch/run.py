@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from humandetect.analytics.counts import CountRow
     from humandetect.config.watch import CameraConfig, WatchConfig
     from humandetect.detection.detector import Detector
     from humandetect.media.frames import DetectedFrame, Event
@@ -116,6 +117,10 @@ class Watch:
     def newest(self, camera: str) -> DetectedFrame | None:
         found = self._cameras.get(camera)
         return found.newest if found else None
+
+    def counts(self, camera: str, *, since: datetime) -> Sequence[CountRow]:
+        found = self._cameras.get(camera)
+        return found.counts(since=since) if found else self._memory.counts(camera=camera, since=since)
 
     def scene_file(self, camera: str) -> Path | None:
         found = self._cameras.get(camera)

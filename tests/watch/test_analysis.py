@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,29 @@ def test_a_loss_gives_the_exits_and_then_a_gap() -> None:
     assert [event.event for event in lost] == ["exit", "gap"]
     assert lost[-1].reason == "no picture for 20 s"
     assert {event.source for event in (*seen, *lost)} == {"door"}
+
+
+def test_counts_follow_the_totals_at_once_and_no_minute_is_counted_twice() -> None:
+    memory = ListMemory()
+    camera = analysis(memory)
+    told(camera, walk())
+    assert not memory.rows
+    assert crossings_counted(camera) == sum(camera.totals["gate"]) == 1
+    told(camera, walk(first_seconds=70))
+    assert memory.rows
+    assert crossings_counted(camera) == sum(camera.totals["gate"]) == 2
+    camera.finish()
+    assert crossings_counted(camera) == 2
+
+
+def test_counts_of_today_begin_today() -> None:
+    camera = analysis(ListMemory())
+    told(camera, walk())
+    assert crossings_counted(camera, since=STARTED + timedelta(minutes=1)) == 0
+
+
+def crossings_counted(camera: CameraAnalysis, *, since: datetime = STARTED) -> int:
+    return sum((row["in"] or 0) + (row["out"] or 0) for row in camera.counts(since=since))
 
 
 def test_a_camera_that_never_had_a_picture_has_no_gap() -> None:

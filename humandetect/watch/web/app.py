@@ -227,7 +227,7 @@ class _Site:
         if camera is None:
             raise HTTPException(Cause.NOT_UNDERSTOOD, "whose counts? GET /v1/counts?camera=NAME")
         since = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = self._memory.counts(camera=camera, since=since)
+        rows = self._view.counts(camera, since=since)
         return JSONResponse({"camera": camera, "since": since.isoformat(), "counts": told_counts(rows)})
 
     def events(self, request: Request) -> Response:

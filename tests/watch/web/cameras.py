@@ -31,6 +31,7 @@ class FakeCameras:
 
     def __init__(self, *names: str, folder: Path | None = None) -> None:
         self._folder = folder
+        self.rows: list[CountRow] = []
         self._audiences: list[Audience] = []
         self._results: dict[str, DetectedFrame] = {}
         self._statuses = {name: _new(name) for name in names}
@@ -40,6 +41,13 @@ class FakeCameras:
 
     def newest(self, camera: str) -> DetectedFrame | None:
         return self._results.get(camera)
+
+    def counts(self, camera: str, *, since: datetime) -> Sequence[CountRow]:
+        return [
+            row
+            for row in self.rows
+            if camera == row["source"] and datetime.fromisoformat(row["start_wall"] or "") >= since
+        ]
 
     def scene_file(self, camera: str) -> Path | None:
         return self._folder and self._folder / f"{camera}.toml"
@@ -91,8 +99,8 @@ class FakeCameras:
 class FakeMemory:
     """A Memory of what a test puts in."""
 
-    def __init__(self, *, events: Sequence[Event] = (), counts: Sequence[CountRow] = ()) -> None:
-        self._events, self._counts = list(events), counts
+    def __init__(self, *, events: Sequence[Event] = ()) -> None:
+        self._events = list(events)
 
     def add_events(self, events: Sequence[Event]) -> None:
         self._events += events
@@ -113,11 +121,7 @@ class FakeMemory:
         return newest[ids.index(before) + 1 if before else 0 :][:limit]
 
     def counts(self, *, camera: str | None, since: datetime) -> Sequence[CountRow]:
-        return [
-            row
-            for row in self._counts
-            if camera in (None, row["source"]) and datetime.fromisoformat(row["start_wall"] or "") >= since
-        ]
+        return ()
 
 
 def crossing(number: int, *, camera: str = "door") -> Event:

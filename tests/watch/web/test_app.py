@@ -121,7 +121,8 @@ def test_counts_are_those_of_today_by_line_and_zone_and_hour() -> None:
         count_row("door", "zone", "waiting", at=midnight, values={"visits": 4, "inside_max": 2}),
         count_row("yard", "line", "gate", at=midnight, values={"in": 50, "out": 50}),
     ]
-    with showing(memory=FakeMemory(counts=rows)) as site:
+    with showing() as site:
+        site.cameras.rows = rows
         gate, waiting = site.http.get("/v1/counts?camera=door").json()["counts"]
         assert (gate["name"], gate["in"], gate["out"]) == ("gate", 5, 1)
         assert (gate["hours"][0], gate["hours"][9], sum(gate["hours"])) == (3, 3, 6)

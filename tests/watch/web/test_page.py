@@ -61,14 +61,18 @@ def test_events_arrive_with_their_pictures_under_those_of_before(browser: Browse
 def test_one_camera_is_large_with_its_counts_and_its_own_events(browser: Browser, tmp_path: Path) -> None:
     now = datetime.now().astimezone()
     rows = [count_row("door", "line", "gate", at=now, values={"in": 5, "out": 2})]
-    memory = FakeMemory(events=[crossing(0), crossing(0, camera="yard")], counts=rows)
+    memory = FakeMemory(events=[crossing(0), crossing(0, camera="yard")])
     cameras = FakeCameras("door", "yard", folder=tmp_path)
+    cameras.rows = rows
     with showing(cameras, memory) as site, looking_at(browser, site.url) as page:
         expect(page.locator("#events li")).to_have_count(2)
         page.click("[data-camera=door]")
         expect(page.locator(".camera:visible")).to_have_count(1)
         expect(page.locator("#count-list")).to_contain_text("5 in · 2 out")
         expect(page.locator("#events li")).to_have_count(1)
+        cameras.rows = [count_row("door", "line", "gate", at=now, values={"in": 6, "out": 2})]
+        site.cameras.happen(crossing(1))
+        expect(page.locator("#count-list")).to_contain_text("6 in · 2 out")
         site.cameras.step("door")
         assert source_of(page, "door")
         page.click("#edit")

@@ -48,6 +48,7 @@ function hear(said) {
     add(said.event);
     heard?.push(said.event);
     list();
+    if (said.event.source === chosen) recount ??= setTimeout(() => count().catch(() => {}), 500);
   }
 }
 
@@ -185,7 +186,10 @@ async function recall() {
 
 // Counts
 
+let recount = null; // several events that come together are counted once
+
 async function count() {
+  recount = null;
   if (chosen === null) return;
   const name = chosen;
   const { counts } = await ask(`v1/counts?camera=${encodeURIComponent(name)}`);
