@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from humandetect.analytics.counts import CountRow
     from humandetect.media.frames import DetectedFrame, Event
 
 MOST_EVENTS = 200
@@ -36,13 +37,13 @@ class SourceReport:
     """Gathers what a report says of one source; a stage that comes after those that count.
 
     Its sums are those of counts, made by the same code from the same events. Memory grows by 8 bytes a visit, and
-    with nothing else.
+    with nothing else. Where only counts were kept, of many seconds each, it takes those and their events instead.
     """
 
     def __init__(
         self, made: Mapping[str, str], *, lines: Sequence[str] = (), zones: Sequence[str] = (),
         way_labels: Mapping[str, Mapping[str, str]] | None = None, per_seconds: float = 60.0,
-        started: datetime | None = None, background: NDArray[np.uint8] | None = None,
+        started: datetime | None = None, background: NDArray[np.uint8] | None = None, row_seconds: float = 1.0,
     ) -> None:  # fmt: skip
         """Take how the results were made, in words by their names, and what is counted; lines may name their ways."""
         self.made = made
@@ -52,12 +53,13 @@ class SourceReport:
         self.per_seconds = per_seconds
         self.started = started
         self.heatmap = Heatmap(background)
-        self.timeline = Timeline()
+        self.timeline = Timeline(row_seconds)
         self.track_ends = TrackEnds()
         self.frames = self.kept_frames = self.failed_frames = self.gaps = 0
+        """Without a frame nothing is known of tracks, of the whole picture, and of where people stood."""
         self.begin_seconds: float | None = None
         self.end_seconds: float | None = None
-        """Of the first and the last frame."""
+        """Of the first and the last frame, or of the time that was counted."""
         self.events: list[tuple[Event, bytes | None]] = []
         """The first MOST_EVENTS, and a JPEG of whom each was about where there is one."""
         self.event_count = 0
@@ -99,7 +101,7 @@ class SourceReport:
         everybody = {WHOLE_PICTURE: len(result.detections), **result.occupancy}
         self._counts.update(replace(result, occupancy=everybody))
         self._pictures.update(result)
-        self._note(result.events)
+        self.note(result.events)
         if result.detected:
             self._detections += 1
             self._covered_at_detection = self.heatmap.covered_seconds
@@ -107,10 +109,19 @@ class SourceReport:
 
     def finish(self, events: Sequence[Event] = ()) -> Sequence[Event]:
         self._counts.finish(events)
-        self._note(events)
+        self.note(events)
         return events
 
-    def _note(self, events: Iterable[Event]) -> None:
+    def add_row(self, row: CountRow) -> None:
+        """Take a row of counts, in order of time."""
+        self.source = row["source"]
+        self.timeline.add(row)
+        if self.begin_seconds is None:
+            self.begin_seconds = row["start_seconds"]
+        self.end_seconds = row["start_seconds"] + self.timeline.row_seconds
+
+    def note(self, events: Iterable[Event]) -> None:
+        """Take what happened."""
         for event in events:
             self.event_count += 1
             if len(self.events) < MOST_EVENTS:

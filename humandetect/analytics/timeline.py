@@ -43,10 +43,11 @@ class Sums:
 
 
 class Timeline:
-    """Adds up rows of counts of one second each: exact in all, and at most MOST_INTERVALS for a line or zone."""
+    """Adds up rows of counts of one length: exact in all, and at most MOST_INTERVALS for a line or zone."""
 
-    def __init__(self) -> None:
-        self.width_seconds = float(WIDTHS_SECONDS[0])
+    def __init__(self, row_seconds: float = WIDTHS_SECONDS[0]) -> None:
+        """Take how long a row is, one of WIDTHS_SECONDS."""
+        self.row_seconds = self.width_seconds = float(row_seconds)
         self._sums: defaultdict[tuple[str, str], dict[float, Sums]] = defaultdict(dict)
         """By kind and name, then by the interval's start."""
 

@@ -8,7 +8,7 @@ from humandetect.config import AnalyzeConfig, SummaryConfig
 
 EXAMPLES = (
     "analyze people.jsonl --scene door.toml --events events.jsonl --counts counts.csv",
-    "analyze humandetect-data/watch.sqlite --counts counts.csv --per 1:00:00",
+    "analyze humandetect-data/watch.sqlite --report weeks.html --per 1:00:00",
     "analyze monday.jsonl tuesday.jsonl --scene door.toml --report week.html",
 )
 

@@ -59,9 +59,9 @@ class AnalyzeConfig:
         counting = self.counting
         require(len(self.files) == 1, "the watch.sqlite of `watch` is read alone: give no other results with it")
         require(
-            not (self.results or counting.report or counting.heatmap),
-            "the watch.sqlite of `watch` has events and counts, and no boxes: it gives --events and --counts; for the "
-            "rest, keep results with `detect --results`",
+            not (self.results or counting.heatmap or self.background),
+            "the watch.sqlite of `watch` has events and counts, and no boxes: it gives --events, --counts and "
+            "--report; for the rest, keep results with `detect --results`",
         )
         require(
             not (counting.wanted or counting.started),

@@ -17,8 +17,8 @@ from humandetect.config.web import WebConfig
 Decode = Literal["all", "key", "auto"]
 Gate = Literal["off", "motion"]
 
-_NOT_LIVE = ("events", "counts", "event_crops", "started", "heatmap", "report")
-"""Of counting, what is made of a source when it has ended."""
+_NOT_LIVE = ("events", "counts", "per_seconds", "event_crops", "started", "heatmap", "report")
+"""Of counting, what is made of a source when it has ended; counts are kept by the minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _SECTION = Template((_HERE / "section.html").read_text(encoding="utf-8"))
+_HEAT = Template((_HERE / "heat.html").read_text(encoding="utf-8"))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 HEAD = f"""<!doctype html>
 <html lang="en">
@@ -42,25 +43,36 @@ HEAD = f"""<!doctype html>
 <body>
 """
 TAIL = "</body>\n</html>\n"
-NOTHING = "<p>There is nothing to report: no source was a video or a camera.</p>\n"
+NOTHING = "<p>There is nothing to report: no source was a video, or a camera that was counted at.</p>\n"
+ONLY_COUNTS = (
+    "Only counts and events were kept, and no boxes: there is nothing here of tracks, of the whole picture, of where "
+    "people stood, and no pictures of them.\n"
+)
 GRADIENT_STOPS = 12
 
 
 def section(report: SourceReport) -> str:
     """Return a source's part of the page."""
-    heat = draw_heat(report.heatmap)
-    colours = (COLOURS[(len(COLOURS) - 1) * stop // (GRADIENT_STOPS - 1), ::-1] for stop in range(GRADIENT_STOPS))
     return _SECTION.substitute(
         source=_text(report.source if looks_like_address(report.source) else PurePath(report.source).name or "-"),
         when=_when(report),
         cards="\n".join(_cards(report)),
         shapes=_lines(report) + _zones(report),
         charts="".join(_charts(report)),
-        heat_picture=_data(encode_jpeg(heat.image)),
-        heat_colours=",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours),
-        heat_scale="".join(f'<span style="left:{at:.1%}">{text}</span>' for at, text in heat.decades()),
+        heat=_heat(report) if report.frames else "",
+        missing="" if report.frames else ONLY_COUNTS,
         events=_events(report),
         made="\n".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in report.made.items()),
+    )
+
+
+def _heat(report: SourceReport) -> str:
+    heat = draw_heat(report.heatmap)
+    colours = (COLOURS[(len(COLOURS) - 1) * stop // (GRADIENT_STOPS - 1), ::-1] for stop in range(GRADIENT_STOPS))
+    return _HEAT.substitute(
+        picture=_data(encode_jpeg(heat.image)),
+        colours=",".join(f"rgb({red},{green},{blue})" for red, green, blue in colours),
+        scale="".join(f'<span style="left:{at:.1%}">{text}</span>' for at, text in heat.decades()),
     )
 
 
@@ -79,6 +91,12 @@ def _when(report: SourceReport) -> str:
 
 
 def _cards(report: SourceReport) -> Iterator[str]:
+    gaps = counted(report.gaps, "gap") if report.gaps else "no gaps"
+    if not report.frames:
+        names = [*(("line", name) for name in report.lines), *(("zone", name) for name in report.zones)]
+        covered = max((report.timeline.total(*name).covered_seconds for name in names), default=0.0)
+        yield _card("Watched", said_seconds(covered), gaps)
+        return
     everybody = report.timeline.total("zone", WHOLE_PICTURE)
     rate = report.detections_per_second
     looked = "a single look" if rate is None else f"{rate:.1f} detections a second"
@@ -89,7 +107,6 @@ def _cards(report: SourceReport) -> Iterator[str]:
     ends = report.track_ends
     why = ": broken, or at a door" if ends.ended_inside else ""
     yield _card("Tracks", f"{ends.tracks:,}", f"{ends.ended_inside or 'none'} ended inside the picture{why}")
-    gaps = counted(report.gaps, "gap") if report.gaps else "no gaps"
     unseen = [f"{report.kept_frames:,} of them with the boxes of an earlier one"] if report.kept_frames else []
     unseen += [f"{report.failed_frames:,} without an answer"] if report.failed_frames else []
     frames = ", ".join([counted(report.frames, "frame"), *(unseen or ["each looked at"])])
@@ -138,7 +155,8 @@ def _doubt(reliability: Counter[str]) -> str:
 
 
 def _charts(report: SourceReport) -> Iterator[str]:
-    yield people_chart(report, WHOLE_PICTURE, "People in the picture")
+    if report.frames:
+        yield people_chart(report, WHOLE_PICTURE, "People in the picture")
     for name in report.lines:
         yield crossings_chart(report, name, f"{name}: {report.said_way(name, 'in')} and {report.said_way(name, 'out')}")
     for name in report.zones:

@@ -1,4 +1,4 @@
-"""What `analyze` makes of a store: its events as they are, and its counts in longer intervals."""
+"""What `analyze` makes of a store: its events as they are, its counts in longer intervals, and a page of both."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from collections import defaultdict
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 import supervision as sv
 
+from humandetect import __version__
 from humandetect.analytics.counts import CountRow
+from humandetect.analytics.report import SourceReport
+from humandetect.config.commands import command_line
 from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sinks.events import open_counts, open_events
 from humandetect.media.sinks.names import refuse_input
 from humandetect.pipeline.failure_policy import costs_the_rest
 from humandetect.pipeline.summary import RunRecord, RunSummary
+from humandetect.reporting.sinks import ReportSink
 from humandetect.watch.database import check_version
 from humandetect.watch.store import event_of
 
@@ -33,6 +39,9 @@ if TYPE_CHECKING:
     from humandetect.media.sinks.base import Sink
 
 S = TypeVar("S", bound="Sink")
+
+STORED_SECONDS = 60
+"""How long a row of counts is."""
 
 
 @contextmanager
@@ -55,6 +64,16 @@ class StoredRows:
     def events(self) -> Iterator[Event]:
         return (event_of(text) for (text,) in self._db.execute("SELECT json FROM events ORDER BY number"))
 
+    def newest_events(self, camera: str) -> Iterator[Event]:
+        """Yield the events of a camera, newest first."""
+        rows = self._db.execute("SELECT json FROM events WHERE camera = ? ORDER BY number DESC", (camera,))
+        return (event_of(text) for (text,) in rows)
+
+    def uncounted(self) -> list[str]:
+        """Return the cameras that had neither lines nor zones."""
+        rows = self._db.execute("SELECT camera FROM events EXCEPT SELECT camera FROM counts ORDER BY camera")
+        return [camera for (camera,) in rows]
+
     def counts(self) -> Iterator[CountRow]:
         rows = self._db.execute("SELECT json FROM counts ORDER BY camera, at, number")
         return (cast("CountRow", json.loads(text)) for (text,) in rows)
@@ -63,12 +82,10 @@ class StoredRows:
 class _Interval(NamedTuple):
     camera: str
     start: datetime
-    kind: str
-    name: str
 
 
 def analyze_store(config: AnalyzeConfig) -> RunSummary:
-    """Write the events and counts that a store has; it fails as `run` does."""
+    """Write the events and counts that a store has, and a report of them; it fails as `run` does."""
     record = RunRecord()
     record.begin(engine="")
     counting, (path,) = config.counting, config.files
@@ -84,28 +101,61 @@ def analyze_store(config: AnalyzeConfig) -> RunSummary:
             with _written(open_counts(counting.counts, CountRow.__annotations__), record) as counts:
                 for row in summed(rows, per_seconds=counting.per_seconds):
                     counts.add(row)
+        if counting.report is not None:
+            refuse_input(counting.report, [path])
+            with _written(ReportSink(counting.report), record) as page:
+                for report in reported(rows, config):
+                    page.add(report)
+            record.warnings += [
+                f"nothing was counted at camera {camera!r}: it had no lines and no zones" for camera in rows.uncounted()
+            ]
     return record.summary()
+
+
+def reported(rows: StoredRows, config: AnalyzeConfig) -> Iterator[SourceReport]:
+    """Yield what is told of each camera, from the midnight before, with its newest events."""
+    made = {"humandetect": __version__, "Command": command_line(config, str(config.files[0]))}
+    for camera, counted in groupby(summed(rows, per_seconds=STORED_SECONDS), key=itemgetter("source")):
+        names: dict[str, list[str]] = {"line": [], "zone": []}
+        first = next(counted)
+        midnight = _midnight(first["start_wall"] or "")
+        report = SourceReport(
+            made, lines=names["line"], zones=names["zone"], per_seconds=config.counting.per_seconds, started=midnight,
+            row_seconds=STORED_SECONDS,
+        )  # fmt: skip
+        for row in chain([first], counted):
+            if row["name"] not in names[row["kind"]]:
+                names[row["kind"]].append(row["name"])
+            report.add_row({**row, "start_seconds": _since(midnight, row["start_wall"])})
+        for event in rows.newest_events(camera):
+            report.gaps += event.event == "gap"
+            if event.event != "camera" and event.wall_time:
+                report.note([replace(event, time_seconds=_since(midnight, event.wall_time))])
+        yield report
 
 
 def summed(rows: StoredRows, *, per_seconds: float) -> Iterator[CountRow]:
     """Yield the counts in intervals that begin with the day of the clock on the wall; none where nobody watched."""
-    found: defaultdict[_Interval, list[CountRow]] = defaultdict(list)
-    for row in rows.counts():
-        if row["start_wall"] is not None:
-            found[_interval(row["source"], row["start_wall"], row["kind"], row["name"], per_seconds)].append(row)
-    dwells: defaultdict[_Interval, list[float]] = defaultdict(list)
+    dwells: defaultdict[tuple[_Interval, str], list[float]] = defaultdict(list)
     for event in rows.events():
         if event.event == "exit" and event.zone and event.wall_time and event.dwell_seconds is not None:
-            interval = _interval(event.source, event.wall_time, "zone", event.zone, per_seconds)
-            dwells[interval].append(event.dwell_seconds)
+            dwells[_interval(event.source, event.wall_time, per_seconds), event.zone].append(event.dwell_seconds)
     begins: dict[str, datetime] = {}
-    for interval in sorted(found, key=lambda one: (one.camera, one.start)):
+    stored = (row for row in rows.counts() if row["start_wall"] is not None)
+    for interval, within in groupby(stored, lambda row: _interval(row["source"], row["start_wall"] or "", per_seconds)):
         begin = begins.setdefault(interval.camera, interval.start)
-        yield _sum(interval, found[interval], dwells[interval], seconds=(interval.start - begin).total_seconds())
+        found: defaultdict[tuple[str, str], list[CountRow]] = defaultdict(list)
+        for row in within:
+            found[row["kind"], row["name"]].append(row)
+        for (kind, name), those in found.items():
+            stays = dwells[interval, name] if kind == "zone" else []
+            yield _sum(interval, kind, name, those, stays, seconds=(interval.start - begin).total_seconds())
 
 
-def _sum(interval: _Interval, rows: list[CountRow], dwells: list[float], *, seconds: float) -> CountRow:
-    zone = interval.kind == "zone"
+def _sum(
+    interval: _Interval, kind: str, name: str, rows: list[CountRow], dwells: list[float], *, seconds: float
+) -> CountRow:
+    zone = kind == "zone"
     covered = sum(row["seconds_covered"] for row in rows)
     person_seconds = sum(row["person_seconds"] or 0.0 for row in rows)
     return {
@@ -113,8 +163,8 @@ def _sum(interval: _Interval, rows: list[CountRow], dwells: list[float], *, seco
         "start_seconds": seconds,
         "start_wall": interval.start.isoformat(timespec="milliseconds"),
         "seconds_covered": round(covered, 6),
-        "kind": interval.kind,
-        "name": interval.name,
+        "kind": kind,
+        "name": name,
         "in": None if zone else sum(row["in"] or 0 for row in rows),
         "out": None if zone else sum(row["out"] or 0 for row in rows),
         "inside_mean": round(person_seconds / covered, 4) if zone and covered else None,
@@ -125,11 +175,18 @@ def _sum(interval: _Interval, rows: list[CountRow], dwells: list[float], *, seco
     }
 
 
-def _interval(camera: str, wall_time: str, kind: str, name: str, per_seconds: float) -> _Interval:
-    at = datetime.fromisoformat(wall_time)
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    whole = (at - midnight).total_seconds() // per_seconds * per_seconds
-    return _Interval(camera, midnight + timedelta(seconds=whole), kind, name)
+def _interval(camera: str, wall_time: str, per_seconds: float) -> _Interval:
+    midnight = _midnight(wall_time)
+    whole = _since(midnight, wall_time) // per_seconds * per_seconds
+    return _Interval(camera, midnight + timedelta(seconds=whole))
+
+
+def _midnight(wall_time: str) -> datetime:
+    return datetime.fromisoformat(wall_time).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _since(begin: datetime, wall_time: str | None) -> float:
+    return (datetime.fromisoformat(wall_time or "") - begin).total_seconds()
 
 
 @contextmanager

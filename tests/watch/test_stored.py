@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from humandetect.analytics.report import MOST_EVENTS
 from humandetect.config import AnalyzeConfig, CountingConfig
 from humandetect.errors import UsageError
+from humandetect.media.frames import Event
 from humandetect.watch.store import Store
 from humandetect.watch.stored import analyze_store
 from tests.command_line import error_line, humandetect
+from tests.reporting.test_page import Outline
 from tests.watch.happenings import NOON, count_row, crossing, crossings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from humandetect.watch.base import State
 
 
 @pytest.fixture
@@ -60,10 +65,41 @@ def test_counts_are_summed_by_the_clock_on_the_wall(store: Store, tmp_path: Path
     assert datetime.fromisoformat(rows[0]["start_wall"]) == NOON
 
 
+def test_a_report_has_the_sums_of_the_counts_and_the_newest_events_by_the_clock(store: Store, tmp_path: Path) -> None:
+    hall = {"kind": "zone", "name": "hall", "in": None, "out": None, "visits": 1, "inside_max": 3, "inside_mean": 0.5}
+    for minute in range(0, 600, 3):
+        store.add_count(count_row(NOON + timedelta(minutes=minute)))
+        store.add_count(count_row(NOON + timedelta(minutes=minute), person_seconds=30.0, **hall))
+    stay = crossing(7200, line=None, zone="hall", direction=None, dwell_seconds=12.5)
+    gap = Event("gap", "g", "door", 0.0, wall_time=NOON.isoformat(), reason="no picture for 20 s")
+    store.add_events(
+        [gap, *crossings(MOST_EVENTS), replace(stay, event="exit"), change("live"), change("lost", "yard")]
+    )
+    result = humandetect("analyze", store.path, "--report", tmp_path / "r.html", "--per", "1:00:00")
+    assert result.returncode == 0, result.stderr
+    assert "nothing was counted at camera 'yard': it had no lines and no zones" in result.stderr
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    texts = Outline(page).texts
+    assert "26 November 2026, 12:00:00 to 21:58:00" in texts
+    for told in ("3:20:00", "1 gap", "porch", "400", "200", "hall", "12.5 s", "0.50", "median 12.5 s"):
+        assert told in texts, told
+    assert "crossings, per 1 h; 26 November 2026, UTC" in texts
+    assert [text for text in texts if text.startswith(("12:0", "14:0"))][-1] == "14:00:00"
+    assert "and 2 more events, which --events has all of" in texts
+    assert any(text.startswith("Only counts and events were kept, and no boxes") for text in texts)
+    assert {"Tracks", "People in the picture", "Where people stood", "yard"}.isdisjoint(texts)
+    assert "camera: " not in page
+
+
+def change(state: State, camera: str = "door") -> Event:
+    return Event("camera", f"{camera} {state}", camera, 1.0, wall_time=NOON.isoformat(), state=state)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"counting": {"report": "r.html"}}, "it gives --events and --counts"),
+        ({"counting": {"heatmap": "h.png"}}, "it gives --events, --counts and --report"),
+        ({"background": "place.jpg", "counting": {"report": "r.html"}}, "no boxes"),
         ({"counting": {"counts": "c.csv", "per_seconds": 90.0}}, "--per must be whole minutes, got 90 s"),
         ({"counting": {"counts": "c.csv", "line": ("a=1,1,2,2",)}}, "leave out --scene"),
         ({"results": ("r.jsonl",)}, "no boxes"),
