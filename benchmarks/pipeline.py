@@ -21,7 +21,7 @@ from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
-from humandetect.pipeline.run import run
+from humandetect.pipeline.run import NoProgress, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ def _encode(frames: list[Frame], folder: Path, preset: Any) -> Cost:
     return cost
 
 
-class _FromFirstFrame:
+class _FromFirstFrame(NoProgress):
     """Measures a run from its first frame on, as the summary does."""
 
     def start(self, _name: str, _total: int | None) -> None:

@@ -65,7 +65,7 @@ class SourceReport:
         self.event_count = 0
         self.reliability: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How reliable the events of each line and zone are, by kind and name."""
-        self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(_no_seconds)
         """Of each visit that ended, by zone."""
         self._pictures = EventPictures()
         self._counts = Counts(
@@ -74,6 +74,10 @@ class SourceReport:
         )  # fmt: skip
         self._detections = 0
         self._covered_at_detection = 0.0
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what it knows once its source has ended: in another process it is read, and takes no more."""
+        return {name: value for name, value in vars(self).items() if name not in ("_counts", "_pictures")}
 
     @property
     def detections_per_second(self) -> float | None:
@@ -133,3 +137,7 @@ class SourceReport:
                 self.reliability["zone", event.zone][event.reliability] += 1
             if event.event == "exit" and event.zone is not None and event.dwell_seconds is not None:
                 self.dwell_seconds[event.zone].append(event.dwell_seconds)
+
+
+def _no_seconds() -> array[float]:
+    return array("d")

@@ -41,18 +41,31 @@ class SavedArchive:
     def sources(self) -> list[str]:
         return [str(video["source"]) for video in self._videos]
 
+    @property
+    def frames(self) -> int | None:
+        """How many there are once it is complete; None where the plan cannot tell."""
+        counted = [sum(segment["frames"] for segment in video["segments"]) for video in self._videos]
+        return sum(counted) if all(counted) else None
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
     def __iter__(self) -> Iterator[SavedSource]:
         """Yield the sources in order. Raises UsageError for a part that makes no sense."""
-        for video in self._videos:
-            parts = self._parts(video)
-            missing = sum(not part.is_file() for part in parts)
-            if missing:
-                self.warnings.append(
-                    f"{video['source']!r} is left out: {missing} of its {len(parts)} parts are not there yet"
-                )
-                continue
-            provenance = _made(parts[0])
-            yield SavedSource(provenance, _frames(parts, provenance))
+        yield from filter(None, map(self.source, range(len(self))))
+
+    def source(self, number: int) -> SavedSource | None:
+        """Return one of the sources; None if it is left out."""
+        video = self._videos[number]
+        parts = self._parts(video)
+        missing = sum(not part.is_file() for part in parts)
+        if missing:
+            self.warnings.append(
+                f"{video['source']!r} is left out: {missing} of its {len(parts)} parts are not there yet"
+            )
+            return None
+        provenance = _made(parts[0])
+        return SavedSource(provenance, _frames(parts, provenance))
 
     def _parts(self, video: dict[str, Any]) -> list[Path]:
         folder = self.path / video["folder"]

@@ -50,6 +50,11 @@ class ProgressBar:
             self._bar.set_postfix_str(f"{found}{waiting}", refresh=False)
             self._bar.update()
 
+    def frames(self, number: int) -> None:
+        """Go on by frames of several sources, which are looked at side by side."""
+        if self._bar is not None:
+            self._bar.update(number)
+
     def queue(self, frames: int) -> None:
         """Show how many frames a server has yet to answer."""
         self._queue = frames

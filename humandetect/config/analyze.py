@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Le
+
 from humandetect.config.counting import CountingConfig
 from humandetect.config.fields import Group, Opt, check, require
 
@@ -32,6 +34,8 @@ class AnalyzeConfig:
         Path | None,
         Opt("Picture of the place, behind the heatmap: results have none.", "Input", metavar="PICTURE", variable=None),
     ] = None
+    jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
+    """At the videos of an archive."""
     counting: Annotated[CountingConfig, Group(without=("event_crops",))] = field(default_factory=CountingConfig)
 
     def __post_init__(self) -> None:

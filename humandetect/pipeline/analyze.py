@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.analytics.saved_archive import SavedArchive, is_archive
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
+from humandetect.cpus import usable_cpus
 from humandetect.detection.preprocess import read_picture
-from humandetect.errors import UsageError
+from humandetect.errors import HumanDetectError, UsageError
+from humandetect.media.frames import DetectedFrame, Provenance
 from humandetect.media.sources import SourceRef
+from humandetect.pipeline.analyze_workers import AnalyzeWorkers, Ending
 from humandetect.pipeline.failure_policy import costs_its_source, costs_the_rest
 from humandetect.pipeline.outputs import Outputs
 from humandetect.pipeline.run import NoProgress
@@ -21,15 +25,19 @@ from humandetect.pipeline.stages import SourceStages, scene_of
 from humandetect.pipeline.summary import RunRecord, RunSummary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from humandetect.analytics.counts import CountRow
+    from humandetect.analytics.report import SourceReport
     from humandetect.analytics.saved import SavedSource
     from humandetect.analytics.scene import Scene
     from humandetect.config import AnalyzeConfig
-    from humandetect.media.frames import Provenance
+    from humandetect.media.frames import Event
     from humandetect.pipeline.run import Progress
 
 ASPECT_TOLERANCE = 0.01
@@ -46,59 +54,131 @@ def analyze(
     run = RunConfig(tuple(map(str, config.files)), results=config.results, counting=config.counting)
     stop = stop or threading.Event()
     with costs_the_rest(record):
-        scene = scene_of(config.counting)
-        background = None if config.background is None else read_picture(config.background, otherwise=ONE_PICTURE)
+        asked = Asked.of(config)
         files = [SavedArchive(path) if is_archive(path) else SavedResults(path) for path in config.files]
         refs = [SourceRef("video", source, files=(str(file.path),)) for file in files for source in file.sources()]
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:
-            loop = _Analysis(config, outputs, record, progress or NoProgress(), stop, scene, background)
+            analysis = Analysis(asked, outputs, record, progress or NoProgress(), stop)
             for file in files:
+                jobs = min(config.jobs or usable_cpus(), len(file)) if isinstance(file, SavedArchive) else 1
                 with costs_its_source(record, stop):
-                    loop.read(file)
+                    if isinstance(file, SavedArchive) and jobs > 1:
+                        analysis.read_side_by_side(file, jobs=jobs)
+                    else:
+                        analysis.read(file)
     return record.summary()
 
 
 @dataclass(frozen=True, slots=True)
-class _Analysis:
-    """Takes saved results, source by source, through their stages to the outputs."""
+class Asked:
+    """What is asked of every source."""
 
     config: AnalyzeConfig
-    outputs: Outputs
+    scene: Scene | None
+    background: NDArray[np.uint8] | None
+
+    @classmethod
+    def of(cls, config: AnalyzeConfig) -> Asked:
+        """Read what the config names. Raises UsageError and SourceError."""
+        background = None if config.background is None else read_picture(config.background, otherwise=ONE_PICTURE)
+        return cls(config, scene_of(config.counting), background)
+
+
+class Written(Protocol):
+    """Where the results of one source go; as SourceOutputs."""
+
+    @property
+    def want_report(self) -> bool: ...
+    def write(self, result: DetectedFrame, /) -> None: ...
+    def finish(self, events: Sequence[Event], report: SourceReport | None = None, /) -> None: ...
+
+
+class Destination(Protocol):
+    """Where results go; as Outputs."""
+
+    def of_source(self, provenance: Provenance, /) -> AbstractContextManager[Written]: ...
+    def add_counts(self, row: CountRow, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Takes saved results, source by source, through their stages to the outputs."""
+
+    asked: Asked
+    outputs: Destination
     record: RunRecord
     progress: Progress
     stop: threading.Event
-    scene: Scene | None
-    background: NDArray[np.uint8] | None
 
     def read(self, file: SavedResults | SavedArchive) -> None:
         try:
             for source in file:
-                if source.provenance.kind == "image":
-                    self.record.warnings.append(f"{source.provenance.source!r}: pictures have no tracks: left out")
-                else:
-                    self._read(source, file.path)
+                self._take(source, file.path)
         finally:
             self.record.warnings += file.warnings
 
-    def _read(self, source: SavedSource, path: Path) -> None:
-        made = source.provenance
-        if made.kind != "live" and (started := self.config.counting.started_at):
+    def read_one(self, archive: SavedArchive, number: int) -> None:
+        """Read one video of an archive."""
+        if (source := archive.source(number)) is not None:
+            self._take(source, archive.path)
+        self.record.warnings += archive.warnings
+        archive.warnings.clear()
+
+    def read_side_by_side(self, archive: SavedArchive, *, jobs: int) -> None:
+        """Have the videos of an archive read by processes, and write what they say in the order of the videos."""
+        workers = AnalyzeWorkers(
+            self.asked.config, archive.path, videos=len(archive), jobs=jobs, progress=self.progress, stop=self.stop
+        )
+        self.progress.start(str(archive.path), archive.frames)
+        try:
+            with closing(iter(workers)) as videos:
+                for items in videos:
+                    self._write(items)
+        finally:
+            self.progress.stop()
+
+    def _write(self, items: Iterable[object]) -> None:
+        with ExitStack() as stack:
+            for item in items:
+                match item:
+                    case Provenance():
+                        source = stack.enter_context(self.outputs.of_source(item))
+                    case DetectedFrame():
+                        source.write(item)
+                    case Ending(events, report):
+                        source.finish(events, report)
+                    case RunRecord():
+                        self.record.join(item)
+                    case HumanDetectError():
+                        raise item
+                    case _:
+                        self.outputs.add_counts(cast("CountRow", item))
+
+    def _take(self, source: SavedSource, path: Path) -> None:
+        if source.provenance.kind == "image":
+            self.record.warnings.append(f"{source.provenance.source!r}: pictures have no tracks: left out")
+        else:
+            self._look(source, path)
+
+    def _look(self, source: SavedSource, path: Path) -> None:
+        made, config = source.provenance, self.asked.config
+        if made.kind != "live" and (started := config.counting.started_at):
             made = replace(made, started=started.isoformat(timespec="milliseconds"))
         if made.results_score is None or made.results_score > WEAKEST_SCORE:
             self.record.warnings.append(
                 f"{path}: {made.source!r} was saved without the weak boxes that continue tracks: counts are a little "
                 f"worse than those of detect; {MADE_ANEW}"
             )
-        if self.background is not None:
-            _check_shape(self.background, made)
+        if self.asked.background is not None:
+            _check_shape(self.asked.background, made)
         with self.outputs.of_source(made) as outputs:
             self.progress.start(made.source, None)
             stages = SourceStages(
-                made, tracks=True, scene=self.scene,
-                per_seconds=self.config.counting.per_seconds,
+                made, tracks=True, scene=self.asked.scene,
+                per_seconds=config.counting.per_seconds,
                 add_counts=self.outputs.add_counts,
-                reported_command=command_line(self.config, str(path)) if outputs.want_report else None,
-                background=self.background,
+                reported_command=command_line(config, str(path)) if outputs.want_report else None,
+                background=self.asked.background,
             )  # fmt: skip
             try:
                 for frame in source.frames:

@@ -155,6 +155,16 @@ class RunRecord:
             )
         self.failures += failures
 
+    def join(self, other: RunRecord) -> None:
+        """Take over what another process has counted, whose sources have ended."""
+        for name in ("frames", "detected_frames", "dropped_frames", "failed_frames", "people", "tracks"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.people_most = max(self.people_most, other.people_most)
+        self.first_failure = self.first_failure or other.first_failure
+        self.sources += other.sources
+        self.warnings += other.warnings
+        self.failures += other.failures
+
     def summary(self) -> RunSummary:
         return RunSummary(
             engine=self.engine,
