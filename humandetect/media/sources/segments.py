@@ -61,7 +61,10 @@ def cut(path: str, config: SourceConfig, *, seconds: float) -> tuple[Segment, ..
 
 
 def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
-    """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little."""
+    """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little.
+
+    Raises SourceError where reading fails, which is no end.
+    """
     stream = video_streams(media)[0]
     name = media.container.format.name.split(",")[0]
     shown: list[int] = []
@@ -78,6 +81,7 @@ def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
                 shown.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+        media.check()
         shown.sort()
         tick = stream.time_base
         # What a clock repairs it repairs by the frames before, which a segment has not seen.
@@ -85,6 +89,7 @@ def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
         begins_whole = bool(keys) and min(keys) == shown[0]
         return (shown, sorted(keys), tick) if begins_whole and believable else None
     except (av.FFmpegError, OSError):
+        media.check()
         return None
     finally:
         media.close()
@@ -128,7 +133,9 @@ class SegmentSource(VideoSource):
                     break
                 if packet.size and packet.pts is not None and not packet.is_discard and self._has(packet.pts):
                     stamps.append(packet.pts)
+            media.check()
         except (av.FFmpegError, OSError) as error:
+            media.check()
             raise SourceError(f"segment {self._segment.number} cannot be read") from error
         finally:
             media.close()

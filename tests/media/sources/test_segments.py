@@ -14,6 +14,7 @@ from humandetect.media.sources.segments import SegmentSource, cut
 from tests.archive.clips import B_FRAMES, EVEN, OPEN_GOP, TEN, UNEVEN, write_people
 from tests.builders import make_clip
 from tests.media.clips import damage, late_pictures, turn, write_stamps
+from tests.media.gone import open_going
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,3 +123,20 @@ def test_another_file_of_that_name_is_refused(tmp_path: Path) -> None:
     write_people(path, frames=40, options=TEN)
     with pytest.raises(SourceError, match="changed since it was planned"):
         SegmentSource("clip", str(path), CONFIG, last)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_share_that_goes_away_makes_no_video_shorter(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libav takes a read that fails for the end of the file."""
+    path = write_people(tmp_path / name, options=TEN)
+    segments = cut(str(path), CONFIG, seconds=0.4)
+    monkeypatch.setattr("humandetect.media.sources.segments.open_file", open_going)
+    with pytest.raises(SourceError, match="reading failed: Stale file handle"):
+        cut(str(path), CONFIG, seconds=0.4)
+    there, gone = segments[0], segments[len(segments) // 2]
+    with SegmentSource("clip", str(path), CONFIG, there) as source:
+        assert len(shown(source)) == there.frames
+    with pytest.raises(SourceError, match="reading failed: Stale file handle"):
+        SegmentSource("clip", str(path), CONFIG, gone)
