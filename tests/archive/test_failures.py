@@ -1,0 +1,142 @@
+"""What disks, shares, clocks and people do to an archive: each a clear line, and nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("pyarrow")
+
+from humandetect.archive.plan import NAME
+from humandetect.archive.run import archive
+from humandetect.config import ArchiveConfig
+from humandetect.errors import SinkError, UsageError
+from tests.archive.clips import TEN, write_people
+from tests.archive.worker_here import Silent, work_here
+from tests.media.gone import open_going
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from humandetect.archive.run import ArchiveSummary
+
+PARTS = ["a.mkv/000000.parquet", "a.mkv/000001.parquet", "a.mkv/000002.parquet"]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_people(tmp_path_factory.mktemp("videos") / "a.mkv", frames=75, options=TEN)
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    work_here(monkeypatch)
+
+
+def make(out: Path, *videos: Path, retries: int = 1, **options: Any) -> ArchiveSummary:
+    sources = tuple(map(str, videos))
+    config = ArchiveConfig(sources=sources, out=out, segment_seconds=1, jobs=1, retries=retries, **options)
+    return archive(config, Silent())
+
+
+def files(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name != NAME)
+
+
+def test_nothing_disturbs_it(video: Path, tmp_path: Path) -> None:
+    assert make(tmp_path / "out", video).standing.is_complete
+    assert files(tmp_path / "out") == PARTS
+
+
+def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:
+    long = write_people(tmp_path / "long.mkv", frames=75, options={"g": "1000", "bf": "0", "sc_threshold": "0"})
+    assert make(tmp_path / "out", long).outcome.frames == 75
+    assert files(tmp_path / "out") == ["long.mkv/000000.parquet"]
+
+
+def test_a_full_disk_ends_it_and_with_room_the_same_command_goes_on(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "out", video, plan=True)
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refuse(errno.ENOSPC))
+        with pytest.raises(SinkError, match=r"cannot write .*out.*: the disk is full"):
+            make(tmp_path / "out", video)
+    assert files(tmp_path / "out") == []
+    assert make(tmp_path / "out", video).standing.is_complete
+
+
+def test_where_nothing_may_be_written_it_says_so_before_it_works(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refuse(errno.EACCES))
+    with pytest.raises(SinkError, match=r"cannot write .*plan\.json.: no right to write there"):
+        make(tmp_path / "out", video)
+    assert files(tmp_path / "out") == []
+
+
+def refuse(number: int) -> Any:
+    """Return what fails as the system does."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_a_share_that_goes_away_costs_what_it_has_and_with_it_back_the_rest_is_made(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "out", video, plan=True)
+    with monkeypatch.context() as going:
+        going.setattr("humandetect.media.sources.segments.open_file", open_going)
+        outcome = make(tmp_path / "out", video).outcome
+    assert outcome.missing == 0, "no frame is one that cannot be decoded"
+    assert outcome.made + len(outcome.failed) == len(PARTS)
+    assert {reason for _, reason in outcome.failed} == {"reading failed: Stale file handle"}
+    assert make(tmp_path / "out", video, retry_failed=True).standing.is_complete
+    assert files(tmp_path / "out") == PARTS
+
+
+def test_a_source_that_is_gone_is_named(video: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "b.mkv"
+    gone.write_bytes(video.read_bytes())
+    make(tmp_path / "out", video, gone, plan=True)
+    gone.unlink()
+    outcome = make(tmp_path / "out").outcome
+    assert (outcome.made, len(outcome.failed)) == (3, 3)
+    assert {reason for _, reason in outcome.failed} == {f"cannot read {str(gone)!r}: No such file or directory"}
+
+
+def test_clocks_that_disagree_do_not_matter(video: Path, tmp_path: Path) -> None:
+    make(tmp_path / "out", video)
+    for name, seconds in zip(PARTS, (0, 1e9, 5e9), strict=True):
+        os.utime(tmp_path / "out" / name, (seconds, seconds))
+    (tmp_path / "out" / PARTS[1]).unlink()
+    assert make(tmp_path / "out", video).outcome.made == 1
+
+
+def test_another_version_than_that_of_the_plan_is_refused(video: Path, tmp_path: Path) -> None:
+    make(tmp_path / "out", video, plan=True)
+    plan = json.loads((tmp_path / "out" / NAME).read_text())
+    plan["made"]["humandetect"] = "0.1"
+    (tmp_path / "out" / NAME).write_text(json.dumps(plan))
+    with pytest.raises(UsageError, match=r"humandetect '0\.1', now .*: choose another --out"):
+        make(tmp_path / "out", video)
+
+
+@pytest.mark.parametrize("where", ["os.fsync", "os.link", "humandetect.archive.plan.cut"])
+def test_ctrl_c_while_it_plans_leaves_nothing(
+    where: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "out", video)
+    assert not list(tmp_path.rglob("*.*"))
