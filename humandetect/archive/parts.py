@@ -20,32 +20,34 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Provenance
 
 
+TABLE_ROWS = 1000
+
+
 class PartRows:
-    """Collects the frames of a segment."""
+    """Collects the frames of a segment, which is hours long where there is one key frame: some 200 bytes each."""
 
     def __init__(self, job: Job, provenance: Provenance) -> None:
         self._job, self._provenance = job, provenance
-        self._rows: dict[int, dict[str, Any]] = {}
+        self.numbers: set[int] = set()
+        self._rows: list[dict[str, Any]] = []
+        self._tables: list[pa.Table] = []
 
     def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def numbers(self) -> set[int]:
-        return set(self._rows)
+        return len(self.numbers)
 
     def add(self, result: DetectedFrame) -> None:
         frame = result.frame
         people = [*_boxes(result.detections, weak=False), *_boxes(result.weak, weak=True)]
-        self._rows[frame.index] = self._row(frame.index, frame.written_seconds, detected=True, people=people)
+        self._add(frame.index, frame.written_seconds, detected=True, people=people)
 
     def add_absent(self, number: int, seconds: float) -> None:
         """Take a frame that could not be decoded: nobody looked at it."""
-        self._rows[number] = self._row(number, round(seconds, 6), detected=False, people=[])
+        self._add(number, round(seconds, 6), detected=False, people=[])
 
     def as_bytes(self) -> bytes:
         """Return the whole file; its footer says how it was made."""
-        table = pa.Table.from_pylist([self._rows[number] for number in sorted(self._rows)], PART)
+        self._pack()
+        table = pa.concat_tables(self._tables).sort_by("frame")  # those that could not be decoded came last
         segment = self._job.segment
         footer = {
             **provenance_record(self._provenance),
@@ -57,9 +59,18 @@ class PartRows:
         pq.write_table(table.replace_schema_metadata({MADE_KEY: json.dumps(footer)}), sink, compression="zstd")
         return bytes(sink.getvalue())
 
-    def _row(self, number: int, seconds: float, *, detected: bool, people: list[dict[str, Any]]) -> dict[str, Any]:
+    def _add(self, number: int, seconds: float, *, detected: bool, people: list[dict[str, Any]]) -> None:
         source = self._provenance.source
-        return {"source": source, "frame": number, "time_seconds": seconds, "detected": detected, "people": people}
+        self.numbers.add(number)
+        self._rows.append(
+            {"source": source, "frame": number, "time_seconds": seconds, "detected": detected, "people": people}
+        )
+        if len(self._rows) == TABLE_ROWS:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._tables.append(pa.Table.from_pylist(self._rows, PART))
+        self._rows.clear()
 
 
 def _boxes(detections: sv.Detections, *, weak: bool) -> Iterator[dict[str, Any]]:
