@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from humandetect.archive.plan import Job
-    from humandetect.archive.storage import Storage
     from humandetect.config import ArchiveConfig
+    from humandetect.storage import Storage
 
 END_SECONDS = 5.0
 START_SECONDS = 120.0

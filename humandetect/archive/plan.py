@@ -17,9 +17,9 @@ from humandetect.models.metadata import checksum
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from humandetect.archive.storage import Storage
     from humandetect.config import ArchiveConfig
     from humandetect.media.sources import Kind, SourceRef
+    from humandetect.storage import Storage
 
 NAME = "plan.json"
 _LONGEST_FOLDER = 100

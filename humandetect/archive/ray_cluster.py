@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from humandetect.archive.local import Progress
     from humandetect.archive.plan import Job, Told
-    from humandetect.archive.storage import Storage
     from humandetect.config import ArchiveConfig
+    from humandetect.storage import Storage
 
 JOIN_SECONDS = 90.0
 """Ray itself takes 10 to 20 s to start."""

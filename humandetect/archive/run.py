@@ -9,9 +9,9 @@ from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved_archive import SavedArchive
 from humandetect.archive.local import LocalWorkers, Outcome
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
-from humandetect.archive.storage import FolderStorage
 from humandetect.errors import UsageError
 from humandetect.media.sinks.text import open_results
+from humandetect.storage import FolderStorage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,6 @@ from humandetect import __version__
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.archive.parts import PartRows
 from humandetect.archive.plan import Told, stamp_of
-from humandetect.archive.storage import FolderStorage
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.engines import load_engine
@@ -21,6 +20,7 @@ from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
 from humandetect.media.sources.segments import SegmentSource
 from humandetect.processes import Parent
+from humandetect.storage import FolderStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from humandetect.archive.plan import find_plan, make_plan
-from humandetect.archive.storage import FolderStorage
 from humandetect.config import ArchiveConfig
 from humandetect.errors import UsageError
+from humandetect.storage import FolderStorage
 from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, UNEVEN, write_people
 from tests.command_line import COMMAND, error_line, humandetect
 from tests.waiting import eventually

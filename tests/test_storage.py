@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from humandetect.archive.storage import FolderStorage
 from humandetect.errors import SinkError
+from humandetect.storage import FolderStorage
 
 if TYPE_CHECKING:
     from pathlib import Path
