@@ -17,6 +17,7 @@ HIDDEN = "…"
 _SCHEMES = frozenset(
     {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
+_OBJECT_STORES = frozenset({"s3", "gs", "az", "abfs", "memory"})
 _WORDS = frozenset(
     """
     3gp amp api app area asf asp audio av avi aviread axis back bcs bin c cam camera cameras cgi cgistream ch
@@ -49,6 +50,11 @@ def looks_like_address(text: str) -> bool:
     return re.search(r"..:.*@|[?&;_/][A-Za-z_-]+=", text, re.DOTALL) is not None
 
 
+def is_object_store(address: object) -> bool:
+    """Tell whether an address is that of something in S3 or the like, whose path is a name like that of a file."""
+    return isinstance(address, str) and _split(address)[0].lower() in _OBJECT_STORES and "://" in address
+
+
 def has_doubtful_host(address: str) -> bool:
     """Tell whether an `@` stands right of where the host should end, which then may be a piece of a password."""
     return "@" in _split(address)[2]
@@ -60,6 +66,8 @@ def shown_address(address: str) -> str:
     Where it is in doubt which part is the host, that is hidden, too. A shown address shown again stays as it is.
     """
     scheme, authority, tail = _split(address)
+    if is_object_store(address) and "@" not in authority:  # which is a bucket; keys to it stand elsewhere
+        return address
     if scheme.lower() not in _SCHEMES:
         return HIDDEN
     if not authority or "@" in _decoded(tail):

@@ -6,15 +6,17 @@ import os
 import platform
 import re
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
+from humandetect.errors import SinkError
 from humandetect.media.sinks.atomic_files import sink_error
+from humandetect.object_stores import open_file_system, plainly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NODE = re.sub(r"[^\w-]", "-", platform.node())
@@ -29,12 +31,17 @@ class Storage(Protocol):
         """Where it is, for people."""
         ...
 
+    @property
+    def address(self) -> Path | str:
+        """What opens it from another folder."""
+        ...
+
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder, without those that are being written; none if there is none."""
         ...
 
     def read(self, name: str) -> bytes | None:
-        """Return a file; None if there is none."""
+        """Return a file; None if there is none, or its name is only taken yet."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -47,6 +54,15 @@ class Storage(Protocol):
 
     def remove(self, name: str) -> None: ...
 
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Remove what writers of this machine that were killed have left in folders."""
+        ...
+
+
+def open_storage(place: Path | str) -> Storage:
+    """Open a folder, or what is at an address in an object store. Raises SinkError and MissingExtra."""
+    return ObjectStorage(place) if isinstance(place, str) else FolderStorage(place)
+
 
 class FolderStorage:
     """A folder of this machine, or of a network share."""
@@ -58,6 +74,10 @@ class FolderStorage:
     def place(self) -> str:
         return str(self.folder)
 
+    @property
+    def address(self) -> Path:
+        return self.folder.absolute()
+
     def names(self, folder: str) -> set[str]:
         try:
             return {path.name for path in (self.folder / folder).iterdir() if not path.name.startswith(".")}
@@ -66,7 +86,7 @@ class FolderStorage:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self.folder / name).read_bytes()
+            return (self.folder / name).read_bytes() or None
         except FileNotFoundError:
             return None
 
@@ -83,8 +103,13 @@ class FolderStorage:
             written = self._written(path, data)
             try:
                 os.link(written, path)  # fails where there is one, on network shares too
+            except FileExistsError:
+                raise
+            except OSError:  # some shares know no links: an empty file takes the name, for an instant
+                path.open("xb").close()
+                written.replace(path)
             finally:
-                written.unlink()
+                written.unlink(missing_ok=True)
         except FileExistsError:
             return False
         except OSError as error:
@@ -96,7 +121,6 @@ class FolderStorage:
             (self.folder / name).unlink()
 
     def sweep(self, folders: Iterable[str]) -> None:
-        """Remove what writers of this machine that were killed have left in folders."""
         for folder in folders:
             for left in (self.folder / folder).glob(f".*.{_NODE}.*.part"):
                 if not psutil.pid_exists(int(left.name.split(".")[-3])):
@@ -116,3 +140,54 @@ class FolderStorage:
             hidden.unlink(missing_ok=True)
             raise
         return hidden
+
+
+class ObjectStorage:
+    """A place in an object store: a file is one request, which makes all of it or nothing."""
+
+    def __init__(self, address: str) -> None:
+        """Raises SinkError and MissingExtra."""
+        self.place = self.address = address.rstrip("/")
+        with self._told("open"):
+            self._system, self._root = open_file_system(self.place)
+
+    def names(self, folder: str) -> set[str]:
+        with suppress(FileNotFoundError), self._told("list", folder, unless=FileNotFoundError):
+            listed = self._system.ls(self._path(folder), detail=False)
+            return {name.rstrip("/").rpartition("/")[2] for name in listed}
+        return set()
+
+    def read(self, name: str) -> bytes | None:
+        with suppress(FileNotFoundError), self._told("read", name, unless=FileNotFoundError):
+            return bytes(self._system.cat_file(self._path(name)))
+        return None
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._told("write", name):
+            self._system.pipe_file(self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        with suppress(FileExistsError), self._told("write", name, unless=FileExistsError):
+            self._system.pipe_file(self._path(name), data, mode="create")
+            return True
+        return self.read(name) == data  # then it was made by a try before, whose answer was lost
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError), self._told("remove", name, unless=FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Nothing is ever left."""
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}".rstrip("/")
+
+    @contextmanager
+    def _told(self, what: str, name: str = "", *, unless: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+        try:
+            with plainly():
+                yield
+        except unless:
+            raise
+        except OSError as error:
+            raise SinkError(f"cannot {what} {f'{self.place}/{name}'.rstrip('/')!r}: {error}") from error

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.object_store import ObjectStore
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -35,6 +37,26 @@ def own_logging() -> Iterator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    from tests.object_store import serving  # which takes a second
+
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the address of a new bucket, which this process and those it starts find, with credentials for it."""
+    from tests.object_store import NOWHERE, new_bucket
+
+    for name, value in {**NOWHERE, "AWS_ENDPOINT_URL": object_store.address}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    return new_bucket()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

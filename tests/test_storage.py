@@ -9,26 +9,88 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.errors import SinkError
-from humandetect.storage import FolderStorage
+from humandetect.storage import FolderStorage, Storage, open_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.object_store import ObjectStore
 
-def test_what_is_written_is_read_and_named(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path / "new")
+KINDS = ("folder", "folder without links", "s3", "memory")
+
+
+@pytest.fixture(params=KINDS)
+def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """Return one where nothing is yet."""
+    if request.param == "s3":
+        return open_storage(f"{request.getfixturevalue('bucket')}/new/archive")
+    if request.param == "memory":
+        return open_storage(f"memory:/{tmp_path}")
+    if request.param == "folder without links":
+        monkeypatch.setattr(os, "link", refuse_to_link)
+    return open_storage(tmp_path / "new")
+
+
+def refuse_to_link(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_what_is_written_is_read_and_named(storage: Storage) -> None:
     storage.write("a/1", b"one")
     assert storage.read("a/1") == b"one"
     assert storage.names("a") == {"1"}
     assert storage.read("a/2") is None
     assert storage.names("b") == set()
+    assert open_storage(storage.address).read("a/1") == b"one"
 
 
-def test_of_two_that_create_one_does(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path)
+def test_of_two_that_create_one_does(storage: Storage) -> None:
     assert [storage.create("plan", data) for data in (b"first", b"second")] == [True, False]
     assert storage.read("plan") == b"first"
-    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
+    assert storage.names("") == {"plan"}
+
+
+def test_what_is_removed_is_gone_and_may_be_gone_before(storage: Storage) -> None:
+    storage.write("a/1", b"one")
+    storage.remove("a/1")
+    storage.remove("a/1")
+    assert storage.names("a") == set()
+
+
+def test_a_name_that_is_taken_is_no_file_until_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "plan").touch()
+    storage = FolderStorage(tmp_path)
+    assert storage.read("plan") is None
+    assert not storage.create("plan", b"second")
+
+
+def test_a_file_of_an_object_store_is_one_request_and_its_creation_too(bucket: str, object_store: ObjectStore) -> None:
+    storage = open_storage(bucket)
+    object_store.asked.clear()
+    storage.write("a/1", b"one")
+    storage.create("plan", b"plan")
+    path = bucket.removeprefix("s3:/")
+    assert object_store.asked == [f"PUT {path}/a/1", f"PUT {path}/plan"]
+
+
+def test_a_creation_whose_answer_was_lost_is_a_creation(bucket: str, object_store: ObjectStore) -> None:
+    storage = open_storage(bucket)
+    storage.create("plan", b"plan")
+    assert storage.create("plan", b"plan")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("AccessDenied", "no permission"),
+        ("QuotaExceeded", "the bucket is full: make room"),
+        ("InvalidAccessKeyId", "the access key"),
+    ],
+)
+def test_what_an_object_store_refuses_is_told(fault: str, words: str, bucket: str, object_store: ObjectStore) -> None:
+    storage = open_storage(bucket)
+    with object_store.failing(lambda _: fault), pytest.raises(SinkError, match=f"cannot write '{bucket}/a': .*{words}"):
+        storage.write("a", b"")
 
 
 def test_where_nothing_can_be_written_the_error_says_so(tmp_path: Path) -> None:
