@@ -10,14 +10,16 @@ import glob
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from glob import has_magic
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from humandetect.addresses import looks_like_address, shown_address
+from humandetect.addresses import is_object_store, looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.images import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
@@ -144,6 +146,8 @@ def _expand_one(ref: str, look: _Look) -> list[SourceRef]:
         return [SourceRef("camera", ref, address=camera[1])]
     if ref[:7].lower() == "file://":
         return [_file(url2pathname(urlsplit(ref).path))]
+    if is_object_store(ref):
+        return _objects(ref, look) or [SourceRef("video", ref, (ref,))]  # opening will say what is wrong
     if _URL.match(ref):
         return [_address(ref)]
     path = Path(ref)
@@ -179,25 +183,56 @@ def _scan(folder: Path, look: _Look, seen: set[Path]) -> list[SourceRef]:
             wanted.append(ref)
         else:
             left.append(Path(name).name)
-    _note(look, folder, left, "file", "left out, no image or video")
+    _note(look, str(folder), left, "file", "left out, no image or video")
     if not look.recursive:
         if folders:
             look.warnings.append(f"{str(folder)!r}: {counted(len(folders), 'folder')} in it not read: --recursive does")
         return wanted
     closed = [inner.name for inner in folders if not _may_look_into(inner)]
-    _note(look, folder, closed, "folder", "in it not read, for want of permission")
+    _note(look, str(folder), closed, "folder", "in it not read, for want of permission")
     opened = _in_order(str(inner) for inner in folders if inner.name not in closed)
     return wanted + [ref for name in opened for ref in _scan(Path(name), look, seen)]
+
+
+def _objects(ref: str, look: _Look) -> list[SourceRef]:
+    """Return what a name, a pattern or a folder of an object store gives; what is in folders is known by its ending."""
+    from humandetect.object_stores import list_objects
+
+    try:
+        files, folders = list_objects(ref)
+    except OSError:
+        return []
+    if has_magic(ref) or files == [ref]:
+        return [_object(name) for name in _in_order(files)]
+    shown = [name for name in _in_order(files) if not name.rpartition("/")[2].startswith(".")]
+    wanted = [name for name in shown if Path(name).suffix.lower() in {*IMAGE_ENDINGS, *VIDEO_ENDINGS}]
+    _note(look, ref, sorted({*shown} - {*wanted}), "file", "left out, no image or video")
+    found = [_object(name) for name in wanted]
+    if look.recursive:
+        return found + [inner for folder in _in_order(folders) for inner in _objects(folder, look)]
+    if folders:
+        look.warnings.append(f"{ref!r}: {counted(len(folders), 'folder')} in it not read: --recursive does")
+    return found
+
+
+def _object(name: str) -> SourceRef:
+    from humandetect.media.sources.files import open_file
+
+    kind: Kind = "video"
+    if Path(name).suffix.lower() not in VIDEO_ENDINGS:  # the look is a request
+        with suppress(SourceError), open_file(name) as file:
+            kind = _kind_of(file)
+    return SourceRef(kind, name, (name,))
 
 
 def _may_look_into(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def _note(look: _Look, folder: Path, names: list[str], kind: str, why: str) -> None:
+def _note(look: _Look, folder: str, names: list[str], kind: str, why: str) -> None:
     if names:
         listed = ", ".join(names[:_MOST_NAMED]) + (" and so on" if len(names) > _MOST_NAMED else "")
-        look.warnings.append(f"{str(folder)!r}: {counted(len(names), kind)} {why}: {listed}")
+        look.warnings.append(f"{folder!r}: {counted(len(names), kind)} {why}: {listed}")
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
@@ -214,15 +249,17 @@ def _file(name: str) -> SourceRef:
         if stat.S_ISFIFO(mode):
             return SourceRef("pipe", name, (name,))
         is_still = stat.S_ISREG(mode) and path.suffix.lower() not in _JPEG_AFTER_JPEG
-        kind = _kind_of(path) if is_still else "video"
+        kind: Kind = "video"
+        if is_still:
+            with path.open("rb") as file:
+                kind = _kind_of(file)
     except (OSError, ValueError):  # opening will say what is wrong
         kind = "video"
     return SourceRef(kind, name, (name,))
 
 
-def _kind_of(path: Path) -> Kind:
-    with path.open("rb") as file:
-        head = file.read(ANIMATION_HEAD_BYTES)
+def _kind_of(file: BinaryIO) -> Kind:
+    head = file.read(ANIMATION_HEAD_BYTES)
     return "animation" if is_animation(head) else "images" if is_image(head) else "video"
 
 
@@ -230,7 +267,7 @@ def _together(images: list[SourceRef]) -> SourceRef:
     if len(images) == 1:
         return images[0]
     files = tuple(file for image in images for file in image.files)
-    folders = {str(Path(file).parent) for file in files}
+    folders = {file.rpartition("/")[0] if is_object_store(file) else str(Path(file).parent) for file in files}
     return SourceRef("images", folders.pop() if len(folders) == 1 else f"{len(files)} images", files)
 
 

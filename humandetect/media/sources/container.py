@@ -144,13 +144,20 @@ def open_bytes(file: BufferedReader, config: SourceConfig) -> Media:
     """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails."""
     data = Input(file)
     try:
-        container = _open(data, config)
         seekable = file.seekable()
-        size = os.fstat(file.fileno()).st_size if seekable else None
+        size = _length(file) if seekable else None
+        container = _open(data, config)
     except BaseException:
         file.close()
         raise
     return Media(container, data, live=False, seekable=seekable, size=size)
+
+
+def _length(file: BufferedReader) -> int:
+    at = file.tell()
+    length = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return length
 
 
 def open_motion_jpeg(file: BufferedReader, config: SourceConfig) -> Media:

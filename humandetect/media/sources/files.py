@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humandetect.addresses import is_object_store
 from humandetect.errors import SourceError
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ _ROOM_FOR_HEADERS = 1_000_000
 
 
 def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader:
-    """Open a regular file, or a named pipe once somebody writes to it. Raises SourceError for everything else."""
+    """Open a file, one of an object store, or a named pipe once somebody writes to it. Else raises SourceError."""
     try:
+        if is_object_store(path):
+            return _object(path)
         mode = Path(path).stat().st_mode
         if stat.S_ISFIFO(mode):
             return _open_fifo(path, pipe_timeout_seconds)
@@ -55,6 +58,15 @@ def read_image_bytes(file: BufferedReader, *, max_megapixels: float) -> bytes:
 def most_bytes(max_megapixels: float) -> int:
     """Return how long an image file of the allowed size may be."""
     return int(max_megapixels * 1e6 * _BYTES_A_PIXEL) + _ROOM_FOR_HEADERS
+
+
+def _object(address: str) -> BufferedReader:
+    from humandetect.object_stores import open_object
+
+    file = open_object(address)
+    if not file.peek(1):
+        raise SourceError("the file is empty")
+    return file
 
 
 def _regular(path: Path) -> BufferedReader:

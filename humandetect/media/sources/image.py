@@ -51,12 +51,12 @@ class ImageSource(Source):
 
     def _pictures_in(self, file: str) -> Iterator[tuple[str, Picture]]:
         """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
-        path, most = Path(file), self._config.max_megapixels
+        most, ending = self._config.max_megapixels, Path(file).suffix
         with open_file(file) as opened:
             data = read_image_bytes(opened, max_megapixels=most)
         number = 0
         for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
-            yield file if number == 1 else str(path.with_name(f"{path.stem}_page{number}{path.suffix}")), picture
+            yield file if number == 1 else f"{file.removesuffix(ending)}_page{number}{ending}", picture
         if number == 1 and (count := count_pictures(data, max_megapixels=most)) > 1:
             self.warnings.append(f"{file!r} holds {count} pictures: the first was read")
 
