@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import threading
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from humandetect.archive.attempts import SILENT_SECONDS
 from humandetect.cpus import usable_cpus
 from humandetect.errors import EngineError, HumanDetectError
 from humandetect.processes import Child
@@ -17,57 +14,26 @@ from humandetect.processes import Child
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from humandetect.archive.plan import Job
+    from humandetect.archive.attempts import Attempt, Attempts
     from humandetect.config import ArchiveConfig
-    from humandetect.storage import Storage
 
 END_SECONDS = 5.0
 START_SECONDS = 120.0
-SILENT_SECONDS = 120.0
-"""A worker that says nothing for so long hangs: it says how far it is each second."""
-
-
-class Progress(Protocol):
-    """Whoever wants to be told how far it is."""
-
-    def begin(self, jobs: Sequence[Job], /) -> None: ...
-    def frames(self, number: int, /) -> None: ...
-    def part(self, job: Job, /) -> None: ...
-    def again(self, job: Job, reason: str, /) -> None: ...
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of the parts that were to be made."""
-
-    made: int = 0
-    frames: int = 0
-    missing: int = 0
-    """Frames that could not be decoded."""
-    again: int = 0
-    """Segments that were begun again."""
-    failed: list[tuple[Job, str]] = field(default_factory=list)
 
 
 class LocalWorkers:
     """Hands out jobs to processes until all are done or given up."""
 
-    def __init__(self, config: ArchiveConfig, storage: Storage, progress: Progress) -> None:
-        self._config, self._storage, self._progress = config, storage, progress
-        self._access = threading.Lock()
-        self._waiting: deque[tuple[Job, int]] = deque()
-        """With how often they were tried."""
-        self._under_way = 0
+    def __init__(self, config: ArchiveConfig) -> None:
+        self._config = config
         self._stop = threading.Event()
         self._broken: HumanDetectError | None = None
-        self.outcome = Outcome()
 
-    def run(self, jobs: Sequence[Job]) -> Outcome:
+    def run(self, attempts: Attempts) -> None:
         """Make the parts of all jobs. Raises EngineError and others if no worker can begin; Ctrl-C ends the workers."""
-        self._progress.begin(jobs)
-        self._waiting.extend((job, 0) for job in jobs)
-        count = min(self._config.jobs or usable_cpus(), len(jobs))
-        threads = [threading.Thread(target=self._guarded, args=(share,), daemon=True) for share in shares(count)]
+        attempts.begin()
+        count = min(self._config.jobs or usable_cpus(), len(attempts))
+        threads = [threading.Thread(target=self._guarded, args=(attempts, cpus), daemon=True) for cpus in shares(count)]
         for thread in threads:
             thread.start()
         try:
@@ -80,20 +46,19 @@ class LocalWorkers:
                 thread.join()
         if self._broken:
             raise self._broken
-        return self.outcome
 
-    def _guarded(self, cpus: Sequence[int]) -> None:
+    def _guarded(self, attempts: Attempts, cpus: Sequence[int]) -> None:
         try:
-            self._keep_working(cpus)
+            self._keep_working(attempts, cpus)
         except HumanDetectError as error:  # where failures are noted nothing can be written
             self._break(error)
         except Exception as error:
             self._break(HumanDetectError(f"the archive cannot go on: {type(error).__name__}: {error}"))
 
-    def _keep_working(self, cpus: Sequence[int]) -> None:
+    def _keep_working(self, attempts: Attempts, cpus: Sequence[int]) -> None:
         """Have a worker, a new one where the last died, until nothing is left."""
         starts = 0
-        while not self._stop.is_set() and (self._waiting or self._under_way):
+        while attempts and not self._stop.is_set():
             with Child("humandetect.archive.worker", end_seconds=END_SECONDS) as child:
                 starts += 1
                 try:
@@ -106,44 +71,35 @@ class LocalWorkers:
                         self._break(EngineError(f"no worker could begin: {error}"))
                 else:
                     starts = 0
-                    self._feed(child)
+                    self._feed(child, attempts)
 
     def _break(self, error: HumanDetectError) -> None:
         self._broken = error
         self._stop.set()
 
-    def _feed(self, child: Child) -> None:
+    def _feed(self, child: Child, attempts: Attempts) -> None:
         """Give one job after the other; returns when the worker is lost, or nothing is left."""
-        while not self._stop.is_set():
-            with self._access:
-                taken = self._waiting.popleft() if self._waiting else None
-                self._under_way += taken is not None
-                idle = not self._under_way
-            if taken is None:
-                if idle or self._stop.wait(0.1):
-                    return
-                continue
-            if not self._done(child, *taken):
+        while attempts and not self._stop.is_set():
+            attempt = attempts.take()
+            if attempt is None:
+                self._stop.wait(0.1)
+            elif not self._done(child, attempts, attempt):
                 return
 
-    def _done(self, child: Child, job: Job, tries: int) -> bool:
+    def _done(self, child: Child, attempts: Attempts, attempt: Attempt) -> bool:
         """Have a job done; False if the worker is lost with it."""
-        lost = False
         try:
-            child.send(job)
-            self._follow(child, job)
+            child.send(attempt.job)
+            self._follow(child, attempts, attempt)
         except (ChildProcessError, TimeoutError) as error:
-            lost = True
             if not self._stop.is_set():
-                self._judge(job, tries + 1, f"its worker was lost: {str(error) or f'silent for {SILENT_SECONDS:g} s'}")
+                attempts.fail(attempt, f"its worker was lost: {str(error) or f'silent for {SILENT_SECONDS:g} s'}")
+            return False
         except HumanDetectError as error:
-            self._judge(job, tries + 1, str(error))
-        finally:
-            with self._access:
-                self._under_way -= 1
-        return not lost
+            attempts.fail(attempt, str(error))
+        return True
 
-    def _follow(self, child: Child, job: Job) -> None:
+    def _follow(self, child: Child, attempts: Attempts, attempt: Attempt) -> None:
         silent = 0.0
         while True:
             try:
@@ -154,31 +110,9 @@ class LocalWorkers:
                     raise
                 continue
             silent = 0.0
-            with self._access:
-                self.outcome.frames += told.frames
-                self._progress.frames(told.frames)
-                if told.done:
-                    self.outcome.made += 1
-                    self.outcome.missing += told.missing
-                    self._progress.part(job)
-                    return
-
-    def _judge(self, job: Job, tries: int, reason: str) -> None:
-        """Begin a job again, or give it up."""
-        with self._access:
-            if tries <= self._config.retries:
-                self.outcome.again += 1
-                self._waiting.append((job, tries))
-                self._progress.again(job, reason)
+            attempts.tell(attempt, told)
+            if told.done:
                 return
-            self.outcome.failed.append((job, reason))
-        note_failure(self._storage, job, reason=reason, tries=tries)
-
-
-def note_failure(storage: Storage, job: Job, *, reason: str, tries: int) -> None:
-    """Write down why there is no part. Raises SinkError."""
-    note = {"source": job.video.source, "part": job.name, "error": reason, "tries": tries, "host": platform.node()}
-    storage.write(job.failure_name, json.dumps(note).encode())
 
 
 def shares(count: int) -> list[list[int]]:

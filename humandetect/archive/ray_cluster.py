@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humandetect import __version__
-from humandetect.archive.local import Outcome, note_failure
 from humandetect.archive.worker import Worker
 from humandetect.cpus import usable_cpus
 from humandetect.errors import EngineError, HumanDetectError, MissingExtra
@@ -34,9 +32,9 @@ except ModuleNotFoundError as error:
     raise MissingExtra("--cluster needs more: pip install 'humandetect[cluster]'") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from humandetect.archive.local import Progress
+    from humandetect.archive.attempts import Attempt, Attempts
     from humandetect.archive.plan import Job, Told
     from humandetect.config import ArchiveConfig
     from humandetect.storage import Storage
@@ -53,66 +51,43 @@ LOCAL = "local"
 class RayWorkers:
     """Hands out jobs as tasks until all are done or given up."""
 
-    def __init__(self, config: ArchiveConfig, storage: Storage, progress: Progress) -> None:
+    def __init__(self, config: ArchiveConfig) -> None:
         self._config = replace(config, out=config.out.absolute())
-        self._storage, self._progress = storage, progress
-        self._waiting: deque[tuple[Job, int]] = deque()
-        self._under_way: dict[Any, tuple[Job, int]] = {}
+        self._under_way: dict[Any, Attempt] = {}
         """By the reference of the task."""
-        self.outcome = Outcome()
 
-    def run(self, jobs: Sequence[Job]) -> Outcome:
+    def run(self, attempts: Attempts) -> None:
         """Make the parts of all jobs. Raises EngineError where no worker can begin; Ctrl-C ends the tasks."""
-        self._waiting.extend((job, 0) for job in jobs)
         with _joined(self._config):
-            self._progress.begin(jobs)
-            self._work()
-        return self.outcome
+            attempts.begin()
+            self._work(attempts)
 
-    def _work(self) -> None:
+    def _work(self, attempts: Attempts) -> None:
         task = ray.remote(num_cpus=1, max_retries=0)(_make_part)
         had_cpu = time.monotonic()
-        while self._waiting or self._under_way:
+        while attempts:
             cpus = int(ray.cluster_resources().get("CPU", 0))
             had_cpu = time.monotonic() if cpus else had_cpu
             if time.monotonic() - had_cpu > NO_CPU_SECONDS:
                 raise EngineError(f"the cluster had no CPU for {NO_CPU_SECONDS:g} s: is a node with CPUs in it?")
-            while self._waiting and len(self._under_way) < max(1, cpus) * TASKS_A_CPU:
-                job, tries = self._waiting.popleft()
-                self._under_way[task.remote(self._config, job, __version__)] = (job, tries)
+            while len(self._under_way) < max(1, cpus) * TASKS_A_CPU and (attempt := attempts.take()):
+                self._under_way[task.remote(self._config, attempt.job, __version__)] = attempt
             ready, _ = ray.wait(list(self._under_way), timeout=1.0)
             for reference in ready:
-                self._hear(reference)
+                self._hear(reference, attempts)
 
-    def _hear(self, reference: Any) -> None:
-        job, tries = self._under_way.pop(reference)
+    def _hear(self, reference: Any, attempts: Attempts) -> None:
+        attempt = self._under_way.pop(reference)
         try:
             told = ray.get(reference)
         except ray.exceptions.RayError as error:  # a process or a node that is gone, or a fault of ours
             told = HumanDetectError(f"its worker was lost: {str(error).splitlines()[0]}")
         if not isinstance(told, HumanDetectError):
-            self._made(job, told)
-        elif isinstance(told, EngineError) and not self.outcome.made:  # no other worker would do better
+            attempts.tell(attempt, told)
+        elif isinstance(told, EngineError) and not attempts.outcome.made:  # no other worker would do better
             raise told
         else:
-            self._judge(job, tries + 1, str(told))
-
-    def _made(self, job: Job, told: Told) -> None:
-        self.outcome.made += 1
-        self.outcome.frames += told.frames
-        self.outcome.missing += told.missing
-        self._progress.frames(told.frames)
-        self._progress.part(job)
-
-    def _judge(self, job: Job, tries: int, reason: str) -> None:
-        """Begin a job again, or give it up."""
-        if tries <= self._config.retries:
-            self.outcome.again += 1
-            self._waiting.append((job, tries))
-            self._progress.again(job, reason)
-            return
-        self.outcome.failed.append((job, reason))
-        note_failure(self._storage, job, reason=reason, tries=tries)
+            attempts.fail(attempt, str(told))
 
 
 @contextmanager

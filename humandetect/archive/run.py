@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved_archive import SavedArchive
-from humandetect.archive.local import LocalWorkers, Outcome
+from humandetect.archive.attempts import Attempts, Outcome
+from humandetect.archive.local import LocalWorkers
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
 from humandetect.errors import UsageError
 from humandetect.media.sinks.text import open_results
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from humandetect.archive.local import Progress
+    from humandetect.archive.attempts import Progress
     from humandetect.archive.plan import Job, Plan
     from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
@@ -75,11 +76,13 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
             for job in before.failed:
                 storage.remove(job.failure_name)
         jobs = [*before.missing, *(before.failed if config.retry_failed else ())]
-        workers = _workers(config, storage, progress)
+        attempts = Attempts(jobs, retries=config.retries, storage=storage, progress=progress)
         try:
-            outcome = workers.run(jobs) if jobs else outcome
+            if jobs:
+                _workers(config).run(attempts)
         finally:
             storage.sweep(_folders(plan))
+        outcome = attempts.outcome
     standing = _standing(plan, storage)
     merged = merge(config, warnings) if config.merge and standing.there else None
     return ArchiveSummary(standing, outcome, warnings, merged)
@@ -113,12 +116,12 @@ def _plan(config: ArchiveConfig, storage: FolderStorage, warnings: list[str]) ->
     return plan
 
 
-def _workers(config: ArchiveConfig, storage: FolderStorage, progress: Progress) -> LocalWorkers | RayWorkers:
+def _workers(config: ArchiveConfig) -> LocalWorkers | RayWorkers:
     if config.cluster is None:
-        return LocalWorkers(config, storage, progress)
+        return LocalWorkers(config)
     from humandetect.archive.ray_cluster import RayWorkers
 
-    return RayWorkers(config, storage, progress)
+    return RayWorkers(config)
 
 
 def _folders(plan: Plan) -> list[str]:

@@ -54,7 +54,7 @@ class _Bar:
         self._bar: tqdm[Any] = tqdm(
             desc="detecting", unit=" frames", dynamic_ncols=True, disable=True if quiet or sys.stderr is None else None
         )
-        self._parts = self._again = 0
+        self._parts = self._again = self._given_up = 0
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +65,10 @@ class _Bar:
     def begin(self, jobs: Sequence[Job]) -> None:
         self._bar.reset(sum(job.segment.frames for job in jobs if job.segment) or None)
 
-    def frames(self, number: int) -> None:
+    def frames(self, number: int, node: str) -> None:  # noqa: ARG002
         self._bar.update(number)
 
-    def part(self, job: Job) -> None:  # noqa: ARG002
+    def part(self, job: Job, node: str) -> None:  # noqa: ARG002
         self._parts += 1
         self._show()
 
@@ -77,8 +77,13 @@ class _Bar:
         self._bar.write(f"begun again: {job.name}: {reason}", file=sys.stderr)
         self._show()
 
+    def failed(self, job: Job, reason: str) -> None:  # noqa: ARG002 - the end tells them all
+        self._given_up += 1
+        self._show()
+
     def _show(self) -> None:
-        self._bar.set_postfix_str(f"{counted(self._parts, 'part')}, {self._again} begun again", refresh=False)
+        told = f"{counted(self._parts, 'part')}, {self._again} begun again, {self._given_up} given up"
+        self._bar.set_postfix_str(told, refresh=False)
 
 
 def _tell(summary: ArchiveSummary) -> None:
