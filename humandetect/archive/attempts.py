@@ -7,7 +7,7 @@ import platform
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,10 @@ class Progress(Protocol):
     """Whoever wants to be told how far it is."""
 
     def begin(self, jobs: Sequence[Job], /) -> None: ...
-    def frames(self, number: int, node: str, /) -> None: ...
-    def part(self, job: Job, node: str, /) -> None: ...
-    def again(self, job: Job, reason: str, /) -> None: ...
-    def failed(self, job: Job, reason: str, /) -> None: ...
+    def frames(self, number: int, attempt: Attempt, /) -> None: ...
+    def part(self, attempt: Attempt, /) -> None: ...
+    def again(self, attempt: Attempt, reason: str, /) -> None: ...
+    def given_up(self, attempt: Attempt, reason: str, /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -43,20 +43,25 @@ class Outcome:
     failed: list[tuple[Job, str]] = field(default_factory=list)
 
 
-class Attempt(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Attempt:
     """A job in somebody's hands."""
 
     job: Job
-    number: int
-    """The first is 1."""
+    number: int = 1
+    node: str = HERE
+    """The machine that works on it."""
+    frames: int = 0
+    """Detected so far."""
 
 
 class Attempts:
     """Hands out jobs until each is made or given up. For threads to share."""
 
     def __init__(self, jobs: Sequence[Job], *, retries: int, storage: Storage, progress: Progress) -> None:
-        self._retries, self._storage, self._progress = retries, storage, progress
-        self._waiting = deque(Attempt(job, 1) for job in jobs)
+        self._retries, self._storage = retries, storage
+        self._listeners = [progress]
+        self._waiting = deque(map(Attempt, jobs))
         self._under_way = 0
         self._access = threading.Lock()
         self.outcome = Outcome()
@@ -66,9 +71,12 @@ class Attempts:
         with self._access:
             return len(self._waiting) + self._under_way
 
-    def begin(self) -> None:
-        """Say that work begins."""
-        self._progress.begin([attempt.job for attempt in self._waiting])
+    def begin(self, *also: Progress) -> None:
+        """Say that work begins, to others who want to be told too."""
+        self._listeners += also
+        jobs = [attempt.job for attempt in self._waiting]
+        for listener in self._listeners:
+            listener.begin(jobs)
 
     def take(self) -> Attempt | None:
         """Return what is to be worked on, whose end must be told; None while nothing waits."""
@@ -78,28 +86,39 @@ class Attempts:
             self._under_way += 1
             return self._waiting.popleft()
 
-    def tell(self, attempt: Attempt, told: Told, *, node: str = HERE) -> None:
+    def give_back(self, attempt: Attempt) -> None:
+        """Let somebody else take what was taken and not begun."""
+        with self._access:
+            self._under_way -= 1
+            self._waiting.appendleft(attempt)
+
+    def tell(self, attempt: Attempt, told: Told) -> None:
         """Count what a worker says of its job, the end of it too."""
         with self._access:
-            self.outcome.frames += told.frames
-            self._progress.frames(told.frames, node)
+            attempt.frames += told.frames
+            for listener in self._listeners:
+                listener.frames(told.frames, attempt)
             if told.done:
                 self._under_way -= 1
                 self.outcome.made += 1
+                self.outcome.frames += attempt.frames
                 self.outcome.missing += told.missing
-                self._progress.part(attempt.job, node)
+                for listener in self._listeners:
+                    listener.part(attempt)
 
     def fail(self, attempt: Attempt, reason: str) -> None:
         """Have a job begun again, or give it up and write down why there is no part. Raises SinkError."""
-        job, number = attempt
+        job, tries = attempt.job, attempt.number
         with self._access:
             self._under_way -= 1
-            if number <= self._retries:
+            if tries <= self._retries:
                 self.outcome.again += 1
-                self._waiting.append(Attempt(job, number + 1))
-                self._progress.again(job, reason)
+                self._waiting.append(Attempt(job, tries + 1))
+                for listener in self._listeners:
+                    listener.again(attempt, reason)
                 return
             self.outcome.failed.append((job, reason))
-            self._progress.failed(job, reason)
-        note = {"source": job.video.source, "part": job.name, "error": reason, "tries": number, "host": HERE}
+            for listener in self._listeners:
+                listener.given_up(attempt, reason)
+        note = {"source": job.video.source, "part": job.name, "error": reason, "tries": tries, "host": attempt.node}
         self._storage.write(job.failure_name, json.dumps(note).encode())

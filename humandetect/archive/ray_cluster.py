@@ -1,26 +1,22 @@
-"""The workers of a Ray cluster: tasks of one CPU each, by processes that keep their engine from task to task.
+"""The workers of a Ray cluster: tasks of one CPU each, handed out a few at a time, and those that are lost again.
 
 Tasks and not actors: those of a lost node wait for its return without an end where no CPU is free, and calls with them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import platform
 import sys
-import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import cache
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humandetect import __version__
-from humandetect.archive.worker import Worker
+from humandetect.archive.attempts import SILENT_SECONDS
 from humandetect.cpus import usable_cpus
 from humandetect.errors import EngineError, HumanDetectError, MissingExtra
 
@@ -31,21 +27,39 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("--cluster needs more: pip install 'humandetect[cluster]'") from error
 
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from humandetect.archive.ray_metrics import RayMetrics
+from humandetect.archive.ray_tasks import Begun, end_process, make_part
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from humandetect.archive.attempts import Attempt, Attempts
-    from humandetect.archive.plan import Job, Told
     from humandetect.config import ArchiveConfig
-    from humandetect.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 90.0
 """Ray itself takes 10 to 20 s to start."""
-NO_CPU_SECONDS = 120.0
-"""A cluster that grows by itself may begin without any."""
-TASKS_A_CPU = 2
+IDLE_SECONDS = 900.0
+"""A cluster that grows by itself may begin without any machine, and one takes minutes to come."""
+PATIENCE_SECONDS = 30.0
+"""Then whoever waits is told for what."""
+LISTEN_SECONDS = 0.2
+TASKS_A_PLACE = 2
 """One under way and one waiting: what more would wait for is better given to whoever is free first."""
 LOCAL = "local"
+
+
+@dataclass(slots=True)
+class _Task:
+    """One that was handed out."""
+
+    attempt: Attempt
+    heard: float = field(default_factory=time.monotonic)
+    """When it last said something, or was handed out."""
+    begun: Begun | None = None
 
 
 class RayWorkers:
@@ -53,41 +67,102 @@ class RayWorkers:
 
     def __init__(self, config: ArchiveConfig) -> None:
         self._config = replace(config, out=config.out.absolute())
-        self._under_way: dict[Any, Attempt] = {}
-        """By the reference of the task."""
+        self._tasks: dict[ray.ObjectRefGenerator[Any], _Task] = {}
+        """By the stream of what they say."""
 
     def run(self, attempts: Attempts) -> None:
         """Make the parts of all jobs. Raises EngineError where no worker can begin; Ctrl-C ends the tasks."""
         with _joined(self._config):
-            attempts.begin()
-            self._work(attempts)
+            attempts.begin(RayMetrics())
+            patience = _Patience()
+            while attempts:
+                self._hand_out(attempts, ray.cluster_resources())
+                streams = list(self._tasks)
+                for stream in ray.wait(streams, num_returns=len(streams), timeout=LISTEN_SECONDS)[0]:
+                    self._hear(stream, attempts)
+                self._lose_silent(attempts)
+                patience.look(working=any(task.begun for task in self._tasks.values()))
 
-    def _work(self, attempts: Attempts) -> None:
-        task = ray.remote(num_cpus=1, max_retries=0)(_make_part)
-        had_cpu = time.monotonic()
-        while attempts:
-            cpus = int(ray.cluster_resources().get("CPU", 0))
-            had_cpu = time.monotonic() if cpus else had_cpu
-            if time.monotonic() - had_cpu > NO_CPU_SECONDS:
-                raise EngineError(f"the cluster had no CPU for {NO_CPU_SECONDS:g} s: is a node with CPUs in it?")
-            while len(self._under_way) < max(1, cpus) * TASKS_A_CPU and (attempt := attempts.take()):
-                self._under_way[task.remote(self._config, attempt.job, __version__)] = attempt
-            ready, _ = ray.wait(list(self._under_way), timeout=1.0)
-            for reference in ready:
-                self._hear(reference, attempts)
+    def _hand_out(self, attempts: Attempts, resources: Mapping[str, float]) -> None:
+        """Have two tasks for each place, so that a cluster that can grow sees that there is more to do."""
+        place = place_of(self._config, resources)
+        places = max(1, int(resources.get("GPU" if "num_gpus" in place else "CPU", 0)))
+        task = ray.remote(**place, max_retries=0, max_calls=0)(make_part)  # else Ray ends a process after one on a GPU
+        while len(self._tasks) < places * TASKS_A_PLACE and (attempt := attempts.take()):
+            self._tasks[task.remote(self._config, attempt.job)] = _Task(attempt)
 
-    def _hear(self, reference: Any, attempts: Attempts) -> None:
-        attempt = self._under_way.pop(reference)
+    def _hear(self, stream: ray.ObjectRefGenerator[Any], attempts: Attempts) -> None:
+        task = self._tasks[stream]
+        task.heard = time.monotonic()
         try:
-            told = ray.get(reference)
-        except ray.exceptions.RayError as error:  # a process or a node that is gone, or a fault of ours
-            told = HumanDetectError(f"its worker was lost: {str(error).splitlines()[0]}")
-        if not isinstance(told, HumanDetectError):
-            attempts.tell(attempt, told)
-        elif isinstance(told, EngineError) and not attempts.outcome.made:  # no other worker would do better
-            raise told
-        else:
-            attempts.fail(attempt, str(told))
+            told = ray.get(next(stream))
+        except (ray.exceptions.RayError, StopIteration) as error:  # a process or a node is gone, or a fault of ours
+            told = HumanDetectError(f"its worker was lost: {(str(error) or 'it ended').splitlines()[0]}")
+        if isinstance(told, Begun):
+            task.begun, task.attempt.node = told, told.node
+            if told.humandetect != __version__:  # it would be the first to take what it fails at, again and again
+                raise EngineError(
+                    f"{told.node} has humandetect {told.humandetect}, not {__version__}: install the same on all "
+                    "machines; then the same command goes on"
+                )
+            return
+        if isinstance(told, HumanDetectError):
+            del self._tasks[stream]
+            if isinstance(told, EngineError) and not attempts.outcome.made:  # no other worker would do better
+                raise told
+            attempts.fail(task.attempt, str(told))
+            return
+        attempts.tell(task.attempt, told)
+        if told.done:
+            del self._tasks[stream]
+
+    def _lose_silent(self, attempts: Attempts) -> None:
+        """Give up waiting for workers that hang or were stopped; one that wakes late makes the same part."""
+        for stream, task in list(self._tasks.items()):
+            if time.monotonic() - task.heard < SILENT_SECONDS:
+                continue
+            del self._tasks[stream]
+            if task.begun is None:  # it waits for its turn, or was given to a process that was stopped before
+                ray.cancel(stream)
+                attempts.give_back(task.attempt)
+            else:
+                node = NodeAffinitySchedulingStrategy(task.begun.node_id, soft=False)
+                ray.remote(num_cpus=0, scheduling_strategy=node)(end_process).remote(task.begun.pid)
+                attempts.fail(task.attempt, f"its worker was lost: silent for {SILENT_SECONDS:g} s")
+
+
+class _Patience:
+    """Bounds the waiting for a cluster on which nothing begins."""
+
+    def __init__(self) -> None:
+        self._worked = time.monotonic()
+        self._told = False
+
+    def look(self, *, working: bool) -> None:
+        """Say after a while that nothing works. Raises EngineError at last."""
+        if working:
+            self._worked, self._told = time.monotonic(), False
+            return
+        idle = time.monotonic() - self._worked
+        if idle > PATIENCE_SECONDS and not self._told:
+            self._told = True
+            logger.warning("the cluster begins with nothing: it has %s; waiting up to %g s", _described(), IDLE_SECONDS)
+        if idle > IDLE_SECONDS:
+            raise EngineError(
+                f"the cluster began with nothing for {IDLE_SECONDS:g} s: it has {_described()}. "
+                "Are they in use, or is no worker node in it? What is complete stays: the same command goes on"
+            )
+
+
+def place_of(config: ArchiveConfig, resources: Mapping[str, float]) -> dict[str, float]:
+    """Return what a task asks of a cluster that has these resources."""
+    on_gpu = config.engine.engine == "tensorflow" and resources.get("GPU", 0) >= 1
+    return {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
+
+
+def _described() -> str:
+    total, free = ray.cluster_resources(), ray.available_resources()
+    return ", ".join(f"{total.get(name, 0):g} {name}s, {free.get(name, 0):g} free" for name in ("CPU", "GPU"))
 
 
 @contextmanager
@@ -115,47 +190,9 @@ def _joined(config: ArchiveConfig) -> Iterator[None]:
         if not joined.wait(JOIN_SECONDS) or failed:
             why = str(failed[0]).splitlines()[0] if failed else f"no answer within {JOIN_SECONDS:g} s"
             raise EngineError(f"cannot work on the Ray cluster {config.cluster!r}: {why}")
-        yield
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints pages about each loss
+            yield
     finally:
         if joined.is_set() and not failed:
             ray.shutdown()  # with the tasks of this driver, and a cluster that it began
         left.set()
-
-
-def _make_part(config: ArchiveConfig, job: Job, version: str) -> Told | HumanDetectError:
-    """Be a task; what it fails at is its value, because Ray would wrap it."""
-    if version != __version__:
-        return HumanDetectError(f"{platform.node()} has humandetect {__version__}, not {version}: install the same")
-    frames = 0
-
-    def count(told: Told) -> None:
-        nonlocal frames
-        frames += told.frames
-
-    try:
-        told = _worker(config).work(job, count)
-    except HumanDetectError as error:
-        return error
-    return told._replace(frames=told.frames + frames)
-
-
-@cache
-def _worker(config: ArchiveConfig) -> Worker:
-    """Return the engine of this process, opened by its first task."""
-    return Worker(config, cpus=_own_cpu())
-
-
-@cache
-def _own_cpu() -> list[int]:
-    """Return a CPU that no other worker of this machine has, for as long as this process lives; empty: all are taken.
-
-    Ray counts CPUs and binds nobody, and each engine would take all of them.
-    """
-    for cpu in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []:
-        path = Path(tempfile.gettempdir()) / f"humandetect-{os.getuid()}-cpu{cpu}.lock"
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return [cpu]  # never closed: the lock is this process's
-        os.close(descriptor)
-    return []

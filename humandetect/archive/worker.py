@@ -23,7 +23,7 @@ from humandetect.processes import Parent
 from humandetect.storage import FolderStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from humandetect.archive.plan import Job
     from humandetect.config import ArchiveConfig
@@ -53,8 +53,8 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def work(self, job: Job, tell: Callable[[Told], object] = lambda _: None) -> Told:
-        """Detect people in a segment and write its part. Raises HumanDetectError."""
+    def work(self, job: Job) -> Iterator[Told]:
+        """Detect people in a segment and write its part; says how far it is. Raises HumanDetectError."""
         try:
             changed = stamp_of(job.video.files) != job.video.stamp
         except OSError as error:
@@ -69,7 +69,7 @@ class Worker:
                 rows.add(result)
                 untold += 1
                 if time.monotonic() - told_at > TOLD_EVERY_SECONDS:
-                    tell(Told(untold))
+                    yield Told(untold)
                     told_at, untold = time.monotonic(), 0
         if source.failures:
             raise source.failures[0]
@@ -77,7 +77,7 @@ class Worker:
         for number, seconds in missing:
             rows.add_absent(number, seconds)
         self._storage.write(job.name, rows.as_bytes())
-        return Told(untold, done=True, missing=len(missing))
+        yield Told(untold, done=True, missing=len(missing))
 
     def _opened(self, job: Job) -> Source:
         video = job.video
@@ -108,7 +108,8 @@ def main() -> None:
             while True:
                 job = parent.receive()
                 try:
-                    parent.send(worker.work(job, parent.send))
+                    for told in worker.work(job):
+                        parent.send(told)
                 except HumanDetectError as error:
                     parent.send(error)
 

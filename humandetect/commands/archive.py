@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
 from tqdm import tqdm
 
+from humandetect.archive.pace import Pace
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command
 from humandetect.config import ArchiveConfig, QuietConfig
@@ -16,6 +18,7 @@ from humandetect.plural import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from humandetect.archive.attempts import Attempt
     from humandetect.archive.plan import Job
     from humandetect.archive.run import ArchiveSummary, Standing
 
@@ -25,6 +28,7 @@ EXAMPLES = (
     "archive --out people --merge people.parquet",
 )
 MOST_TOLD = 5
+SHOWN_EVERY_SECONDS = 1.0
 
 
 @command
@@ -48,42 +52,47 @@ def archive(config: ArchiveConfig, talk: QuietConfig) -> None:
 
 
 class _Bar:
-    """Frames, and frames a second; silent when quiet or where there is no terminal."""
+    """Frames a second, of each machine too; silent when quiet or where there is no terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._bar: tqdm[Any] = tqdm(
             desc="detecting", unit=" frames", dynamic_ncols=True, disable=True if quiet or sys.stderr is None else None
         )
         self._parts = self._again = self._given_up = 0
+        self._pace = Pace()
+        self._shown_at = 0.0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._show()
         self._bar.close()
 
     def begin(self, jobs: Sequence[Job]) -> None:
         self._bar.reset(sum(job.segment.frames for job in jobs if job.segment) or None)
 
-    def frames(self, number: int, node: str) -> None:  # noqa: ARG002
+    def frames(self, number: int, attempt: Attempt) -> None:
+        self._pace.add(number, attempt.node)
+        if time.monotonic() - self._shown_at > SHOWN_EVERY_SECONDS:
+            self._show()
         self._bar.update(number)
 
-    def part(self, job: Job, node: str) -> None:  # noqa: ARG002
+    def part(self, attempt: Attempt) -> None:  # noqa: ARG002
         self._parts += 1
-        self._show()
 
-    def again(self, job: Job, reason: str) -> None:
+    def again(self, attempt: Attempt, reason: str) -> None:
         self._again += 1
-        self._bar.write(f"begun again: {job.name}: {reason}", file=sys.stderr)
-        self._show()
+        self._bar.update(-attempt.frames)
+        self._bar.write(f"begun again: {attempt.job.name}: {reason}", file=sys.stderr)
 
-    def failed(self, job: Job, reason: str) -> None:  # noqa: ARG002 - the end tells them all
+    def given_up(self, attempt: Attempt, reason: str) -> None:  # noqa: ARG002 - the end tells them all
         self._given_up += 1
-        self._show()
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
         told = f"{counted(self._parts, 'part')}, {self._again} begun again, {self._given_up} given up"
-        self._bar.set_postfix_str(told, refresh=False)
+        self._bar.set_postfix_str("; ".join(filter(None, (told, self._pace.described()))), refresh=False)
 
 
 def _tell(summary: ArchiveSummary) -> None:

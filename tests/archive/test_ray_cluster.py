@@ -1,56 +1,238 @@
-"""`archive --cluster`: the rows of plain `detect` from a real Ray, whatever it loses."""
+"""`archive --cluster`: the rows of plain `detect` from a real Ray of two machines, whatever it loses."""
 
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+import threading
+import urllib.request
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import psutil
+import pytest
+from ray.cluster_utils import Cluster
 
-from humandetect.archive.run import merge
-from humandetect.config import ArchiveConfig
+from humandetect.archive import ray_cluster, worker
+from humandetect.archive.plan import find_plan
+from humandetect.archive.ray_cluster import place_of
+from humandetect.archive.run import archive, merge
+from humandetect.config import ArchiveConfig, EngineConfig
+from humandetect.errors import EngineError
+from humandetect.storage import FolderStorage
+from tests.archive import fake_parts
 from tests.archive.clips import TEN, write_people
-from tests.command_line import COMMAND, error_line, humandetect
+from tests.archive.fake_parts import HEAD, OTHER, Silent, held_by
+from tests.command_line import error_line, humandetect
+from tests.fakes import FakeEngine
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-FAST = ("--size", "small", "--segment", "1", "--jobs", "2")
+    from humandetect.archive.attempts import Attempt, Outcome
+    from humandetect.archive.run import ArchiveSummary
+
+PARTS = 5
 
 
-def tasks(pid: int) -> list[psutil.Process]:
-    """The processes of Ray that work on parts, or just have."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if "_make_part" in words and pid in [above.pid for above in process.parents()]:
-            found.append(process)
-    return found
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Two machines of a CPU each, one of which says that it has a GPU."""
+    ray_says = {"metrics_report_interval_ms": 200}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 1, "node_ip_address": HEAD, "include_dashboard": False, "_system_config": ray_says,
+        },
+    )  # fmt: skip
+    add_other(cluster)
+    yield cluster
+    cluster.shutdown()
 
 
-def test_a_lost_worker_costs_its_part_a_try_and_the_rows_are_those_of_detect(tmp_path: Path) -> None:
-    video = write_people(tmp_path / "a.mp4", frames=150, options=TEN)
-    out, plain = tmp_path / "out", tmp_path / "plain.jsonl"
-    command = [*COMMAND, "archive", str(video), "--out", str(out), *FAST, "--cluster", "local"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
-        try:
-            eventually(lambda: run.poll() is not None or tasks(run.pid))
-            for task in tasks(run.pid)[:1]:
-                task.kill()
-            _, said = run.communicate(timeout=60)
-        finally:
-            run.kill()
-    assert run.returncode == 0, said
-    merged = tmp_path / "merged.jsonl"
+def add_other(cluster: Cluster) -> Any:
+    return cluster.add_node(num_cpus=1, num_gpus=1, node_ip_address=OTHER)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_people(tmp_path_factory.mktemp("video") / "a.mp4", frames=25 * PARTS, options=TEN)
+
+
+@pytest.fixture
+def config(cluster: Cluster, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveConfig:
+    monkeypatch.setattr(ray_cluster, "make_part", fake_parts.held_part)
+    return ArchiveConfig(sources=(str(video),), out=tmp_path / "out", segment_seconds=1, cluster=cluster.address)
+
+
+@pytest.fixture(scope="module")
+def plain(video: Path) -> bytes:
+    """The rows of one worker that nothing happens to."""
+    out = video.parent / "plain"
+    config = ArchiveConfig(sources=(str(video),), out=out, segment_seconds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "load_engine", lambda _: FakeEngine())
+        archive(replace(config, plan=True), Silent())
+        plan = find_plan(FolderStorage(out))
+        assert plan
+        with worker.Worker(config) as one:
+            for job in plan.jobs():
+                list(one.work(job))
+    return rows(out)
+
+
+def rows(out: Path) -> bytes:
+    merged = out.with_suffix(".jsonl")
     merge(ArchiveConfig(out=out, merge=str(merged)), [])
-    detect = humandetect(
-        "detect", video, "--size", "small", "--precision", "f32", "--results", plain, "--results-score", "0.1"
-    )
+    assert not list(out.rglob(".*"))
+    return merged.read_bytes()
+
+
+class Running:
+    """An archive under way, of which a worker holds a segment."""
+
+    def __init__(self, config: ArchiveConfig) -> None:
+        self._held = held_by(config.out)
+        self._summary: list[ArchiveSummary] = []
+        self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, Silent())))
+        self._thread.start()
+        self.worker = held_worker(config.out)
+
+    def outcome(self) -> Outcome:
+        self._thread.join(60)
+        return self._summary[0].outcome
+
+
+def held_worker(out: Path) -> psutil.Process:
+    held = held_by(out)
+    eventually(lambda: held.exists() and held.read_text().endswith("\n"))
+    return psutil.Process(int(held.read_text().split()[0]))
+
+
+def test_a_killed_worker_costs_its_segment_a_try(config: ArchiveConfig, plain: bytes) -> None:
+    run = Running(config)
+    run.worker.kill()
+    outcome = run.outcome()
+    assert (outcome.made, outcome.again, outcome.frames) == (PARTS, 1, 25 * PARTS)
+    assert rows(config.out) == plain
+
+
+def test_a_stopped_worker_is_given_up_and_ended(
+    config: ArchiveConfig, plain: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 3)
+    run = Running(config)
+    run.worker.suspend()
+    outcome = run.outcome()
+    assert (outcome.made, outcome.again) == (PARTS, 1)
+    assert rows(config.out) == plain
+    psutil.wait_procs([run.worker], 20)
+    assert not run.worker.is_running()
+
+
+def test_a_lost_machine_costs_its_segment_a_try(config: ArchiveConfig, plain: bytes, cluster: Cluster) -> None:
+    run = Running(config)
+    cluster.remove_node(next(node for node in cluster.worker_nodes if node.node_ip_address == OTHER))
+    outcome = run.outcome()
+    add_other(cluster)
+    assert (outcome.made, outcome.again) == (PARTS, 1)
+    assert rows(config.out) == plain
+
+
+def test_after_a_killed_command_only_what_is_missing_is_made(
+    config: ArchiveConfig, plain: bytes, video: Path, cluster: Cluster
+) -> None:
+    words = [sys.executable, "-m", fake_parts.__name__, cluster.address, str(video), str(config.out)]
+    with subprocess.Popen(words) as command:
+        held_worker(config.out)
+        eventually(lambda: len(list(config.out.glob("*/*.parquet"))) == PARTS - 1)
+        command.kill()
+    assert archive(config, Silent()).outcome.made == 1
+    assert rows(config.out) == plain
+
+
+def test_a_cluster_that_begins_with_nothing_is_waited_for_so_long(
+    config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in (("IDLE_SECONDS", 2), ("PATIENCE_SECONDS", 1), ("SILENT_SECONDS", 0.5)):
+        monkeypatch.setattr(ray_cluster, name, value)
+    monkeypatch.setattr(ray_cluster, "place_of", lambda *_: {"num_cpus": 3})
+    with pytest.raises(EngineError, match=r"began with nothing for 2 s: it has 2 CPUs, 2 free, 1 GPUs, 1 free"):
+        archive(config, Silent())
+    assert "waiting up to 2 s" in caplog.text
+    assert not list(config.out.glob("failed/*"))
+
+
+def test_another_version_on_a_machine_ends_the_run(config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "__version__", "0.1")
+    with pytest.raises(EngineError, match=r"127\.0\.0\.\d has humandetect .*, not 0\.1: install the same"):
+        archive(config, Silent())
+    assert not list(config.out.glob("failed/*"))
+
+
+def test_where_there_are_gpus_they_are_what_tensorflow_works_on(
+    config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "make_part", fake_parts.fake_part)
+    nodes = Nodes()
+    outcome = archive(replace(config, engine=EngineConfig(engine="tensorflow")), nodes).outcome
+    assert (outcome.made, outcome.again) == (PARTS, 0)
+    assert nodes.seen == {OTHER}
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "place"),
+    [
+        ("tensorflow", 4, {"num_cpus": 1, "num_gpus": 1}),
+        ("tensorflow", 0, {"num_cpus": 1}),
+        ("auto", 4, {"num_cpus": 1}),
+    ],
+)
+def test_a_task_asks_for_a_cpu_and_for_a_gpu_where_one_is_of_use(
+    engine: Any, gpus: int, place: dict[str, float]
+) -> None:
+    assert place_of(ArchiveConfig(engine=EngineConfig(engine=engine)), {"CPU": 8, "GPU": gpus}) == place
+
+
+def test_prometheus_is_told_of_segments_and_frames_by_machine(
+    config: ArchiveConfig, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "make_part", fake_parts.fake_part)
+    archive(config, Silent())
+
+    def told() -> bool:
+        with urllib.request.urlopen(f"http://{HEAD}:{cluster.head_node.metrics_export_port}/metrics") as answer:
+            text = answer.read().decode()
+        return all(f"ray_humandetect_archive_{name}_total{{" in text for name in ("frames", "segments"))
+
+    eventually(told)
+
+
+class Nodes(Silent):
+    """The machines that made parts."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def part(self, attempt: Attempt) -> None:
+        self.seen.add(attempt.node)
+
+
+def test_started_here_it_gives_the_rows_of_detect(tmp_path: Path) -> None:
+    video = write_people(tmp_path / "a.mp4", frames=40, options=TEN)
+    merged, plain = tmp_path / "merged.jsonl", tmp_path / "plain.jsonl"
+    alike = (video, "--size", "small", "--precision", "f32")
+    run = humandetect(
+        "archive", *alike, "--out", tmp_path / "out", "--segment", "1", "--cluster", "local", "--jobs", "1",
+        "--merge", merged,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "40 frames in 2 parts" in run.stderr
+    detect = humandetect("detect", *alike, "--results", plain, "--results-score", "0.1")
     assert detect.returncode == 0, detect.stderr
     assert merged.read_bytes() == plain.read_bytes()
-    assert "begun again" in said
-    assert not list(out.rglob(".*"))
 
 
 def test_jobs_are_for_this_machine(tmp_path: Path) -> None:

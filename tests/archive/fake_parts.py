@@ -1,0 +1,77 @@
+"""What a Ray cluster of tests works on: parts by a fake engine, and a worker that waits to be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray
+
+from humandetect.archive import ray_cluster, ray_tasks, worker
+from humandetect.archive.run import archive
+from humandetect.config import ArchiveConfig
+from tests.fakes import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from humandetect.archive.attempts import Attempt
+    from humandetect.archive.plan import Job
+
+
+HEAD, OTHER = "127.0.0.2", "127.0.0.3"
+
+
+class Silent:
+    """Tells nobody how far it is."""
+
+    def begin(self, jobs: Sequence[Job]) -> None: ...
+    def frames(self, number: int, attempt: Attempt) -> None: ...
+    def part(self, attempt: Attempt) -> None: ...
+    def again(self, attempt: Attempt, reason: str) -> None: ...
+    def given_up(self, attempt: Attempt, reason: str) -> None: ...
+
+
+def held_by(out: Path) -> Path:
+    return out.with_suffix(".held")
+
+
+def fake_part(config: ArchiveConfig, job: Job) -> Iterator[object]:
+    """Be a task, as `ray_tasks.make_part`."""
+    worker.load_engine = lambda _: FakeEngine()  # type: ignore[assignment,attr-defined]
+    yield from ray_tasks.make_part(config, job)
+
+
+def held_part(config: ArchiveConfig, job: Job) -> Iterator[object]:
+    """Be a task that, where it is the first of its archive off the head, says so and goes no further."""
+    words = fake_part(config, job)
+    yield next(words)
+    node = ray.util.get_node_ip_address()
+    with suppress(FileExistsError):
+        if node != HEAD:
+            with held_by(config.out).open("x") as file:
+                file.write(f"{os.getpid()} {node}\n")
+            signal.pause()
+    yield from words
+
+
+def occupy(until: Path) -> None:
+    """Be a task of somebody else."""
+    while not until.exists():
+        time.sleep(0.01)
+
+
+def main() -> None:
+    """Be a command that is to be killed."""
+    address, video, out = sys.argv[1:]
+    ray_cluster.make_part = held_part  # type: ignore[assignment,attr-defined]
+    archive(ArchiveConfig(sources=(video,), out=Path(out), segment_seconds=1, cluster=address), Silent())
+
+
+if __name__ == "__main__":
+    main()
