@@ -111,12 +111,15 @@ def held_worker(out: Path) -> psutil.Process:
     return psutil.Process(int(held.read_text().split()[0]))
 
 
-def test_a_killed_worker_costs_its_segment_a_try(config: ArchiveConfig, plain: bytes) -> None:
+def test_a_killed_worker_costs_its_segment_a_try(
+    config: ArchiveConfig, plain: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = Running(config)
     run.worker.kill()
     outcome = run.outcome()
     assert (outcome.made, outcome.again, outcome.frames) == (PARTS, 1, 25 * PARTS)
     assert rows(config.out) == plain
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_stopped_worker_is_given_up_and_ended(
