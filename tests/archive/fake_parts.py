@@ -15,26 +15,16 @@ import ray
 from humandetect.archive import ray_cluster, ray_tasks, worker
 from humandetect.archive.run import archive
 from humandetect.config import ArchiveConfig
+from tests.archive.worker_here import Silent
 from tests.fakes import FakeEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from humandetect.archive.attempts import Attempt
     from humandetect.archive.plan import Job
 
 
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
-
-
-class Silent:
-    """Tells nobody how far it is."""
-
-    def begin(self, jobs: Sequence[Job]) -> None: ...
-    def frames(self, number: int, attempt: Attempt) -> None: ...
-    def part(self, attempt: Attempt) -> None: ...
-    def again(self, attempt: Attempt, reason: str) -> None: ...
-    def given_up(self, attempt: Attempt, reason: str) -> None: ...
 
 
 def held_by(out: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from humandetect.archive.attempts import Attempts
 from humandetect.archive.plan import Job, Told, Video
 from humandetect.storage import FolderStorage
-from tests.archive.fake_parts import Silent
+from tests.archive.worker_here import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,8 @@ from humandetect.errors import EngineError
 from humandetect.storage import FolderStorage
 from tests.archive import fake_parts
 from tests.archive.clips import TEN, write_people
-from tests.archive.fake_parts import HEAD, OTHER, Silent, held_by
+from tests.archive.fake_parts import HEAD, OTHER, held_by
+from tests.archive.worker_here import Silent
 from tests.command_line import error_line, humandetect
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
