@@ -17,7 +17,8 @@ HIDDEN = "…"
 _SCHEMES = frozenset(
     {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
-_OBJECT_STORES = frozenset({"s3", "gs", "az", "abfs", "memory"})
+_OBJECT_STORES = ("s3", "gs", "az", "abfs", "memory")
+OBJECT_STORES = ", ".join(f"{scheme}://" for scheme in _OBJECT_STORES)
 _WORDS = frozenset(
     """
     3gp amp api app area asf asp audio av avi aviread axis back bcs bin c cam camera cameras cgi cgistream ch
@@ -51,8 +52,9 @@ def looks_like_address(text: str) -> bool:
 
 
 def is_object_store(address: object) -> bool:
-    """Tell whether an address is that of something in S3 or the like, whose path is a name like that of a file."""
-    return isinstance(address, str) and _split(address)[0].lower() in _OBJECT_STORES and "://" in address
+    """Tell whether something is an address in S3 or the like, `s3://BUCKET/PATH`; keys to it never stand there."""
+    scheme, bucket, _ = _split(address) if isinstance(address, str) else ("", "", "")
+    return scheme.lower() in _OBJECT_STORES and bucket != "" and "@" not in bucket
 
 
 def has_doubtful_host(address: str) -> bool:
@@ -66,7 +68,7 @@ def shown_address(address: str) -> str:
     Where it is in doubt which part is the host, that is hidden, too. A shown address shown again stays as it is.
     """
     scheme, authority, tail = _split(address)
-    if is_object_store(address) and "@" not in authority:  # which is a bucket; keys to it stand elsewhere
+    if is_object_store(address):
         return address
     if scheme.lower() not in _SCHEMES:
         return HIDDEN

@@ -14,7 +14,14 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from humandetect.addresses import address_words, has_doubtful_host, looks_like_address, shown_address, without_secrets
+from humandetect.addresses import (
+    address_words,
+    has_doubtful_host,
+    is_object_store,
+    looks_like_address,
+    shown_address,
+    without_secrets,
+)
 from humandetect.cli import app
 from humandetect.config import BenchConfig, DetectConfig, FeedConfig
 from humandetect.detection.detector import Detector
@@ -131,10 +138,26 @@ def test_the_rest_is_left_out(address: str, shown: str) -> None:
         "http://192.168.1.5/cgi-bin/mjpg/video.cgi?channel=1",
         "http://127.0.0.1:8000",
         "https://detect.example/api/v1",
+        "s3://bucket/2026-11-26/front door.mp4",
     ],
 )
 def test_what_tells_cameras_apart_is_shown(address: str) -> None:
     assert shown_address(address) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("s3://bucket/a", True),
+        ("GS://bucket", True),
+        ("s3://", False),
+        ("s3:bucket", False),
+        ("s3://key:pw@bucket/a", False),
+        ("http://host/a", False),
+    ],
+)
+def test_an_object_store_is_told_by_scheme_and_bucket(address: str, is_one: bool) -> None:
+    assert is_object_store(address) == is_one
 
 
 @pytest.mark.parametrize(

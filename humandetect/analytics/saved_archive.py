@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,24 +20,35 @@ if TYPE_CHECKING:
 PLAN = "plan.json"
 
 
-def is_archive(path: Path) -> bool:
-    return (path / PLAN).is_file()
+class Files(Protocol):
+    """Where an archive lies."""
+
+    @property
+    def place(self) -> str: ...
+    @property
+    def address(self) -> Path | str: ...
+    def names(self, folder: str, /) -> set[str]: ...
+    def read(self, name: str, /) -> bytes | None: ...
 
 
 class SavedArchive:
-    """The folder of an archive, read part by part. Videos that are not complete are left out, and named."""
+    """An archive, read part by part. Videos that are not complete are left out, and named."""
 
-    def __init__(self, path: Path) -> None:
-        """Take the folder; raises UsageError where it has no plan that can be read."""
-        self.path = path
+    def __init__(self, files: Files) -> None:
+        """Raises UsageError where there is no plan that can be read."""
+        self.path, self.address = files.place, files.address
+        self._files = files
         self.warnings: list[str] = []
         """What was left out; complete after the last source."""
         try:
-            self._videos: list[dict[str, Any]] = json.loads((path / PLAN).read_bytes())["videos"]
+            plan = files.read(PLAN)
+            if plan is None:
+                raise UsageError(f"there is no archive in {files.place}: it has no {PLAN}")
+            self._videos: list[dict[str, Any]] = json.loads(plan)["videos"]
         except OSError as error:
-            raise SourceError(f"cannot read {str(path / PLAN)!r}: {error.strerror}") from error
+            raise SourceError(f"cannot read {f'{files.place}/{PLAN}'!r}: {error.strerror}") from error
         except (LookupError, TypeError, ValueError) as error:
-            raise UsageError(f"{path / PLAN} is no plan of an archive: {error}") from error
+            raise UsageError(f"{files.place}/{PLAN} is no plan of an archive: {error}") from error
 
     def sources(self) -> list[str]:
         return [str(video["source"]) for video in self._videos]
@@ -57,42 +69,41 @@ class SavedArchive:
     def source(self, number: int) -> SavedSource | None:
         """Return one of the sources; None if it is left out."""
         video = self._videos[number]
-        parts = self._parts(video)
-        missing = sum(not part.is_file() for part in parts)
+        there = self._files.names(video["folder"])
+        parts = [f"{number:06d}.parquet" for number in range(max(1, len(video["segments"])))]
+        missing = sum(part not in there for part in parts)
         if missing:
             self.warnings.append(
                 f"{video['source']!r} is left out: {missing} of its {len(parts)} parts are not there yet"
             )
             return None
-        provenance = _made(parts[0])
-        return SavedSource(provenance, _frames(parts, provenance))
+        names = [f"{video['folder']}/{part}" for part in parts]
+        provenance = self._made(names[0])
+        return SavedSource(provenance, self._frames(names, provenance))
 
-    def _parts(self, video: dict[str, Any]) -> list[Path]:
-        folder = self.path / video["folder"]
-        return [folder / f"{number:06d}.parquet" for number in range(max(1, len(video["segments"])))]
+    def _made(self, part: str) -> Provenance:
+        from humandetect.media.parquet import MADE_KEY, pa, pq
 
-
-def _made(part: Path) -> Provenance:
-    from humandetect.media.parquet import MADE_KEY, pa, pq
-
-    try:
-        footer = json.loads((pq.read_schema(part).metadata or {})[MADE_KEY.encode()])
-        return provenance_of(footer)
-    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"{part} is no part of an archive: {error}") from error
-
-
-def _frames(parts: Sequence[Path], provenance: Provenance) -> Iterator[DetectedFrame]:
-    from humandetect.media.parquet import PART, pa, pq
-
-    for part in parts:
         try:
-            with pq.ParquetFile(part) as file:
-                for batch in file.iter_batches(batch_size=1024, columns=PART.names):
-                    for row in _rows(batch):
-                        yield frame_of(row, provenance)
+            footer = json.loads((pq.read_schema(self._opened(part)).metadata or {})[MADE_KEY.encode()])
+            return provenance_of(footer)
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-            raise UsageError(f"{part} is damaged: {error}") from error
+            raise UsageError(f"{self._files.place}/{part} is no part of an archive: {error}") from error
+
+    def _frames(self, parts: Sequence[str], provenance: Provenance) -> Iterator[DetectedFrame]:
+        from humandetect.media.parquet import PART, pa, pq
+
+        for part in parts:
+            try:
+                with pq.ParquetFile(self._opened(part)) as file:
+                    for batch in file.iter_batches(batch_size=1024, columns=PART.names):
+                        for row in _rows(batch):
+                            yield frame_of(row, provenance)
+            except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+                raise UsageError(f"{self._files.place}/{part} is damaged: {error}") from error
+
+    def _opened(self, part: str) -> io.BytesIO:
+        return io.BytesIO(self._files.read(part) or b"")
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from humandetect import __version__
+from humandetect.addresses import is_object_store
 from humandetect.errors import SourceError, UsageError
 from humandetect.media.sources import expand
 from humandetect.media.sources.segments import Segment, cut
 from humandetect.models.find import find_model
 from humandetect.models.metadata import checksum
+from humandetect.object_stores import stamp_of_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -164,14 +166,21 @@ def _video(ref: SourceRef, config: ArchiveConfig, folders: set[str]) -> Video:
     segments: tuple[Segment, ...] = ()
     if ref.kind == "video":
         segments = cut(ref.files[0], config.source, seconds=config.segment_seconds)
-    files = tuple(str(Path(file).absolute()) for file in ref.files)
+    files = tuple(file if is_object_store(file) else str(Path(file).absolute()) for file in ref.files)
     return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments)
 
 
 def stamp_of(files: Sequence[str]) -> str:
     """Return what changes with the files: their lengths and times. Raises OSError."""
-    stats = [Path(file).stat() for file in files]
-    return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats[:1]) + f" {sum(s.st_size for s in stats)}"
+    stamps = [_stamp_of(file) for file in files]
+    return " ".join(f"{size}:{time}" for size, time in stamps[:1]) + f" {sum(size for size, _ in stamps)}"
+
+
+def _stamp_of(file: str) -> tuple[int, object]:
+    if is_object_store(file):
+        return stamp_of_object(file)
+    stat = Path(file).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _folder(source: str, taken: set[str]) -> str:

@@ -19,6 +19,7 @@ from humandetect import __version__
 from humandetect.archive.attempts import SILENT_SECONDS
 from humandetect.cpus import usable_cpus
 from humandetect.errors import EngineError, HumanDetectError, MissingExtra
+from humandetect.storage import open_storage
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray looks: nothing is told to anybody
 
@@ -66,7 +67,7 @@ class RayWorkers:
     """Hands out jobs as tasks until all are done or given up."""
 
     def __init__(self, config: ArchiveConfig) -> None:
-        self._config = replace(config, out=config.out.absolute())
+        self._config = replace(config, out=open_storage(config.out).address)
         self._tasks: dict[ray.ObjectRefGenerator[Any], _Task] = {}
         """By the stream of what they say."""
 

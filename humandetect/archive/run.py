@@ -12,7 +12,7 @@ from humandetect.archive.local import LocalWorkers
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
 from humandetect.errors import UsageError
 from humandetect.media.sinks.text import open_results
-from humandetect.storage import FolderStorage
+from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from humandetect.archive.plan import Job, Plan
     from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
+    from humandetect.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ArchiveSummary:
 
 def standing_of(config: ArchiveConfig) -> Standing:
     """Look at an archive, whoever works on it. Raises UsageError where there is none."""
-    storage = FolderStorage(config.out)
+    storage = open_storage(config.out)
     plan = find_plan(storage)
     if plan is None:
         raise UsageError(f"there is no archive in {storage.place}: give sources to begin one")
@@ -65,7 +66,7 @@ def standing_of(config: ArchiveConfig) -> Standing:
 
 def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
     """Do what is missing. Raises UsageError, and EngineError where no worker can begin."""
-    storage = FolderStorage(config.out)
+    storage = open_storage(config.out)
     warnings: list[str] = []
     plan = _plan(config, storage, warnings)
     storage.sweep(_folders(plan))
@@ -90,7 +91,7 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
 
 def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
     """Write the results of all complete videos into one file, as `detect --results` does, and return its path."""
-    saved = SavedArchive(config.out)
+    saved = SavedArchive(open_storage(config.out))
     with open_results(config.merge or "", weakest_score=WEAKEST_SCORE) as sink:
         for source in saved:
             sink.begin(source.provenance)
@@ -100,7 +101,7 @@ def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
         return sink.close()
 
 
-def _plan(config: ArchiveConfig, storage: FolderStorage, warnings: list[str]) -> Plan:
+def _plan(config: ArchiveConfig, storage: Storage, warnings: list[str]) -> Plan:
     """Return the plan that there is, or make it; of two that begin at once, one's is that of both."""
     plan = find_plan(storage)
     if plan is None:
@@ -111,7 +112,7 @@ def _plan(config: ArchiveConfig, storage: FolderStorage, warnings: list[str]) ->
             return made
         plan = find_plan(storage)
     if plan is None:
-        raise UsageError(f"the plan in {storage.place} went away while it was read")
+        raise UsageError(f"{storage.place}/{NAME} is empty: remove it, if no other run is just about to begin")
     agree(plan, config, storage)
     return plan
 
@@ -128,7 +129,7 @@ def _folders(plan: Plan) -> list[str]:
     return ["", "failed", *(video.folder for video in plan.videos)]
 
 
-def _standing(plan: Plan, storage: FolderStorage) -> Standing:
+def _standing(plan: Plan, storage: Storage) -> Standing:
     parts = {video.folder: storage.names(video.folder) for video in plan.videos}
     failures = storage.names("failed")
     there: list[Job] = []

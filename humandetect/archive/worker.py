@@ -20,7 +20,7 @@ from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
 from humandetect.media.sources.segments import SegmentSource
 from humandetect.processes import Parent
-from humandetect.storage import FolderStorage
+from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class Worker:
         if cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, cpus)
         self._config = config
-        self._storage = FolderStorage(config.out)
+        self._storage = open_storage(config.out)
         self._stack = ExitStack()
         detector = self._stack.enter_context(Detector(load_engine(config.engine), score=config.score))
         batcher = self._stack.enter_context(open_batcher(detector.info, detector.infer))

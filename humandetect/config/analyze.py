@@ -15,13 +15,14 @@ class AnalyzeConfig:
     """One run of `analyze`."""
 
     files: Annotated[
-        tuple[Path, ...],
+        tuple[Path | str, ...],
         Opt(
             "What `detect --results` or `feed --results` wrote, as .jsonl or .parquet, or the folder of an archive; or "
             "the watch.sqlite of `watch`.",
             "Input",
             metavar="RESULTS",
             argument=True,
+            object_stores=True,
         ),
     ]
     results: Annotated[
@@ -56,7 +57,7 @@ class AnalyzeConfig:
     @property
     def reads_store(self) -> bool:
         """Whether events and counts are there already, and only have to be written."""
-        return any(path.suffix.lower() == ".sqlite" for path in self.files)
+        return any(str(path).lower().endswith(".sqlite") for path in self.files)
 
     def _require_stored(self) -> None:
         """Raise UsageError for what cannot be made of a store."""

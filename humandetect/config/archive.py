@@ -27,13 +27,19 @@ class ArchiveConfig:
     sources: Annotated[
         tuple[str, ...],
         Opt(
-            "Videos, folders, globs; not needed for an archive that was begun.",
+            "Videos, folders, globs, also of object stores; not needed for an archive that was begun.",
             "Input",
             metavar="SOURCE",
             argument=True,
         ),
     ] = ()
-    out: Annotated[Path, Opt("Folder of the results.", "Output", metavar="DIR", variable=None)] = Path("archive")
+    out: Annotated[
+        Path | str,
+        Opt(
+            "Folder of the results, or its address in an object store: s3://BUCKET/PATH.", "Output",
+            metavar="DIR", variable=None, object_stores=True,
+        ),
+    ] = Path("archive")  # fmt: skip
     segment_seconds: Annotated[
         float, Opt("Cut videos into segments of so long.", "Load", variable="ARCHIVE_SEGMENT"), Ge(1), Le(86_400)
     ] = 60.0
@@ -68,6 +74,10 @@ class ArchiveConfig:
         require(
             self.jobs is None or self.cluster in (None, "local"),
             "--jobs is for this machine: a cluster has as many workers as CPUs",
+        )
+        require(
+            not any(str(place).lower().startswith("memory:") for place in (self.out, *self.sources)),
+            "what is in memory:// only one process sees, and workers are others: choose another place",
         )
         wanted = (".parquet", ".jsonl", ".csv")
         require(

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from humandetect.addresses import without_secrets
+from humandetect.addresses import OBJECT_STORES, is_object_store, without_secrets
 from humandetect.errors import UsageError
 
 Panel = Literal[
@@ -49,6 +49,8 @@ class Opt:
     argument: bool = False
     """Given by its place on the command line, and nowhere else."""
     hidden: bool = False
+    object_stores: bool = False
+    """A path may also be an address in an object store, and stays text then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,17 @@ class Field:
     def _parsed(self, text: str) -> Any:
         if self.kind is bool:
             return BOOLEANS[text.strip().lower()]
-        return seconds(text) if self.is_time else self.kind(text)
+        return seconds(text) if self.is_time else self.to_path(text) if self.kind is Path else self.kind(text)
+
+    def to_path(self, value: str | Path) -> str | Path:
+        """Return a path, or the address that is meant instead. Raises UsageError for one that cannot be."""
+        if not self.opt.object_stores or "://" not in str(value):
+            return Path(value)
+        require(
+            is_object_store(value),
+            f"{self._shown(value)} is neither a path nor like s3://BUCKET/PATH (known are {OBJECT_STORES})",
+        )
+        return value
 
 
 _LIMITS = {Ge: "at least {0.ge}", Gt: "over {0.gt}", Le: "at most {0.le}", Lt: "below {0.lt}"}
@@ -248,7 +260,8 @@ def check(config: Any) -> None:
             value = getattr(config, field.name)
             field.check(value, field.name)
             if field.kind is Path and value is not None:
-                object.__setattr__(config, field.name, tuple(map(Path, value)) if field.many else Path(value))
+                path = tuple(map(field.to_path, value)) if field.many else field.to_path(value)
+                object.__setattr__(config, field.name, path)
 
 
 @cache
@@ -286,15 +299,19 @@ def _walk(config: type, *, path: tuple[str, ...] = (), prefix: str = "", default
 
 def _unwrapped(hint: Any) -> tuple[type, tuple[str, ...], bool, bool]:
     """Return kind, choices, whether it may be None, and whether there are many."""
-    optional = get_origin(hint) in (UnionType, Union)
-    if optional:
-        hint = next(part for part in get_args(hint) if part is not NoneType)
+    optional = NoneType in _parts(hint)
+    hint = _parts(hint)[0]
     many = get_origin(hint) is tuple
     if many:
-        hint = get_args(hint)[0]
+        hint = _parts(get_args(hint)[0])[0]
     if get_origin(hint) is Literal:
         return str, get_args(hint), optional, many
     return hint, (), optional, many
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Return what a value may be, the first of them as it is set from outside."""
+    return get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
 
 
 def _default(field: DataclassField[Any]) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
-from humandetect.analytics.saved_archive import SavedArchive, is_archive
+from humandetect.analytics.saved_archive import SavedArchive
 from humandetect.config import RunConfig
 from humandetect.config.commands import command_line
 from humandetect.cpus import usable_cpus
@@ -23,11 +24,11 @@ from humandetect.pipeline.outputs import Outputs
 from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.stages import SourceStages, scene_of
 from humandetect.pipeline.summary import RunRecord, RunSummary
+from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def analyze(
     stop = stop or threading.Event()
     with costs_the_rest(record):
         asked = Asked.of(config)
-        files = [SavedArchive(path) if is_archive(path) else SavedResults(path) for path in config.files]
+        files = [_saved(path) for path in config.files]
         refs = [SourceRef("video", source, files=(str(file.path),)) for file in files for source in file.sources()]
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:
             analysis = Analysis(asked, outputs, record, progress or NoProgress(), stop)
@@ -67,6 +68,13 @@ def analyze(
                     else:
                         analysis.read(file)
     return record.summary()
+
+
+def _saved(place: Path | str) -> SavedResults | SavedArchive:
+    """Open a file of results, or an archive: a folder, or an address."""
+    if isinstance(place, Path) and not place.is_dir():
+        return SavedResults(place)
+    return SavedArchive(open_storage(place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +135,9 @@ class Analysis:
     def read_side_by_side(self, archive: SavedArchive, *, jobs: int) -> None:
         """Have the videos of an archive read by processes, and write what they say in the order of the videos."""
         workers = AnalyzeWorkers(
-            self.asked.config, archive.path, videos=len(archive), jobs=jobs, progress=self.progress, stop=self.stop
+            self.asked.config, archive.address, videos=len(archive), jobs=jobs, progress=self.progress, stop=self.stop
         )
-        self.progress.start(str(archive.path), archive.frames)
+        self.progress.start(archive.path, archive.frames)
         try:
             with closing(iter(workers)) as videos:
                 for items in videos:
@@ -154,13 +162,13 @@ class Analysis:
                     case _:
                         self.outputs.add_counts(cast("CountRow", item))
 
-    def _take(self, source: SavedSource, path: Path) -> None:
+    def _take(self, source: SavedSource, path: Path | str) -> None:
         if source.provenance.kind == "image":
             self.record.warnings.append(f"{source.provenance.source!r}: pictures have no tracks: left out")
         else:
             self._look(source, path)
 
-    def _look(self, source: SavedSource, path: Path) -> None:
+    def _look(self, source: SavedSource, path: Path | str) -> None:
         made, config = source.provenance, self.asked.config
         if made.kind != "live" and (started := config.counting.started_at):
             made = replace(made, started=started.isoformat(timespec="milliseconds"))

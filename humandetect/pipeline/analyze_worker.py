@@ -18,6 +18,7 @@ from humandetect.pipeline.analyze_workers import Ending, Told
 from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.summary import RunRecord
 from humandetect.processes import Parent
+from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,9 +87,9 @@ class _Pickler(pickle.Pickler):
 def main() -> None:
     """Be a child: take the config and the archive, then the number of one video after the other."""
     with Parent() as parent:
-        config, path = parent.receive()
+        config, place = parent.receive()
         try:
-            archive, asked = SavedArchive(path), Asked.of(config)
+            archive, asked = SavedArchive(open_storage(place)), Asked.of(config)
         except HumanDetectError as error:
             parent.send(error)
             return

@@ -56,9 +56,16 @@ class AnalyzeWorkers:
     """Yields, video by video, what is to be written of it; errors are among it, where they happened."""
 
     def __init__(
-        self, config: AnalyzeConfig, path: Path, *, videos: int, jobs: int, progress: Progress, stop: threading.Event
+        self,
+        config: AnalyzeConfig,
+        place: Path | str,
+        *,
+        videos: int,
+        jobs: int,
+        progress: Progress,
+        stop: threading.Event,
     ) -> None:
-        self._first = config, path
+        self._first = config, place
         self._videos, self._jobs = videos, min(jobs, videos)
         self._progress, self._stop = progress, stop
         self._access = threading.Lock()

@@ -88,7 +88,7 @@ def analyze_store(config: AnalyzeConfig) -> RunSummary:
     """Write the events and counts that a store has, and a report of them; it fails as `run` does."""
     record = RunRecord()
     record.begin(engine="")
-    counting, (path,) = config.counting, config.files
+    counting, path = config.counting, Path(config.files[0])
     with costs_the_rest(record), reading(path) as rows:
         if counting.events is not None:
             refuse_input(Path(counting.events), [path])

@@ -44,7 +44,7 @@ def held_part(config: ArchiveConfig, job: Job) -> Iterator[object]:
     node = ray.util.get_node_ip_address()
     with suppress(FileExistsError):
         if node != HEAD:
-            with held_by(config.out).open("x") as file:
+            with held_by(Path(config.out)).open("x") as file:
                 file.write(f"{os.getpid()} {node}\n")
             signal.pause()
     yield from words

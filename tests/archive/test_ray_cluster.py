@@ -7,6 +7,7 @@ import sys
 import threading
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -30,7 +31,6 @@ from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from humandetect.archive.attempts import Attempt, Outcome
     from humandetect.archive.run import ArchiveSummary
@@ -95,11 +95,11 @@ class Running:
     """An archive under way, of which a worker holds a segment."""
 
     def __init__(self, config: ArchiveConfig) -> None:
-        self._held = held_by(config.out)
+        self._held = held_by(Path(config.out))
         self._summary: list[ArchiveSummary] = []
         self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, Silent())))
         self._thread.start()
-        self.worker = held_worker(config.out)
+        self.worker = held_worker(Path(config.out))
 
     def outcome(self) -> Outcome:
         self._thread.join(60)
@@ -119,7 +119,7 @@ def test_a_killed_worker_costs_its_segment_a_try(
     run.worker.kill()
     outcome = run.outcome()
     assert (outcome.made, outcome.again, outcome.frames) == (PARTS, 1, 25 * PARTS)
-    assert rows(config.out) == plain
+    assert rows(Path(config.out)) == plain
     assert capsys.readouterr() == ("", "")
 
 
@@ -131,7 +131,7 @@ def test_a_stopped_worker_is_given_up_and_ended(
     run.worker.suspend()
     outcome = run.outcome()
     assert (outcome.made, outcome.again) == (PARTS, 1)
-    assert rows(config.out) == plain
+    assert rows(Path(config.out)) == plain
     psutil.wait_procs([run.worker], 20)
     assert not run.worker.is_running()
 
@@ -142,7 +142,7 @@ def test_a_lost_machine_costs_its_segment_a_try(config: ArchiveConfig, plain: by
     outcome = run.outcome()
     add_other(cluster)
     assert (outcome.made, outcome.again) == (PARTS, 1)
-    assert rows(config.out) == plain
+    assert rows(Path(config.out)) == plain
 
 
 def test_after_a_killed_command_only_what_is_missing_is_made(
@@ -150,11 +150,11 @@ def test_after_a_killed_command_only_what_is_missing_is_made(
 ) -> None:
     words = [sys.executable, "-m", fake_parts.__name__, cluster.address, str(video), str(config.out)]
     with subprocess.Popen(words) as command:
-        held_worker(config.out)
-        eventually(lambda: len(list(config.out.glob("*/*.parquet"))) == PARTS - 1)
+        held_worker(Path(config.out))
+        eventually(lambda: len(list(Path(config.out).glob("*/*.parquet"))) == PARTS - 1)
         command.kill()
     assert archive(config, Silent()).outcome.made == 1
-    assert rows(config.out) == plain
+    assert rows(Path(config.out)) == plain
 
 
 def test_a_cluster_that_begins_with_nothing_is_waited_for_so_long(
@@ -166,14 +166,14 @@ def test_a_cluster_that_begins_with_nothing_is_waited_for_so_long(
     with pytest.raises(EngineError, match=r"began with nothing for 2 s: it has 2 CPUs, 2 free, 1 GPUs, 1 free"):
         archive(config, Silent())
     assert "waiting up to 2 s" in caplog.text
-    assert not list(config.out.glob("failed/*"))
+    assert not list(Path(config.out).glob("failed/*"))
 
 
 def test_another_version_on_a_machine_ends_the_run(config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "__version__", "0.1")
     with pytest.raises(EngineError, match=r"127\.0\.0\.\d has humandetect .*, not 0\.1: install the same"):
         archive(config, Silent())
-    assert not list(config.out.glob("failed/*"))
+    assert not list(Path(config.out).glob("failed/*"))
 
 
 def test_where_there_are_gpus_they_are_what_tensorflow_works_on(

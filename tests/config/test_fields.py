@@ -50,7 +50,7 @@ def test_a_message_has_no_secret_in_it() -> None:
 
 def test_a_path_may_be_given_as_text() -> None:
     assert CountingConfig(scene="door.toml", counts="counts.csv").counts == Path("counts.csv")  # type: ignore[arg-type]
-    assert AnalyzeConfig(("a.jsonl",), results=("b.csv",)).files == (Path("a.jsonl"),)  # type: ignore[arg-type]
+    assert AnalyzeConfig(("a.jsonl",), results=("b.csv",)).files == (Path("a.jsonl"),)
 
 
 def test_one_string_is_not_taken_for_many() -> None:
