@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NODE = re.sub(r"[^\w-]", "-", platform.node())
 """Part of the names of files that are being written: whether their writer lives, only its machine knows."""
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What shares and cards say that know no hard links."""
 
 
 class Storage(Protocol):
@@ -103,10 +106,10 @@ class FolderStorage:
             written = self._written(path, data)
             try:
                 os.link(written, path)  # fails where there is one, on network shares too
-            except FileExistsError:
-                raise
-            except OSError:  # some shares know no links: an empty file takes the name, for an instant
-                path.open("xb").close()
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                path.open("xb").close()  # takes the name, for an instant, by a file that is none yet
                 written.replace(path)
             finally:
                 written.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def refuse_to_link(*_: object) -> None:
-    raise PermissionError(1, "Operation not permitted")
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 def test_what_is_written_is_read_and_named(storage: Storage) -> None:
