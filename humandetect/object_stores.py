@@ -52,6 +52,7 @@ _FIXES = {
     "InternalError": "it failed again and again: go on later",
     "500": "it failed again and again: go on later",
     "HTTPClientError": _UNREACHABLE,
+    "ConnectionError": _UNREACHABLE,
     "FSTimeoutError": _UNREACHABLE,
 }
 
@@ -130,7 +131,7 @@ def list_objects(address: str) -> tuple[list[str], list[str]]:
 
 @lru_cache(maxsize=_KEPT_BLOCKS)
 @plainly()
-def _block(address: str, stamp: str, number: int) -> bytes:  # noqa: ARG001  # another stamp is another file
+def _block(address: str, stamp: tuple[int, str], number: int) -> bytes:  # noqa: ARG001  # another is another file
     system, path = open_file_system(address)
     return bytes(system.cat_file(path, start=number * _BLOCK_BYTES, end=(number + 1) * _BLOCK_BYTES))
 
@@ -140,7 +141,8 @@ class _Blocks(io.RawIOBase):
 
     def __init__(self, address: str) -> None:
         self._address, self._at = address, 0
-        self._size, self._stamp = stamp_of_object(address)
+        self._stamp = stamp_of_object(address)
+        self._size = self._stamp[0]
 
     def readable(self) -> bool:
         return True

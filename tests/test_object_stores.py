@@ -89,6 +89,14 @@ def test_what_fails_for_good_is_told_after_some_tries(
     assert len(object_store.asked) <= 10
 
 
+def test_a_store_that_is_not_there_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    open_file_system(bucket)[0].clear_instance_cache()
+    with pytest.raises(OSError, match=r"no connection to it, .*: check the network, and AWS_ENDPOINT_URL"):
+        list_objects(bucket)
+
+
 def test_a_bucket_that_is_not_there_is_told(bucket: str) -> None:
     for ask in (list_objects, stamp_of_object):
         with pytest.raises(OSError, match="no such bucket: create it"):

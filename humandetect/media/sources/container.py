@@ -140,13 +140,16 @@ class Media:
             self.bytes.close()
 
 
-def open_bytes(file: BufferedReader, config: SourceConfig) -> Media:
-    """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails."""
+def open_bytes(file: BufferedReader, config: SourceConfig, *, parses: bool = True) -> Media:
+    """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails.
+
+    Unless it `parses`, packets are as the container tells them, whatever is in them.
+    """
     data = Input(file)
     try:
         seekable = file.seekable()
         size = _length(file) if seekable else None
-        container = _open(data, config)
+        container = _open(data, config, parses=parses)
     except BaseException:
         file.close()
         raise
@@ -170,15 +173,16 @@ def open_motion_jpeg(file: BufferedReader, config: SourceConfig) -> Media:
         raise
 
 
-def _open(data: Input, config: SourceConfig, *, demuxer: str | None = None) -> InputContainer:
+def _open(data: Input, config: SourceConfig, *, demuxer: str | None = None, parses: bool = True) -> InputContainer:
     locks = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
+    unparsed = {} if parses else {"fflags": "noparse+nofillin", "probesize": "32"}
     try:
         container = av.open(
             data,
             mode="r",
             format=demuxer,
             options=decoder_limits(config),
-            container_options=locks,
+            container_options=locks | unparsed,
             io_open=_refuse,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="replace",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BufferedReader
 from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from humandetect.media.sources.clock import is_believable_gap
 from humandetect.media.sources.container import open_bytes
 from humandetect.media.sources.decoding import to_bgr
 from humandetect.media.sources.files import open_file
+from humandetect.media.sources.index_only import IndexOnly
 from humandetect.media.sources.libav import VideoSource
 from humandetect.media.sources.seeking import seek
 from humandetect.media.sources.streams import video_streams
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _EXACT = {"mov", "matroska"}
 """Containers that have an index of key frames, and stamps that are those of the pictures."""
+_TOLD_BY_INDEX = {"h264", "hevc", "mpeg4", "av1", "libdav1d"}
+"""Codecs whose packets in an MP4 are what its index says, without a look into them."""
 _NO_COUNT = {"vp8"}
 """Codecs whose packets may hold no picture to show."""
 
@@ -51,13 +55,22 @@ def cut(path: str, config: SourceConfig, *, seconds: float) -> tuple[Segment, ..
 
     There are none where its numbers or its stamps cannot be told from packets. Raises SourceError.
     """
-
-    def media() -> Media:
-        return open_bytes(open_file(path), config)
-
-    with VideoSource(path, media, config) as source:
-        stamps = _stamps(media()) if source.is_progressive else None
+    with VideoSource(path, lambda: open_bytes(open_file(path), config), config) as source:
+        stamps = _stamps(_opened_for_packets(path, config)) if source.is_progressive else None
     return tuple(_segments(*stamps, seconds=seconds)) if stamps else ()
+
+
+def _opened_for_packets(path: str, config: SourceConfig) -> Media:
+    """Open a video of which no picture will be decoded, without reading them where its index tells enough."""
+    file = IndexOnly(open_file(path))
+    if file.has_index:
+        media = open_bytes(BufferedReader(file), config, parses=False)
+        if video_streams(media)[0].codec_context.name in _TOLD_BY_INDEX:
+            file.skips = True
+            return media
+        media.close()
+    file.close()
+    return open_bytes(open_file(path), config)
 
 
 def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:

@@ -133,8 +133,11 @@ def test_a_share_that_goes_away_makes_no_video_shorter(
     path = write_people(tmp_path / name, options=TEN)
     segments = cut(str(path), CONFIG, seconds=0.4)
     monkeypatch.setattr("humandetect.media.sources.segments.open_file", open_going)
-    with pytest.raises(SourceError, match="reading failed: Stale file handle"):
-        cut(str(path), CONFIG, seconds=0.4)
+    if name == "a.mp4":  # whose pictures are not read
+        assert cut(str(path), CONFIG, seconds=0.4) == segments
+    else:
+        with pytest.raises(SourceError, match="reading failed: Stale file handle"):
+            cut(str(path), CONFIG, seconds=0.4)
     there, gone = segments[0], segments[len(segments) // 2]
     with SegmentSource("clip", str(path), CONFIG, there) as source:
         assert len(shown(source)) == there.frames
