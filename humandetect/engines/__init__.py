@@ -92,6 +92,11 @@ def starts_model_server(config: EngineConfig) -> bool:
     return config.engine in ENGINES and ENGINES[config.engine].remote and not config.serving.targets
 
 
+def asks_servers(config: EngineConfig) -> bool:
+    """Say whether the engine of a config asks servers that others run: they may be away, and come back."""
+    return config.engine in ("auto", "tf-serving") and bool(config.serving.targets)
+
+
 def has_model_server() -> bool:
     """Say whether a model server of our own can be started."""
     return is_installed("tensorflow")

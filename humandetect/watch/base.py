@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from humandetect.analytics.counts import CountRow
     from humandetect.media.frames import DetectedFrame, Event
 
-State = Literal["connecting", "live", "late", "lost", "waiting", "refused", "stopped"]
+State = Literal["connecting", "live", "late", "blind", "lost", "waiting", "refused", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class CameraStatus:
     """Only what may be shown of it."""
     state: State
     reason: str | None
-    """Why it is lost, waiting, refused or late."""
+    """Why it is lost, waiting, refused, late or blind: pictures come, and the engine does not answer."""
     since: datetime
     """When it came into this state; with its zone, as all of these."""
     size: tuple[int, int] | None = None

@@ -12,6 +12,7 @@ from humandetect.addresses import shown_address
 from humandetect.analytics.scene import Scene
 from humandetect.errors import UsageError
 from humandetect.watch.base import CameraStatus
+from humandetect.watch.reader import StateChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 DELAY_SECONDS = 30.0
 """The time of which `delay_seconds` is the 95th percentile."""
+BLIND_SECONDS = 5.0
+"""Without an answer to any of its pictures."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,9 @@ class Camera:
         self._analyse, self._scene = analyse, scene
         self._analysis = analyse(scene)
         self._delays: deque[tuple[float, float]] = deque()
+        self._unanswered_since: float | None = None
+        """When the first picture was asked of since which there is no answer."""
+        self._blind: StateChange | None = None
         self._told: tuple[object, ...] = ()
 
     @property
@@ -81,6 +87,23 @@ class Camera:
         while now - self._delays[0][0] > DELAY_SECONDS:
             self._delays.popleft()
         return told
+
+    def unanswered(self, reason: str, *, asked_at: float, now: float) -> StateChange | None:
+        """Take that a picture got no answer; return the change if the camera has become blind by it."""
+        self.failed["engine"] += 1
+        self._unanswered_since = self._unanswered_since or asked_at
+        if self._blind or now - self._unanswered_since < BLIND_SECONDS:
+            return None
+        self._blind = StateChange(self.config.name, "blind", reason, datetime.now().astimezone())
+        return self._blind
+
+    def answered(self) -> StateChange | None:
+        """Take that there are answers; return the change if the camera was blind."""
+        self._unanswered_since = None
+        if self._blind is None:
+            return None
+        self._blind = None
+        return self.reader.now._replace(at=datetime.now().astimezone())
 
     def count_at(self, scene: Scene) -> Sequence[Event]:
         """Count at other lines and zones from now on; return what those of before still had to tell."""
@@ -125,6 +148,8 @@ class Camera:
     def status(self) -> CameraStatus:
         """Tell how it is; from any thread."""
         reader, now = self.reader, self.reader.now
+        if self._blind and now.state in ("live", "late"):
+            now = self._blind
         newest = self.newest if now.state in ("live", "late") else None
         delays = sorted(delay for _, delay in tuple(self._delays))
         return CameraStatus(

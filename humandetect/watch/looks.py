@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,8 @@ import supervision as sv
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, open_batcher
-from humandetect.engines import load_engine
-from humandetect.errors import Closed, EngineTimeout, EngineUnavailable, SourceError
+from humandetect.engines import asks_servers, load_engine
+from humandetect.errors import Closed, EngineError, EngineTimeout, EngineUnavailable, SourceError
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.watch.sizes import SizedDetectors
 from humandetect.watch.turns import Turns
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from humandetect.config.watch import CameraConfig, WatchConfig
     from humandetect.detection.finders import Finder
     from humandetect.watch.camera import Camera
+    from humandetect.watch.reader import StateChange
+
+PATIENCE_SECONDS = 5.0
+"""For servers that are away, with one picture: the next one is newer."""
+DEAD_SECONDS = 60.0
+"""An engine of our own that answers nothing for so long never will."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +44,36 @@ class Looks:
     def __init__(
         self, config: WatchConfig, *, detector: Detector | None, zero_seconds: float,
         analyse: Callable[[Callable[[], object]], object], tell: Callable[[Camera, DetectedFrame, float], object],
+        on_change: Callable[[Camera, StateChange], object],
     ) -> None:  # fmt: skip
         """Without a `detector` `open` makes one; frames count from the monotonic time `zero_seconds`.
 
-        `analyse` does work in order on another thread; there `tell` takes results, and when each was to be seen.
+        `analyse` does work in order on another thread; there `tell` takes results, and when each was to be seen, and
+        `on_change` that a camera has become blind, or is so no more.
         """
         self.turns = Turns()
         self._config = config
         self._given = detector
         self._zero_seconds = zero_seconds
-        self._analyse, self._tell = analyse, tell
+        self._analyse, self._tell, self._on_change = analyse, tell, on_change
+        self._has_servers = asks_servers(config.engine)
+        self._unanswered_since: float | None = None
+        """When the first picture was asked of since which the engine answered nothing."""
         self._cameras: dict[str, Camera] = {}
         self._stack = ExitStack()
 
     def open(self) -> None:
         """Load the engine. Raises EngineError."""
         config, stack = self._config, self._stack
-        detector = self._given or stack.enter_context(Detector(load_engine(config.engine), score=config.score))
+        patience = min(config.engine.serving.patience_seconds, PATIENCE_SECONDS)
+        patient = replace(config.engine, serving=replace(config.engine.serving, patience_seconds=patience))
+        detector = self._given or stack.enter_context(Detector(load_engine(patient), score=config.score))
         info = detector.info
         self._detectors = SizedDetectors(detector)
-        self._batcher = stack.enter_context(open_batcher(info, detector.infer, batch=config.batch))
+        hung_after = None if self._has_servers else DEAD_SECONDS  # calls to servers have deadlines of their own
+        self._batcher = stack.enter_context(
+            open_batcher(info, detector.infer, batch=config.batch, hung_after_seconds=hung_after)
+        )
         self.turns.at_once = info.parallel * (config.batch or info.best_batch)
         if self._given is None:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
@@ -110,23 +128,36 @@ class Looks:
         if camera.gate and not camera.gate.opens(image, seconds, somebody=camera.has_somebody):
             self._analyse(partial(self._pass, camera, frame, seen_at))
         else:
+            asked_at = time.monotonic()
             answer = camera.finder.submit(frame)
-            answer.add_done_callback(lambda answer: self._analyse(partial(self._take, camera, frame, seen_at, answer)))
+            answer.add_done_callback(
+                lambda answer: self._analyse(partial(self._take, camera, frame, answer, seen_at, asked_at))
+            )
         return True
 
-    def _take(self, camera: Camera, frame: Frame, seen_at: float, answer: Future[Any]) -> None:
-        """Take the answer to a picture."""
+    def _take(self, camera: Camera, frame: Frame, answer: Future[Any], seen_at: float, asked_at: float) -> None:
+        """Take the answer to a picture. Raises EngineError where there will never be one."""
         self.turns.ended(camera.config.name)
         try:
             result = camera.finder.result(frame, answer.result(), detected=True)
         except Closed:  # this is the end
             return
-        except (EngineTimeout, EngineUnavailable) as error:  # a server that is away comes back
-            camera.failed["engine"] += 1
-            if camera.failed["engine"] == 1:
-                logger.warning("camera %s: %s", camera.config.name, error)
+        except (EngineTimeout, EngineUnavailable) as error:
+            self._miss(camera, error, asked_at)
             return
+        self._unanswered_since = None
+        if change := camera.answered():
+            self._on_change(camera, change)
         self._tell(camera, result, seen_at)
+
+    def _miss(self, camera: Camera, error: EngineError, asked_at: float) -> None:
+        """Take that there is no answer: a server that is away comes back, an engine that hangs here does not."""
+        now = time.monotonic()
+        self._unanswered_since = self._unanswered_since or asked_at
+        if not self._has_servers and now - self._unanswered_since >= DEAD_SECONDS:
+            raise error
+        if change := camera.unanswered(str(error), asked_at=asked_at, now=now):
+            self._on_change(camera, change)
 
     def _pass(self, camera: Camera, frame: Frame, seen_at: float) -> None:
         """Take a picture in which nothing moved: whoever was there still is."""

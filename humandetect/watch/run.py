@@ -73,7 +73,8 @@ class Watch:
         self._started = self._run.replace(second=0, microsecond=0)
         self._zero = time.monotonic() - (self._run - self._started).total_seconds()
         self._looks = Looks(
-            config, detector=detector, zero_seconds=self._zero, analyse=self._inbox.put, tell=self._tell
+            config, detector=detector, zero_seconds=self._zero, analyse=self._inbox.put, tell=self._tell,
+            on_change=self._on_change,
         )  # fmt: skip
         self._wanted = self._checked(read_cameras(config))
         self._recordings = Recordings(config.recording) if config.recording.record else None
@@ -221,8 +222,8 @@ class Watch:
         self._inbox.put(partial(self._finish, camera))
 
     def _on_change(self, camera: Camera, change: StateChange) -> None:
-        """Take a change of state, on the camera's thread."""
-        log = logger.warning if change.state in ("lost", "refused", "late") else logger.info
+        """Take a change of state, on any thread."""
+        log = logger.warning if change.state in ("lost", "refused", "late", "blind") else logger.info
         log("camera %s is %s%s", change.camera, change.state, f": {change.reason}" if change.reason else "")
         self._inbox.put(partial(self._tell_change, camera, change))
 
@@ -244,7 +245,7 @@ class Watch:
 
     def _tell_change(self, camera: Camera, change: StateChange) -> None:
         seconds = time.monotonic() - self._zero
-        events = camera.lose(change.reason or "") if change.state == "lost" else ()
+        events = camera.lose(change.reason or "") if change.state in ("lost", "blind") else ()
         self._tell_events(camera, (*events, camera_event(change, seconds=seconds, run=self._run.isoformat())))
         if self._cameras.get(change.camera, camera) is camera:
             self._audiences.tell(lambda audience: audience.on_status(camera.status()))

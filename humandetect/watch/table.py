@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from humandetect.watch.base import CameraStatus
     from humandetect.watch.check import Checked
 
-_STYLES = {"live": "green", "late": "yellow", "connecting": "cyan", "waiting": "red", "lost": "red", "refused": "red"}
+_STYLES = {"live": "green", "late": "yellow", "connecting": "cyan", "stopped": ""}
 _NOTHING = "-"
 
 
@@ -27,7 +27,7 @@ def status_table(statuses: Iterable[CameraStatus]) -> Table:
         counts = ", ".join(f"{name} {entered} / {left}" for name, (entered, left) in one.totals.items())
         table.add_row(
             one.name,
-            Text(f"{one.state}{f' ({one.reason})' if one.reason else ''}", _STYLES.get(one.state, "")),
+            Text(f"{one.state}{f' ({one.reason})' if one.reason else ''}", _STYLES.get(one.state, "red")),
             _NOTHING if one.people is None else str(one.people),
             counts or _NOTHING,
             delay,

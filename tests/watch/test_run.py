@@ -3,106 +3,33 @@
 from __future__ import annotations
 
 import threading
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from humandetect.config import WatchConfig
 from humandetect.config.counting import CountingConfig
 from humandetect.config.web import WebConfig
 from humandetect.detection.detector import Detector
-from humandetect.errors import EngineError, EngineUnavailable, UsageError
+from humandetect.errors import UsageError
 from humandetect.watch import connection, states
 from humandetect.watch.analysis import CameraAnalysis
-from humandetect.watch.run import Watch
 from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
 from tests.fakes import FakeEngine, SizesEngine
 from tests.waiting import eventually
-from tests.watch.memory import ListMemory
+from tests.watch.watching import Listener, pair, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
-
-    from humandetect.engines.base import RawDetections
-    from humandetect.media.frames import DetectedFrame, Event
-    from humandetect.watch.base import CameraStatus
+    from humandetect.media.frames import DetectedFrame
     from tests.watch.rtsp_farm import RunningFarm
-
-
-class Listener:
-    """An audience that keeps what it is told, and what memory held when it was told of an event."""
-
-    def __init__(self, memory: ListMemory) -> None:
-        self.results: list[DetectedFrame] = []
-        self.events: list[Event] = []
-        self.unkept: list[Event] = []
-        self.statuses: list[CameraStatus] = []
-        self._memory = memory
-
-    def on_result(self, camera: str, result: DetectedFrame) -> None:
-        assert camera == result.frame.source
-        self.results.append(result)
-
-    def on_event(self, event: Event) -> None:
-        self.events.append(event)
-        self.unkept += [event] if event not in self._memory.kept else []
-
-    def on_status(self, status: CameraStatus) -> None:
-        self.statuses.append(status)
-
-    def seen(self, camera: str) -> int:
-        """How many pictures of a camera it was shown with people."""
-        return sum(result.frame.source == camera and len(result.detections) > 0 for result in tuple(self.results))
-
-    def states(self, camera: str) -> list[str | None]:
-        return [event.state for event in tuple(self.events) if event.event == "camera" and event.source == camera]
-
-    def sees(self, camera: str, *, more: int = 2) -> None:
-        """Wait until it was shown so many more pictures of a camera."""
-        wanted = self.seen(camera) + more
-        eventually(lambda: self.seen(camera) >= wanted, 15)
-
-    def hears(self, camera: str, state: str, *, times: int = 1) -> None:
-        eventually(lambda: self.states(camera).count(state) >= times, 15)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "BACK_OFF_SECONDS", (0.1,))
-
-
-class Watched:
-    def __init__(self, watching: Watch, listener: Listener, memory: ListMemory) -> None:
-        self.watching, self.listener, self.memory = watching, listener, memory
-
-    def status(self, camera: str) -> CameraStatus:
-        return next(one for one in self.watching.statuses() if one.name == camera)
-
-
-@contextmanager
-def watched(
-    *cameras: str, engine: FakeEngine | None = None, detector: Detector | None = None, **options: object
-) -> Iterator[Watched]:
-    memory = ListMemory()
-    listener = Listener(memory)
-    config = WatchConfig(cameras, rate=5, decode="all", watchdog_seconds=1.0, **options)  # type: ignore[arg-type]
-    before = threading.active_count()
-    with Watch(
-        config, memory=memory, audiences=[listener], detector=detector or Detector(engine or FakeEngine())
-    ) as watching:
-        yield Watched(watching, listener, memory)
-    eventually(lambda: threading.active_count() <= before, 5)
-
-
-def pair(farm: RunningFarm) -> tuple[str, str]:
-    return f"door={farm.url('door')}", f"yard={farm.url('yard')}"
 
 
 def test_people_of_all_cameras_are_seen_by_one_engine(farm: RunningFarm) -> None:
@@ -222,44 +149,6 @@ def test_a_bad_file_changes_nothing(farm: RunningFarm, tmp_path: Path, text: str
             one.watching.reload()
         one.listener.sees("door")
     assert farm.camera("door").connects == 1
-
-
-def test_an_engine_that_fails_ends_it_with_the_reason(farm: RunningFarm) -> None:
-    with watched(pair(farm)[0], engine=FakeEngine(fail_after=3)) as one:
-        assert one.watching.ended.wait(15)
-    assert isinstance(one.watching.failure, EngineError)
-    assert "the fake engine broke" in str(one.watching.failure)
-
-
-def test_an_engine_that_never_answers_holds_up_no_end(farm: RunningFarm, caplog: pytest.LogCaptureFixture) -> None:
-    gate = threading.Event()
-    with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
-        eventually(lambda: min(one.status(name).frames for name in ("door", "yard")) > 5, 15)
-        began = time.monotonic()
-        one.watching.__exit__()
-        assert time.monotonic() - began < 3.0
-        gate.set()
-    assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
-    assert one.watching.failure is None
-    assert "the engine does not answer" in caplog.text
-
-
-class AwayEngine(FakeEngine):
-    """A server that is away for some calls."""
-
-    def infer(self, images: np.ndarray) -> RawDetections:
-        if len(self.calls) in (2, 3, 4):
-            self.calls.append(0)
-            raise EngineUnavailable("the server is away")
-        return super().infer(images)
-
-
-def test_an_engine_whose_server_is_away_for_a_while_costs_pictures_only(farm: RunningFarm) -> None:
-    with watched(pair(farm)[0], engine=AwayEngine()) as one:
-        eventually(lambda: one.status("door").dropped.get("engine") == 3, 15)
-        one.listener.sees("door")
-    assert one.watching.failure is None
-    assert one.listener.states("door") == ["live", "stopped"]
 
 
 def test_a_busy_engine_drops_turns_and_says_so(farm: RunningFarm) -> None:
