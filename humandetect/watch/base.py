@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Event
 
 State = Literal["connecting", "live", "late", "blind", "lost", "waiting", "refused", "stopped"]
+SEEN: tuple[State, ...] = ("live", "late")
+"""States in which pictures come and are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from humandetect.addresses import shown_address
 from humandetect.analytics.scene import Scene
 from humandetect.errors import UsageError
-from humandetect.watch.base import CameraStatus
+from humandetect.watch.base import SEEN, CameraStatus
 from humandetect.watch.reader import StateChange
 
 if TYPE_CHECKING:
@@ -99,11 +99,9 @@ class Camera:
 
     def answered(self) -> StateChange | None:
         """Take that there are answers; return the change if the camera was blind."""
-        self._unanswered_since = None
-        if self._blind is None:
-            return None
-        self._blind = None
-        return self.reader.now._replace(at=datetime.now().astimezone())
+        blind, self._blind, self._unanswered_since = self._blind, None, None
+        now = self.reader.now
+        return now._replace(at=datetime.now().astimezone()) if blind and now.state in SEEN else None
 
     def count_at(self, scene: Scene) -> Sequence[Event]:
         """Count at other lines and zones from now on; return what those of before still had to tell."""
@@ -148,9 +146,9 @@ class Camera:
     def status(self) -> CameraStatus:
         """Tell how it is; from any thread."""
         reader, now = self.reader, self.reader.now
-        if self._blind and now.state in ("live", "late"):
+        if self._blind and now.state in SEEN:
             now = self._blind
-        newest = self.newest if now.state in ("live", "late") else None
+        newest = self.newest if now.state in SEEN else None
         delays = sorted(delay for _, delay in tuple(self._delays))
         return CameraStatus(
             self.config.name, shown_address(self.config.url), now.state, now.reason, now.at,

@@ -25,6 +25,7 @@ from humandetect.service.middleware import Access
 from humandetect.service.process.scene_drawing import scene_page
 from humandetect.service.refusals import Cause
 from humandetect.service.routes.pages import FILES, PAGE_HEADERS
+from humandetect.watch.base import SEEN
 from humandetect.watch.web.guard import COOKIE, COOKIE_SECONDS, Guard
 from humandetect.watch.web.pictures import plain_picture_of
 from humandetect.watch.web.words import told_counts
@@ -278,7 +279,7 @@ class _Site:
     async def ready(self, _request: Request) -> Response:
         """Say whether any camera is seen: in numbers, for this is answered without the key."""
         states = Counter(status.state for status in self._view.statuses())
-        seen = bool(states["live"] or states["late"])
+        seen = any(states[state] for state in SEEN)
         return JSONResponse({"ready": seen, "cameras": dict(states)}, 200 if seen else Cause.UNAVAILABLE)
 
     def _camera(self, request: Request) -> CameraStatus:
