@@ -91,7 +91,7 @@ def test_servers_that_hang_or_are_away_blind_cameras_until_they_are_back(
         gate.wait(10)
 
     with FakeServing(fault=hang) as server:
-        detector = Detector(engine_for(server, timeout_seconds=0.5, patience_seconds=0.5), score=0.0)
+        detector = Detector(engine_for(server, timeout_seconds=2.0, patience_seconds=0.5), score=0.0)
         with (
             watched(pair(farm)[0], detector=detector, servers=(server.target,)) as one,
             page_served(site, one.watching, one.memory) as url,
