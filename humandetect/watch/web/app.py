@@ -198,6 +198,7 @@ class _Site:
                     head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
                     yield head.encode() + picture + f"\r\n--{BOUNDARY}\r\n".encode()
                 viewer.seen(camera)
+                self._hub.awaited(camera)
 
     async def live(self, websocket: WebSocket) -> None:
         """Tell a page all there is: events and cameras as JSON; pictures as a name's length, the name, a JPEG."""
@@ -210,7 +211,7 @@ class _Site:
                         name = news[0].encode()
                         await websocket.send_bytes(len(name).to_bytes(2, "big") + name + news[1])
                     else:
-                        await websocket.send_json(news)
+                        await websocket.send_text(news if isinstance(news, str) else json.dumps(news))
                 await websocket.close()
             except (WebSocketDisconnect, OSError, RuntimeError):  # whoever looked has left
                 pass
@@ -317,4 +318,5 @@ async def _listen(websocket: WebSocket, viewer: Viewer, hub: Hub) -> None:
                 hub.refresh(viewer)
             if "seen" in said:
                 viewer.seen(said["seen"])
+                hub.awaited(said["seen"])
     viewer.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from humandetect.analytics.event_pictures import EventPictures
+from humandetect.cpus import usable_cpus
 from humandetect.media.images import encode_jpeg
 from humandetect.watch.web.pictures import picture_of
 from humandetect.watch.web.words import told_event, told_status
@@ -21,7 +24,13 @@ if TYPE_CHECKING:
 
 PICTURE_SECONDS = 0.2
 """Between two pictures of a camera."""
+DRAWING_SHARE = 0.06
+"""Of all cores; where cameras want more, each is shown less often. Sending takes a third of that beside it."""
+BURST_SECONDS = 0.25
+"""For which drawing may run ahead of its share."""
 STATUS_SECONDS = 1.0
+CHANGE_SECONDS = 0.25
+"""Between two tellings of what changed: people do at nearly each look of each camera."""
 MOST_EVENTS = 200
 """With pictures that are kept; and of a viewer who does not take them."""
 
@@ -37,12 +46,16 @@ class Viewer:
         self._last: dict[str, bytes] = {}
         self._unseen: set[str] = set()
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
-        self._statuses: list[dict[str, Any]] | None = None
+        self._statuses: str | None = None
         self._news = asyncio.Event()
         self._closed = False
 
     def looks_at(self, camera: str) -> bool:
         return self.cameras is None or camera in self.cameras
+
+    def awaits(self, camera: str) -> bool:
+        """Whether the next picture of a camera would be sent at once."""
+        return self.looks_at(camera) and camera not in self._unseen
 
     def show(self, camera: str, picture: bytes) -> None:
         """Have it sent when the one before has been seen; one that still waits is skipped."""
@@ -54,7 +67,7 @@ class Viewer:
         self._events.append(event)
         self._news.set()
 
-    def tell_statuses(self, statuses: list[dict[str, Any]]) -> None:
+    def tell_statuses(self, statuses: str) -> None:
         self._statuses = statuses
         self._news.set()
 
@@ -69,8 +82,8 @@ class Viewer:
 
     async def news(
         self, *, silent_seconds: float | None = None
-    ) -> AsyncIterator[dict[str, Any] | tuple[str, bytes] | None]:
-        """Yield what there is to say, until closed: events, statuses, and (camera, JPEG); None after a silence."""
+    ) -> AsyncIterator[dict[str, Any] | str | tuple[str, bytes] | None]:
+        """Yield what there is to say, until closed: events, statuses as JSON, (camera, JPEG); None after a silence."""
         while True:
             try:
                 async with asyncio.timeout(silent_seconds):
@@ -85,7 +98,7 @@ class Viewer:
                 yield {"event": self._events.popleft()}
             if self._statuses is not None:
                 statuses, self._statuses = self._statuses, None
-                yield {"cameras": statuses}
+                yield statuses
             for camera in [one for one in self._pictures if one not in self._unseen]:
                 self._unseen.add(camera)
                 yield camera, self._pictures.pop(camera)
@@ -100,10 +113,17 @@ class Hub:
         self._viewers: set[Viewer] = set()
         self._painter = ThreadPoolExecutor(1, "painter")
         self._waiting: dict[str, DetectedFrame] = {}
+        self._turn = asyncio.Lock()
+        """To draw; who waits longest goes first."""
+        self._drawn_until = 0.0
+        """Monotonic time at which what was drawn so far has not taken more than its share."""
         self._painting: dict[str, asyncio.Task[None]] = {}
         self._painted: dict[str, tuple[float, bytes]] = {}
         """The newest that was drawn of each camera, and its time: not its picture, which is large."""
         self._ticking: asyncio.Task[None] | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._told_at = 0.0
+        """When statuses were told, by the clock of the loop."""
         self._lately: dict[str, EventPictures] = {}
         self._crops: OrderedDict[str, bytes] = OrderedDict()
 
@@ -124,7 +144,7 @@ class Hub:
         self._call(self._hand_on, self.told(event))
 
     def on_status(self, status: CameraStatus) -> None:  # noqa: ARG002  all are told at once
-        self._call(self._tell_statuses)
+        self._call(self._tell_change)
 
     def _call(self, act: Callable[..., None], *values: object) -> None:
         """Have the loop do it; without one nobody looks."""
@@ -192,25 +212,43 @@ class Hub:
     def _take(self, camera: str, result: DetectedFrame) -> None:
         if any(viewer.looks_at(camera) for viewer in self._viewers):
             self._waiting[camera] = result
-            if camera not in self._painting:
-                self._painting[camera] = asyncio.create_task(self._paint(camera))
+            self.awaited(camera)
+
+    def awaited(self, camera: str) -> None:
+        """Begin to draw what waits of a camera, if anybody awaits it."""
+        if camera in self._waiting and camera not in self._painting and self._is_awaited(camera):
+            self._painting[camera] = asyncio.create_task(self._paint(camera))
+
+    def _is_awaited(self, camera: str) -> bool:
+        return any(viewer.awaits(camera) for viewer in self._viewers)
 
     async def _paint(self, camera: str) -> None:
         """Draw what waits, and what comes to wait meanwhile, not too often."""
         try:
-            while (result := self._waiting.pop(camera, None)) is not None:
-                picture = await self._drawn(camera, result)
-                for viewer in self._viewers:
-                    if viewer.looks_at(camera):
-                        viewer.show(camera, picture)
+            while camera in self._waiting and self._is_awaited(camera):
+                async with self._turn:
+                    picture = await self._drawn(camera, self._waiting.pop(camera))
+                    for viewer in self._viewers:
+                        if viewer.looks_at(camera):
+                            viewer.show(camera, picture)
+                    await self._rest()
                 await asyncio.sleep(PICTURE_SECONDS)
         finally:
             del self._painting[camera]
 
+    async def _rest(self) -> None:
+        """Wait until drawing has not taken more than its share."""
+        ahead = self._drawn_until - BURST_SECONDS - time.monotonic()
+        if ahead > 0:
+            await asyncio.sleep(ahead)
+
     async def _drawn(self, camera: str, result: DetectedFrame) -> bytes:
         seconds, picture = self._painted.get(camera, (None, b""))
         if seconds != result.frame.time_seconds:
-            picture = await asyncio.get_running_loop().run_in_executor(self._painter, picture_of, result)
+            loop = asyncio.get_running_loop()
+            picture, cost_seconds = await loop.run_in_executor(self._painter, _timed_picture_of, result)
+            share_seconds = cost_seconds / (DRAWING_SHARE * usable_cpus())
+            self._drawn_until = max(self._drawn_until, time.monotonic()) + share_seconds
             self._painted[camera] = (result.frame.time_seconds, picture)
         return picture
 
@@ -226,9 +264,24 @@ class Hub:
             self._tell_statuses()
         self._ticking = None
 
+    def _tell_change(self) -> None:
+        """Tell how the cameras are: now, or together with what else changes soon after the last time."""
+        if self._loop and self._viewers and not self._telling:
+            self._telling = self._loop.call_at(self._told_at + CHANGE_SECONDS, self._tell_statuses)
+
     def _tell_statuses(self) -> None:
+        if self._telling:
+            self._telling.cancel()
+            self._telling = None
         wanting = [viewer for viewer in self._viewers if viewer.wants_statuses]
         if wanting:
-            statuses = self.told_statuses()
+            statuses = json.dumps({"cameras": self.told_statuses()})
+            self._told_at = asyncio.get_running_loop().time()
             for viewer in wanting:
                 viewer.tell_statuses(statuses)
+
+
+def _timed_picture_of(result: DetectedFrame) -> tuple[bytes, float]:
+    """Draw a result; return it with the seconds that the thread worked for it."""
+    began = time.thread_time()
+    return picture_of(result), time.thread_time() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
 
 WIDTH = 640
-QUALITY = 75
+QUALITY = 70
 _DRAWN = Annotator(labels=False, count=False)
 """Scores and counts stand beside the picture."""
 
@@ -56,4 +57,6 @@ def _shrunken(result: DetectedFrame) -> DetectedFrame:
 
 
 def _scaled(detections: sv.Detections, by: np.ndarray) -> sv.Detections:
-    return replace(detections, xyxy=detections.xyxy * np.tile(by, 2))
+    scaled = copy(detections)  # what is copied was checked
+    scaled.xyxy = detections.xyxy * np.tile(by, 2)
+    return scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.sync.client import connect
 
+from humandetect.cpus import usable_cpus
 from humandetect.media.images import decode_image
 from humandetect.service.process.http import deadlines
 from humandetect.watch.web import hub, pictures
@@ -116,6 +118,38 @@ def test_who_is_slow_skips_to_the_newest_and_keeps_nobody_waiting(drawn: Counter
         assert slow.next_picture() == ("door", b"5")
 
 
+def test_what_nobody_would_take_is_not_drawn(drawn: Counter[str]) -> None:
+    with showing() as site, looking(site) as slow:
+        site.cameras.step("door")
+        slow.next_picture(see=False)
+        for _ in range(5):
+            site.cameras.step("door")
+        site.cameras.step("yard")
+        assert slow.next_picture() == ("yard", b"0")
+        assert drawn["door"] == 1
+        slow.say(seen="door")
+        assert slow.next_picture() == ("door", b"5")
+        assert drawn["door"] == 2
+
+
+def test_drawing_waits_where_it_took_more_than_its_share_and_every_camera_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "_timed_picture_of", lambda result: (b"%d" % result.frame.index, 0.02))
+    monkeypatch.setattr(hub, "PICTURE_SECONDS", 0.0)
+    monkeypatch.setattr(hub, "DRAWING_SHARE", 0.1 / usable_cpus())  # 0.2 s for each picture
+    monkeypatch.setattr(hub, "BURST_SECONDS", 0.0)
+    with showing() as site, looking(site) as looker:
+        began = time.monotonic()
+        shown: Counter[str] = Counter()
+        while sum(shown.values()) < 6:
+            site.cameras.step("door")
+            site.cameras.step("yard")
+            shown[looker.next_picture()[0]] += 1
+        assert time.monotonic() - began >= 5 * 0.2
+    assert shown == {"door": 3, "yard": 3}
+
+
 def test_only_the_cameras_that_are_wanted_are_drawn(drawn: Counter[str]) -> None:
     with showing() as site, looking(site, wants=["yard"]) as looker:
         site.cameras.step("yard")
@@ -159,6 +193,16 @@ def test_only_the_last_events_keep_pictures(monkeypatch: pytest.MonkeyPatch) -> 
             site.cameras.happen(crossing(number))
             told.append(looker.next_event())
         assert [site.http.get(event["picture"]).status_code for event in told] == [404, 200, 200]
+
+
+def test_many_changes_are_told_together_and_the_last_of_them_soon(drawn: Counter[str]) -> None:
+    with showing() as site, looking(site) as looker:
+        for people in range(50):
+            site.cameras.change("door", people=people)
+        tellings = 1
+        while looker.next_cameras()[0]["people"] != 49:
+            tellings += 1
+        assert tellings < 10
 
 
 def test_a_change_of_state_is_told_at_once() -> None:
