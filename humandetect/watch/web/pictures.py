@@ -42,7 +42,7 @@ def _shrunken(result: DetectedFrame) -> DetectedFrame:
     wide = width * float(frame.pixel_aspect)
     scale = min(1.0, WIDTH / wide)
     size = max(1, round(wide * scale)), max(1, round(height * scale))
-    image = np.array(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     by = np.array([size[0] / width, size[1] / height])
     return replace(
         result,
