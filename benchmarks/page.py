@@ -35,6 +35,7 @@ from humandetect.watch.web.server import page_served
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from humandetect.analytics.counts import CountRow
     from humandetect.media.frames import DetectedFrame
     from humandetect.watch.base import Audience
 
@@ -64,6 +65,9 @@ class Replay:
 
     def newest(self, camera: str) -> DetectedFrame | None:
         return self._newest.get(camera)
+
+    def counts(self, camera: str, *, since: datetime) -> Sequence[CountRow]:  # noqa: ARG002
+        return ()
 
     def scene_file(self, camera: str) -> Path | None:  # noqa: ARG002
         return None

@@ -112,7 +112,8 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._viewers: set[Viewer] = set()
         self._painter = ThreadPoolExecutor(1, "painter")
-        self._waiting: dict[str, DetectedFrame] = {}
+        self._fresh: set[str] = set()
+        """Cameras whose newest picture was not drawn yet."""
         self._turn = asyncio.Lock()
         """To draw; who waits longest goes first."""
         self._drawn_until = 0.0
@@ -132,7 +133,7 @@ class Hub:
     def on_result(self, camera: str, result: DetectedFrame) -> None:
         self._lately.setdefault(camera, EventPictures()).update(result)
         if self._viewers:
-            self._call(self._take, camera, result)
+            self._call(self._take, camera)
 
     def on_event(self, event: Event) -> None:
         lately = self._lately.get(event.source)
@@ -200,36 +201,36 @@ class Hub:
         """Show a viewer at once what is there."""
         self._tell_statuses()
         for status in self._view.statuses():
-            result = self._view.newest(status.name) if viewer.looks_at(status.name) else None
-            if result is not None:
-                self._take(status.name, result)
+            if viewer.looks_at(status.name):
+                self._take(status.name)
 
     async def picture(self, camera: str) -> bytes | None:
         """Return the newest picture, drawn; None if there is none yet."""
         result = self._view.newest(camera)
         return None if result is None else await self._drawn(camera, result)
 
-    def _take(self, camera: str, result: DetectedFrame) -> None:
+    def _take(self, camera: str) -> None:
         if any(viewer.looks_at(camera) for viewer in self._viewers):
-            self._waiting[camera] = result
+            self._fresh.add(camera)
             self.awaited(camera)
 
     def awaited(self, camera: str) -> None:
-        """Begin to draw what waits of a camera, if anybody awaits it."""
-        if camera in self._waiting and camera not in self._painting and self._is_awaited(camera):
+        """Begin to draw what a camera shows, if that is new and somebody awaits it."""
+        if camera in self._fresh and camera not in self._painting and self._is_awaited(camera):
             self._painting[camera] = asyncio.create_task(self._paint(camera))
 
     def _is_awaited(self, camera: str) -> bool:
         return any(viewer.awaits(camera) for viewer in self._viewers)
 
     async def _paint(self, camera: str) -> None:
-        """Draw what waits, and what comes to wait meanwhile, not too often."""
+        """Draw what a camera shows, and what comes meanwhile, not too often."""
         try:
-            while camera in self._waiting and self._is_awaited(camera):
+            while camera in self._fresh and self._is_awaited(camera):
                 async with self._turn:
-                    picture = await self._drawn(camera, self._waiting.pop(camera))
+                    self._fresh.discard(camera)
+                    picture = await self.picture(camera)
                     for viewer in self._viewers:
-                        if viewer.looks_at(camera):
+                        if picture and viewer.looks_at(camera):
                             viewer.show(camera, picture)
                     await self._rest()
                 await asyncio.sleep(PICTURE_SECONDS)
