@@ -8,6 +8,7 @@ state=  ok | freeze (TCP stays, RTCP goes on, no picture) | silent (nothing at a
         refuse (accept, close) | hang (accept, never answer) | missing (404)
 file=   another H.264 file at once, in band, without telling the client (resolution change)
 loss=0.02 (RTP packets left out)  corrupt=0.02 (a byte flipped)  drift=1.05 (RTP clock runs fast)  jump=30 (stamps jump)
+sound=1 (a quiet G.711 track beside the pictures; it goes on while they are frozen)
 rate=60000 (bytes/s a client: a thin uplink)  kick=1 (close the clients, take new ones)  nosr=1 (no RTCP sender reports)
 GET / on the control port answers {"door": {"state":..,"clients":..,"frames":..,"connects":..,"at":..}}.
 Ends by itself after --seconds, or with SIGTERM. Tests use `farm_in_thread`.
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 MTU = 1400
 CLOCK_HZ = 90_000
 REPORT_SECONDS = 5.0
+SOUND_HZ, SOUND_SECONDS = 8000, 0.1
+"""Of G.711, and of one packet of it."""
+QUIET = b"\xff"
 MOST_WAITING_BYTES = 8_000_000
 """Of what a client did not take: cameras then leave out all up to the next key frame."""
 NTP_OFFSET_SECONDS = 2_208_988_800
@@ -124,6 +128,7 @@ class FarmCamera:
     rate: float = 0.0
     """Bytes a second that a client gets; 0: all."""
     nosr: float = 0.0
+    sound: float = 0.0
     frames: int = 0
     connects: int = 0
     at: float = 0.0
@@ -164,6 +169,16 @@ class Sender:
         with suppress(ConnectionError):
             async for start, unit in self._due_units():
                 await self._take(unit, self._stamp(start + unit.show_seconds))
+
+    async def hum(self) -> None:
+        """Send sound that is quiet, whether pictures come or not."""
+        source, size = self._source + 1, int(SOUND_HZ * SOUND_SECONDS)
+        with suppress(ConnectionError):
+            for number in count():
+                if self._camera.state != "silent":
+                    head = struct.pack(">BBHII", 0x80, 0, number & 0xFFFF, number * size, source & 0xFFFFFFFF)
+                    self._writer.write(struct.pack(">cBH", b"$", 2, len(head) + size) + head + QUIET * size)
+                await asyncio.sleep(SOUND_SECONDS)
 
     async def _due_units(self) -> AsyncIterator[tuple[float, Unit]]:
         """Yield each picture when it is due, with the start of its loop; another clip begins from its start."""
@@ -244,7 +259,7 @@ class Client:
     def __init__(self, farm: Farm, reader: StreamReader, writer: StreamWriter) -> None:
         self._farm, self._reader, self._writer = farm, reader, writer
         self._camera: FarmCamera | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: list[asyncio.Task[None]] = []
         self._nonce = f"{random.getrandbits(64):x}"
 
     async def serve(self) -> None:
@@ -254,8 +269,8 @@ class Client:
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             pass
         finally:
-            if self._sending:
-                self._sending.cancel()
+            for task in self._sending:
+                task.cancel()
             if self._camera:
                 self._camera.clients.discard(self._writer)
             self._writer.close()
@@ -297,18 +312,19 @@ class Client:
                 self._say(request, "200 OK", "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER")
             case "DESCRIBE":
                 heads = f"Content-Base: {request.url}/", "Content-Type: application/sdp"
-                self._say(request, "200 OK", *heads, body=_description(camera.clip))
+                self._say(request, "200 OK", *heads, body=_description(camera))
             case "SETUP" if "TCP" not in request.headers.get("transport", ""):
                 self._say(request, "461 Unsupported Transport")
             case "SETUP":
-                self._say(request, "200 OK", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", session)
+                channels = "2-3" if request.url.endswith("track2") else "0-1"
+                self._say(request, "200 OK", f"Transport: RTP/AVP/TCP;unicast;interleaved={channels}", session)
             case "PLAY":
                 self._say(request, "200 OK", session, "Range: npt=now-")
                 camera.clients.add(self._writer)
                 camera.connects += 1
-                self._sending = asyncio.create_task(
-                    Sender(camera, self._writer, from_key=self._farm.from_key).run()
-                )  # fmt: skip
+                sender = Sender(camera, self._writer, from_key=self._farm.from_key)
+                work = [sender.run(), sender.hum()] if camera.sound else [sender.run()]
+                self._sending = [asyncio.create_task(one) for one in work]
             case _:
                 self._say(request, "200 OK", session)
         return request.method != "TEARDOWN"
@@ -332,13 +348,15 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _description(clip: Clip) -> str:
+def _description(camera: FarmCamera) -> str:
+    clip = camera.clip
+    sound = ("m=audio 0 RTP/AVP 0", "a=control:track2") if camera.sound else ()
     sets = ",".join(b64encode(one).decode() for one in (clip.sps, clip.pps))
     lines = (
         "v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=farm", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*",
         "m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000",
         f"a=fmtp:96 packetization-mode=1;profile-level-id={clip.sps[1:4].hex()};sprop-parameter-sets={sets}",
-        "a=control:track1", "",
+        "a=control:track1", *sound, "",
     )  # fmt: skip
     return "\r\n".join(lines)
 
@@ -380,7 +398,7 @@ class Farm:
                     camera.state = value
                 case "jump":
                     camera.jump += float(value)
-                case "loss" | "corrupt" | "drift" | "rate" | "nosr":
+                case "loss" | "corrupt" | "drift" | "rate" | "nosr" | "sound":
                     setattr(camera, fault, float(value))
         if "kick" in faults or faults.get("state") in BREAKING:
             camera.kick()

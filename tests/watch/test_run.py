@@ -70,6 +70,20 @@ def test_a_frozen_camera_is_lost_and_does_not_disturb_the_other(farm: RunningFar
     assert door[lost - 1].reason == door[lost].reason == "nothing came for 1 s"
 
 
+def test_a_camera_whose_pictures_stop_is_frozen_though_its_sound_goes_on(farm: RunningFarm) -> None:
+    farm.change("door", sound=1)
+    with watched(*pair(farm)) as one:
+        one.listener.sees("door")
+        farm.change("door", state="freeze")
+        one.listener.hears("door", "waiting")
+        assert one.status("door").reconnects == {"frozen": 1}
+        farm.change("door", state="ok")
+        one.listener.hears("door", "live", times=2)
+    lost = next(event for event in one.memory.kept if event.state == "lost")
+    assert lost.reason == "no picture for 1 s"
+    assert one.listener.states("yard") == ["live", "stopped"]
+
+
 def test_events_are_kept_before_anybody_is_told_and_in_order(farm: RunningFarm) -> None:
     counting = CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))
     with watched(pair(farm)[0], counting=counting) as one:
