@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +19,7 @@ from humandetect.cli import app
 from humandetect.watch import check
 from tests.builders import make_clip
 from tests.command_line import COMMAND
+from tests.engines.tfserving.fake_server import FakeServing
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
 from tests.watch.rtsp_farm import farm_in_thread
@@ -109,6 +112,31 @@ def test_ctrl_c_ends_it_soon_and_well_though_a_camera_hangs(farm: RunningFarm) -
     with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data") as process:
         eventually(lambda: states("door"))
         end(process, signal.SIGINT)
+
+
+def test_it_ends_soon_with_recordings_that_play_though_its_engine_hangs(farm: RunningFarm) -> None:
+    gate = threading.Event()
+    gate.set()
+
+    def hang() -> None:
+        gate.wait(60)
+
+    with FakeServing(fault=hang) as server:
+        options = ("--serving", server.target, "--model", "people", "--record", "kept", "--min-free", "off")
+        with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data", *options) as process:
+            eventually(lambda: len(list(Path("kept").rglob(".*.mp4"))) == 2)
+            asked = len(server.sizes)
+            gate.clear()
+            eventually(lambda: len(server.sizes) > asked)
+            end(process, signal.SIGTERM)
+        gate.set()
+    kept = [path for path in Path("kept").rglob("*") if path.is_file()]
+    assert sorted(path.parent.parent.name for path in kept) == ["door", "yard"]
+    for path in kept:
+        with av.open(str(path)) as recording:
+            assert any(recording.decode(video=0))
+            assert not path.name.startswith(".")
+    assert states("door") == states("yard") == ["live", "stopped"]
 
 
 def test_a_file_that_is_not_there_is_an_error_of_usage() -> None:
