@@ -8,7 +8,9 @@ WINDOW_SECONDS = 5.0
 CREEP = 0.001
 """Seconds a second by which the baseline rises: clocks of cameras run up to so much slower than ours."""
 NEW_CLOCK_SECONDS = 10.0
-"""Stamps and arrivals that disagree by more were never one clock: a first picture without its time, or one set anew."""
+"""Stamps and arrivals that disagree by more were never one clock: a first picture without its time, or one set anew.
+
+Neither are those that go back time after time, for pictures come in the order in which they are shown."""
 
 
 class DelayMeter:
@@ -21,6 +23,9 @@ class DelayMeter:
     def __init__(self) -> None:
         self._baseline: float | None = None
         self._before = float("inf")
+        self._stamp = float("-inf")
+        self._back = 0
+        """Stamps in a row that went back."""
         self._at = 0.0
         self._recent: deque[tuple[float, float]] = deque()
 
@@ -29,7 +34,9 @@ class DelayMeter:
         if stamp_seconds is None:
             return None
         difference = arrived_seconds - stamp_seconds
-        if self._baseline is None or abs(difference - self._baseline) > NEW_CLOCK_SECONDS:
+        self._back = self._back + 1 if stamp_seconds < self._stamp else 0
+        self._stamp = stamp_seconds
+        if self._baseline is None or self._back > 1 or abs(difference - self._baseline) > NEW_CLOCK_SECONDS:
             self._baseline = self._before = difference
             self._recent.clear()
         else:

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class Looks:
-    """Takes turns on the thread of `run`; what comes of a look is told on that of `analyse`."""
+    """Takes turns on the threads of `run`; what comes of a look is told on that of `analyse`."""
 
     def __init__(
         self, config: WatchConfig, *, detector: Detector | None, zero_seconds: float,

@@ -1,4 +1,4 @@
-"""`watch`: one engine for all cameras, a thread for each, one that takes turns and one that analyses."""
+"""`watch`: one engine for all cameras, a thread for each, two that take turns and one that analyses."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from humandetect.watch.reader import StateChange
 
 STARTS_SPREAD_SECONDS = 1.0
+TURN_TAKERS = 2
+"""So that one camera's pictures may be huge, and take long to convert, without costing others their turns."""
 LEAVE_SECONDS = 0.5
 """For a connection to be closed before the next one: many cameras serve few clients at once."""
 END_SECONDS = 2.0
@@ -88,7 +90,7 @@ class Watch:
             raise
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-            for name, work in (("turns", self._looks.run), ("analysis", self._analyse))
+            for name, work in (*TURN_TAKERS * [("turns", self._looks.run)], ("analysis", self._analyse))
         ]
         for thread in self._threads:
             thread.start()

@@ -27,6 +27,19 @@ def test_clocks_that_do_not_know_each_other_make_no_delay() -> None:
     assert meter.p95_seconds == pytest.approx(0, abs=0.001)
 
 
+def test_stamps_that_go_back_say_nothing_of_delay() -> None:
+    meter = DelayMeter()
+    assert max(meter.add(1000 - number * PERIOD, number * PERIOD) or 0.0 for number in range(100)) < 0.3
+
+
+def test_one_stamp_that_goes_back_makes_no_other_late_or_punctual() -> None:
+    meter = DelayMeter()
+    arrived(meter, first=0, last=10)
+    meter.add(10 + 1000 - 5, 10)
+    assert max(arrived(meter, first=10.1, last=11)) < 0.05
+    assert arrived(meter, first=11, last=15, late=3)[-1] == pytest.approx(3, abs=0.05)
+
+
 def test_what_comes_later_than_the_first_ones_is_late_by_so_much() -> None:
     meter = DelayMeter()
     arrived(meter, first=0, last=10)

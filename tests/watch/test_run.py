@@ -18,10 +18,13 @@ from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
 from tests.fakes import FakeEngine, SizesEngine
 from tests.waiting import eventually
+from tests.watch.rtsp_farm import farm_in_thread
 from tests.watch.watching import Listener, pair, watched
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
     from humandetect.media.frames import DetectedFrame
     from tests.watch.rtsp_farm import RunningFarm
@@ -82,6 +85,46 @@ def test_a_camera_whose_pictures_stop_is_frozen_though_its_sound_goes_on(farm: R
     lost = next(event for event in one.memory.kept if event.state == "lost")
     assert lost.reason == "no picture for 1 s"
     assert one.listener.states("yard") == ["live", "stopped"]
+
+
+def test_cameras_that_lie_disturb_no_other_and_are_seen_as_far_as_can_be(
+    clip: Path, larger_clip: Path, tmp_path: Path
+) -> None:
+    fast = make_clip(tmp_path / "fast.mp4", width=320, height=240, frames=200, fps=200, gop=50)
+    names = ("yard", "changing", "fast", "backwards", "garbage")
+    with farm_in_thread(dict.fromkeys(names, str(clip)) | {"fast": str(fast)}) as farm:
+        farm.change("backwards", drift=-1)
+        farm.change("garbage", corrupt=1)
+        with watched(*(f"{name}={farm.url(name)}" for name in names)) as one:
+            for file in (clip, larger_clip, clip):
+                farm.change("changing", file=file)
+                one.listener.sees("yard", more=3)
+            for name in names[:-1]:
+                one.listener.sees(name, more=1)
+                assert one.status(name).state == "live"
+    assert one.listener.states("yard") == one.listener.states("backwards") == ["live", "stopped"]
+    assert one.listener.seen("garbage") == 0
+
+
+def test_a_camera_whose_pictures_take_long_to_convert_costs_the_other_nothing(
+    farm: RunningFarm, larger_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, image = threading.Event(), connection.Picture.image
+
+    def slow(picture: connection.Picture) -> np.ndarray:
+        if picture.size == (480, 368):
+            assert gate.wait(10)
+        return image(picture)
+
+    monkeypatch.setattr(connection.Picture, "image", slow)
+    with watched(*pair(farm)) as one:
+        one.listener.sees("yard")
+        farm.change("door", file=larger_clip)
+        eventually(lambda: one.status("door").size == (480, 368), 15)
+        one.listener.sees("yard", more=5)
+        assert one.status("yard").dropped["busy"] == 0
+        gate.set()
+        one.listener.sees("door")
 
 
 def test_events_are_kept_before_anybody_is_told_and_in_order(farm: RunningFarm) -> None:
