@@ -12,7 +12,7 @@ import numpy as np
 
 from humandetect.cpus import usable_cpus
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
-from humandetect.watch.reader import OPENINGS_AT_ONCE
+from humandetect.watch.openings import OPENINGS_AT_ONCE
 from humandetect.watch.sizes import SizedDetectors
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -90,8 +90,11 @@ class Picture(NamedTuple):
 class Connection:
     """The packets of a camera, decoded as far as anybody will look."""
 
-    def __init__(self, url: str, settings: ReaderSettings, packets: PacketSink | None = None) -> None:
-        """Connect. Raises Lost."""
+    def __init__(
+        self, url: str, settings: ReaderSettings, packets: PacketSink | None = None, *,
+        open_seconds: float | None = None,
+    ) -> None:  # fmt: skip
+        """Connect, within `open_seconds` rather than those of the settings. Raises Lost."""
         self.shedding = False
         """Whether to decode key frames only, to catch up."""
         self.skipped: Counter[str] = Counter()
@@ -99,7 +102,7 @@ class Connection:
         self.delay = DelayMeter()
         self._settings = settings
         self._sink = packets
-        self._media = _opened(url, settings)
+        self._media = _opened(url, replace(settings, open_seconds=open_seconds or settings.open_seconds))
         try:
             self._stream = video_streams(self._media)[0]
             check_size(self._stream.width, self._stream.height, max_megapixels=settings.max_megapixels)

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.watch.base import PacketSink, State
-    from humandetect.watch.connection import Picture, ReaderSettings
+    from humandetect.watch.connection import LossKind, Picture, ReaderSettings
+    from humandetect.watch.openings import Openings
     from humandetect.watch.states import Change
 
-OPENINGS_AT_ONCE = 4
-"""More of them make each other slow, and a recorder with many cameras slower still."""
-_STOP_SECONDS = 0.2
-"""How long a thread that waits for its turn to connect may not hear that it shall end."""
+CROWD_OPEN_SECONDS = 3.0
+"""For the first try where others wait for theirs: many dead cameras must not hold up the start of the rest."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class CameraReader:
     """Reads one camera until it is told to stop; what it says of itself can be asked from any thread."""
 
     def __init__(
-        self, name: str, url: str, *, settings: ReaderSettings, openings: threading.Semaphore,
+        self, name: str, url: str, *, settings: ReaderSettings, openings: Openings,
         on_change: Callable[[StateChange], None], on_picture: Callable[[], None] = lambda: None,
         packets: PacketSink | None = None, states: CameraStates | None = None, first_after_seconds: float = 0.0,
     ) -> None:  # fmt: skip
@@ -64,6 +63,7 @@ class CameraReader:
         self._states = states or CameraStates(settings.max_delay_seconds)
         self._first_after_seconds = first_after_seconds
         self._connection: Connection | None = None
+        self._last_loss: LossKind | None = None
         self._newest: Picture | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
@@ -105,6 +105,7 @@ class CameraReader:
             if self._stop.is_set():
                 break
             self.reconnects[lost.kind] += 1
+            self._last_loss = lost.kind
             lose = self._states.refuse if lost.kind == "refused" else self._states.lose
             self._tell(lose(str(lost), time.monotonic()))
             self._stop.wait(max(0.0, self._states.retry_at - time.monotonic()))
@@ -113,12 +114,7 @@ class CameraReader:
     def _read(self) -> Lost:
         """Read one connection to its end, and return that."""
         try:
-            self._wait_for_turn()
-            try:
-                connection = Connection(self._url, self._settings, self._packets)
-            finally:
-                self._openings.release()
-            with connection:
+            with self._connect() as connection:
                 self._connection = connection
                 for picture in connection.pictures():
                     if self._stop.is_set():
@@ -136,10 +132,14 @@ class CameraReader:
             self._connection = None
         return Lost("closed", "told to stop")
 
-    def _wait_for_turn(self) -> None:
-        while not self._openings.acquire(timeout=_STOP_SECONDS):
-            if self._stop.is_set():
+    def _connect(self) -> Connection:
+        with self._openings.turn(is_dead=self._last_loss == "unreachable", is_stopped=self._stop.is_set) as has_turn:
+            if not has_turn:
                 raise Lost("closed", "told to stop")
+            open_seconds = self._settings.open_seconds
+            if self._last_loss is None and self._openings.is_awaited:
+                open_seconds = min(open_seconds, CROWD_OPEN_SECONDS)
+            return Connection(self._url, self._settings, self._packets, open_seconds=open_seconds)
 
     def _offer(self, picture: Picture, connection: Connection) -> None:
         self.frames += 1

@@ -22,7 +22,8 @@ from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.gate import MotionGate
 from humandetect.watch.looks import Looks
 from humandetect.watch.metrics import RecordingFigures
-from humandetect.watch.reader import OPENINGS_AT_ONCE, CameraReader
+from humandetect.watch.openings import Openings
+from humandetect.watch.reader import CameraReader
 from humandetect.watch.recording import Recordings
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Watch:
         self._memory = memory
         self._audiences = Audiences(audiences)
         self._cameras: dict[str, Camera] = {}
-        self._openings = threading.Semaphore(OPENINGS_AT_ONCE)
+        self._openings = Openings()
         self._inbox: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         """What the analysing thread does next, in order; None: end."""
         self._run = datetime.now().astimezone()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.watch.connection import ReaderSettings
+from humandetect.watch.openings import Openings
 from humandetect.watch.reader import CameraReader, StateChange
 from humandetect.watch.states import CameraStates
 from tests.builders import make_clip
@@ -37,7 +38,7 @@ class Watched:
     def __init__(self, url: str, settings: ReaderSettings, packets: PacketSink | None) -> None:
         self.changes: list[StateChange] = []
         self.reader = CameraReader(
-            "door", url, settings=settings, openings=threading.Semaphore(4), on_change=self.changes.append,
+            "door", url, settings=settings, openings=Openings(), on_change=self.changes.append,
             packets=packets, states=CameraStates(settings.max_delay_seconds, jitter=lambda: QUICK),
         )  # fmt: skip
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.web import WebConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
-from humandetect.watch import connection, states
+from humandetect.watch import connection, reader, run, states
 from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
@@ -104,6 +105,32 @@ def test_cameras_that_lie_disturb_no_other_and_are_seen_as_far_as_can_be(
                 assert one.status(name).state == "live"
     assert one.listener.states("yard") == one.listener.states("backwards") == ["live", "stopped"]
     assert one.listener.seen("garbage") == 0
+
+
+def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "CROWD_OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(run, "ReaderSettings", partial(connection.ReaderSettings, open_seconds=1.0))
+    at_once: list[int] = []
+    opened = connection.Connection.__init__
+
+    def counting(*values: Any, **options: Any) -> None:
+        (openings,) = {camera.reader._openings for camera in one.watching._cameras.values()}
+        at_once.append(len(openings._open))
+        opened(*values, **options)
+
+    monkeypatch.setattr(connection.Connection, "__init__", counting)
+    dead = [f"dead{number}" for number in range(49)]
+    with farm_in_thread(dict.fromkeys([*dead, "yard"], str(clip))) as farm:
+        for number, name in enumerate(dead):
+            farm.change(name, state="refuse" if number % 2 else "hang")
+        threads = threading.active_count()
+        with watched(*(f"{name}={farm.url(name)}" for name in [*dead, "yard"])) as one:
+            one.listener.sees("yard", more=1)
+            farm.change("yard", kick=1)  # all others are known to be dead by now, and try again and again
+            one.listener.hears("yard", "live", times=2)
+            one.listener.sees("yard", more=5)
+            assert threading.active_count() - threads <= 50 + 8
+    assert 1 < max(at_once) <= 4
 
 
 def test_a_camera_whose_pictures_take_long_to_convert_costs_the_other_nothing(
