@@ -12,11 +12,11 @@ import av
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
+from humandetect.media.delay import DelayMeter
 from humandetect.media.images import check_size
 from humandetect.media.sources.container import AccessRefused, open_url, reason
 from humandetect.media.sources.decoding import orientation_of, to_bgr
 from humandetect.media.sources.streams import pixel_aspect, video_streams
-from humandetect.watch.delay import DelayMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humandetect.watch.delay import CREEP, WINDOW_SECONDS, DelayMeter
+from humandetect.media.delay import CREEP, WINDOW_SECONDS, DelayMeter
 
 PERIOD = 0.1
 
