@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
     from humandetect.pipeline.summary import RunSummary, SourceSummary
 
+SHOWN_DELAY_SECONDS = 1.0
 _MOST_SOURCES = 20
 """That a summary tells one by one."""
 
@@ -31,9 +32,11 @@ class ProgressBar:
         self._disable = True if quiet or sys.stderr is None else None
         self._bar: tqdm[Any] | None = None
         self._queue: int | None = None
+        self._behind = 0.0
 
     def start(self, name: str, total: int | None) -> None:
         self.stop()
+        self._behind = 0.0
         label = printable(Path(name).name or name)  # the bar needs the room that a path would take
         self._bar = tqdm(
             desc=label if len(label) <= 24 else f"{label[:23]}…",
@@ -47,8 +50,13 @@ class ProgressBar:
         if self._bar is not None:
             found = people(len(result.detections))
             waiting = "" if self._queue is None else f", {self._queue} under way"
-            self._bar.set_postfix_str(f"{found}{waiting}", refresh=False)
+            late = f", {self._behind:.0f} s behind" if self._behind >= SHOWN_DELAY_SECONDS else ""
+            self._bar.set_postfix_str(f"{found}{waiting}{late}", refresh=False)
             self._bar.update()
+
+    def behind(self, seconds: float) -> None:
+        """Show how late the frames of a live source come."""
+        self._behind = seconds
 
     def frames(self, number: int) -> None:
         """Go on by frames of several sources, which are looked at side by side."""

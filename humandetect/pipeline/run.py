@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from humandetect.detection.finders import EngineFinder, detect_in_order, open_ba
 from humandetect.engines import load_engine
 from humandetect.errors import SourceError, UsageError
 from humandetect.media.annotate.boxes import Annotator
+from humandetect.media.delay import DelayMeter
 from humandetect.media.frames import Provenance
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
@@ -51,6 +53,11 @@ class Progress(Protocol):
 
     def start(self, name: str, total: int | None, /) -> None: ...
     def advance(self, result: DetectedFrame, /) -> None: ...
+
+    def behind(self, seconds: float, /) -> None:
+        """Take how late the frames of a live source come."""
+        ...
+
     def frames(self, number: int, /) -> None: ...
     def stop(self) -> None: ...
 
@@ -60,6 +67,7 @@ class NoProgress:
 
     def start(self, name: str, total: int | None, /) -> None: ...
     def advance(self, result: DetectedFrame, /) -> None: ...
+    def behind(self, seconds: float, /) -> None: ...
     def frames(self, number: int, /) -> None: ...
     def stop(self) -> None: ...
 
@@ -195,7 +203,7 @@ class _FrameLoop:
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
-                    self._write_all(results, stages, outputs)
+                    self._write_all(results, stages, outputs, delay=DelayMeter() if info.kind == "live" else None)
             except KeyboardInterrupt:
                 if info.kind != "live" or self.record.frames == frames_before:
                     raise
@@ -214,7 +222,9 @@ class _FrameLoop:
             if self.record.frames == frames_before and not (source.failures or self.record.interrupted):
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
 
-    def _write_all(self, found: Iterator[DetectedFrame], stages: SourceStages, outputs: SourceOutputs) -> None:
+    def _write_all(
+        self, found: Iterator[DetectedFrame], stages: SourceStages, outputs: SourceOutputs, *, delay: DelayMeter | None
+    ) -> None:
         for frame in found:
             if self.stop.is_set():
                 raise KeyboardInterrupt
@@ -224,6 +234,10 @@ class _FrameLoop:
             result = stages.update(frame)  # only now: counts must not know of a frame that nobody writes
             outputs.write(result)
             self.record.add(result)
+            if delay is not None:
+                delay.add(result.frame.time_seconds, time.monotonic())
+                self.record.behind(delay.p95_seconds or 0.0)
+                self.progress.behind(delay.p95_seconds or 0.0)
             self.progress.advance(result)
 
 

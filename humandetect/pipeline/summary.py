@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from humandetect.errors import HumanDetectError
     from humandetect.media.frames import DetectedFrame
 
+LATE_SECONDS = 2.0
+"""From which delay on a live source is told of."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
@@ -108,6 +111,7 @@ class RunRecord:
     _source_people: int = 0
     _source_most: int = 0
     _source_tracks: int = 0
+    _source_behind: float = 0.0
 
     def begin(self, *, engine: str) -> None:
         self.engine = engine
@@ -127,6 +131,10 @@ class RunRecord:
         if result.failure is not None:
             self.failed_frames += 1
             self.first_failure = self.first_failure or f"frame {result.frame.index}: {result.failure}"
+
+    def behind(self, seconds: float) -> None:
+        """Take how late the frames of a live source come."""
+        self._source_behind = max(self._source_behind, seconds)
 
     def add_output(self, path: Path | None, *, pictures: int = 0) -> None:
         """Note where a sink wrote, and how many image files; several may write into one folder."""
@@ -153,6 +161,12 @@ class RunRecord:
             self.warnings.append(
                 f"{name!r}: {counted(dropped, 'frame')} dropped: they came faster than they were handled"
             )
+        if self._source_behind >= LATE_SECONDS:
+            self.warnings.append(
+                f"{name!r}: frames came up to {self._source_behind:.1f} s late: the way to the camera carries less "
+                "than it sends; let it send smaller pictures"
+            )
+        self._source_behind = 0.0
         self.failures += failures
 
     def join(self, other: RunRecord) -> None:

@@ -209,6 +209,8 @@ class Interrupt:
         if not self._left:
             raise KeyboardInterrupt
 
+    def behind(self, _seconds: float) -> None: ...
+
     def stop(self) -> None: ...
 
 
@@ -246,6 +248,26 @@ def test_ctrl_c_is_the_normal_end_of_a_live_source(
     assert not summary.failures
     assert len(rows(tmp_path / "out.jsonl")) == 1, "and the second source is not begun"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_a_camera_behind_a_thin_uplink_is_told_to_be_late(
+    clip: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humandetect.pipeline.summary.LATE_SECONDS", 0.5)
+    told: list[float] = []
+
+    class Thin(Interrupt):
+        def behind(self, seconds: float) -> None:
+            told.append(seconds)
+            if len(told) == 5:
+                farm.change("door", rate=500)
+            if seconds >= 0.5:
+                raise KeyboardInterrupt
+
+    with farm_in_thread({"door": str(clip)}) as farm:
+        summary = go(detector, farm.url("door"), progress=Thin(at=1000))
+    assert max(told[:5]) < 0.5
+    assert any("late: the way to the camera carries less than it sends" in warning for warning in summary.warnings)
 
 
 def test_what_was_repaired_is_told_also_when_ctrl_c_ends_a_live_source(clip: Path, detector: Detector) -> None:
