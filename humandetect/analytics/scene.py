@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class _Drawn:
     """A shape with what is needed to put it on a picture."""
 
     shape: Line | Zone
-    place: str
+    place: str = field(compare=False)
     """`scene.toml:3` or `--line gate`."""
     percent: bool
     size: Size | None

@@ -54,7 +54,9 @@ class Camera:
         """Pictures that were taken and not answered, by reason."""
         self.newest: DetectedFrame | None = None
         self.missed: Callable[[], int] = lambda: 0
-        self._analyse, self._scene = analyse, scene
+        self.scene = scene
+        """What it should be counted at."""
+        self._analyse = analyse
         self._analysis = analyse(scene)
         self._delays: deque[tuple[float, float]] = deque()
         self._unanswered_since: float | None = None
@@ -73,13 +75,12 @@ class Camera:
             told = self._analysis.look(result)
         except UsageError as error:  # the camera changed its picture; it is worth watching without its lines, too
             logger.error("camera %s is not counted at: %s", self.config.name, error)  # noqa: TRY400
-            self._scene = Scene()
-            self._analysis = self._analyse(self._scene)
+            self._analysis = self._analyse(Scene())
             told = self._analysis.look(result)
         except Exception:  # a fault of ours at one picture must not end what all others are watched by
             logger.exception("camera %s: a picture is left out, and everybody in it begins anew", self.config.name)
             self.failed["fault"] += 1
-            self._analysis = self._analyse(self._scene)
+            self._analysis = self._analyse(self.scene)
             return None
         self.detected += result.detected
         self.newest = told
@@ -106,6 +107,7 @@ class Camera:
     def count_at(self, scene: Scene) -> Sequence[Event]:
         """Count at other lines and zones from now on; return what those of before still had to tell."""
         events = self._analysis.finish()
+        self.scene = scene
         self._analysis = self._analyse(scene)
         return events
 

@@ -146,7 +146,7 @@ class Watch:
             raise UsageError(str(error).replace(str(pending.path), path.name)) from error
         finally:
             pending.discard()
-        self._inbox.put(lambda: self._tell_events(found, found.count_at(scene)))
+        self._count_at(found, scene)
 
     def recording_figures(self) -> RecordingFigures:
         if self._recordings is None:
@@ -158,10 +158,12 @@ class Watch:
         return self._audiences.join(audience)
 
     def reload(self) -> str:
-        """Read the file of cameras again and do what changed; says what. Raises UsageError, and nothing changes."""
-        wanted = self._checked(read_cameras(self._config))
+        """Read cameras and scenes again and do what changed; says what. Raises UsageError, and nothing changes."""
+        before, wanted = self._wanted, self._checked(read_cameras(self._config))
         self._find_sizes(wanted)
-        before, self._wanted = self._wanted, wanted
+        scenes = {name: self._scene(camera) for name, camera in wanted.items() if before.get(name) == camera}
+        self._wanted = wanted
+        redrawn = [name for name, scene in scenes.items() if scene != self._cameras[name].scene]
         gone = [name for name in before if name not in wanted]
         changed = [name for name in wanted if name in before and wanted[name] != before[name]]
         new = [name for name in wanted if name not in before]
@@ -171,7 +173,9 @@ class Watch:
             self._remove(name)
         for name in (*changed, *new):
             self._add(wanted[name])
-        told = {"added": new, "changed": changed, "removed": gone}
+        for name in redrawn:
+            self._count_at(self._cameras[name], scenes[name])
+        told = {"added": new, "changed": changed, "other lines or zones at": redrawn, "removed": gone}
         return "; ".join(f"{what} {', '.join(names)}" for what, names in told.items() if names) or "nothing changed"
 
     def _find_sizes(self, cameras: Mapping[str, CameraConfig]) -> None:
@@ -187,6 +191,9 @@ class Watch:
     def _scene(self, camera: CameraConfig) -> Scene:
         counting = self._config.counting
         return read_scene(camera.scene, lines=counting.line, zones=counting.zone)
+
+    def _count_at(self, camera: Camera, scene: Scene) -> None:
+        self._inbox.put(lambda: self._tell_events(camera, camera.count_at(scene)))
 
     def _add(self, config: CameraConfig, *, after_seconds: float = 0.0) -> None:
         name, settings, finder = config.name, self._config, self._looks.finder(config)

@@ -220,6 +220,24 @@ def test_reload_does_what_changed_and_leaves_the_others_alone(farm: RunningFarm,
     assert one.listener.states("yard") == ["live", "stopped", "live", "stopped"]
 
 
+def test_reload_counts_at_what_a_scene_file_says_by_then_without_a_new_connection(
+    farm: RunningFarm, tmp_path: Path
+) -> None:
+    path, scene = tmp_path / "cameras.toml", tmp_path / "door.toml"
+    path.write_text(f'[camera.door]\nurl = "{farm.url("door")}"\nscene = "door.toml"\n')
+    zone = '[[zone]]\nname = "old"\npoints = [[0, 0], [320, 0], [320, 240], [0, 240]]\n'
+    scene.write_text(zone)
+    with watched(str(path)) as one:
+        one.listener.sees("door")
+        scene.write_text(f"# drawn on a Friday\n\n{zone}")
+        assert one.watching.reload() == "nothing changed"
+        scene.write_text(zone.replace("old", "new"))
+        assert one.watching.reload() == "other lines or zones at door"
+        eventually(lambda: one.status("door").occupancy == {"new": 1}, 15)
+        assert one.watching.reload() == "nothing changed"
+    assert farm.camera("door").connects == 1
+
+
 @pytest.mark.parametrize(
     "text", ["", "[camera.door]\nurl = 3", "no toml", '[camera.door]\nurl = "rtsp://a"\nscene = "none.toml"']
 )
