@@ -68,6 +68,8 @@ class Broker:
         self._lock = threading.Lock()
         self._now: dict[str, str] = {}
         """What the retained topics should say, by topic."""
+        self._sensors: dict[str, dict[str, dict[str, str]]] = {}
+        """What takes each sensor out of Home Assistant again that was there, by camera."""
         self._pending: tuple[int, MQTTMessageInfo] | None = None
         """An event by its number in the queue: the client sends it again by itself when it is connected again."""
         self._connected = threading.Event()
@@ -108,9 +110,12 @@ class Broker:
         """Take nothing: it is in the queue."""
 
     def on_status(self, status: CameraStatus) -> None:
-        """Publish what changed."""
+        """Publish what changed; what is said no more, as of a line that is gone, is taken back."""
+        base = f"{self._prefix}/{topic_word(status.name)}/"
         with self._lock:
-            new = {topic: said for topic, said in self._topics(status) if self._now.get(topic) != said}
+            gone = dict.fromkeys((topic for topic in self._now if topic.startswith(base)), "")
+            wanted = gone | dict(self._topics(status))
+            new = {topic: said for topic, said in wanted.items() if self._now.get(topic) != said}
             self._now |= new
         if self._connected.is_set():
             self._retain(new)
@@ -133,7 +138,8 @@ class Broker:
         yield f"{base}/state", status.state
         yield f"{base}/people", str(status.people)  # Home Assistant takes None for unknown
         for way, total in enumerate(("in", "out")):
-            yield f"{base}/{total}", str(sum(totals[way] for totals in status.totals.values()))
+            if status.totals:
+                yield f"{base}/{total}", str(sum(totals[way] for totals in status.totals.values()))
             for line, totals in status.totals.items():
                 yield f"{base}/lines/{topic_word(line)}/{total}", str(totals[way])
 
@@ -141,7 +147,7 @@ class Broker:
         """Return what makes a device of a camera in Home Assistant (2024.11 and later)."""
         word = topic_word(status.name)
         unique, base = self._unique(word), f"{self._prefix}/{word}"
-        totals = [(total, total, total.capitalize()) for total in ("in", "out")]
+        totals = [(total, total, total.capitalize()) for total in ("in", "out") if status.totals]
         if len(status.totals) > 1:
             totals += [
                 (f"lines/{topic_word(line)}/{total}", f"{topic_word(line)}_{total}", f"{line} {total}")
@@ -170,11 +176,15 @@ class Broker:
                 "state_class": "total_increasing",
                 "state_topic": f"{base}/{topic}",
             }
+        # A device keeps what it had until it is told that a sensor has nothing but its platform.
+        known = self._sensors.setdefault(word, {})
+        components = known | {key: {**one, "unique_id": f"{unique}_{key}"} for key, one in components.items()}
+        known |= {key: {"platform": one["platform"]} for key, one in components.items()}
         return {
             "device": {"identifiers": [unique], "name": status.name, "manufacturer": "humandetect", "model": "camera"},
             "origin": {"name": "humandetect", "sw_version": __version__},
             "availability_topic": f"{self._prefix}/status",
-            "components": {key: {**one, "unique_id": f"{unique}_{key}"} for key, one in components.items()},
+            "components": components,
         }
 
     def _unique(self, word: str) -> str:

@@ -191,6 +191,29 @@ def test_how_cameras_are_is_retained_and_only_told_when_it_changes(mosquitto: Mo
     assert listener.said("humandetect/status") == "offline"
 
 
+def test_what_told_of_lines_goes_with_them_and_is_not_there_without_any(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    def sensors(camera: str) -> dict[str, dict[str, str]]:
+        config = listener.said(f"homeassistant/device/humandetect_{camera}/config")
+        return json.loads(config)["components"] if config else {}
+
+    def lines() -> dict[str, str | None]:
+        return {topic: listener.said(topic) for topic, *_ in listener.heard if re.search("/(in|out)$", topic)}
+
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (_, broker):
+        broker.on_status(status())
+        broker.on_status(status("yard", totals={}))
+        eventually(lambda: "people" in sensors("yard") and len(lines()) == 6)
+        assert sensors("yard").keys() == {"state", "people"}
+        assert len(sensors("door")) == 8
+        broker.on_status(status(totals={}))
+        eventually(lambda: set(lines().values()) == {""})
+        gone = {key for key, one in sensors("door").items() if one == {"platform": "sensor"}}
+        assert sensors("door").keys() - gone == {"state", "people"}
+        broker.on_status(status(totals={"porch": (5, 3)}))
+        eventually(lambda: lines()["humandetect/door/lines/porch/in"] == "5")
+        assert {key for key, one in sensors("door").items() if "unique_id" in one} == {"state", "people", "in", "out"}
+
+
 def test_a_broker_that_forgot_everything_is_told_everything(mosquitto: Mosquitto, tmp_path: Path) -> None:
     with publishing(mosquitto.url, tmp_path) as (store, broker):
         with listening(mosquitto) as before:
