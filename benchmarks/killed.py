@@ -1,6 +1,6 @@
 """What `kill -9` at random moments leaves of a recording: seconds lost, and files that do not play.
 
-python benchmarks/killed_recordings.py [--kills 20] [--seed 1]
+python benchmarks/killed.py [--kills 20] [--seed 1]
 """
 
 from __future__ import annotations
