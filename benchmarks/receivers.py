@@ -101,14 +101,15 @@ class Broker:
         self._listener.on_message = lambda _, __, message: self.told.take(bytes(message.payload))
         self._listener.on_connect = lambda client, *_: client.subscribe("humandetect/+/event", qos=1)
         self._listener.on_subscribe = lambda *_: subscribed.set()
-        while True:
+        while self._process.poll() is None:
             try:
                 self._listener.connect("127.0.0.1", self._port)
                 break
             except ConnectionRefusedError:
                 time.sleep(0.005)
         self._listener.loop_start()
-        subscribed.wait(10)
+        if not subscribed.wait(10):
+            sys.exit(f"mosquitto does not serve port {self._port}")
 
     def leave(self) -> None:
         self._process.kill()
