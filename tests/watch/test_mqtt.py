@@ -19,6 +19,7 @@ from humandetect.config.delivery import DeliveryConfig
 from humandetect.watch.base import CameraStatus
 from humandetect.watch.delivery import Delivery
 from humandetect.watch.store import Store
+from tests.certificates import issued
 from tests.waiting import eventually
 from tests.watch.happenings import crossing, crossings
 
@@ -42,7 +43,7 @@ class Mosquitto:
     """A real broker on a free loopback port, which forgets everything when it ends."""
 
     def __init__(
-        self, folder: Path, *, password: str | None = None, certificate: trustme.LeafCert | None = None
+        self, folder: Path, *, password: str | None = None, certificate: tuple[Path, Path] | None = None
     ) -> None:
         if MOSQUITTO is None:
             reason = "no mosquitto: apt-get install mosquitto"
@@ -56,10 +57,7 @@ class Mosquitto:
             subprocess.run(["mosquitto_passwd", "-b", "-c", users, "me", password], check=True, capture_output=True)
             lines.append(f"password_file {users}")
         if certificate:
-            chain, key = folder / "chain.pem", folder / "key.pem"
-            chain.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
-            certificate.private_key_pem.write_to_path(key)
-            lines += [f"certfile {chain}", f"keyfile {key}"]
+            lines += [f"certfile {certificate[0]}", f"keyfile {certificate[1]}"]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join([*lines, f"allow_anonymous {'false' if password else 'true'}\n"]))
         self.start()
@@ -277,7 +275,7 @@ def test_a_broker_with_an_authority_of_ones_own_is_trusted_by_the_environment(
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    mosquitto = Mosquitto(tmp_path, password="s3cret", certificate=authority.issue_cert("127.0.0.1"))  # noqa: S106
+    mosquitto = Mosquitto(tmp_path, password="s3cret", certificate=issued(authority, tmp_path))  # noqa: S106
     with publishing(f"mqtts://me:s3cret@127.0.0.1:{mosquitto.port}", tmp_path) as (store, _):
         store.add_events(crossings(1))
         eventually(lambda: store.outcomes["mqtt", "sent"] == 1)
@@ -299,7 +297,7 @@ def test_why_there_is_no_tls_with_a_broker_is_said(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    mosquitto = Mosquitto(tmp_path, certificate=authority.issue_cert(name))
+    mosquitto = Mosquitto(tmp_path, certificate=issued(authority, tmp_path, name=name))
     with publishing(f"mqtts://127.0.0.1:{mosquitto.port}", tmp_path):
         eventually(lambda: re.search(said, caplog.text))
     mosquitto.kill()

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from humandetect.config.delivery import DeliveryConfig
 from humandetect.errors import UsageError
@@ -21,6 +23,7 @@ from humandetect.watch.delivery import Delivery, Undelivered
 from humandetect.watch.notify import delivering
 from humandetect.watch.store import Store
 from humandetect.watch.webhook import Webhook
+from tests.certificates import issued
 from tests.waiting import eventually
 from tests.watch.happenings import crossing, crossings
 
@@ -45,10 +48,11 @@ class Receiver:
     told: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     """Of what was taken."""
     asked: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?token=s3cret"
+        return f"{self.scheme}://127.0.0.1:{self.port}/hook?token=s3cret"
 
     @property
     def ids(self) -> list[str]:
@@ -56,7 +60,7 @@ class Receiver:
 
 
 @contextmanager
-def hooked(port: int = 0) -> Iterator[Receiver]:
+def hooked(port: int = 0, *, certificate: tuple[Path, Path] | None = None) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -73,7 +77,11 @@ def hooked(port: int = 0) -> Iterator[Receiver]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        receiver = Receiver(server.server_port)
+        receiver = Receiver(server.server_port, scheme="https" if certificate else "http")
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -118,6 +126,21 @@ def test_an_event_is_posted_as_in_a_file_of_events_with_its_id_and_a_signature(s
     expected = hmac.new(b"s3cret", f"{moment.removeprefix('t=')}.".encode() + body, hashlib.sha256)
     assert signed == expected.hexdigest()
     assert store.queued("webhook") == 0
+
+
+def test_a_receiver_with_an_authority_of_ones_own_is_told_once_it_is_trusted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    store.add_events(crossings(2))
+    with hooked(certificate=issued(authority, tmp_path)) as hook:
+        with sending(store, hook.url):
+            eventually(lambda: re.search("is not trusted .*set SSL_CERT_FILE.*; events wait", caplog.text))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        with sending(store, hook.url):
+            eventually(lambda: store.outcomes["webhook", "sent"] == 2)
+    assert hook.ids == ["door-0", "door-1"]
 
 
 def test_every_event_arrives_in_order_after_an_outage_in_mid_run(

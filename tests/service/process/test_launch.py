@@ -33,6 +33,7 @@ from humandetect.errors import ModelNotFound, ServerError
 from humandetect.models.find import find_model
 from humandetect.service.process import launch, workers
 from humandetect.service.process import server as process
+from tests.certificates import issued
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
 from tests.service.servers import Spawned, spawned
@@ -48,10 +49,7 @@ REQUEST = json.dumps(batch(jpeg())).encode()
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[trustme.CA, Path, Path]:
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-    return authority, tmp_path / "cert.pem", tmp_path / "key.pem"
+    return authority, *issued(authority, tmp_path)
 
 
 @contextmanager
