@@ -15,6 +15,8 @@ LogFormat = Literal["text", "json"]
 SERVE_PATIENCE_SECONDS = 5.0
 """Whoever asks an endpoint can ask again; a video cannot."""
 HostField = Annotated[str, Opt("Address to listen at; 0.0.0.0 lets the network in.", "Server")]
+TlsCertField = Annotated[Path | None, Opt("Serve HTTPS: certificate, PEM.", "Server", metavar="FILE")]
+TlsKeyField = Annotated[Path | None, Opt("Its key, PEM, not encrypted.", "Server", metavar="FILE")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class ServeConfig:
         Ge(1),
         Le(256),
     ] = 1
-    tls_cert: Annotated[Path | None, Opt("Serve HTTPS: certificate, PEM.", "Server", metavar="FILE")] = None
-    tls_key: Annotated[Path | None, Opt("Its key, PEM, not encrypted.", "Server", metavar="FILE")] = None
+    tls_cert: TlsCertField = None
+    tls_key: TlsKeyField = None
     api_key: Annotated[
         str | None,
         Opt(
@@ -86,7 +88,9 @@ class ServeConfig:
         require(
             self.api_key is None or bool(self.api_key.strip()), "the API key is empty: leave it out to ask for none"
         )
-        require(
-            (self.tls_cert is None) == (self.tls_key is None),
-            "TLS needs both: a certificate (tls_cert) and its key (tls_key)",
-        )
+        require_tls_pair(self.tls_cert, self.tls_key)
+
+
+def require_tls_pair(cert: Path | None, key: Path | None) -> None:
+    """Raise UsageError for one without the other."""
+    require((cert is None) == (key is None), "TLS needs both: a certificate (tls_cert) and its key (tls_key)")

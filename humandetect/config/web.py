@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from humandetect.config.fields import Opt, check, require
+from humandetect.config.serve import TlsCertField, TlsKeyField, require_tls_pair
 
 LARGEST_PORT = 65_535
 
@@ -26,12 +27,15 @@ class WebConfig:
             secret=True,
         ),
     ] = field(default=None, repr=False)  # fmt: skip
+    tls_cert: TlsCertField = None
+    tls_key: TlsKeyField = None
 
     def __post_init__(self) -> None:
         check(self)
         require(
             self.api_key is None or bool(self.api_key.strip()), "the API key is empty: leave it out to ask for none"
         )
+        require_tls_pair(self.tls_cert, self.tls_key)
         if self.listen is not None:
             _ = self.address
 

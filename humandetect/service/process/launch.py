@@ -8,7 +8,6 @@ import ipaddress
 import logging
 import os
 import socket
-import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING
 from humandetect.engines import starts_model_server
 from humandetect.errors import EngineError, ServerError
 from humandetect.models.find import find_model
+from humandetect.service.process.http.certificates import check_certificate
 from humandetect.service.process.server import BACKLOG, Server
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from humandetect.config import EngineConfig, LogFormat, ServeConfig
     from humandetect.engines.base import ModelInfo
@@ -62,7 +61,7 @@ def serve(
     """
     _fill_standard_streams()
     find_model(config.engine.model, config.engine.models_dir)
-    _check_tls(config)
+    check_certificate(config.tls_cert, config.tls_key)
     _allow_files()
     set_up_logs = functools.partial(_set_up_logs, config.log_format, quiet=quiet, level=_package_level())
     with _listen(config.host, config.port) as listener:
@@ -109,28 +108,6 @@ def _engine_of_all(config: EngineConfig) -> Iterator[EngineConfig]:
         yield replace(config, serving=serving)
     finally:
         server.close()
-
-
-def _check_tls(config: ServeConfig) -> None:
-    if config.tls_cert is None or config.tls_key is None:
-        return
-    for path in (config.tls_cert, config.tls_key):
-        _check_readable(path)
-    both = f"certificate {config.tls_cert} and key {config.tls_key}"
-    try:
-        # Without a password of ours OpenSSL would ask the terminal for the one of an encrypted key.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key, password=lambda: b"")
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ServerError(f"{both} do not belong together") from error
-        raise ServerError(f"{both}: expected PEM files, the key not encrypted ({error.reason or error})") from error
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ServerError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _allow_files() -> None:

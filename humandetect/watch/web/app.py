@@ -75,7 +75,10 @@ def create_app(
         if not guard.knows(request.scope, request.headers):
             raise HTTPException(Cause.NO_KEY, "that key is not the right one")
         response = Response(status_code=204)
-        response.set_cookie(COOKIE, guard.pass_of_browser, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
+        response.set_cookie(
+            COOKIE, guard.pass_of_browser, max_age=COOKIE_SECONDS, httponly=True, samesite="strict",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
         return response
 
     def metrics(_request: Request) -> Response:

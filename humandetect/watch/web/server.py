@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from humandetect.errors import ServerError
+from humandetect.service.process.http.certificates import check_certificate
 from humandetect.service.process.http.deadlines import DeadlineProtocol
 from humandetect.watch.metrics import WatchCollector, watch_registry
 from humandetect.watch.web.app import create_app
@@ -35,10 +36,11 @@ LARGEST_MESSAGE_BYTES = 10_000
 def page_served(
     config: WebConfig, view: View, memory: Memory, *, collector: WatchCollector | None = None
 ) -> Iterator[str]:
-    """Serve page, API and metrics meanwhile; yield the page's URL. Raises ServerError where the port cannot be had.
+    """Serve page, API and metrics meanwhile; yield the page's URL.
 
-    `memory` is asked from several threads.
+    `memory` is asked from several threads. Raises ServerError where port or certificate cannot be had.
     """
+    check_certificate(config.tls_cert, config.tls_key)
     hub = Hub(view)
     registry = watch_registry(collector or WatchCollector(view))
     app = create_app(view, memory, hub=hub, registry=registry, api_key=config.api_key)
@@ -47,7 +49,7 @@ def page_served(
             app, http=DeadlineProtocol, ws="websockets-sansio", ws_per_message_deflate=False,
             ws_max_size=LARGEST_MESSAGE_BYTES, ws_ping_interval=PING_SECONDS, ws_ping_timeout=PING_SECONDS,
             lifespan="on", log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=FAREWELL_SECONDS,
+            timeout_graceful_shutdown=FAREWELL_SECONDS, ssl_certfile=config.tls_cert, ssl_keyfile=config.tls_key,
         ),
         hub=hub,
     )  # fmt: skip
@@ -55,7 +57,7 @@ def page_served(
         thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
         thread.start()
         try:
-            yield _url(listener)
+            yield _url(config, listener)
         finally:
             server.should_exit = True
             thread.join(FAREWELL_SECONDS + 1)
@@ -86,7 +88,8 @@ def _listening(config: WebConfig) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(config: WebConfig, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what it listens at, not what it shall
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    scheme = "http" if config.tls_cert is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"

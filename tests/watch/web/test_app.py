@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trustme
+from websockets.sync.client import connect
 
 from humandetect.config.web import WebConfig
-from humandetect.errors import ServerError
+from humandetect.errors import ServerError, UsageError
 from humandetect.media.images import decode_image
 from humandetect.watch.web.server import page_served
+from tests.certificates import issued
 from tests.waiting import eventually
 from tests.watch.web.cameras import FakeCameras, FakeMemory, count_row, crossing
 from tests.watch.web.serving import showing
@@ -182,6 +186,29 @@ def test_it_ends_at_once_however_many_look_and_listens_no_more() -> None:
     assert list(shown) == []
     assert datetime.now().astimezone() - began < timedelta(seconds=2)
     eventually(lambda: site.cameras.audiences == 0, seconds=1)
+
+
+def test_with_a_certificate_all_is_encrypted_and_a_browser_keeps_its_pass_from_what_is_not(tmp_path: Path) -> None:
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    cert, key = issued(authority, tmp_path)
+    config = WebConfig("0", api_key="letmein", tls_cert=cert, tls_key=key)
+    with page_served(config, FakeCameras("door"), FakeMemory()) as url:
+        assert url.startswith("https://127.0.0.1:")
+        answer = httpx.post(f"{url}v1/session", headers={"X-API-Key": "letmein"}, verify=trust)
+        cookie, *ways = answer.headers["set-cookie"].split("; ")
+        assert "Secure" in ways
+        live = f"{url.replace('http', 'ws', 1)}v1/live"
+        with connect(live, ssl=trust, additional_headers={"Cookie": cookie}) as page:
+            assert "door" in page.recv(20)
+
+
+def test_a_certificate_that_is_none_is_told_before_the_port_is_taken(tmp_path: Path) -> None:
+    none = tmp_path / "none.pem"
+    with pytest.raises(ServerError, match=r"none\.pem: No such file"):
+        page_served(WebConfig("0", tls_cert=none, tls_key=none), FakeCameras(), FakeMemory()).__enter__()
+    with pytest.raises(UsageError, match="TLS needs both"):
+        WebConfig("0", tls_cert=none)
 
 
 def test_a_port_that_is_taken_is_told() -> None:

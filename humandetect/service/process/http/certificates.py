@@ -1,0 +1,34 @@
+"""The certificate that a server shows, tried before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from humandetect.errors import ServerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_certificate(cert: Path | None, key: Path | None) -> None:
+    """Raise ServerError where there is one that cannot be shown."""
+    if cert is None or key is None:
+        return
+    for path in (cert, key):
+        _check_readable(path)
+    both = f"certificate {cert} and key {key}"
+    try:
+        # Without a password of ours OpenSSL would ask the terminal for the one of an encrypted key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: b"")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ServerError(f"{both} do not belong together") from error
+        raise ServerError(f"{both}: expected PEM files, the key not encrypted ({error.reason or error})") from error
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ServerError(f"cannot read {path}: {error.strerror}") from error
