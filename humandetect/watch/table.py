@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from humandetect.watch.base import CameraStatus
     from humandetect.watch.check import Checked
@@ -38,16 +39,14 @@ def status_table(statuses: Iterable[CameraStatus]) -> Table:
     return table
 
 
-def check_table(checked: Iterable[Checked]) -> Table:
-    """Return a row a camera with what it sends and what it costs."""
+def check_table(checked: Sequence[Checked]) -> Group:
+    """Return a row a camera with what it sends and what it costs, and a line for each that has a problem instead."""
     table = Table(
         "camera", "size", "codec", "pictures/s", "key frame each", "decoding", "a look", "cores",
         box=None, pad_edge=False,
     )  # fmt: skip
-    for one in checked:
-        if one.problem:
-            table.add_row(one.camera.name, Text(one.problem, "red"))
-            continue
+    seen = [one for one in checked if not one.problem]
+    for one in seen:
         table.add_row(
             one.camera.name,
             "{} x {}".format(*one.size) if one.size else _NOTHING,
@@ -58,4 +57,5 @@ def check_table(checked: Iterable[Checked]) -> Table:
             f"{one.detect_ms:.1f} ms",
             f"{one.cores:.3f}",
         )
-    return table
+    problems = (Text(f"{one.camera.name}: {one.problem}", "red") for one in checked if one.problem)
+    return Group(*[table] * bool(seen), *problems)

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.table import Table
 
 from humandetect.config.watch import CameraConfig
 from humandetect.cpus import usable_cpus
@@ -101,8 +102,10 @@ def test_the_table_has_a_row_for_each_with_its_problem_or_its_cost() -> None:
         ),
         Checked(camera("yard", "rtsp://b"), "401 Unauthorized"),
     ]
-    table = check_table(checked)
+    table, problem = check_table(checked).renderables
+    assert isinstance(table, Table)
     assert [next(iter(column.cells)) for column in table.columns] == [
         "door", "1280 x 720", "h264", "10.0", "1.0 s", "2.0 ms", "15.0 ms", "0.050",
     ]  # fmt: skip
-    assert [str(list(column.cells)[1]) for column in table.columns][:2] == ["yard", "401 Unauthorized"]
+    assert str(problem) == "yard: 401 Unauthorized"
+    assert [str(one) for one in check_table(checked[1:]).renderables] == ["yard: 401 Unauthorized"]
