@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RecordingFigures(NamedTuple):
-    """The folder of recordings."""
+    """The folder of recordings; what did not happen yet is 0, as Prometheus sees no increase from nothing."""
 
     bytes: int = 0
     deleted: Mapping[str, int] = {}
@@ -28,7 +28,7 @@ class RecordingFigures(NamedTuple):
 
 
 class DeliveryFigures(NamedTuple):
-    """What goes out to MQTT and webhooks."""
+    """What goes out to MQTT and webhooks, likewise."""
 
     sent: Mapping[tuple[str, str], int] = {}
     """Events by sink and result."""

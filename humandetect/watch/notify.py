@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.watch.delivery import Delivery
 from humandetect.watch.metrics import DeliveryFigures
+from humandetect.watch.store import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,4 +38,5 @@ def delivering(config: DeliveryConfig, store: Store) -> Iterator[list[Audience]]
 
 def delivery_figures(config: DeliveryConfig, store: Store) -> DeliveryFigures:
     """Return what was sent so far, and what waits."""
-    return DeliveryFigures(dict(store.outcomes), {receiver: store.queued(receiver) for receiver in config.receivers})
+    sent = {(receiver, result): store.outcomes[receiver, result] for receiver in config.receivers for result in RESULTS}
+    return DeliveryFigures(sent, {receiver: store.queued(receiver) for receiver in config.receivers})

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 from humandetect.analytics.scene import Scene, read_scene
 from humandetect.errors import HumanDetectError, UsageError
@@ -25,6 +25,7 @@ from humandetect.watch.metrics import RecordingFigures
 from humandetect.watch.openings import Openings
 from humandetect.watch.reader import CameraReader
 from humandetect.watch.recording import Recordings
+from humandetect.watch.retention import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,7 +153,7 @@ class Watch:
         if self._recordings is None:
             return RecordingFigures()
         kept = self._recordings.retention
-        return RecordingFigures(kept.kept_bytes, {str(reason): count for reason, count in kept.deleted.items()})
+        return RecordingFigures(kept.kept_bytes, {reason: kept.deleted[reason] for reason in get_args(Reason)})
 
     def join(self, audience: Audience) -> Callable[[], None]:
         return self._audiences.join(audience)

@@ -31,6 +31,10 @@ SWEEP_SECONDS = 600.0
 """How often what is too old, or too many, is deleted."""
 
 
+RESULTS = ("sent", "failed", "dropped")
+"""What becomes of an event: it arrived, was given up, or left because too many waited."""
+
+
 class Queued(NamedTuple):
     """An event that waits for one receiver."""
 
@@ -61,7 +65,7 @@ class Store:
         self.lost: Counter[str] = Counter()
         """What could not be kept: `events`, `counts`."""
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        """Events by receiver and result: `sent`, `failed` (it was given up), or `dropped` because too many waited."""
+        """Events by receiver and result."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._claim = claimed(folder)
