@@ -21,5 +21,5 @@ lock() { # FILE OPTION...
     rm "$work/lock.txt"
 }
 
-lock deploy/requirements.txt
-lock deploy/requirements-tensorflow.txt --extra tensorflow --constraint deploy/requirements.txt
+lock deploy/requirements.txt --extra watch
+lock deploy/requirements-tensorflow.txt --extra watch --extra tensorflow --constraint deploy/requirements.txt

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from humandetect.config import WatchConfig
+from humandetect.config.fields import fields_of
 from humandetect.service import END_SECONDS
 from tests.deploy.files import DEPLOY, load, parse_command, parse_copy_models, serving_flags
 
@@ -35,7 +37,7 @@ def test_it_is_what_the_compose_specification_allows() -> None:
 def test_what_is_mounted_is_there(name: str) -> None:
     assert set(SERVICES[name].get("secrets", [])) <= set(PROJECT["secrets"])
     for source in mounts(SERVICES[name]).values():
-        assert (DEPLOY / source).is_file() if source.startswith(".") else source in PROJECT["volumes"]
+        assert (DEPLOY / source).exists() if source.startswith(".") else source in PROJECT["volumes"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -91,6 +93,8 @@ def test_cameras_are_watched_with_data_and_recordings_on_a_volume_and_a_page_tha
     options = {name: str(value) for name, value in parse_command(service["command"]).items()}
     (place,) = (place for place, volume in mounts(service).items() if volume == "watch")
     assert all(Path(options[folder]).is_relative_to(place) for folder in ("data", "record"))
+    assert mounts(service)[str(Path(service["command"][1]).parent)] == "./cameras"
+    assert set(service["environment"]) <= {field.variable for field in fields_of(WatchConfig)}
     (port,) = (port.rpartition(":")[2] for port in service["ports"])
     assert options["web"].endswith(f":{port}")
     assert f":{port}/healthz" in service["healthcheck"]["test"][-1]

@@ -85,11 +85,13 @@ def pinned(stage: str) -> dict[str, Requirement]:
     return {canonicalize_name(one.name): one for one in requirements}
 
 
-@pytest.mark.parametrize(("stage", "extra"), [("dependencies", ""), ("dependencies-tensorflow", "tensorflow")])
-def test_every_dependency_is_pinned_within_its_range(stage: str, extra: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "extras"), [("dependencies", ["watch"]), ("dependencies-tensorflow", ["watch", "tensorflow"])]
+)
+def test_every_dependency_is_pinned_within_its_range(stage: str, extras: list[str]) -> None:
     """`sh deploy/lock.sh` renews the lock files."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    wanted = project["dependencies"] + [one for extra in extras for one in project["optional-dependencies"][extra]]
     locked = pinned(stage)
     for requirement in map(Requirement, wanted):
         name = INSTEAD.get(requirement.name, requirement.name)
