@@ -98,7 +98,7 @@ class RayWorkers:
         try:
             told = ray.get(next(stream))
         except (ray.exceptions.RayError, StopIteration) as error:  # a process or a node is gone, or a fault of ours
-            told = HumanDetectError(f"its worker was lost: {(str(error) or 'it ended').splitlines()[0]}")
+            told = HumanDetectError(f"its worker was lost: {_first_sentence(error)}")
         if isinstance(told, Begun):
             task.begun, task.attempt.node = told, told.node
             if told.humandetect != __version__:  # it would be the first to take what it fails at, again and again
@@ -159,6 +159,11 @@ def place_of(config: ArchiveConfig, resources: Mapping[str, float]) -> dict[str,
     """Return what a task asks of a cluster that has these resources."""
     on_gpu = config.engine.engine == "tensorflow" and resources.get("GPU", 0) >= 1
     return {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
+
+
+def _first_sentence(error: Exception) -> str:
+    """Leave out what Ray advises, which is a page."""
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
 
 
 def _described() -> str:
