@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.archive.attempts import Attempt, Outcome
+    from humandetect.archive.attempts import Attempt, Outcome, Progress
     from humandetect.archive.run import ArchiveSummary
 
 PARTS = 5
@@ -91,13 +93,23 @@ def rows(out: Path) -> bytes:
     return merged.read_bytes()
 
 
+class Machines(Silent):
+    """Those that made parts, by address."""
+
+    def __init__(self) -> None:
+        self.parts: Counter[str] = Counter()
+
+    def part(self, attempt: Attempt) -> None:
+        self.parts[attempt.node] += 1
+
+
 class Running:
     """An archive under way, of which a worker holds a segment."""
 
-    def __init__(self, config: ArchiveConfig) -> None:
+    def __init__(self, config: ArchiveConfig, progress: Progress | None = None) -> None:
         self._held = held_by(Path(config.out))
         self._summary: list[ArchiveSummary] = []
-        self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, Silent())))
+        self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, progress or Silent())))
         self._thread.start()
         self.worker = held_worker(Path(config.out))
 
@@ -126,9 +138,15 @@ def test_a_killed_worker_costs_its_segment_a_try(
 def test_a_stopped_worker_is_given_up_and_ended(
     config: ArchiveConfig, plain: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 3)
-    run = Running(config)
+    class Patient(Machines):
+        def again(self, *_: object) -> None:
+            monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 60)
+
+    progress = Patient()
+    run = Running(config, progress)
     run.worker.suspend()
+    eventually(lambda: progress.parts.total() == PARTS - 1)
+    monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 0.5)
     outcome = run.outcome()
     assert (outcome.made, outcome.again) == (PARTS, 1)
     assert rows(Path(config.out)) == plain
@@ -176,14 +194,22 @@ def test_another_version_on_a_machine_ends_the_run(config: ArchiveConfig, monkey
     assert not list(Path(config.out).glob("failed/*"))
 
 
-def test_where_there_are_gpus_they_are_what_tensorflow_works_on(
-    config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray_cluster, "make_part", fake_parts.fake_part)
-    nodes = Nodes()
-    outcome = archive(replace(config, engine=EngineConfig(engine="tensorflow")), nodes).outcome
-    assert (outcome.made, outcome.again) == (PARTS, 0)
-    assert nodes.seen == {OTHER}
+@pytest.fixture(scope="module")
+def on_gpus(cluster: Cluster, video: Path) -> Machines:
+    """What worked on an archive for TensorFlow."""
+    config = ArchiveConfig(
+        sources=(str(video),), out=video.parent / "on_gpus", segment_seconds=1, cluster=cluster.address,
+        engine=EngineConfig(engine="tensorflow"),
+    )  # fmt: skip
+    machines = Machines()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_cluster, "make_part", fake_parts.fake_part)
+        archive(config, machines)
+    return machines
+
+
+def test_where_there_are_gpus_they_are_what_tensorflow_works_on(on_gpus: Machines) -> None:
+    assert on_gpus.parts == {OTHER: PARTS}
 
 
 @pytest.mark.parametrize(
@@ -200,28 +226,17 @@ def test_a_task_asks_for_a_cpu_and_for_a_gpu_where_one_is_of_use(
     assert place_of(ArchiveConfig(engine=EngineConfig(engine=engine)), {"CPU": 8, "GPU": gpus}) == place
 
 
-def test_prometheus_is_told_of_segments_and_frames_by_machine(
-    config: ArchiveConfig, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray_cluster, "make_part", fake_parts.fake_part)
-    archive(config, Silent())
+@pytest.mark.usefixtures("on_gpus")
+def test_prometheus_is_told_of_segments_and_frames_by_machine(cluster: Cluster) -> None:
+    sample = re.compile(rf'ray_humandetect_archive_(\w+)_total{{.*node="{OTHER}".* ([\d.]+)')
 
-    def told() -> bool:
+    def told() -> bool:  # in this process runs add up
         with urllib.request.urlopen(f"http://{HEAD}:{cluster.head_node.metrics_export_port}/metrics") as answer:
-            text = answer.read().decode()
-        return all(f"ray_humandetect_archive_{name}_total{{" in text for name in ("frames", "segments"))
+            samples = sample.findall(answer.read().decode())
+        frames, segments = (sum(float(n) for name, n in samples if name == one) for one in ("frames", "segments"))
+        return frames >= 25 * PARTS and segments >= PARTS
 
     eventually(told)
-
-
-class Nodes(Silent):
-    """The machines that made parts."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-
-    def part(self, attempt: Attempt) -> None:
-        self.seen.add(attempt.node)
 
 
 def test_started_here_it_gives_the_rows_of_detect(tmp_path: Path) -> None:
