@@ -13,7 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from humandetect.errors import SinkError
 from humandetect.media.frames import SQUARE
-from humandetect.media.sinks.sound import Soundtrack, is_usable
+from humandetect.media.sinks.sound import soundtracks
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -114,24 +114,24 @@ class VideoFile:
         self._held: VideoPacket | None = None
         self._last_seconds: float | None = None
         """How long the latest frame is shown, if the source says so."""
+        encoder = self._choose_encoder()
+        finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
+        self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)
         # Each second goes to the disk as it comes: a power cut or `kill -9` leaves what plays. The end brings an index.
         pieces = (
             {"cluster_time_limit": "1000"}
             if format_name == "matroska"
-            else {"movflags": "+hybrid_fragmented", "use_editlist": "1", "frag_duration": "1000000"}
-        )
+            else {
+                **exact_start(self._times.time_base),
+                "movflags": "+hybrid_fragmented", "use_editlist": "1", "frag_duration": "1000000",
+            }
+        )  # fmt: skip
         self._out = av.open(str(path), "w", format=format_name, container_options={**pieces, "flush_packets": "1"})
         self._out.metadata.update(tags or {})
-        encoder = self._choose_encoder()
-        finest = _FINEST_TICK.get(encoder, Fraction(1, 1_000_000))
-        self._times = PresentationTimes(info, origin_seconds=origin_seconds, finest=finest)
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
         self._stream.codec_context.sample_aspect_ratio = pixel_aspect
-        self._sound = [
-            Soundtrack(self._out, track, says_language=tags is not None) for track in audio if is_usable(track)
-        ]
-        if lost := len(audio) - len(self._sound):
-            self.warnings.append(f"{lost} audio streams of an unknown kind were left out")
+        self._sound, left_out = soundtracks(self._out, audio, says_language=tags is not None)
+        self.warnings += left_out
 
     def encode(self, frame: Frame) -> None:
         picture = av.VideoFrame.from_ndarray(self._to_yuv(frame.image), format="yuv420p")
@@ -204,6 +204,11 @@ class VideoFile:
         # A fifth of swscale's time. VideoFrame.from_numpy_buffer would save one more copy, but cuts heights that are
         # not a multiple of 4.
         return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420))
+
+
+def exact_start(tick: Fraction) -> dict[str, str]:
+    """Return the option of MP4 and MOV by which the first picture is shown when it should be, not up to 1 ms beside."""
+    return {"movie_timescale": str(tick.denominator)}
 
 
 def choose_encoder(height: int, width: int) -> str:

@@ -10,7 +10,7 @@ import av
 from av.error import ArgumentError, InvalidDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from av.container import OutputContainer
     from av.packet import Packet
@@ -139,7 +139,16 @@ class _Encode:
             yield from self.stream.encode(piece)
 
 
-def is_usable(track: AudioTrack) -> bool:
+def soundtracks(
+    out: OutputContainer, audio: Sequence[AudioTrack], *, says_language: bool
+) -> tuple[list[Soundtrack], list[str]]:
+    """Return a stream of `out` for each track that can be written, and what was left out, as lines for people."""
+    usable = [Soundtrack(out, track, says_language=says_language) for track in audio if _is_usable(track)]
+    lost = len(audio) - len(usable)
+    return usable, [f"{lost} audio streams of an unknown kind were left out"] if lost else []
+
+
+def _is_usable(track: AudioTrack) -> bool:
     """Tell whether enough is known of the sound to write it: exotic streams may have no decoder or no rate."""
     context = track.stream.codec_context
     return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0

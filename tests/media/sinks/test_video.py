@@ -99,6 +99,14 @@ def test_uneven_times_stay_uneven(tmp_path: Path) -> None:
         assert clip.duration == 1_100_000  # the last frame as long as the one before
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mov"])
+def test_a_first_picture_that_comes_late_is_shown_to_the_tick_when_it_comes(tmp_path: Path, ending: str) -> None:
+    write(tmp_path / f"out{ending}", [at(2.0005), at(2.1)])
+    with av.open(str(tmp_path / f"out{ending}")) as clip:
+        first = next(clip.decode(video=0))
+        assert (first.pts, first.time_base) == (20_485, Fraction(1, 10_240))
+
+
 @pytest.mark.parametrize("base", [None, Fraction(1, 10**9), Fraction(3, 1), Fraction(0)])
 def test_without_a_believable_tick_times_are_still_right(tmp_path: Path, base: Fraction | None) -> None:
     write(tmp_path / "out.mp4", [at(index / 30) for index in range(4)], VideoInfo(64, 48, time_base=base))
