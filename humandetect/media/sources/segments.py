@@ -193,6 +193,7 @@ class SegmentSource(VideoSource):
             yield Frame(
                 to_bgr(picture, self._orientation), index=first + index,
                 time_seconds=max(0.0, round(float(picture.pts * self._time_base - origin), 9)),
+                duration_seconds=float(picture.duration * self._time_base) if picture.duration else None,
                 source=self.name, pixel_aspect=self._pixel_aspect,
             )  # fmt: skip
         self.missing = self._segment.frames - read

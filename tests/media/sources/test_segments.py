@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 CONFIG = SourceConfig()
 
 
-def shown(frames: Iterable[Frame]) -> list[tuple[int, float, int]]:
-    return [(frame.index, frame.time_seconds, zlib.crc32(frame.image.tobytes())) for frame in frames]
+class Shown(NamedTuple):
+    number: int
+    time_seconds: float
+    duration_seconds: float | None
+    pixels: int
 
 
-def by_segments(path: Path, *, seconds: float) -> list[tuple[int, float, int]]:
+def shown(frames: Iterable[Frame]) -> list[Shown]:
+    return [
+        Shown(frame.index, frame.time_seconds, frame.duration_seconds, zlib.crc32(frame.image.tobytes()))
+        for frame in frames
+    ]
+
+
+def by_segments(path: Path, *, seconds: float) -> list[Shown]:
     found = []
     for segment in cut(str(path), CONFIG, seconds=seconds):
         with SegmentSource("clip", str(path), CONFIG, segment) as source:
