@@ -7,18 +7,20 @@ import os
 import platform
 import re
 import secrets
+import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import psutil
 
 from humandetect.errors import SinkError
 from humandetect.media.sinks.atomic_files import sink_error
-from humandetect.object_stores import open_file_system, plainly
+from humandetect.object_stores import open_file_system, open_object, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
 _NODE = re.sub(r"[^\w-]", "-", platform.node())
 """Part of the names of files that are being written: whether their writer lives, only its machine knows."""
@@ -47,8 +49,16 @@ class Storage(Protocol):
         """Return a file; None if there is none, or its name is only taken yet."""
         ...
 
+    def open(self, name: str) -> BinaryIO:
+        """Open a long file, to be read from anywhere in it. Raises OSError."""
+        ...
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole. Raises SinkError."""
+        ...
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """Give the path of an empty file to fill; with the end of the block it is there whole. Raises SinkError."""
         ...
 
     def create(self, name: str, data: bytes) -> bool:
@@ -93,10 +103,28 @@ class FolderStorage:
         except FileNotFoundError:
             return None
 
+    def open(self, name: str) -> BinaryIO:
+        return (self.folder / name).open("rb")
+
     def write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         try:
             self._written(path, data).replace(path)
+        except OSError as error:
+            raise sink_error(path, error) from error
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        path = self.folder / name
+        try:
+            hidden = self._written(path, b"").absolute()  # FFmpeg reads `a:b.mp4` as a protocol
+            try:
+                yield hidden
+                with hidden.open("rb+") as file:
+                    os.fsync(file.fileno())
+                hidden.replace(path)
+            finally:
+                hidden.unlink(missing_ok=True)
         except OSError as error:
             raise sink_error(path, error) from error
 
@@ -165,9 +193,21 @@ class ObjectStorage:
             return bytes(self._system.cat_file(self._path(name)))
         return None
 
+    def open(self, name: str) -> BinaryIO:
+        return open_object(f"{self.place}/{name}")
+
     def write(self, name: str, data: bytes) -> None:
         with self._told("write", name):
             self._system.pipe_file(self._path(name), data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "file"
+            path.touch()
+            yield path
+            with self._told("write", name):
+                self._system.put_file(str(path), self._path(name))
 
     def create(self, name: str, data: bytes) -> bool:
         with suppress(FileExistsError), self._told("write", name, unless=FileExistsError):

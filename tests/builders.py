@@ -70,14 +70,15 @@ def make_clip(
                 image.pts, image.time_base = ticks[index], Fraction(1, fps)
             out.mux(video.encode(image))
             if sound is not None:
-                out.mux(sound.encode(_tone(index, samples=48000 // fps)))
+                out.mux(sound.encode(tone(index, samples=48000 // fps)))
         out.mux(video.encode(None))
         if sound is not None:
             out.mux(sound.encode(None))
     return path
 
 
-def _tone(index: int, samples: int) -> av.AudioFrame:
+def tone(index: int, samples: int) -> av.AudioFrame:
+    """Return the next piece of a quiet tone at 48 kHz."""
     wave = (np.sin(np.arange(samples) * 0.06) * 3000).astype(np.int16)
     chunk = av.AudioFrame.from_ndarray(wave[None, :], format="s16", layout="mono")
     chunk.sample_rate, chunk.pts, chunk.time_base = 48000, index * samples, Fraction(1, 48000)

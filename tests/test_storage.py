@@ -51,6 +51,24 @@ def test_of_two_that_create_one_does(storage: Storage) -> None:
     assert storage.names("") == {"plan"}
 
 
+def test_a_long_file_is_there_whole_or_not_at_all(storage: Storage) -> None:
+    with pytest.raises(ValueError, match="half"):
+        write_half(storage)
+    assert storage.names("a") == set()
+    with storage.writing("a/1") as path:
+        path.write_bytes(b"whole")
+        assert storage.names("a") == set()
+    with storage.open("a/1") as file:
+        assert file.seek(1) == 1
+        assert file.read() == b"hole"
+
+
+def write_half(storage: Storage) -> None:
+    with storage.writing("a/1") as path:
+        path.write_bytes(b"half")
+        raise ValueError("half")
+
+
 def test_what_is_removed_is_gone_and_may_be_gone_before(storage: Storage) -> None:
     storage.write("a/1", b"one")
     storage.remove("a/1")

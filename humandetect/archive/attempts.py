@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from humandetect.archive.plan import Job, Told
     from humandetect.storage import Storage
@@ -58,8 +58,17 @@ class Attempt:
 class Attempts:
     """Hands out jobs until each is made or given up. For threads to share."""
 
-    def __init__(self, jobs: Sequence[Job], *, retries: int, storage: Storage, progress: Progress) -> None:
-        self._retries, self._storage = retries, storage
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        retries: int,
+        storage: Storage,
+        progress: Progress,
+        made: Callable[[Job], object] = lambda _: None,
+    ) -> None:
+        """`made` is called when a part is there."""
+        self._retries, self._storage, self._made = retries, storage, made
         self._listeners = [progress]
         self._waiting = deque(map(Attempt, jobs))
         self._under_way = 0
@@ -103,6 +112,7 @@ class Attempts:
                 self.outcome.made += 1
                 self.outcome.frames += attempt.frames
                 self.outcome.missing += told.missing
+                self._made(attempt.job)
                 for listener in self._listeners:
                     listener.part(attempt)
 

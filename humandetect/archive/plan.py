@@ -46,8 +46,17 @@ class Video:
     """Empty: it is read in one go, as one part."""
 
     @property
-    def parts(self) -> tuple[Segment | None, ...]:
-        return self.segments or (None,)
+    def jobs(self) -> list[Job]:
+        return [Job(self, segment) for segment in self.segments or (None,)]
+
+    @property
+    def is_moving(self) -> bool:
+        return self.kind != "images"
+
+    @property
+    def annotated_name(self) -> str:
+        """Of the annotated video, beside the parts."""
+        return f"{self.folder}/annotated.mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +64,19 @@ class Plan:
     """All videos, and what makes their results what they are."""
 
     made: dict[str, Any]
-    """Version, model, its checksum, engine, precision, size, score, length of segments."""
+    """Version, model, its checksum, precision, size, score, length of segments, whether there are videos."""
     videos: tuple[Video, ...]
     unreadable: dict[str, str]
     """Why, by source."""
 
     def jobs(self) -> Iterator[Job]:
         for video in self.videos:
-            for segment in video.parts:
-                yield Job(video, segment)
+            yield from video.jobs
+
+    @property
+    def annotated(self) -> list[Video]:
+        """Those of which there are to be annotated videos."""
+        return [video for video in self.videos if video.is_moving and self.made.get("video")]
 
     def as_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -80,6 +93,11 @@ class Job:
     def name(self) -> str:
         """Of its part."""
         return f"{self.video.folder}/{self.segment.number if self.segment else 0:06d}.parquet"
+
+    @property
+    def video_name(self) -> str:
+        """Of its part of the annotated video."""
+        return f"{self.name.removesuffix('.parquet')}.mp4"
 
     @property
     def failure_name(self) -> str:
@@ -159,7 +177,18 @@ def _made(config: ArchiveConfig) -> dict[str, Any]:
         "size": config.engine.size,
         "score": config.score,
         "segment_seconds": config.segment_seconds,
+        "video": config.video,
     }
+
+
+def check_unchanged(video: Video) -> None:
+    """Raise SourceError where its files are not those that were planned."""
+    try:
+        changed = stamp_of(video.files) != video.stamp
+    except OSError as error:
+        raise SourceError(f"cannot read {video.source!r}: {error.strerror or error}") from error
+    if changed:
+        raise SourceError(f"{video.source!r} changed since it was planned: choose another --out")
 
 
 def _video(ref: SourceRef, config: ArchiveConfig, folders: set[str]) -> Video:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved_archive import SavedArchive
 from humandetect.archive.attempts import Attempts, Outcome
+from humandetect.archive.joins import Joins
 from humandetect.archive.local import LocalWorkers
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
 from humandetect.errors import UsageError
@@ -15,11 +16,11 @@ from humandetect.media.sinks.text import open_results
 from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from humandetect.archive.attempts import Progress
-    from humandetect.archive.plan import Job, Plan
+    from humandetect.archive.plan import Job, Plan, Video
     from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
     from humandetect.storage import Storage
@@ -35,6 +36,8 @@ class Standing:
     """Given up."""
     missing: Sequence[Job]
     """Neither."""
+    unjoined: Sequence[Video]
+    """Whose annotated videos were asked for, and are not there or still in parts."""
 
     @property
     def parts(self) -> int:
@@ -42,7 +45,7 @@ class Standing:
 
     @property
     def is_complete(self) -> bool:
-        return not (self.failed or self.missing or self.plan.unreadable)
+        return not (self.failed or self.missing or self.unjoined or self.plan.unreadable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class ArchiveSummary:
     standing: Standing
     outcome: Outcome = field(default_factory=Outcome)
     warnings: Sequence[str] = ()
+    unjoined: Mapping[str, str] = field(default_factory=dict)
+    """Why, by source."""
     merged: Path | None = None
 
 
@@ -72,21 +77,23 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
     storage.sweep(_folders(plan))
     before = _standing(plan, storage)
     outcome = Outcome()
+    joins = Joins(before.unjoined, [*before.missing, *before.failed], storage, config.source)
     if not config.plan:
         if config.retry_failed:
             for job in before.failed:
                 storage.remove(job.failure_name)
         jobs = [*before.missing, *(before.failed if config.retry_failed else ())]
-        attempts = Attempts(jobs, retries=config.retries, storage=storage, progress=progress)
+        attempts = Attempts(jobs, retries=config.retries, storage=storage, progress=progress, made=joins.made)
         try:
-            if jobs:
-                _workers(config).run(attempts)
+            with joins:
+                if jobs:
+                    _workers(config).run(attempts)
         finally:
             storage.sweep(_folders(plan))
         outcome = attempts.outcome
     standing = _standing(plan, storage)
     merged = merge(config, warnings) if config.merge and standing.there else None
-    return ArchiveSummary(standing, outcome, warnings, merged)
+    return ArchiveSummary(standing, outcome, [*warnings, *joins.warnings], joins.failed, merged)
 
 
 def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
@@ -130,13 +137,23 @@ def _folders(plan: Plan) -> list[str]:
 
 
 def _standing(plan: Plan, storage: Storage) -> Standing:
-    parts = {video.folder: storage.names(video.folder) for video in plan.videos}
+    names = {f"{video.folder}/{name}" for video in plan.videos for name in storage.names(video.folder)}
     failures = storage.names("failed")
     there: list[Job] = []
     failed: list[Job] = []
     missing: list[Job] = []
+    annotated = {video.folder: video for video in plan.annotated}
     for job in plan.jobs():
-        folder, _, name = job.name.partition("/")
+        made = job.name in names
+        if job.video.folder in annotated:
+            made = made and not names.isdisjoint((job.video_name, job.video.annotated_name))
         gave_up = job.failure_name.partition("/")[2] in failures
-        (there if name in parts[folder] else failed if gave_up else missing).append(job)
-    return Standing(plan, there, failed, missing)
+        (there if made else failed if gave_up else missing).append(job)
+    unjoined = [video for video in annotated.values() if not _is_joined(video, names)]
+    return Standing(plan, there, failed, missing, unjoined)
+
+
+def _is_joined(video: Video, names: set[str]) -> bool:
+    return video.annotated_name in names and all(
+        job.name in names and job.video_name not in names for job in video.jobs
+    )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from humandetect import __version__
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.archive.parts import PartRows
-from humandetect.archive.plan import Told, stamp_of
+from humandetect.archive.plan import Told, check_unchanged
+from humandetect.archive.video import PartVideo, video_file
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
 from humandetect.engines import load_engine
-from humandetect.errors import HumanDetectError, SourceError
+from humandetect.errors import HumanDetectError
 from humandetect.media.frames import Provenance
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
@@ -55,18 +56,15 @@ class Worker:
 
     def work(self, job: Job) -> Iterator[Told]:
         """Detect people in a segment and write its part; says how far it is. Raises HumanDetectError."""
-        try:
-            changed = stamp_of(job.video.files) != job.video.stamp
-        except OSError as error:
-            raise SourceError(f"cannot read {job.video.source!r}: {error.strerror or error}") from error
-        if changed:
-            raise SourceError(f"{job.video.source!r} changed since it was planned: choose another --out")
+        check_unchanged(job.video)
         source = self._opened(job)
-        with source, FrameReader(source, buffer=READ_AHEAD_FRAMES) as frames:
+        with source, self._video(job, source) as video, FrameReader(source, buffer=READ_AHEAD_FRAMES) as frames:
             rows = PartRows(job, self._provenance(source))
             told_at, untold = time.monotonic(), 0
-            for result in detect_in_order(frames, self._finder, every=1, keep_pixels=False):
+            for result in detect_in_order(frames, self._finder, every=1, keep_pixels=video is not None):
                 rows.add(result)
+                if video is not None:
+                    video.add(result)
                 untold += 1
                 if time.monotonic() - told_at > TOLD_EVERY_SECONDS:
                     yield Told(untold)
@@ -84,6 +82,15 @@ class Worker:
         if job.segment is not None:
             return SegmentSource(video.source, video.files[0], self._config.source, job.segment)
         return open_source(SourceRef(video.kind, video.source, video.files), self._config.source)
+
+    @contextmanager
+    def _video(self, job: Job, source: Source) -> Iterator[PartVideo | None]:
+        """Keep the annotated video of a segment, where it is wanted: before the rows, which say that all is there."""
+        if not (self._config.video and job.video.is_moving):
+            yield None
+            return
+        with video_file(self._storage, job.video_name) as path, PartVideo(path, source.info) as video:
+            yield video
 
     def _provenance(self, source: Source) -> Provenance:
         finder = self._finder

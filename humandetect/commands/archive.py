@@ -106,6 +106,8 @@ def _tell(summary: ArchiveSummary) -> None:
         typer.echo(f"warning: {frames} could not be decoded: they stand there as not detected", err=True)
     for job, reason in outcome.failed[:MOST_TOLD]:
         typer.echo(f"error: {job.name} was given up: {reason}", err=True)
+    for source, reason in list(summary.unjoined.items())[:MOST_TOLD]:
+        typer.echo(f"error: {source!r} has no annotated video: {reason}", err=True)
     _tell_standing(summary.standing)
     if summary.merged:
         typer.echo(f"written {summary.merged}", err=True)
@@ -116,6 +118,8 @@ def _tell_standing(standing: Standing) -> None:
     told = f"{len(standing.there):,} of {counted(standing.parts, 'part')} of {counted(len(plan.videos), 'source')}"
     if standing.failed:
         told += f", {len(standing.failed):,} given up (--retry-failed begins again)"
+    if standing.unjoined:
+        told += f", {counted(len(standing.unjoined), 'annotated video')} to come"
     typer.echo(told, err=True)
     for source, reason in list(plan.unreadable.items())[:MOST_TOLD]:
         typer.echo(f"error: {reason if source in reason else f'{source!r}: {reason}'}", err=True)

@@ -62,6 +62,7 @@ class ArchiveConfig:
             metavar="FILE", variable=None,
         ),
     ] = None  # fmt: skip
+    video: Annotated[bool, Opt("Write annotated videos, too, as of `detect -o`.", "Output")] = False
     score: ScoreField = None
     source: Annotated[SourceConfig, Group(without=_WHOLE)] = field(default_factory=SourceConfig)
     engine: Annotated[EngineConfig, Group()] = field(default_factory=lambda: EngineConfig(precision="f32"))

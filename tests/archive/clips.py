@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 
+from tests.builders import tone
 from tests.command_line import SAMPLE
 
 if TYPE_CHECKING:
@@ -24,14 +25,15 @@ SIZE = (320, 240)
 
 def write_people(
     path: Path, *, frames: int = 60, steps: tuple[int, ...] = EVEN, codec: str = "libx264",
-    options: dict[str, str] | None = None,
+    options: dict[str, str] | None = None, sound: str | None = None,
 ) -> Path:  # fmt: skip
-    """Write the sample's first frames, small."""
+    """Write the sample's first frames, small; `sound` names a codec for a tone of two seconds beside them."""
     with av.open(SAMPLE) as sample, av.open(str(path), "w") as video:
         stream = cast("av.VideoStream", video.add_stream(codec, rate=25, options=options or {}))
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         if codec == "libx264":
             stream.codec_context.time_base = Fraction(1, 1000)
+        beside = cast("av.AudioStream", video.add_stream(sound, rate=48_000, layout="mono")) if sound else None
         tick = stream.codec_context.time_base or Fraction(1, 25)
         times = accumulate(cycle(steps), initial=0)
         for picture, milliseconds in zip(islice(sample.decode(video=0), frames), times, strict=False):
@@ -40,4 +42,7 @@ def write_people(
             shown.pts, shown.time_base = round(Fraction(milliseconds, 1000) / tick), tick
             video.mux(stream.encode(shown))
         video.mux(stream.encode(None))
+        if beside:
+            for piece in (*(tone(index, 4_800) for index in range(20)), None):
+                video.mux(beside.encode(piece))
     return path

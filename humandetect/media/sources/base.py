@@ -45,6 +45,9 @@ class Source(ABC):
         while (frame := self._next(frames)) is not None:
             yield frame
 
+    def read_sound(self, until_seconds: float) -> None:  # noqa: B027 - most sources have none
+        """Read on to the sound beside a moment, without decoding; no frames can be read then."""
+
     def close(self) -> None:
         """Let go of files and devices; may be called twice, and while another thread is reading."""
         self._closed = True

@@ -81,6 +81,9 @@ class VideoSource(Source):
     def _release(self) -> None:
         self._media.close()
 
+    def read_sound(self, until_seconds: float) -> None:
+        self._decoder.finish_sound(float(self._origin or 0) + until_seconds)
+
     def _look_at_first_picture(self) -> None:
         """Only the first picture tells size, rotation and whether there is anything to see."""
         first = next(self._pictures, None)
