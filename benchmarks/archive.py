@@ -1,6 +1,6 @@
 """An archive by the workers of this machine against plain detect on the same video: time, memory, and the same rows.
 
-python benchmarks/archive.py [--seconds 120] [--rounds 3] [--jobs N]
+python benchmarks/archive.py [--seconds 120] [--rounds 3] [--jobs N] [--video]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=120, help="length of the video")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--jobs", type=int, default=usable_cpus())
+    options.add_argument("--video", action="store_true", help="annotated videos, too")
     args = options.parse_args()
     print_machine()
     with tempfile.TemporaryDirectory() as name:
@@ -34,12 +35,14 @@ def main() -> None:
         clip = args.clip or clip_720p(folder, seconds=args.seconds, key_each=20)
         plain = ["detect", str(clip), "--precision", "f32", "--results", "plain.jsonl", *SCORES]
         many = ["archive", str(clip), "--out", "parts", "--segment", "10", "--jobs", f"{args.jobs}"]
+        plain += ["-o", "plain.mp4"] * args.video
+        many += ["--video"] * args.video
         rounds = []
         for number in range(args.rounds):
             shutil.rmtree(folder / "parts", ignore_errors=True)
             rounds.append([cost(folder, plain), cost(folder, many)])
             say(f"{number + 1}: " + ", ".join(f"{seconds:.1f} s, {memory:.0f} MB" for seconds, memory in rounds[-1]))
-        cost(folder, ["archive", "--out", "parts", "--segment", "10", "--merge", "merged.jsonl"])
+        cost(folder, ["archive", *many[2:], "--merge", "merged.jsonl"])
         same = (folder / "plain.jsonl").read_bytes() == (folder / "merged.jsonl").read_bytes()
     seconds = [statistics.median(one[which][0] for one in rounds) for which in (0, 1)]
     memory = [statistics.median(one[which][1] for one in rounds) for which in (0, 1)]
