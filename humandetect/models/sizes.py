@@ -92,7 +92,7 @@ def choose_size(
     preset = usual if wanted == "default" else metadata.sizes.get(wanted)
     if preset is None:
         known = ", ".join(["default", *metadata.sizes])
-        raise UsageError(f"{model} has no size {wanted!r}; it has {known}, and --size HxW in pixels, as in 384x640")
+        raise UsageError(f"{model} has no size {wanted!r}; it has {known}, and HxW in pixels, as in 384x640")
     if preset.input_hw is None:
         return None, preset
     follows = preset.step is not None
@@ -103,7 +103,7 @@ def _check_multiple(model: str, hw: tuple[int, int], multiple: int) -> None:
     nearest = tuple(max(1, round(side / multiple)) * multiple for side in hw)
     if nearest != hw:
         raise UsageError(
-            f"{model} takes pictures whose height and width are multiples of {multiple}, got --size {_text(hw)}; "
+            f"{model} takes pictures whose height and width are multiples of {multiple}, got {_text(hw)}; "
             f"the nearest is {_text(nearest)}"
         )
 

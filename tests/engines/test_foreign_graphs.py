@@ -158,7 +158,7 @@ def test_an_open_size_is_640_unless_it_is_said(tmp_path: Path) -> None:
             assert detector.info.input_hw == hw
     assert_sees(path, 0.8, size="64x96")
     assert_sees(path, 0.8, size="64x96", person_class="0")
-    with pytest.raises(UsageError, match="no size 'far'; it has default, and --size HxW"):
+    with pytest.raises(UsageError, match="no size 'far'; it has default, and HxW"):
         detector_of(path, size="far")
 
 
@@ -169,7 +169,7 @@ def test_yolo_of_open_size_has_presets_in_its_stride(tmp_path: Path) -> None:
         with detector_of(path, size=size, person_class="helmet") as detector:
             assert detector.info.input_hw == hw
             assert detector.info.person_classes == {0}
-    with pytest.raises(UsageError, match="multiples of 32, got --size 70x90; the nearest is 64x96"):
+    with pytest.raises(UsageError, match="multiples of 32, got 70x90; the nearest is 64x96"):
         detector_of(path, size="70x90")
 
 

@@ -78,12 +78,12 @@ def test_a_model_of_one_size_names_it_when_another_is_wanted() -> None:
 
 
 def test_a_preset_that_the_model_lacks_is_refused_with_those_it_has() -> None:
-    with pytest.raises(UsageError, match="people has no size 'small'; it has default, and --size HxW"):
+    with pytest.raises(UsageError, match="people has no size 'small'; it has default, and HxW"):
         choose_size("people", ModelMetadata(), "small", fixed_hw=None)
 
 
 def test_pixels_that_the_graph_cannot_take_are_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="multiples of 32, got --size 300x500; the nearest is 288x512"):
+    with pytest.raises(UsageError, match="multiples of 32, got 300x500; the nearest is 288x512"):
         choose_size("people", OPEN, "300x500", fixed_hw=None)
 
 

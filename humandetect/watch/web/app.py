@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tomllib
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocketDisconnect
 
 from humandetect.errors import SinkError, UsageError
 from humandetect.service.accept import quality
@@ -28,6 +26,7 @@ from humandetect.service.routes.pages import FILES, PAGE_HEADERS
 from humandetect.watch.base import SEEN
 from humandetect.watch.web.guard import COOKIE, COOKIE_SECONDS, Guard
 from humandetect.watch.web.pictures import plain_picture_of
+from humandetect.watch.web.streams import BOUNDARY, Streams
 from humandetect.watch.web.words import told_counts
 
 if TYPE_CHECKING:
@@ -36,21 +35,16 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from starlette.requests import Request
     from starlette.types import ASGIApp
-    from starlette.websockets import WebSocket
 
-    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.media.frames import DetectedFrame
     from humandetect.watch.base import CameraStatus, Memory, View
-    from humandetect.watch.web.hub import Hub, Viewer
+    from humandetect.watch.web.hub import Hub
 
 STATIC = Path(__file__).with_name("static")
 PARTS = FILES | {path.name: path for path in STATIC.iterdir() if path.suffix != ".html"}
 MOST_EVENTS = 1000
 """In one answer."""
 LARGEST_SCENE_BYTES = 1_000_000
-BOUNDARY = "picture"
-AGAIN_SECONDS = 5.0
-"""A picture that stays the newest is sent again: players give up on what is silent."""
-ALIVE_SECONDS = 15.0
 
 
 def create_app(
@@ -105,6 +99,7 @@ class _Site:
 
     def __init__(self, view: View, memory: Memory, hub: Hub) -> None:
         self._view, self._memory, self._hub = view, memory, hub
+        self._streams = Streams(memory, hub)
 
     def routes(self) -> list[Route | WebSocketRoute]:
         gets: dict[str, Callable[[Request], Any]] = {
@@ -125,7 +120,7 @@ class _Site:
         return [
             *(Route(path, answer) for path, answer in gets.items()),
             Route("/cameras/{name}/scene", self.save_scene, methods=["POST"]),
-            WebSocketRoute("/v1/live", self.live),
+            WebSocketRoute("/v1/live", self._streams.live),
         ]
 
     # Pages
@@ -188,38 +183,7 @@ class _Site:
     async def stream(self, request: Request) -> Response:
         """Send pictures one after the other for as long as somebody takes them."""
         camera = self._camera(request).name
-        return _streamed(request, self._parts(camera), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
-
-    async def _parts(self, camera: str) -> AsyncIterator[bytes]:
-        yield f"--{BOUNDARY}\r\n".encode()
-        with self._hub.viewer(cameras=frozenset({camera})) as viewer:
-            picture = b""
-            async for news in viewer.news(silent_seconds=AGAIN_SECONDS):
-                if isinstance(news, tuple):
-                    picture = news[1]
-                if picture:
-                    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-                    yield head.encode() + picture + f"\r\n--{BOUNDARY}\r\n".encode()
-                viewer.seen(camera)
-                self._hub.awaited(camera)
-
-    async def live(self, websocket: WebSocket) -> None:
-        """Tell a page all there is: events and cameras as JSON; pictures as a name's length, the name, a JPEG."""
-        await websocket.accept()
-        with self._hub.viewer(events=True, statuses=True) as viewer:
-            listening = asyncio.create_task(_listen(websocket, viewer, self._hub))
-            try:
-                async for news in viewer.news():
-                    if isinstance(news, tuple):
-                        name = news[0].encode()
-                        await websocket.send_bytes(len(name).to_bytes(2, "big") + name + news[1])
-                    else:
-                        await websocket.send_text(news if isinstance(news, str) else json.dumps(news))
-                await websocket.close()
-            except (WebSocketDisconnect, OSError, RuntimeError):  # whoever looked has left
-                pass
-            finally:
-                listening.cancel()
+        return _streamed(request, self._streams.pictures(camera), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
     # Figures
 
@@ -239,37 +203,13 @@ class _Site:
         """Tell the newest events first; or, to whom asks for text/event-stream, each as it becomes certain."""
         wanted, camera = request.query_params, request.query_params.get("camera")
         if quality(request.headers.get("accept", ""), "text/event-stream").is_named:
-            stream = self._event_stream(camera, last=request.headers.get("last-event-id"))
+            stream = self._streams.events(camera, last=request.headers.get("last-event-id"))
             return _streamed(request, stream, "text/event-stream")
         limit = wanted.get("limit", "100")
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST_EVENTS):
             raise HTTPException(Cause.NOT_UNDERSTOOD, f"limit is 1 to {MOST_EVENTS}, got {limit!r}")
         events = self._memory.events(camera=camera, before=wanted.get("before"), limit=int(limit))
         return JSONResponse({"events": [self._hub.told(event) for event in events]})
-
-    def _since(self, last: str, camera: str | None) -> list[Event]:
-        """Return what a client missed that was told `last`, oldest first; all there is if that is forgotten."""
-        missed: list[Event] = []
-        for event in self._memory.events(camera=camera, limit=MOST_EVENTS):
-            if event.id == last:
-                break
-            missed.insert(0, event)
-        return missed
-
-    async def _event_stream(self, camera: str | None, *, last: str | None) -> AsyncIterator[str]:
-        with self._hub.viewer(cameras=frozenset(), events=True) as viewer:
-            yield ": the events of humandetect\n\n"
-            missed = await asyncio.to_thread(self._since, last, camera) if last else []
-            known = {event.id for event in missed}
-            for one in missed:
-                yield _server_sent(self._hub.told(one))
-            async for news in viewer.news(silent_seconds=ALIVE_SECONDS):
-                if news is None:
-                    yield ": alive\n\n"
-                elif isinstance(news, dict):
-                    event = news["event"]
-                    if camera in (None, event["source"]) and event["id"] not in known:
-                        yield _server_sent(event)
 
     async def event_picture(self, request: Request) -> Response:
         picture = self._hub.crop(request.path_params["id"])
@@ -305,21 +245,3 @@ def _streamed(request: Request, content: AsyncIterator[bytes] | AsyncIterator[st
     if request.method == "HEAD":
         return Response(media_type=media_type)
     return StreamingResponse(content, media_type=media_type)
-
-
-def _server_sent(event: dict[str, Any]) -> str:
-    return f"id: {event['id']}\nevent: {event['event']}\ndata: {json.dumps(event)}\n\n"
-
-
-async def _listen(websocket: WebSocket, viewer: Viewer, hub: Hub) -> None:
-    """Take what a page says: `{"seen": NAME}` when a picture is shown, `{"look": [NAME...]}` for whose it wants."""
-    with suppress(WebSocketDisconnect, ValueError, TypeError, AttributeError):
-        while True:
-            said = json.loads(await websocket.receive_text())
-            if "look" in said:
-                viewer.cameras = None if said["look"] is None else frozenset(said["look"])
-                hub.refresh(viewer)
-            if "seen" in said:
-                viewer.seen(said["seen"])
-                hub.awaited(said["seen"])
-    viewer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from humandetect.analytics.event_pictures import EventPictures
 from humandetect.cpus import usable_cpus
 from humandetect.media.images import encode_jpeg
 from humandetect.watch.web.pictures import picture_of
+from humandetect.watch.web.viewers import Viewer
 from humandetect.watch.web.words import told_event, told_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import CameraStatus, View
@@ -32,76 +33,7 @@ STATUS_SECONDS = 1.0
 CHANGE_SECONDS = 0.25
 """Between two tellings of what changed: people do at nearly each look of each camera."""
 MOST_EVENTS = 200
-"""With pictures that are kept; and of a viewer who does not take them."""
-
-
-class Viewer:
-    """What one of those who look has yet to be sent: never more than the newest picture of a camera."""
-
-    def __init__(self, *, cameras: frozenset[str] | None, events: bool, statuses: bool) -> None:
-        self.cameras = cameras
-        """Whose pictures are wanted; None: all."""
-        self.wants_events, self.wants_statuses = events, statuses
-        self._pictures: dict[str, bytes] = {}
-        self._last: dict[str, bytes] = {}
-        self._unseen: set[str] = set()
-        self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
-        self._statuses: str | None = None
-        self._news = asyncio.Event()
-        self._closed = False
-
-    def looks_at(self, camera: str) -> bool:
-        return self.cameras is None or camera in self.cameras
-
-    def awaits(self, camera: str) -> bool:
-        """Whether the next picture of a camera would be sent at once."""
-        return self.looks_at(camera) and camera not in self._unseen
-
-    def show(self, camera: str, picture: bytes) -> None:
-        """Have it sent when the one before has been seen; one that still waits is skipped."""
-        if self._last.get(camera) is not picture:
-            self._pictures[camera] = self._last[camera] = picture
-            self._news.set()
-
-    def tell(self, event: dict[str, Any]) -> None:
-        self._events.append(event)
-        self._news.set()
-
-    def tell_statuses(self, statuses: str) -> None:
-        self._statuses = statuses
-        self._news.set()
-
-    def seen(self, camera: str) -> None:
-        """Take note that the viewer has the last picture of a camera, and may be sent the next one."""
-        self._unseen.discard(camera)
-        self._news.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._news.set()
-
-    async def news(
-        self, *, silent_seconds: float | None = None
-    ) -> AsyncIterator[dict[str, Any] | str | tuple[str, bytes] | None]:
-        """Yield what there is to say, until closed: events, statuses as JSON, (camera, JPEG); None after a silence."""
-        while True:
-            try:
-                async with asyncio.timeout(silent_seconds):
-                    await self._news.wait()
-            except TimeoutError:
-                yield None
-                continue
-            self._news.clear()
-            if self._closed:
-                return
-            while self._events:
-                yield {"event": self._events.popleft()}
-            if self._statuses is not None:
-                statuses, self._statuses = self._statuses, None
-                yield statuses
-            for camera in [one for one in self._pictures if one not in self._unseen]:
-                self._unseen.add(camera)
-                yield camera, self._pictures.pop(camera)
+"""With pictures that are kept."""
 
 
 class Hub:
@@ -212,9 +144,14 @@ class Hub:
     def _take(self, camera: str) -> None:
         if any(viewer.looks_at(camera) for viewer in self._viewers):
             self._fresh.add(camera)
-            self.awaited(camera)
+            self._begin_to_draw(camera)
 
-    def awaited(self, camera: str) -> None:
+    def seen(self, viewer: Viewer, camera: str) -> None:
+        """Take note that a viewer has the last picture of a camera, and may be sent the next one."""
+        viewer.seen(camera)
+        self._begin_to_draw(camera)
+
+    def _begin_to_draw(self, camera: str) -> None:
         """Begin to draw what a camera shows, if that is new and somebody awaits it."""
         if camera in self._fresh and camera not in self._painting and self._is_awaited(camera):
             self._painting[camera] = asyncio.create_task(self._paint(camera))

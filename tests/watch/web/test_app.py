@@ -68,7 +68,7 @@ def test_a_picture_and_a_stream_of_pictures_need_no_page() -> None:
 
 
 def test_a_stream_goes_on_with_its_last_picture_while_a_camera_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("humandetect.watch.web.app.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("humandetect.watch.web.streams.AGAIN_SECONDS", 0.05)
     with showing() as site:
         site.cameras.step("door")
         with site.http.stream("GET", "/cameras/door.mjpg") as stream:
@@ -105,7 +105,7 @@ def test_a_stream_of_events_begins_where_its_reader_left_off() -> None:
 
 
 def test_a_silent_stream_of_events_says_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("humandetect.watch.web.app.ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr("humandetect.watch.web.streams.ALIVE_SECONDS", 0.05)
     with showing() as site, site.http.stream("GET", "/v1/events", headers={"Accept": "text/event-stream"}) as stream:
         assert ": alive" in stream.iter_lines()
 
