@@ -127,7 +127,7 @@ def test_a_bucket_that_is_not_there_is_one_line(videos: Path, bucket: str) -> No
 
 
 def test_a_source_that_is_not_there_begins_no_archive(bucket: str) -> None:
-    with pytest.raises(SourceError, match=r"gone\.mp4': no such file"):
+    with pytest.raises(SourceError, match=r"gone\.mp4': no such file$"):
         archive(config_of(f"{bucket}/gone.mp4", bucket), Silent())
     assert open_storage(bucket).names("") == set()
 

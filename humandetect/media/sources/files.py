@@ -30,7 +30,8 @@ def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader
             return _regular(Path(path))
     except FileNotFoundError as error:
         pattern = any(mark in path for mark in "*?[")
-        hint = "no file has a name of this pattern" if pattern else "no such file. For a camera use its number, e.g. 0"
+        camera = "" if is_object_store(path) else ". For a camera use its number, e.g. 0"
+        hint = "no file has a name of this pattern" if pattern else f"no such file{camera}"
         raise SourceError(hint) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise SourceError(getattr(error, "strerror", None) or str(error)) from error
