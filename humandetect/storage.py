@@ -42,7 +42,7 @@ class Storage(Protocol):
         ...
 
     def names(self, folder: str) -> set[str]:
-        """Return the names of the files in a folder, without those that are being written; none if there is none."""
+        """Return the names, from there, of all files in and below a folder, without those that are being written."""
         ...
 
     def read(self, name: str) -> bytes | None:
@@ -72,6 +72,11 @@ class Storage(Protocol):
         ...
 
 
+def _unless_there_is_none(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
 def open_storage(place: Path | str) -> Storage:
     """Open a folder, or what is at an address in an object store. Raises SinkError and MissingExtra."""
     return ObjectStorage(place) if isinstance(place, str) else FolderStorage(place)
@@ -92,10 +97,13 @@ class FolderStorage:
         return self.folder.absolute()
 
     def names(self, folder: str) -> set[str]:
-        try:
-            return {path.name for path in (self.folder / folder).iterdir() if not path.name.startswith(".")}
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
+        top = self.folder / folder
+        return {
+            Path(path, name).relative_to(top).as_posix()
+            for path, _, names in os.walk(top, onerror=_unless_there_is_none)
+            for name in names
+            if not name.startswith(".")
+        }
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -183,9 +191,9 @@ class ObjectStorage:
             self._system, self._root = open_file_system(self.place)
 
     def names(self, folder: str) -> set[str]:
+        top = self._path(folder)
         with suppress(FileNotFoundError), self._told("list", folder, unless=FileNotFoundError):
-            listed = self._system.ls(self._path(folder), detail=False)
-            return {name.rstrip("/").rpartition("/")[2] for name in listed}
+            return {name.removeprefix(f"{top}/") for name in self._system.find(top)}  # a request for 1,000 files
         return set()
 
     def read(self, name: str) -> bytes | None:

@@ -39,7 +39,9 @@ def refuse_to_link(*_: object) -> None:
 def test_what_is_written_is_read_and_named(storage: Storage) -> None:
     storage.write("a/1", b"one")
     assert storage.read("a/1") == b"one"
+    storage.write("plan", b"plan")
     assert storage.names("a") == {"1"}
+    assert storage.names("") == {"a/1", "plan"}
     assert storage.read("a/2") is None
     assert storage.names("b") == set()
     assert open_storage(storage.address).read("a/1") == b"one"
@@ -83,13 +85,16 @@ def test_a_name_that_is_taken_is_no_file_until_it_is_whole(tmp_path: Path) -> No
     assert not storage.create("plan", b"second")
 
 
-def test_a_file_of_an_object_store_is_one_request_and_its_creation_too(bucket: str, object_store: ObjectStore) -> None:
+def test_to_write_create_or_list_files_of_an_object_store_is_one_request(
+    bucket: str, object_store: ObjectStore
+) -> None:
     storage = open_storage(bucket)
     object_store.asked.clear()
     storage.write("a/1", b"one")
     storage.create("plan", b"plan")
+    storage.names("")
     path = bucket.removeprefix("s3:/")
-    assert object_store.asked == [f"PUT {path}/a/1", f"PUT {path}/plan"]
+    assert object_store.asked == [f"PUT {path}/a/1", f"PUT {path}/plan", f"GET {path}"]
 
 
 def test_a_creation_whose_answer_was_lost_is_a_creation(bucket: str, object_store: ObjectStore) -> None:
@@ -110,6 +115,17 @@ def test_what_an_object_store_refuses_is_told(fault: str, words: str, bucket: st
     storage = open_storage(bucket)
     with object_store.failing(lambda _: fault), pytest.raises(SinkError, match=f"cannot write '{bucket}/a': .*{words}"):
         storage.write("a", b"")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(OSError, match="Stale file handle"):
+        FolderStorage(tmp_path).names("")
 
 
 def test_where_nothing_can_be_written_the_error_says_so(tmp_path: Path) -> None:

@@ -137,8 +137,7 @@ def _folders(plan: Plan) -> list[str]:
 
 
 def _standing(plan: Plan, storage: Storage) -> Standing:
-    names = {f"{video.folder}/{name}" for video in plan.videos for name in storage.names(video.folder)}
-    failures = storage.names("failed")
+    names = storage.names("")
     there: list[Job] = []
     failed: list[Job] = []
     missing: list[Job] = []
@@ -147,8 +146,7 @@ def _standing(plan: Plan, storage: Storage) -> Standing:
         made = job.name in names
         if job.video.folder in annotated:
             made = made and not names.isdisjoint((job.video_name, job.video.annotated_name))
-        gave_up = job.failure_name.partition("/")[2] in failures
-        (there if made else failed if gave_up else missing).append(job)
+        (there if made else failed if job.failure_name in names else missing).append(job)
     unjoined = [video for video in annotated.values() if not _is_joined(video, names)]
     return Standing(plan, there, failed, missing, unjoined)
 

@@ -106,7 +106,7 @@ def test_a_video_that_changed_is_not_read(stored: str) -> None:
     storage = open_storage(stored)
     storage.write("a.mp4", storage.read("b.mkv") or b"")
     with Worker(config) as worker, pytest.raises(SourceError, match="changed since it was planned"):
-        worker.work(missing[0])
+        list(worker.work(missing[0]))
 
 
 def test_two_commands_at_once_make_each_frame_once(stored: str, tmp_path: Path) -> None:
