@@ -70,6 +70,14 @@ def test_merged_it_is_what_detect_writes(done: Path, plain: Path) -> None:
     assert merged(done) == plain.read_bytes()
 
 
+def test_so_it_is_by_a_ray_that_is_started_here(videos: Path, plain: Path, tmp_path: Path) -> None:
+    file = tmp_path / "merged.jsonl"
+    here = ("--cluster", "local", *FAST, "--jobs", "1")
+    run = humandetect("archive", videos, "--recursive", "--out", tmp_path / "out", *here, "--merge", file)
+    assert run.returncode == 0, run.stderr
+    assert file.read_bytes() == plain.read_bytes()
+
+
 def test_each_segment_is_a_part_and_sources_of_one_name_have_folders_of_their_own(done: Path) -> None:
     assert parts(done) == [
         "a.mp4/000000.parquet", "a.mp4/000001.parquet", "a.mp4_2/000000.parquet",

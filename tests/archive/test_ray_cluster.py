@@ -94,10 +94,14 @@ def rows(out: Path) -> bytes:
 
 
 class Machines(Silent):
-    """Those that made parts, by address."""
+    """Those that work and how many parts they made, by address."""
 
     def __init__(self) -> None:
+        self.heard: set[str] = set()
         self.parts: Counter[str] = Counter()
+
+    def frames(self, _: int, attempt: Attempt) -> None:
+        self.heard.add(attempt.node)
 
     def part(self, attempt: Attempt) -> None:
         self.parts[attempt.node] += 1
@@ -144,6 +148,7 @@ def test_a_stopped_worker_is_given_up_and_ended(
 
     progress = Patient()
     run = Running(config, progress)
+    eventually(lambda: OTHER in progress.heard)
     run.worker.suspend()
     eventually(lambda: progress.parts.total() == PARTS - 1)
     monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 0.5)
@@ -237,21 +242,6 @@ def test_prometheus_is_told_of_segments_and_frames_by_machine(cluster: Cluster) 
         return frames >= 25 * PARTS and segments >= PARTS
 
     eventually(told)
-
-
-def test_started_here_it_gives_the_rows_of_detect(tmp_path: Path) -> None:
-    video = write_people(tmp_path / "a.mp4", frames=40, options=TEN)
-    merged, plain = tmp_path / "merged.jsonl", tmp_path / "plain.jsonl"
-    alike = (video, "--size", "small", "--precision", "f32")
-    run = humandetect(
-        "archive", *alike, "--out", tmp_path / "out", "--segment", "1", "--cluster", "local", "--jobs", "1",
-        "--merge", merged,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert "40 frames in 2 parts" in run.stderr
-    detect = humandetect("detect", *alike, "--results", plain, "--results-score", "0.1")
-    assert detect.returncode == 0, detect.stderr
-    assert merged.read_bytes() == plain.read_bytes()
 
 
 def test_jobs_are_for_this_machine(tmp_path: Path) -> None:
