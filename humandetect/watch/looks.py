@@ -156,8 +156,8 @@ class Looks:
         self._unanswered_since = self._unanswered_since or asked_at
         if not self._has_servers and now - self._unanswered_since >= DEAD_SECONDS:
             raise EngineTimeout(
-                f"the engine answered nothing for {DEAD_SECONDS:g} s ({error}): start this again; where it hangs again, "
-                "with another --engine or --device"
+                f"the engine answered nothing for {DEAD_SECONDS:g} s ({error}): start this again; where it "
+                "hangs again, with another --engine or --device"
             ) from error
         if change := camera.unanswered(str(error), asked_at=asked_at, now=now):
             self._on_change(camera, change)

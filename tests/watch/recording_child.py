@@ -31,7 +31,7 @@ def main(clip: str, folder: str) -> None:
                 sent += packet.size
                 arrived = float(packet.dts * packet.time_base)
                 recorder.packet(packet, START + timedelta(seconds=arrived))
-            eventually(lambda: recorder.bytes_written == sent)  # noqa: B023
+            eventually(lambda: recorder.writer.bytes_written == sent)  # noqa: B023
             sys.stdout.write(f"{arrived}\n")
             sys.stdout.flush()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 from humandetect.config.recording import RecordConfig
 from humandetect.errors import SinkError
 from humandetect.media.frames import Event
+from humandetect.watch.part_writer import PartWriter
 from humandetect.watch.recording import Recorder, Recordings
 from humandetect.watch.segments import SegmentFile, finish_remains, started_at
 from tests.builders import make_clip
@@ -81,7 +83,7 @@ def test_files_begin_at_key_frames_and_nothing_is_lost_between_them(clip: Path, 
     feed(recorder, clip)
     recorder.close()
     files = recordings(tmp_path)
-    assert len(files) == recorder.files >= 3
+    assert len(files) == recorder.writer.files >= 3
     assert sum(map(pictures, files)) == 60
     for path in files:
         with av.open(str(path)) as container:
@@ -89,8 +91,8 @@ def test_files_begin_at_key_frames_and_nothing_is_lost_between_them(clip: Path, 
             assert first.is_keyframe
             assert first.dts == 0
             assert container.streams.audio[0].codec_context.name == "aac"
-    assert recorder.bytes_written > 0
-    assert recorder.dropped == 0
+    assert recorder.writer.bytes_written > 0
+    assert recorder.writer.dropped == 0
 
 
 def test_sound_of_telephones_is_kept_in_a_file_that_can_hold_it(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_a_moment_is_found_in_its_file(silent: Path, tmp_path: Path) -> None:
     feed(recorder, silent, end=False)
     found = recorder.where(START + timedelta(seconds=13))
     assert found is not None
-    eventually(lambda: recorder.bytes_written)
+    eventually(lambda: recorder.writer.bytes_written)
     recorder.close()
     assert (tmp_path / found.path) in recordings(tmp_path)
     with av.open(str(tmp_path / found.path)) as container:
@@ -261,13 +263,18 @@ def test_events_far_apart_are_in_files_of_their_own(silent: Path, tmp_path: Path
 
 def test_a_disk_that_cannot_follow_costs_whole_groups_of_pictures(silent: Path, tmp_path: Path) -> None:
     disk, base = Disk(), Recordings(config(tmp_path, segment_seconds=600))
-    recorder = Recorder("door", base.config, retention=base.retention, open_file=disk, max_waiting_bytes=4_000)
+    recorder = Recorder(
+        "door",
+        base.config,
+        retention=base.retention,
+        make_writer=partial(PartWriter, open_file=disk, max_waiting_bytes=4_000),
+    )
     disk.goes.clear()
     feed(recorder, silent, end=False)
-    assert recorder.dropped > 0
-    dropped = recorder.dropped
+    assert recorder.writer.dropped > 0
+    dropped = recorder.writer.dropped
     disk.goes.set()
-    eventually(lambda: recorder.recording and recorder.waiting_bytes == 0)
+    eventually(lambda: recorder.recording and recorder.writer.waiting_bytes == 0)
     recorder.end()
     feed(recorder, silent, started=START + timedelta(hours=1), end=False)
     recorder.close()
@@ -283,12 +290,17 @@ def test_a_full_disk_stops_the_recording_and_not_the_camera(
 ) -> None:
     now = 0.0
     disk, base = Disk(), Recordings(config(tmp_path))
-    recorder = Recorder("door", base.config, retention=base.retention, open_file=disk, clock=lambda: now)
+    recorder = Recorder(
+        "door",
+        base.config,
+        retention=base.retention,
+        make_writer=partial(PartWriter, open_file=disk, clock=lambda: now),
+    )
     disk.error = OSError(errno.ENOSPC, "No space left on device")
     last = feed(recorder, clip)
     with av.open(str(clip)) as container:
         sent = sum(1 for packet in container.demux() if packet.size)
-    eventually(lambda: recorder.dropped == sent)
+    eventually(lambda: recorder.writer.dropped == sent)
     assert recorder.where(last - timedelta(seconds=1)) is None
     assert not recorder.recording
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
@@ -311,10 +323,15 @@ def test_a_disk_that_stays_full_is_told_once_and_leaves_no_empty_files(
         def write(self, packet: Any, arrived: datetime) -> None:
             raise full
 
-    recorder = Recorder("door", base.config, retention=base.retention, open_file=Full, clock=lambda: now)
+    recorder = Recorder(
+        "door",
+        base.config,
+        retention=base.retention,
+        make_writer=partial(PartWriter, open_file=Full, clock=lambda: now),
+    )
     for minute in range(3):
         feed(recorder, clip, started=START + timedelta(minutes=minute))
-        eventually(lambda: recorder.waiting_bytes == 0)
+        eventually(lambda: recorder.writer.waiting_bytes == 0)
         now += 31
     recorder.close()
     assert len(caplog.records) == 1
