@@ -98,7 +98,8 @@ def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
         shown.sort()
         tick = stream.time_base
         # What a clock repairs it repairs by the frames before, which a segment has not seen.
-        believable = all(is_believable_gap(float((after - before) * tick)) for before, after in pairwise(shown))
+        gaps = {after - before for before, after in pairwise(shown)}  # a few, of how many frames there may be
+        believable = all(is_believable_gap(float(gap * tick)) for gap in gaps)
         begins_whole = bool(keys) and min(keys) == shown[0]
         return (shown, sorted(keys), tick) if begins_whole and believable else None
     except (av.FFmpegError, OSError):
