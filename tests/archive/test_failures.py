@@ -73,7 +73,7 @@ def test_a_full_disk_ends_it_and_with_room_the_same_command_goes_on(
 def test_where_nothing_may_be_written_it_says_so_before_it_works(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "link", refuse(errno.EACCES))
+    monkeypatch.setattr(os, "fsync", refuse(errno.EACCES))
     with pytest.raises(SinkError, match=r"cannot write .*plan\.json.: no right to write there"):
         make(tmp_path / "out", video)
     assert files(tmp_path / "out") == []
