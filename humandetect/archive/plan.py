@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from humandetect.storage import Storage
 
 NAME = "plan.json"
+PLANNED_AT_ONCE = 8
+"""Videos whose packets are read side by side: a share or an object store answers late, but many at once."""
 _LONGEST_FOLDER = 100
 """Characters of a video's name that name its folder."""
 
@@ -126,10 +130,17 @@ def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
     for ref in refs:
         if not ref.files or ref.kind == "pipe":
             raise UsageError(f"{ref.name!r} is no file: an archive is made of what can be read again")
+    stop = threading.Event()
+    with ThreadPoolExecutor(PLANNED_AT_ONCE) as threads:
+        cuts = [threads.submit(_cut, ref, config, stop) for ref in refs]
         try:
-            videos.append(_video(ref, config, folders))
-        except (SourceError, OSError) as error:
-            unreadable[ref.name] = str(error)
+            for ref, segments in zip(refs, cuts, strict=True):
+                try:
+                    videos.append(_video(ref, segments.result(), folders))
+                except (SourceError, OSError) as error:
+                    unreadable[ref.name] = str(error)
+        finally:
+            stop.set()
     if unreadable and not videos:  # a name that was mistyped is no archive
         source, reason = next(iter(unreadable.items()))
         raise SourceError(f"cannot read {source!r}: {reason}")
@@ -191,10 +202,13 @@ def check_unchanged(video: Video) -> None:
         raise SourceError(f"{video.source!r} changed since it was planned: choose another --out")
 
 
-def _video(ref: SourceRef, config: ArchiveConfig, folders: set[str]) -> Video:
-    segments: tuple[Segment, ...] = ()
-    if ref.kind == "video":
-        segments = cut(ref.files[0], config.source, seconds=config.segment_seconds)
+def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[Segment, ...]:
+    if ref.kind != "video" or stop.is_set():
+        return ()
+    return cut(ref.files[0], config.source, seconds=config.segment_seconds, stop=stop)
+
+
+def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: set[str]) -> Video:
     files = tuple(file if is_object_store(file) else str(Path(file).absolute()) for file in ref.files)
     return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments)
 

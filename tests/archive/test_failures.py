@@ -20,6 +20,7 @@ from tests.archive.worker_here import Silent, work_here
 from tests.media.gone import open_going
 
 if TYPE_CHECKING:
+    import threading
     from pathlib import Path
 
     from humandetect.archive.run import ArchiveSummary
@@ -140,3 +141,22 @@ def test_ctrl_c_while_it_plans_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "out", video)
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_ctrl_c_stops_all_that_is_planned_side_by_side(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def cut(path: str, _config: object, *, seconds: float, stop: threading.Event) -> tuple[()]:
+        begun.append(path)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        assert stop.wait(30)
+        return ()
+
+    monkeypatch.setattr("humandetect.archive.plan.cut", cut)
+    monkeypatch.setattr("humandetect.archive.plan.PLANNED_AT_ONCE", 2)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "out", *[video] * 9)
+    assert len(begun) < 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
@@ -50,13 +51,16 @@ class Segment:
     """Frames before it belong to this segment; None: all that come."""
 
 
-def cut(path: str, config: SourceConfig, *, seconds: float) -> tuple[Segment, ...]:
+def cut(path: str, config: SourceConfig, *, seconds: float, stop: threading.Event | None = None) -> tuple[Segment, ...]:
     """Cut a video at key frames, each segment at least so long, by reading packets only.
 
-    There are none where its numbers or its stamps cannot be told from packets. Raises SourceError.
+    There are none where its numbers or its stamps cannot be told from packets. Raises SourceError, also once `stop` is
+    set.
     """
     with VideoSource(path, lambda: open_bytes(open_file(path), config), config) as source:
-        stamps = _stamps(_opened_for_packets(path, config)) if source.is_progressive else None
+        stamps = (
+            _stamps(_opened_for_packets(path, config), stop or threading.Event()) if source.is_progressive else None
+        )
     return tuple(_segments(*stamps, seconds=seconds)) if stamps else ()
 
 
@@ -73,7 +77,7 @@ def _opened_for_packets(path: str, config: SourceConfig) -> Media:
     return open_bytes(open_file(path), config)
 
 
-def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
+def _stamps(media: Media, stop: threading.Event) -> tuple[list[int], list[int], Fraction] | None:
     """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little.
 
     Raises SourceError where reading fails, which is no end.
@@ -86,6 +90,8 @@ def _stamps(media: Media) -> tuple[list[int], list[int], Fraction] | None:
         if name not in _EXACT or stream.codec_context.name in _NO_COUNT or stream.time_base is None:
             return None
         for packet in media.container.demux(stream):
+            if stop.is_set():
+                raise SourceError("reading was stopped")
             if not packet.size:
                 continue
             if packet.pts is None:

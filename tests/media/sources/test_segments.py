@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,6 +102,13 @@ def test_segments_are_turned_and_timed_as_the_whole(kind: str, tmp_path: Path) -
 def test_what_has_stamps_that_are_repaired_is_not_cut(stamps: tuple[int, ...], tmp_path: Path) -> None:
     """The whole file, and nothing less, knows the frames that they are repaired by."""
     assert cut(str(write_stamps(tmp_path / "a.mkv", stamps)), CONFIG, seconds=0.1) == ()
+
+
+def test_planning_can_be_stopped(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(SourceError, match="stopped"):
+        cut(str(write_people(tmp_path / "a.mp4", frames=10)), CONFIG, seconds=0.4, stop=stop)
 
 
 def test_segments_cover_all_frames_once(tmp_path: Path) -> None:
