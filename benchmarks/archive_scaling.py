@@ -57,6 +57,8 @@ class Costs(NamedTuple):
     """To list a part."""
     planned: float
     """To read the plan of a segment."""
+    plan_bytes: float
+    """Of a segment in the plan."""
 
 
 def main() -> None:
@@ -171,8 +173,8 @@ def parts(folder: Path, rounds: int) -> tuple[float]:
     return (fastest(write, rounds, clock=time.perf_counter) / 50,)
 
 
-def reading(folder: Path, frames: int) -> tuple[float, float, float, float]:
-    """Return seconds to merge a row, to analyze it, to list a part, and to read the plan of a segment."""
+def reading(folder: Path, frames: int) -> tuple[float, float, float, float, float]:
+    """Return seconds to merge a row, to analyze it, to list a part, to read the plan of a segment, and its bytes."""
     out = folder / "archive"
     videos = tuple(video(number, 4, frames // 4) for number in range(2))
     walking = np.random.default_rng(1)
@@ -195,7 +197,7 @@ def reading(folder: Path, frames: int) -> tuple[float, float, float, float]:
     planned = fastest(lambda: find_plan(FolderStorage(many)), 3)
     stood = fastest(lambda: standing_of(ArchiveConfig(out=many)), 3)
     shutil.rmtree(many)
-    return merged / rows, analyzed / rows, (stood - planned) / 100_000, planned / 100_000
+    return merged / rows, analyzed / rows, (stood - planned) / 100_000, planned / 100_000, len(big.as_json()) / 100_000
 
 
 def fastest(work: Callable[[], object], rounds: int, *, clock: Callable[[], float] = time.process_time) -> float:
@@ -215,7 +217,7 @@ def print_costs(costs: Costs) -> None:
         ["start a worker, with its engine", f"{costs.start:.1f} s"],
         ["detect in a frame, 720p, float32, one CPU", f"{costs.frame * 1e3:.0f} ms"],
         ["write a part, safe on the disk", f"{costs.write * 1e3:.1f} ms"],
-        ["read the plan of a segment", f"{costs.planned * 1e6:.1f} us"],
+        ["read the plan of a segment", f"{costs.planned * 1e6:.1f} us, {costs.plan_bytes:.0f} bytes"],
         ["find out whether a part is there", f"{costs.name * 1e6:.1f} us"],
         [f"merge a frame with {PEOPLE} people", f"{costs.merged * 1e6:.0f} us"],
         [f"track and count in a frame with {PEOPLE} people", f"{costs.analyzed * 1e6:.0f} us"],

@@ -126,7 +126,7 @@ def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
     refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
     videos: list[Video] = []
     unreadable: dict[str, str] = {}
-    folders: set[str] = set()
+    folders: dict[str, int] = {}
     for ref in refs:
         if not ref.files or ref.kind == "pipe":
             raise UsageError(f"{ref.name!r} is no file: an archive is made of what can be read again")
@@ -208,7 +208,7 @@ def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[
     return cut(ref.files[0], config.source, seconds=config.segment_seconds, stop=stop)
 
 
-def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: set[str]) -> Video:
+def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: dict[str, int]) -> Video:
     files = tuple(file if is_object_store(file) else str(Path(file).absolute()) for file in ref.files)
     return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments)
 
@@ -226,10 +226,12 @@ def _stamp_of(file: str) -> tuple[int, object]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _folder(source: str, taken: set[str]) -> str:
-    """Return a name of its own for the parts of a source, like the file's."""
+def _folder(source: str, taken: dict[str, int]) -> str:
+    """Return a name of its own for the parts of a source, like the file's; `taken` has how often each was wanted."""
     name = Path(source).name.lstrip(".")[:_LONGEST_FOLDER] or "video"
-    candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3)))
-    folder = next(one for one in candidates if one not in taken and one not in ("failed", NAME))
-    taken.add(folder)
+    folder = name
+    while folder in taken or folder in ("failed", NAME):
+        taken[name] = taken.get(name, 1) + 1
+        folder = f"{name}_{taken[name]}"
+    taken[folder] = 1
     return folder
