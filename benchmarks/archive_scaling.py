@@ -213,14 +213,14 @@ def fastest(work: Callable[[], object], rounds: int, *, clock: Callable[[], floa
 def print_costs(costs: Costs) -> None:
     rows = [
         ["plan a file", f"{costs.file * 1e3:.0f} ms"],
-        ["and each frame of it", f"{costs.packet * 1e6:.1f} us"],
+        ["and each frame of it", f"{costs.packet * 1e6:.1f} µs"],
         ["start a worker, with its engine", f"{costs.start:.1f} s"],
         ["detect in a frame, 720p, float32, one CPU", f"{costs.frame * 1e3:.0f} ms"],
         ["write a part, safe on the disk", f"{costs.write * 1e3:.1f} ms"],
-        ["read the plan of a segment", f"{costs.planned * 1e6:.1f} us, {costs.plan_bytes:.0f} bytes"],
-        ["find out whether a part is there", f"{costs.name * 1e6:.1f} us"],
-        [f"merge a frame with {PEOPLE} people", f"{costs.merged * 1e6:.0f} us"],
-        [f"track and count in a frame with {PEOPLE} people", f"{costs.analyzed * 1e6:.0f} us"],
+        ["read the plan of a segment", f"{costs.planned * 1e6:.1f} µs, {costs.plan_bytes:.0f} bytes"],
+        ["find out whether a part is there", f"{costs.name * 1e6:.1f} µs"],
+        [f"merge a frame with {PEOPLE} people", f"{costs.merged * 1e6:.0f} µs"],
+        [f"track and count in a frame with {PEOPLE} people", f"{costs.analyzed * 1e6:.0f} µs"],
     ]
     print_table("What it costs", ["", "measured"], rows)
 
