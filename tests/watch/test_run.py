@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
 from tests.fakes import FakeEngine, SizesEngine
+from tests.media.sources.test_live import Files, serving
 from tests.waiting import eventually
 from tests.watch.rtsp_farm import farm_in_thread
 from tests.watch.watching import Listener, pair, watched
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "BACK_OFF_SECONDS", (0.1,))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "ReaderSettings", partial(connection.ReaderSettings, open_seconds=1.0))
 
 
 def test_people_of_all_cameras_are_seen_by_one_engine(farm: RunningFarm) -> None:
@@ -107,9 +115,32 @@ def test_cameras_that_lie_disturb_no_other_and_are_seen_as_far_as_can_be(
     assert one.listener.seen("garbage") == 0
 
 
+class Endless(Files):
+    """Begins a JPEG that never ends."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8")
+            while True:
+                self.wfile.write(bytes(4096))
+                time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_picture_without_an_end_is_waited_for_no_longer_than_any(farm: RunningFarm) -> None:
+    with serving(Endless) as url, watched(f"door={url}/video.mjpg", pair(farm)[1]) as one:
+        one.listener.hears("door", "waiting")
+        assert one.status("door").reconnects.keys() <= {"silent", "unreachable"}
+        one.listener.sees("yard", more=5)
+    assert one.listener.states("yard") == ["live", "stopped"]
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CROWD_OPEN_SECONDS", 0.2)
-    monkeypatch.setattr(run, "ReaderSettings", partial(connection.ReaderSettings, open_seconds=1.0))
     at_once: list[int] = []
     opened = connection.Connection.__init__
 
