@@ -14,7 +14,7 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.delay import DelayMeter
 from humandetect.media.images import check_size
-from humandetect.media.sources.container import AccessRefused, open_url, reason
+from humandetect.media.sources.container import AccessRefused, NothingSent, open_url, reason
 from humandetect.media.sources.decoding import orientation_of, to_bgr
 from humandetect.media.sources.streams import pixel_aspect, video_streams
 
@@ -211,5 +211,7 @@ def _opened(url: str, settings: ReaderSettings) -> Media:
         return open_url(url, settings.source, at_once=True)
     except AccessRefused as error:
         raise Lost("refused", str(error)) from None
+    except NothingSent as error:
+        raise Lost("silent", str(error)) from None
     except SourceError as error:
         raise Lost("unreachable", str(error)) from None

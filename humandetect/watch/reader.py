@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.watch.base import PacketSink, State
-    from humandetect.watch.connection import LossKind, Picture, ReaderSettings
+    from humandetect.watch.connection import Picture, ReaderSettings
     from humandetect.watch.openings import Openings
     from humandetect.watch.states import Change
 
@@ -63,7 +63,8 @@ class CameraReader:
         self._states = states or CameraStates(settings.max_delay_seconds)
         self._first_after_seconds = first_after_seconds
         self._connection: Connection | None = None
-        self._last_loss: LossKind | None = None
+        self._is_dead = False
+        """Whether it did not answer the last time, or had all the time that there is."""
         self._newest: Picture | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
@@ -105,7 +106,6 @@ class CameraReader:
             if self._stop.is_set():
                 break
             self.reconnects[lost.kind] += 1
-            self._last_loss = lost.kind
             lose = self._states.refuse if lost.kind == "refused" else self._states.lose
             self._tell(lose(str(lost), time.monotonic()))
             self._stop.wait(max(0.0, self._states.retry_at - time.monotonic()))
@@ -133,13 +133,19 @@ class CameraReader:
         return Lost("closed", "told to stop")
 
     def _connect(self) -> Connection:
-        with self._openings.turn(is_dead=self._last_loss == "unreachable", is_stopped=self._stop.is_set) as has_turn:
+        with self._openings.turn(is_dead=self._is_dead, is_stopped=self._stop.is_set) as has_turn:
             if not has_turn:
                 raise Lost("closed", "told to stop")
-            open_seconds = self._settings.open_seconds
-            if self._last_loss is None and self._openings.is_awaited:
-                open_seconds = min(open_seconds, CROWD_OPEN_SECONDS)
-            return Connection(self._url, self._settings, self._packets, open_seconds=open_seconds)
+            longest = open_seconds = self._settings.open_seconds
+            if not self.reconnects and self._openings.is_awaited:
+                open_seconds = min(longest, CROWD_OPEN_SECONDS)
+            try:
+                connection = Connection(self._url, self._settings, self._packets, open_seconds=open_seconds)
+            except Lost as lost:
+                self._is_dead = lost.kind != "silent" or open_seconds == longest
+                raise
+            self._is_dead = False
+            return connection
 
     def _offer(self, picture: Picture, connection: Connection) -> None:
         self.frames += 1

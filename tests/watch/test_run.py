@@ -141,6 +141,7 @@ def test_a_picture_without_an_end_is_waited_for_no_longer_than_any(farm: Running
 @pytest.mark.usefixtures("impatient")
 def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "CROWD_OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(states, "BACK_OFF_SECONDS", (1.0,))
     at_once: list[int] = []
     opened = connection.Connection.__init__
 

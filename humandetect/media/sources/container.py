@@ -241,6 +241,10 @@ class AccessRefused(SourceError):
     """A server that answers, but not with what was asked for: it wants a password, or has nothing there."""
 
 
+class NothingSent(SourceError):
+    """A camera that answers, and is slow or has no picture."""
+
+
 class _TransportRefused(SourceError):
     """An RTSP server that answers 461."""
 
@@ -277,7 +281,7 @@ def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: 
     if container.format.name == "rtsp" and time.monotonic() - began >= config.open_timeout_seconds:
         # The look at its pictures was cut short: another wait, for the first of them, would be in vain.
         container.close()
-        raise SourceError(f"it answers, but sent no picture within {config.open_timeout_seconds:g} s")
+        raise NothingSent(f"it answers, but sent no picture within {config.open_timeout_seconds:g} s")
     return container
 
 
