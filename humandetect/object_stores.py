@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _PACKAGES = {"s3": "'humandetect[s3]'", "gs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "memory": "fsspec"}
 _BLOCK_BYTES = 4 << 20
 """Asked for at once: what is read is mostly read on from there, and a request takes as long as 1 MB or more."""
-_KEPT_BLOCKS = 8
-"""An index is read whenever a file is opened, and a segment's packets are read before its pictures."""
+_KEPT_BLOCKS = 16
+"""Of a process. An index is read whenever a file is opened, and eight videos are planned side by side."""
 _STAMPS = ("ETag", "etag", "LastModified", "mtime", "updated", "last_modified", "created")
 """What stores call that which changes with a file."""
 _NO_CREDENTIALS = (

@@ -24,7 +24,7 @@ from humandetect.media.sources.seeking import seek
 from humandetect.media.sources.streams import video_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from humandetect.config import SourceConfig
     from humandetect.media.sources.container import Media
@@ -145,7 +145,7 @@ class SegmentSource(VideoSource):
 
     def _planned(self) -> list[int]:
         """Return the stamps of the segment's frames, from its packets."""
-        media = self._reopened()
+        media = self._reopened(lambda: _opened_for_packets(self._path, self._config))
         stream, stamps = video_streams(media)[0], []
         try:
             for packet in media.container.demux(stream):
@@ -165,16 +165,16 @@ class SegmentSource(VideoSource):
         return sorted(stamps)
 
     def _go_to_key(self) -> None:
-        media = self._reopened()
+        media = self._reopened(lambda: open_bytes(open_file(self._path), self._config))
         self._media.close()
         self._use(media)
 
-    def _reopened(self) -> Media:
+    def _reopened(self, opened: Callable[[], Media]) -> Media:
         """Open it again at the segment's key frame."""
-        media = open_bytes(open_file(self._path), self._config)
+        media = opened()
         if self._segment.number and not seek(media, video_streams(media)[0], self._segment.key_stamp):
             media.close()  # it is read from the beginning instead, which is slow, and right
-            return open_bytes(open_file(self._path), self._config)
+            return opened()
         return media
 
     def _has(self, stamp: int) -> bool:

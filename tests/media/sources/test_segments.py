@@ -159,5 +159,8 @@ def test_a_share_that_goes_away_makes_no_video_shorter(
     there, gone = segments[0], segments[len(segments) // 2]
     with SegmentSource("clip", str(path), CONFIG, there) as source:
         assert len(shown(source)) == there.frames
-    with pytest.raises(SourceError, match="reading failed: Stale file handle"):
-        SegmentSource("clip", str(path), CONFIG, gone)
+    with (
+        pytest.raises(SourceError, match="reading failed: Stale file handle"),
+        SegmentSource("clip", str(path), CONFIG, gone) as source,
+    ):
+        shown(source)
