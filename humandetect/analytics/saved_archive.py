@@ -88,7 +88,7 @@ class SavedArchive:
             footer = json.loads((pq.read_schema(self._opened(part)).metadata or {})[MADE_KEY.encode()])
             return provenance_of(footer)
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-            raise UsageError(f"{self._files.place}/{part} is no part of an archive: {error}") from error
+            raise self._damaged(part, error) from error
 
     def _frames(self, parts: Sequence[str], provenance: Provenance) -> Iterator[DetectedFrame]:
         from humandetect.media.parquet import PART, pa, pq
@@ -100,10 +100,17 @@ class SavedArchive:
                         for row in _rows(batch):
                             yield frame_of(row, provenance)
             except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
-                raise UsageError(f"{self._files.place}/{part} is damaged: {error}") from error
+                raise self._damaged(part, error) from error
 
     def _opened(self, part: str) -> io.BytesIO:
-        return io.BytesIO(self._files.read(part) or b"")
+        try:
+            data = self._files.read(part)
+        except OSError as error:
+            raise SourceError(f"cannot read {f'{self._files.place}/{part}'!r}: {error.strerror or error}") from error
+        return io.BytesIO(data or b"")
+
+    def _damaged(self, part: str, error: Exception) -> UsageError:
+        return UsageError(f"{self._files.place}/{part} is damaged: {error}: remove it, and `archive` makes it again")
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:

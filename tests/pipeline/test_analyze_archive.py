@@ -123,9 +123,18 @@ def test_a_damaged_part_is_named_and_what_came_before_it_is_kept(archive: Path, 
         summary = ask(archive, tmp_path / f"{jobs}", jobs=jobs)
         (failure,) = summary.failures
         assert str(part) in str(failure)
+        assert "remove it, and `archive` makes it again" in str(failure)
         assert (summary.frames, len(summary.sources)) == (2 * FRAMES + PART_FRAMES, 3)
         assert (tmp_path / f"{jobs}" / "events.partial.jsonl").is_file()
     assert outputs(tmp_path / "1")["events.partial.jsonl"] == outputs(tmp_path / "2")["events.partial.jsonl"]
+
+
+def test_a_part_that_cannot_be_read_is_not_called_damaged(archive: Path, tmp_path: Path) -> None:
+    part = archive / "video3" / "000001.parquet"
+    part.unlink()
+    part.mkdir()
+    (failure,) = ask(archive, tmp_path / "asked", jobs=1).failures
+    assert str(failure) == f"cannot read {str(part)!r}: Is a directory"
 
 
 def test_a_signal_ends_the_workers(archive: Path, tmp_path: Path) -> None:
