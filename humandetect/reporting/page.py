@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import statistics
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path, PurePath
 from string import Template
@@ -14,13 +14,13 @@ from humandetect.addresses import looks_like_address
 from humandetect.analytics.report import WHOLE_PICTURE
 from humandetect.media.images import encode_jpeg
 from humandetect.plural import counted
-from humandetect.reporting.axes import clock, said_seconds
+from humandetect.reporting.axes import DAY, clock, said_seconds
 from humandetect.reporting.charts import crossings_chart, dwell_chart, people_chart
 from humandetect.reporting.heat_picture import COLOURS, draw_heat
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from humandetect.analytics.report import SourceReport
     from humandetect.media.frames import Event
@@ -82,12 +82,28 @@ def _text(value: object) -> str:
 
 
 def _when(report: SourceReport) -> str:
-    begin, end = report.begin_seconds or 0.0, report.end_seconds or 0.0
-    if report.started is None:
-        return f"{said_seconds(begin)} to {said_seconds(end)}"
-    first, last = (report.started + timedelta(seconds=seconds) for seconds in (begin, end))
+    span = _span(report)
+    if span is None:
+        return f"{said_seconds(report.begin_seconds or 0.0)} to {said_seconds(report.end_seconds or 0.0)}"
+    first, last = span
     end_form = "%H:%M:%S" if first.date() == last.date() else "%d %B %Y, %H:%M:%S"
     return f"{first:%d %B %Y, %H:%M:%S} to {last:{end_form}}"
+
+
+def _span(report: SourceReport) -> tuple[datetime, datetime] | None:
+    """Return begin and end by the clock on the wall; None where it is not known."""
+    if report.started is None:
+        return None
+    begin, end = (timedelta(seconds=seconds or 0.0) for seconds in (report.begin_seconds, report.end_seconds))
+    return report.started + begin, report.started + end
+
+
+def _clock(report: SourceReport) -> Callable[[float], str]:
+    """Return how to say when something happened, with the day where there are several."""
+    say, day, span = clock(report.started), clock(report.started, DAY), _span(report)
+    if span is None or span[0].date() == span[1].date():
+        return say
+    return lambda seconds: f"{day(seconds)}, {say(seconds)}"
 
 
 def _cards(report: SourceReport) -> Iterator[str]:
@@ -168,7 +184,7 @@ def _charts(report: SourceReport) -> Iterator[str]:
 def _events(report: SourceReport) -> str:
     if not report.events:
         return ""
-    say = clock(report.started)
+    say = _clock(report)
     rows = [
         [say(event.time_seconds), "" if picture is None else f'<img src="{_data(picture)}" alt="">',
          _what(event, report), "" if event.track_id is None else f"#{event.track_id}",

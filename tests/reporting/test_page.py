@@ -16,6 +16,7 @@ from humandetect.reporting.page import HEAD, NOTHING, TAIL, section
 from tests.analytics.test_report import reported, walk
 from tests.analytics.walking import walked
 from tests.service.browser import browsing
+from tests.watch.happenings import count_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +124,15 @@ def test_where_the_clock_is_known_times_are_its(busy: SourceReport) -> None:
     report, _, _ = reported(walk(), started=datetime(2026, 11, 26, 8, 59, 50, tzinfo=UTC))
     texts = Outline(page_of(report)).texts
     assert {"26 November 2026, 08:59:50 to 09:00:26", "09:00:00"} <= set(texts)
+
+
+@pytest.mark.parametrize(("days", "said"), [(1, "08:01:40"), (2, "26 Nov, 08:01:40")])
+def test_the_events_of_several_days_have_their_dates(days: int, said: str) -> None:
+    report = SourceReport({}, started=datetime(2026, 11, 26, 8, tzinfo=UTC), lines=["gate"], row_seconds=60)
+    for start in (0.0, (days - 1) * 86400.0):
+        report.add_row(count_row(datetime(2026, 11, 26, 8, tzinfo=UTC), name="gate", start_seconds=start))
+    report.note([Event("crossing", "c", "door", 100.0, line="gate", direction="in")])
+    assert said in Outline(page_of(report)).texts
 
 
 def test_more_events_than_it_has_room_for_are_counted(busy: SourceReport) -> None:
