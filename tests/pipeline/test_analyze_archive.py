@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from dataclasses import replace
 from itertools import islice
@@ -23,6 +25,7 @@ from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.analyze_workers import Told
 from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.summary import RunInterrupted
+from humandetect.storage import FolderStorage
 from tests.builders import make_clip
 from tests.pipeline.test_analyze import SCENE, save
 from tests.pipeline.test_stages import FRAMES
@@ -129,12 +132,19 @@ def test_a_damaged_part_is_named_and_what_came_before_it_is_kept(archive: Path, 
     assert outputs(tmp_path / "1")["events.partial.jsonl"] == outputs(tmp_path / "2")["events.partial.jsonl"]
 
 
-def test_a_part_that_cannot_be_read_is_not_called_damaged(archive: Path, tmp_path: Path) -> None:
-    part = archive / "video3" / "000001.parquet"
-    part.unlink()
-    part.mkdir()
+def test_a_part_that_a_share_does_not_give_is_not_called_damaged(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, gone = FolderStorage.read, "video3/000001.parquet"
+
+    def read_of_share(storage: FolderStorage, name: str) -> bytes | None:
+        if name == gone:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return read(storage, name)
+
+    monkeypatch.setattr(FolderStorage, "read", read_of_share)
     (failure,) = ask(archive, tmp_path / "asked", jobs=1).failures
-    assert str(failure) == f"cannot read {str(part)!r}: Is a directory"
+    assert str(failure) == f"cannot read {str(archive / gone)!r}: Stale file handle"
 
 
 def test_a_signal_ends_the_workers(archive: Path, tmp_path: Path) -> None:
