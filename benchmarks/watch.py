@@ -107,8 +107,10 @@ def served(clip: Path, count: int) -> Iterator[Served]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         ports = json.loads(process.stdout.readline())
-        yield Served(ports["rtsp"], ports["control"], names)
-        process.terminate()
+        try:
+            yield Served(ports["rtsp"], ports["control"], names)
+        finally:
+            process.terminate()
 
 
 @contextmanager

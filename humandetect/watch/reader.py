@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from humandetect.memory import give_back
 from humandetect.watch.connection import Connection, Lost
 from humandetect.watch.states import CameraStates
 
@@ -103,6 +104,7 @@ class CameraReader:
             self._tell(self._states.connect())
             lost = self._read()
             self._newest = None
+            give_back()  # what its decoder had; over many losses that would grow
             if self._stop.is_set():
                 break
             self.reconnects[lost.kind] += 1
