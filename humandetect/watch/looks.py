@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import supervision as sv
 
 from humandetect.analytics.base import WEAKEST_SCORE
+from humandetect.cpus import usable_cpus
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, open_batcher
 from humandetect.engines import asks_servers, load_engine
@@ -74,7 +75,8 @@ class Looks:
         self._batcher = stack.enter_context(
             open_batcher(info, detector.infer, batch=config.batch, hung_after_seconds=hung_after)
         )
-        self.turns.at_once = info.parallel * (config.batch or info.best_batch)
+        # What waits beside them gets old: people are told of a third later, for a tenth more pictures at full load.
+        self.turns.at_once = min(info.parallel, usable_cpus()) * (config.batch or info.best_batch)
         if self._given is None:  # before the batcher, which would wait for an engine that waits for its server
             stack.callback(detector.close)
         logger.info("model %s version %s runs on %s", info.name, info.version, info.engine)
