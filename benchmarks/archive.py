@@ -1,6 +1,7 @@
 """An archive by the workers of this machine against plain detect on the same video: time, memory, and the same rows.
 
 python benchmarks/archive.py [--seconds 120] [--rounds 3] [--jobs N] [--video]
+python benchmarks/archive.py --cluster           on a Ray cluster of two machines of a CPU each, too: processes here
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from common import clip_720p, parser, print_machine, print_table, say
+from killed_archives import two_machines
 
 from humandetect.bench.usage import watched
 from humandetect.cpus import usable_cpus
@@ -28,33 +31,39 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--jobs", type=int, default=usable_cpus())
     options.add_argument("--video", action="store_true", help="annotated videos, too")
+    options.add_argument("--cluster", action="store_true")
     args = options.parse_args()
     print_machine()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, two_machines() if args.cluster else nullcontext() as cluster:
         folder = Path(name)
         clip = args.clip or clip_720p(folder, seconds=args.seconds, key_each=20)
         plain = ["detect", str(clip), "--precision", "f32", "--results", "plain.jsonl", *SCORES]
         many = ["archive", str(clip), "--out", "parts", "--segment", "10", "--jobs", f"{args.jobs}"]
         plain += ["-o", "plain.mp4"] * args.video
         many += ["--video"] * args.video
-        rounds = []
+        commands = {"`detect --results`": plain, f"`archive`, {args.jobs} workers": many}
+        if cluster:
+            commands["`archive --cluster`"] = [*many, "--cluster", cluster.address]
+        rounds: list[list[tuple[float, float]]] = []
         for number in range(args.rounds):
-            shutil.rmtree(folder / "parts", ignore_errors=True)
-            rounds.append([cost(folder, plain), cost(folder, many)])
+            rounds.append([])
+            for command in commands.values():
+                shutil.rmtree(folder / "parts", ignore_errors=True)
+                rounds[-1].append(cost(folder, command))
             say(f"{number + 1}: " + ", ".join(f"{seconds:.1f} s, {memory:.0f} MB" for seconds, memory in rounds[-1]))
         cost(folder, ["archive", *many[2:], "--merge", "merged.jsonl"])
         same = (folder / "plain.jsonl").read_bytes() == (folder / "merged.jsonl").read_bytes()
-    seconds = [statistics.median(one[which][0] for one in rounds) for which in (0, 1)]
-    memory = [statistics.median(one[which][1] for one in rounds) for which in (0, 1)]
-    rows = [
-        ["`detect --results`", f"{seconds[0]:.1f} s", "", f"{memory[0]:.0f} MB"],
-        [
-            f"`archive`, {args.jobs} workers",
-            f"{seconds[1]:.1f} s",
-            f"{seconds[1] / seconds[0]:.2f} x",
-            f"{memory[1]:.0f} MB",
-        ],
-    ]
+    rows, plain_seconds = [], statistics.median(one[0][0] for one in rounds)
+    for which, what in enumerate(commands):
+        seconds, memory = (statistics.median(one[which][of] for one in rounds) for of in (0, 1))
+        rows.append(
+            [
+                what,
+                f"{seconds:.1f} s",
+                f"{seconds / plain_seconds:.2f} x",
+                f"{memory:.0f} MB" if "cluster" not in what else "",
+            ]
+        )
     title = f"A video of {args.seconds:g} s, 720p, float32, {args.jobs} workers, median of {args.rounds}"
     print_table(title, ["", "time", "to detect", "peak memory, all processes"], rows)
     print(f"\nMerged, the rows are {'those' if same else 'NOT those'} of `detect`, byte for byte.")
