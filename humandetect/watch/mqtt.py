@@ -117,8 +117,8 @@ class Broker:
             wanted = gone | dict(self._topics(status))
             new = {topic: said for topic, said in wanted.items() if self._now.get(topic) != said}
             self._now |= new
-        if self._connected.is_set():
-            self._retain(new)
+            if self._connected.is_set():
+                self._retain(new)
 
     def close(self) -> None:
         """Say that it is over, and disconnect; may be called twice."""
@@ -201,12 +201,11 @@ class Broker:
         if reason.is_failure:
             self._say(f"{self._shown} refuses: {reason} (user and password are in --mqtt)")
             return
-        with self._lock:
-            self._connected.set()
-            now = dict(self._now)
         self._said = None
         client.publish(f"{self._prefix}/status", "online", qos=1, retain=True)
-        self._retain(now)
+        with self._lock:  # or what changes meanwhile would be said before what it was
+            self._connected.set()
+            self._retain(self._now)
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
         error = sys.exc_info()[1]  # the client tells of a failed connection while it handles the reason, and gives none

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,29 @@ def test_what_told_of_lines_goes_with_them_and_is_not_there_without_any(mosquitt
         broker.on_status(status(totals={"porch": (5, 3)}))
         eventually(lambda: lines()["humandetect/door/lines/porch/in"] == "5")
         assert {key for key, one in sensors("door").items() if "unique_id" in one} == {"state", "people", "in", "out"}
+
+
+def test_what_changes_while_everything_is_told_anew_is_said_last(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling, retain = threading.Event(), Broker._retain
+
+    def retain_slowly(broker: Broker, topics: dict[str, str]) -> None:
+        before = dict(topics)
+        if threading.current_thread() is not threading.main_thread():
+            telling.set()
+            time.sleep(0.1)
+        retain(broker, before)
+
+    monkeypatch.setattr(Broker, "_retain", retain_slowly)
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (_, broker):
+        broker.on_status(status(people=2))
+        assert telling.wait(20)
+        broker.on_status(status(people=3))
+        eventually(lambda: listener.said("humandetect/door/people"))
+        broker.on_status(status("yard"))
+        eventually(lambda: listener.said("humandetect/yard/people"))
+        assert listener.said("humandetect/door/people") == "3"
 
 
 def test_a_broker_that_forgot_everything_is_told_everything(mosquitto: Mosquitto, tmp_path: Path) -> None:
