@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PICTURE_SECONDS = 0.2
 """Between two pictures of a camera."""
-DRAWING_SHARE = 0.04
+DRAWING_SHARE = 0.03
 """Of all cores; where cameras want more, each is shown less often. Sending takes half as much beside it."""
 BURST_SECONDS = 0.25
 """For which drawing may run ahead of its share."""
