@@ -38,10 +38,10 @@ def main() -> None:
         folder = Path(name)
         clip = args.clip or clip_720p(folder, seconds=args.seconds, key_each=20)
         plain = ["detect", str(clip), "--precision", "f32", "--results", "plain.jsonl", *SCORES]
-        many = ["archive", str(clip), "--out", "parts", "--segment", "10", "--jobs", f"{args.jobs}"]
+        many = ["archive", str(clip), "--out", "parts", "--segment", "10"]
         plain += ["-o", "plain.mp4"] * args.video
         many += ["--video"] * args.video
-        commands = {"`detect --results`": plain, f"`archive`, {args.jobs} workers": many}
+        commands = {"`detect --results`": plain, f"`archive`, {args.jobs} workers": [*many, "--jobs", f"{args.jobs}"]}
         if cluster:
             commands["`archive --cluster`"] = [*many, "--cluster", cluster.address]
         rounds: list[list[tuple[float, float]]] = []
