@@ -25,6 +25,7 @@ from humandetect.errors import HumanDetectError, ServiceAway, ServiceError, Sour
 from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
 from tests.bench.figures import figures, report
+from tests.children import children_with
 from tests.fakes import FakeEngine
 from tests.service.faults import Call, Faulty, good, problem
 from tests.service.servers import running
@@ -213,7 +214,7 @@ def test_a_target_that_ends_costs_its_own_figures_only(target: BenchTarget, modu
         def end_window(self, images_per_second: float) -> None:
             if not self.killed:
                 self.killed = True
-                next(one for one in psutil.Process().children() if module in one.cmdline()).kill()
+                children_with(module)[0].kill()
 
     short: dict[str, Any] = SHORT | {"batch": 1}
     made = run(BenchConfig(images=images, target=target, engines=("openvino",), **short), progress=Progress())

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import psutil
 import pytest
 
 pytest.importorskip("pyarrow")
@@ -27,11 +26,14 @@ from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.summary import RunInterrupted
 from humandetect.storage import FolderStorage
 from tests.builders import make_clip
+from tests.children import children_with
 from tests.pipeline.test_analyze import SCENE, save
 from tests.pipeline.test_stages import FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import psutil
 
     from humandetect.pipeline.summary import RunSummary
 
@@ -98,7 +100,7 @@ class When(NoProgress):
 
 
 def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "analyze_worker" in " ".join(child.cmdline())]
+    return children_with("humandetect.pipeline.analyze_worker")
 
 
 def test_side_by_side_they_give_the_bytes_that_one_process_gives(archive: Path, results: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelEr
 from humandetect.models.config_file import read_models_config
 from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelFolder, ModelMetadata
+from tests.children import children_with
 from tests.engines.tfserving.fake_server import pictures
 from tests.waiting import eventually
 
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 
 def servers_of(parent: int) -> list[psutil.Process]:
-    with_children = psutil.Process(parent).children(recursive=True)
-    return [child for child in with_children if "model-server" in child.cmdline()]
+    return children_with("model-server", parent)
 
 
 def test_all_that_is_needed_is_the_engines_name() -> None:

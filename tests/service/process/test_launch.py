@@ -34,6 +34,7 @@ from humandetect.models.find import find_model
 from humandetect.service.process import launch, workers
 from humandetect.service.process import server as process
 from tests.certificates import issued
+from tests.children import children_with
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
 from tests.service.servers import Spawned, spawned
@@ -265,12 +266,10 @@ def test_a_port_in_use_is_exit_code_3_and_says_what_to_do() -> None:
 
 def test_workers_share_one_embedded_model_server_which_ends_with_them() -> None:
     with spawned("--workers", "2", "--engine", "tf-serving") as server:
-        children = psutil.Process(server.process.pid).children(recursive=True)
-        model_servers = [child for child in children if "model-server" in child.cmdline()]
-        assert len(model_servers) == 1
+        (model_server,) = children_with("model-server", server.process.pid)
         assert httpx.get(f"{server.url}/readyz?deep=1", timeout=30).status_code == 200
         assert server.end() == 0
-    assert not model_servers[0].is_running()
+    assert not model_server.is_running()
 
 
 def test_an_embedded_server_that_cannot_start_ends_the_workers_server_with_exit_code_3(tmp_path: Path) -> None:
