@@ -116,6 +116,8 @@ class Told(NamedTuple):
     done: bool = False
     missing: int = 0
     """Frames that could not be decoded; at the end."""
+    warnings: tuple[str, ...] = ()
+    """What was wrong with a source that is read in one go, for people; at the end."""
 
 
 def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
@@ -136,7 +138,9 @@ def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
         try:
             for ref, segments in zip(refs, cuts, strict=True):
                 try:
-                    videos.append(_video(ref, segments.result(), folders))
+                    cut_to, lacks = segments.result()
+                    videos.append(_video(ref, cut_to, folders))
+                    warnings += [f"{ref.name!r}: {what}" for what in lacks]
                 except (SourceError, OSError) as error:
                     unreadable[ref.name] = str(error)
         finally:
@@ -202,10 +206,12 @@ def check_unchanged(video: Video) -> None:
         raise SourceError(f"{video.source!r} changed since it was planned: choose another --out")
 
 
-def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[Segment, ...]:
+def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[tuple[Segment, ...], list[str]]:
+    """Return the segments, and what the file lacks."""
+    lacks: list[str] = []
     if ref.kind != "video" or stop.is_set():
-        return ()
-    return cut(ref.files[0], config.source, seconds=config.segment_seconds, stop=stop)
+        return (), lacks
+    return cut(ref.files[0], config.source, seconds=config.segment_seconds, stop=stop, warnings=lacks), lacks
 
 
 def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: dict[str, int]) -> Video:

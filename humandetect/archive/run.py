@@ -93,7 +93,7 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
         outcome = attempts.outcome
     standing = _standing(plan, storage)
     merged = merge(config, warnings) if config.merge and standing.there else None
-    return ArchiveSummary(standing, outcome, [*warnings, *joins.warnings], joins.failed, merged)
+    return ArchiveSummary(standing, outcome, [*warnings, *outcome.warnings, *joins.warnings], joins.failed, merged)
 
 
 def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:

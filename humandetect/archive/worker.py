@@ -75,7 +75,8 @@ class Worker:
         for number, seconds in missing:
             rows.add_absent(number, seconds)
         self._storage.write(job.name, rows.as_bytes())
-        yield Told(untold, done=True, missing=len(missing))
+        warnings = () if job.segment else tuple(f"{job.video.source!r}: {warning}" for warning in source.warnings)
+        yield Told(untold, done=True, missing=len(missing), warnings=warnings)
 
     def _opened(self, job: Job) -> Source:
         video = job.video

@@ -44,8 +44,13 @@ def archive(config: ArchiveConfig, talk: QuietConfig) -> None:
         standing = standing_of(config)
         _tell_standing(standing)
         raise typer.Exit(0 if standing.is_complete else 1)
-    with _Bar(quiet=talk.quiet) as bar:
-        summary = archive(config, bar)
+    try:
+        with _Bar(quiet=talk.quiet) as bar:
+            summary = archive(config, bar)
+    except KeyboardInterrupt:
+        if not talk.quiet:
+            typer.echo("interrupted: what is complete stays, and the same command goes on", err=True)
+        raise
     if not talk.quiet:
         _tell(summary)
     raise typer.Exit(0 if config.plan or summary.standing.is_complete else 1)

@@ -150,8 +150,9 @@ def test_ctrl_c_is_exit_130_and_the_next_run_goes_on(videos: Path, tmp_path: Pat
     eventually(lambda: any(out.rglob("*.parquet")))
     workers = psutil.Process(run.pid).children()
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=20)
+    _, said = run.communicate(timeout=20)
     assert run.returncode == 130
+    assert "interrupted: what is complete stays, and the same command goes on" in said
     assert not psutil.wait_procs(workers, timeout=10)[1]
 
 

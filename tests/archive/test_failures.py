@@ -17,6 +17,8 @@ from humandetect.config import ArchiveConfig
 from humandetect.errors import SinkError, UsageError
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
+from tests.builders import make_clip
+from tests.media.clips import cut, fast_start
 from tests.media.gone import open_going
 
 if TYPE_CHECKING:
@@ -51,6 +53,17 @@ def files(out: Path) -> list[str]:
 def test_nothing_disturbs_it(video: Path, tmp_path: Path) -> None:
     assert make(tmp_path / "out", video).standing.is_complete
     assert files(tmp_path / "out") == PARTS
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_of_a_video_that_is_cut_off_it_is_said_how_much_is_missing(name: str, tmp_path: Path) -> None:
+    write = fast_start if name == "a.mp4" else make_clip
+    video = cut(write(tmp_path / name, frames=50, codec="mpeg4", width=320, height=240), 0.3)
+    summary = make(tmp_path / "out", video)
+    assert summary.standing.is_complete
+    said = [warning for warning in summary.warnings if "frames could be read: the file is cut off" in warning]
+    assert said == summary.warnings[:1]
+    assert str(video) in said[0]
 
 
 def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:
@@ -148,7 +161,7 @@ def test_ctrl_c_stops_all_that_is_planned_side_by_side(
 ) -> None:
     begun: list[str] = []
 
-    def cut(path: str, _config: object, *, seconds: float, stop: threading.Event) -> tuple[()]:
+    def cut(path: str, _config: object, *, seconds: float, stop: threading.Event, warnings: list[str]) -> tuple[()]:
         begun.append(path)
         if len(begun) == 1:
             raise KeyboardInterrupt

@@ -20,6 +20,7 @@ from humandetect.media.sources.seeking import StartPlan, are_fields, plan_start,
 from humandetect.media.sources.streams import (
     claimed_frames,
     count_if_cut,
+    cut_off,
     pixel_aspect,
     start_of,
     tags_of,
@@ -205,8 +206,7 @@ class VideoSource(Source):
         end = seconds + float(self._origin or 0)
         whole = count_if_cut(self._stream, self._rate, packets=self._decoder.packets, end=end)
         if whole and not self._plan:  # after a jump the packets before it were not counted
-            read = f"only {count:,} of {counted(whole, 'frame')} could be read"
-            self.warnings.append(f"{read}: the file is cut off or damaged")
+            self.warnings.append(cut_off(count, whole))
         if not self._read:
             start, has = self._config.start_seconds, counted(count, "frame")
             self.warnings.append(f"no frame at or after {start:g} s: the video has {has}")

@@ -21,10 +21,10 @@ from humandetect.media.sources.files import open_file
 from humandetect.media.sources.index_only import IndexOnly
 from humandetect.media.sources.libav import VideoSource
 from humandetect.media.sources.seeking import seek
-from humandetect.media.sources.streams import video_streams
+from humandetect.media.sources.streams import count_if_cut, cut_off, video_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from humandetect.config import SourceConfig
     from humandetect.media.sources.container import Media
@@ -51,15 +51,20 @@ class Segment:
     """Frames before it belong to this segment; None: all that come."""
 
 
-def cut(path: str, config: SourceConfig, *, seconds: float, stop: threading.Event | None = None) -> tuple[Segment, ...]:
+def cut(
+    path: str, config: SourceConfig, *, seconds: float, stop: threading.Event | None = None,
+    warnings: list[str] | None = None,
+) -> tuple[Segment, ...]:  # fmt: skip
     """Cut a video at key frames, each segment at least so long, by reading packets only.
 
-    There are none where its numbers or its stamps cannot be told from packets. Raises SourceError, also once `stop` is
-    set.
+    There are none where its numbers or its stamps cannot be told from packets; `warnings` takes what the file lacks.
+    Raises SourceError, also once `stop` is set.
     """
     with VideoSource(path, lambda: open_bytes(open_file(path), config), config) as source:
         stamps = (
-            _stamps(_opened_for_packets(path, config), stop or threading.Event()) if source.is_progressive else None
+            _stamps(_opened_for_packets(path, config), stop or threading.Event(), [] if warnings is None else warnings)
+            if source.is_progressive
+            else None
         )
     return tuple(_segments(*stamps, seconds=seconds)) if stamps else ()
 
@@ -77,7 +82,7 @@ def _opened_for_packets(path: str, config: SourceConfig) -> Media:
     return open_bytes(open_file(path), config)
 
 
-def _stamps(media: Media, stop: threading.Event) -> tuple[list[int], list[int], Fraction] | None:
+def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> tuple[list[int], list[int], Fraction] | None:
     """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little.
 
     Raises SourceError where reading fails, which is no end.
@@ -86,16 +91,14 @@ def _stamps(media: Media, stop: threading.Event) -> tuple[list[int], list[int], 
     name = media.container.format.name.split(",")[0]
     shown: list[int] = []
     keys: list[int] = []
+    packets = 0
     try:
         if name not in _EXACT or stream.codec_context.name in _NO_COUNT or stream.time_base is None:
             return None
-        for packet in media.container.demux(stream):
-            if stop.is_set():
-                raise SourceError("reading was stopped")
-            if not packet.size:
-                continue
+        for packet in _until(stop, media.container.demux(stream)):
             if packet.pts is None:
                 return None
+            packets += 1
             if not packet.is_discard:  # what an edit list hides is decoded, but never counted
                 shown.append(packet.pts)
                 if packet.is_keyframe:
@@ -107,12 +110,24 @@ def _stamps(media: Media, stop: threading.Event) -> tuple[list[int], list[int], 
         gaps = {after - before for before, after in pairwise(shown)}  # a few, of how many frames there may be
         believable = all(is_believable_gap(float(gap * tick)) for gap in gaps)
         begins_whole = bool(keys) and min(keys) == shown[0]
-        return (shown, sorted(keys), tick) if begins_whole and believable else None
+        if not (begins_whole and believable):
+            return None
+        if whole := count_if_cut(stream, stream.average_rate, packets=packets, end=float(shown[-1] * tick)):
+            warnings.append(cut_off(packets, whole))
+        return shown, sorted(keys), tick
     except (av.FFmpegError, OSError):
         media.check()
         return None
     finally:
         media.close()
+
+
+def _until(stop: threading.Event, packets: Iterable[av.Packet[av.VideoStream]]) -> Iterator[av.Packet[av.VideoStream]]:
+    for packet in packets:
+        if stop.is_set():
+            raise SourceError("reading was stopped")
+        if packet.size:
+            yield packet
 
 
 def _segments(shown: list[int], keys: list[int], tick: Fraction, *, seconds: float) -> Iterator[Segment]:

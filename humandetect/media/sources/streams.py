@@ -9,6 +9,7 @@ from av.stream import Disposition
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import SQUARE
+from humandetect.plural import counted
 
 if TYPE_CHECKING:
     import av
@@ -106,6 +107,11 @@ def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int,
         return stream.frames if lost > max(1, stream.frames * _TOLERATED_LOSS) else None
     seconds = _duration_seconds(stream) if is_avi or "DURATION" in stream.metadata else 0
     return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
+
+
+def cut_off(count: int, whole: int) -> str:
+    """Say that a file holds fewer frames than it should."""
+    return f"only {count:,} of {counted(whole, 'frame')} could be read: the file is cut off or damaged"
 
 
 def _duration_seconds(stream: av.VideoStream) -> float:
