@@ -41,10 +41,10 @@ class CameraReader:
 
     def __init__(
         self, name: str, url: str, *, settings: ReaderSettings, openings: Openings,
-        on_change: Callable[[StateChange], None], on_picture: Callable[[], None] = lambda: None,
+        on_change: Callable[[StateChange], None], on_picture: Callable[[float], None] | None = None,
         packets: PacketSink | None = None, states: CameraStates | None = None, first_after_seconds: float = 0.0,
     ) -> None:  # fmt: skip
-        """`openings` are shared by all cameras; `on_picture` is told each time that `take` has something new.
+        """`openings` are shared by all cameras; `on_picture` is told when what `take` has now arrived.
 
         Both callbacks come on the camera's thread, and must return at once.
         """
@@ -155,7 +155,8 @@ class CameraReader:
         self._tell(self._states.picture(picture.arrived_seconds, connection.delay.p95_seconds))
         connection.shedding = self._states.state == "late"
         self._newest = picture
-        self._on_picture()
+        if self._on_picture:
+            self._on_picture(picture.arrived_seconds)
 
     def _tell(self, changes: list[Change]) -> None:
         for state, why in changes:

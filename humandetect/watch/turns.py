@@ -1,4 +1,4 @@
-"""Whose turn it is: each camera is looked at at its own rate, and those that wait longest go first."""
+"""Whose turn it is: each camera is looked at at its own rate, and pictures are as new as they can be."""
 
 from __future__ import annotations
 
@@ -8,14 +8,43 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+NEW_SHARE = 0.4
+"""Of the time between two pictures: for how long one is new. When all are older, waiting for the next one, which takes
+not much longer, tells of people sooner after they were to be seen."""
+OVERDUE_SHARE = 2.0
+"""Of the time between two pictures, after which no next one is waited for."""
+
 
 @dataclass(slots=True)
 class _Slot:
     period_seconds: float
     due_at: float
+    newest_at: float
+    between_seconds: float = 0.0
+    """From one picture to the next, on average."""
+    decode_seconds: float = 0.0
+    """From when a picture arrives to when it is decoded, on average."""
     fresh_since: float | None = None
-    """Since when there is a picture that nobody looked at."""
+    """Since when there are pictures of which nobody looked at one."""
     under_way: bool = False
+
+    def arrived(self, at: float, now: float) -> None:
+        """Take that there is a picture; one that comes long before the turn is left to those after it."""
+        self.between_seconds += (min(at - self.newest_at, self.period_seconds) - self.between_seconds) / 8
+        self.decode_seconds += (now - at - self.decode_seconds) / 8
+        self.newest_at = at
+        if self.fresh_since is None and now >= self.due_at - self.period_seconds / 2:
+            self.fresh_since = now
+
+    def overdue_at(self) -> float:
+        """Return from when on it has waited too long for others."""
+        return (self.fresh_since or 0.0) + self.period_seconds / 2
+
+    def ready_at(self, now: float) -> float:
+        """Return when to take the newest picture, if no newer one comes before."""
+        if now - self.newest_at - self.decode_seconds <= NEW_SHARE * self.between_seconds:
+            return now
+        return max(now, min(self.newest_at + OVERDUE_SHARE * self.between_seconds, self.overdue_at()))
 
 
 class Turns:
@@ -32,20 +61,21 @@ class Turns:
 
     def add(self, name: str, *, rate: float) -> None:
         with self._changed:
-            self._slots[name] = _Slot(1 / rate, time.monotonic())
+            now = time.monotonic()
+            self._slots[name] = _Slot(1 / rate, now, now)
 
     def remove(self, name: str) -> None:
         with self._changed:
             self._slots.pop(name, None)
             self.missed.pop(name, None)
 
-    def arrived(self, name: str) -> None:
-        """A camera has a new picture; one that comes long before its camera's turn is left to those after it."""
+    def arrived(self, name: str, at: float) -> None:
+        """A camera has a new picture, which arrived at that time and is decoded now."""
         with self._changed:
-            slot, now = self._slots.get(name), time.monotonic()
-            if slot and slot.fresh_since is None and now >= slot.due_at - slot.period_seconds / 2:
-                slot.fresh_since = now
-                self._changed.notify()
+            if slot := self._slots.get(name):
+                slot.arrived(at, time.monotonic())
+                if slot.fresh_since:
+                    self._changed.notify()
 
     def ended(self, name: str) -> None:
         """What was under way of a camera is done."""
@@ -58,16 +88,28 @@ class Turns:
         """Wait for whose turn it is, and take it; None once closed."""
         with self._changed:
             while not self._closed:
-                waiting = [
-                    (slot.due_at, name) for name, slot in self._slots.items() if slot.fresh_since and not slot.under_way
-                ]
-                if waiting and sum(slot.under_way for slot in self._slots.values()) < self.at_once:
-                    return self._taken(min(waiting)[1])
-                self._changed.wait()
+                now, ready_at = time.monotonic(), math.inf
+                if sum(slot.under_way for slot in self._slots.values()) < self.at_once:
+                    name, ready_at = self._first(now)
+                    if ready_at <= now:
+                        return self._taken(name, now)
+                self._changed.wait(None if ready_at == math.inf else ready_at - now)
         return None
 
-    def _taken(self, name: str) -> str:
-        slot, now = self._slots[name], time.monotonic()
+    def _first(self, now: float) -> tuple[str, float]:
+        """Return who goes next, and when: who waits too long, by their turns; then whose picture is the newest."""
+
+        def order(name: str) -> tuple[float, float, float]:
+            slot = self._slots[name]
+            age = now - slot.newest_at if now < slot.overdue_at() else -1
+            return slot.ready_at(now), age, slot.due_at
+
+        names = [name for name, slot in self._slots.items() if slot.fresh_since and not slot.under_way]
+        name = min(names, key=order, default="")
+        return name, self._slots[name].ready_at(now) if name else math.inf
+
+    def _taken(self, name: str, now: float) -> str:
+        slot = self._slots[name]
         self.missed[name] += int((now - (slot.fresh_since or now)) / slot.period_seconds)
         # By the clock, and not from now: a turn that comes a little late must not make all others later.
         slot.due_at = max(slot.due_at + slot.period_seconds, now + slot.period_seconds / 2)

@@ -49,6 +49,8 @@ SOUND_HZ, SOUND_SECONDS = 8000, 0.1
 QUIET = b"\xff"
 MOST_WAITING_BYTES = 8_000_000
 """Of what a client did not take: cameras then leave out all up to the next key frame."""
+APART_SECONDS = 0.382
+"""Between the beginnings of two cameras' loops: real ones do not send their key frames together."""
 NTP_OFFSET_SECONDS = 2_208_988_800
 FROZEN = ("freeze", "silent")
 BREAKING = ("cut", "refuse", "hang", "missing")
@@ -371,6 +373,8 @@ class Farm:
         """`cameras` are files by name, `auth` is USER:PASSWORD; ports of 0 are free ones."""
         self._clips = {path: Clip(path) for path in cameras.values()}
         self.cameras = {name: FarmCamera(self._clips[path]) for name, path in cameras.items()}
+        for number, camera in enumerate(self.cameras.values()):  # no two cameras send their key frames together
+            camera.began -= number * APART_SECONDS
         self.port, self.control = port, control
         self.auth, self.from_key = auth, from_key
 

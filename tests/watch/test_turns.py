@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -40,9 +41,71 @@ def test_who_is_due_first_goes_first(clock: Clock) -> None:
         taking.add(name, rate=2)
         clock.now += 0.01
     for name in ("gate", "door", "yard"):
-        taking.arrived(name)
+        taking.arrived(name, clock.now)
     for name in ("door", "yard", "gate"):
         looked(taking, name)
+
+
+def sent(taking: Turns, clock: Clock, name: str, *, pictures: int = 40) -> None:
+    """Let a camera send 10 pictures a second, and be looked at when it should."""
+    for _ in range(pictures):
+        clock.now += 0.1
+        taking.arrived(name, clock.now)
+        if taking._slots[name].fresh_since:
+            looked(taking, name)
+
+
+def test_the_newest_picture_goes_first(clock: Clock) -> None:
+    taking = Turns()
+    for name in ("door", "yard", "gate"):
+        taking.add(name, rate=2)
+    for name in ("yard", "door", "gate"):
+        taking.arrived(name, clock.now)
+        clock.now += 0.01
+    for name in ("gate", "door", "yard"):
+        looked(taking, name)
+
+
+def test_who_waited_too_long_goes_before_newer_pictures(clock: Clock) -> None:
+    taking = Turns()
+    taking.add("door", rate=2)
+    taking.arrived("door", clock.now)
+    clock.now += 0.3
+    taking.add("yard", rate=2)
+    taking.arrived("yard", clock.now)
+    looked(taking, "door")
+    looked(taking, "yard")
+
+
+def test_a_picture_that_had_to_wait_is_left_for_the_next_of_its_camera(clock: Clock) -> None:
+    taking, taken = Turns(), list[str | None]()
+    taking.add("door", rate=2)
+    sent(taking, clock, "door")
+    taking.at_once = 0
+    while not taking._slots["door"].fresh_since:
+        clock.now += 0.1
+        taking.arrived("door", clock.now)
+    clock.now += 0.05
+    taking.at_once = 1
+    thread = threading.Thread(target=lambda: taken.append(taking.next()))
+    thread.start()
+    thread.join(0.03)
+    assert thread.is_alive()
+    clock.now += 0.05
+    taking.arrived("door", clock.now)
+    thread.join(5)
+    assert taken == ["door"]
+
+
+def test_a_picture_whose_next_one_does_not_come_is_taken(clock: Clock) -> None:
+    taking = Turns()
+    taking.add("door", rate=2)
+    sent(taking, clock, "door")
+    while not taking._slots["door"].fresh_since:
+        clock.now += 0.1
+        taking.arrived("door", clock.now)
+    clock.now += 0.21
+    looked(taking, "door")
 
 
 def test_no_more_are_taken_than_may_be_under_way_and_who_waits_keeps_its_place(clock: Clock) -> None:
@@ -50,8 +113,9 @@ def test_no_more_are_taken_than_may_be_under_way_and_who_waits_keeps_its_place(c
     taking.at_once = 2
     for name in ("door", "yard", "gate"):
         taking.add(name, rate=2)
-        taking.arrived(name)
         clock.now += 0.01
+    for name in ("door", "yard", "gate"):
+        taking.arrived(name, clock.now)
     assert [taking.next(), taking.next()] == ["door", "yard"]
     waiting = threading.Thread(target=lambda: looked(taking, "gate"))
     waiting.start()
@@ -67,11 +131,11 @@ def test_one_that_is_under_way_is_not_taken_again_before_it_ended(clock: Clock) 
     taking.add("door", rate=2)
     clock.now += 0.1
     taking.add("yard", rate=2)
-    taking.arrived("door")
+    taking.arrived("door", clock.now)
     assert taking.next() == "door"
     clock.now += 5
-    taking.arrived("door")
-    taking.arrived("yard")
+    taking.arrived("door", clock.now)
+    taking.arrived("yard", clock.now)
     assert taking.next() == "yard"
     taking.ended("door")
     assert taking.next() == "door"
@@ -80,15 +144,15 @@ def test_one_that_is_under_way_is_not_taken_again_before_it_ended(clock: Clock) 
 def test_a_picture_long_before_its_camera_is_due_is_left_out(clock: Clock) -> None:
     taking = Turns()
     taking.add("often", rate=2)
-    taking.arrived("often")
+    taking.arrived("often", clock.now)
     looked(taking, "often")
     taking.add("seldom", rate=1)
     clock.now += 0.1
-    taking.arrived("often")
-    taking.arrived("seldom")
+    taking.arrived("often", clock.now)
+    taking.arrived("seldom", clock.now)
     looked(taking, "seldom")
     clock.now += 0.2
-    taking.arrived("often")
+    taking.arrived("often", clock.now)
     looked(taking, "often")
 
 
@@ -102,8 +166,8 @@ def test_a_camera_is_looked_at_as_often_as_it_should_whatever_it_sends(
     taking.add("never", rate=1)
     for number in range(int(pictures * 60)):
         clock.now = began + number / pictures
-        taking.arrived("door")
-        taking.arrived("never")  # so that there is always somebody to be taken
+        taking.arrived("door", clock.now)
+        taking.arrived("never", clock.now)  # so that there is always somebody to be taken
         for _ in range(2):
             if any(slot.fresh_since and not slot.under_way for slot in taking._slots.values()):
                 name = taking.next()
@@ -129,7 +193,7 @@ def test_no_machine_is_too_slow_to_be_fair(cameras: int, seconds_a_look: float, 
         for _ in range(20 * cameras):
             for number in range(cameras):
                 clock.now += 1e-6
-                taking.arrived(f"camera {number}")
+                taking.arrived(f"camera {number}", clock.now)
             if not any(slot.fresh_since for slot in taking._slots.values()):
                 clock.now += seconds_a_look
                 continue
@@ -144,7 +208,7 @@ def test_no_machine_is_too_slow_to_be_fair(cameras: int, seconds_a_look: float, 
 def test_a_camera_that_had_to_wait_for_others_has_missed_so_many_turns(clock: Clock) -> None:
     taking = Turns()
     taking.add("door", rate=2)
-    taking.arrived("door")
+    taking.arrived("door", clock.now)
     clock.now += 1.75
     looked(taking, "door")
     assert taking.missed["door"] == 3
@@ -155,11 +219,11 @@ def test_a_camera_without_pictures_misses_nothing_and_gets_no_turns_at_once_late
     taking.add("door", rate=2)
     taking.add("yard", rate=2)
     clock.now += 60
-    taking.arrived("door")
+    taking.arrived("door", clock.now)
     looked(taking, "door")
     assert taking.missed["door"] == 0
-    taking.arrived("door")
-    taking.arrived("yard")
+    taking.arrived("door", clock.now)
+    taking.arrived("yard", clock.now)
     looked(taking, "yard")
 
 
@@ -167,10 +231,10 @@ def test_one_that_is_removed_is_never_taken_and_may_still_report(clock: Clock) -
     taking = Turns()
     for name in ("door", "yard"):
         taking.add(name, rate=2)
-        taking.arrived(name)
+        taking.arrived(name, clock.now)
     taking.remove("door")
     taking.remove("door")
-    taking.arrived("door")
+    taking.arrived("door", clock.now)
     taking.ended("door")
     assert taking.next() == "yard"
 
@@ -187,7 +251,7 @@ def test_who_waits_for_a_turn_is_told_of_a_picture_and_of_the_end() -> None:
 
     thread = threading.Thread(target=take)
     thread.start()
-    taking.arrived("door")
+    taking.arrived("door", time.monotonic())
     assert got.acquire(timeout=10)
     taking.close()
     thread.join(10)
