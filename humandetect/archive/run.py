@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import WEAKEST_SCORE
-from humandetect.analytics.saved_archive import SavedArchive
 from humandetect.archive.attempts import Attempts, Outcome
 from humandetect.archive.joins import Joins
 from humandetect.archive.local import LocalWorkers
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
 from humandetect.errors import UsageError
-from humandetect.media.sinks.text import open_results
 from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
@@ -98,6 +96,9 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
 
 def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
     """Write the results of all complete videos into one file, as `detect --results` does, and return its path."""
+    from humandetect.analytics.saved_archive import SavedArchive  # their imports take longer than those of all others
+    from humandetect.media.sinks.text import open_results
+
     saved = SavedArchive(open_storage(config.out))
     with open_results(config.merge or "", weakest_score=WEAKEST_SCORE) as sink:
         for source in saved:

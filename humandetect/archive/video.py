@@ -9,7 +9,6 @@ import av
 
 from humandetect.archive.plan import check_unchanged
 from humandetect.errors import SinkError
-from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.sinks.atomic_files import reason_of
 from humandetect.media.sinks.h264 import VideoFile
 from humandetect.media.sinks.joining import JoinedVideo
@@ -32,6 +31,8 @@ class PartVideo:
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
         """All parts of a video are encoded alike: `info` is that of the whole."""
+        from humandetect.media.annotate.boxes import Annotator  # takes long to import: not where videos are joined only
+
         self._path, self._info = path, info
         self._annotator = Annotator()
         self._file: VideoFile | None = None
