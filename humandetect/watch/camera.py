@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from humandetect.addresses import shown_address
 from humandetect.analytics.scene import Scene
 from humandetect.errors import UsageError
+from humandetect.media.sources import device_number
 from humandetect.watch.base import SEEN, CameraStatus
 from humandetect.watch.reader import StateChange
 
@@ -152,8 +153,10 @@ class Camera:
             now = self._blind
         newest = self.newest if now.state in SEEN else None
         delays = sorted(delay for _, delay in tuple(self._delays))
+        url = self.config.url
+        shown = shown_address(url) if device_number(url) is None else url
         return CameraStatus(
-            self.config.name, shown_address(self.config.url), now.state, now.reason, now.at,
+            self.config.name, shown, now.state, now.reason, now.at,
             size=reader.size,
             people=None if newest is None else len(newest.detections),
             occupancy={} if newest is None else newest.occupancy,

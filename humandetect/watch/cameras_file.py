@@ -14,6 +14,7 @@ from humandetect.config.recording import RecordMode
 from humandetect.config.toml_lines import LocatedToml
 from humandetect.config.watch import CameraConfig, WatchConfig
 from humandetect.errors import UsageError
+from humandetect.media.sources import device_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +58,11 @@ def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
 
 def _pair(text: str) -> tuple[str, str] | None:
     name, equals, url = text.partition("=")
-    return (name, url) if equals and _NAME.fullmatch(name) and "://" in url else None
+    return (name, url) if equals and _NAME.fullmatch(name) and _is_address(url) else None
+
+
+def _is_address(url: str) -> bool:
+    return "://" in url or device_number(url) is not None
 
 
 def _camera(name: str, url: str, said: Mapping[str, Any], config: WatchConfig) -> CameraConfig:
@@ -100,7 +105,7 @@ class _CamerasFile(LocatedToml):
             self.fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
         self.check_keys(table, _KEYS, at)
         url = table.get("url")
-        if not isinstance(url, str) or "://" not in url:
+        if not isinstance(url, str) or not _is_address(url):
             self.fail((*at, "url"), f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
         said: dict[str, Any] = {}
         for key, option in _FIELDS.items():

@@ -14,8 +14,11 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.delay import DelayMeter
 from humandetect.media.images import check_size
-from humandetect.media.sources.container import AccessRefused, NothingSent, open_url, reason
+from humandetect.media.sources import device_number
+from humandetect.media.sources.container import AccessRefused, NothingSent, NoVideoThere, PictureTooLong, reason
 from humandetect.media.sources.decoding import orientation_of, to_bgr
+from humandetect.media.sources.http_camera import open_camera_url
+from humandetect.media.sources.snapshots import open_device, open_snapshots
 from humandetect.media.sources.streams import pixel_aspect, video_streams
 
 if TYPE_CHECKING:
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 LossKind = Literal["unreachable", "refused", "closed", "silent", "frozen", "unreadable"]
 
+_KINDS: dict[type[SourceError], LossKind] = {
+    AccessRefused: "refused",
+    NothingSent: "silent",
+    PictureTooLong: "unreadable",
+}
 _KEYS_SEEN = 5
 """Key frames after whose distance `auto` judges."""
 
@@ -160,17 +168,26 @@ class Connection:
         silent = Lost("silent", f"nothing came for {patience:g} s")
         before = time.monotonic()
         try:
-            for packet in self._media.container.demux(self._stream, *self._media.container.streams.audio):
+            for packet in self._media.packets(self._stream, *self._media.container.streams.audio):
                 now = time.monotonic()
                 if now - before >= patience:  # what libav still had, after it waited in vain
+                    self._check_bytes()
                     raise silent
                 before = now
                 yield packet
         except av.ExitError:
             raise silent from None
         except (av.FFmpegError, OSError, IndexError) as error:
+            self._check_bytes()
             raise Lost("closed", f"the connection broke: {reason(error)}") from None
+        self._check_bytes()
         raise Lost("closed", "the camera ended the stream")
+
+    def _check_bytes(self) -> None:
+        try:
+            self._media.check()
+        except SourceError as error:
+            raise _lost(error, "closed") from None
 
     def _decode(self, packet: av.Packet[av.VideoStream], now: float) -> list[av.VideoFrame]:
         if not packet.size:
@@ -207,11 +224,19 @@ class Connection:
 
 
 def _opened(url: str, settings: ReaderSettings) -> Media:
+    config = settings.source
     try:
-        return open_url(url, settings.source, at_once=True)
-    except AccessRefused as error:
-        raise Lost("refused", str(error)) from None
-    except NothingSent as error:
-        raise Lost("silent", str(error)) from None
+        if (number := device_number(url)) is not None:
+            return open_device(number, config)
+        try:
+            return open_camera_url(url, config, at_once=True)
+        except NoVideoThere:
+            if media := open_snapshots(url, config, period_seconds=1 / settings.rate):
+                return media
+            raise
     except SourceError as error:
-        raise Lost("unreachable", str(error)) from None
+        raise _lost(error, "unreachable") from None
+
+
+def _lost(error: SourceError, otherwise: LossKind) -> Lost:
+    return Lost(_KINDS.get(type(error), otherwise), str(error))

@@ -37,6 +37,11 @@ def test_a_camera_is_its_name_and_its_address() -> None:
     assert (yard.name, yard.url, yard.rate) == ("yard", "http://other/x.mjpg", 2.0)
 
 
+def test_a_camera_of_this_machine_is_its_number_or_its_device(tmp_path: Path) -> None:
+    assert [camera.url for camera in given("desk=0", "door=/dev/video2")] == ["0", "/dev/video2"]
+    assert read(tmp_path, '[camera.desk]\nurl = "/dev/video0"')[0].url == "/dev/video0"
+
+
 def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) -> None:
     text = """
         [camera.door]

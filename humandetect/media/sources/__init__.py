@@ -29,7 +29,7 @@ from humandetect.plural import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Source", "SourceRef", "expand", "open_source", "tree_roots"]
+__all__ = ["Source", "SourceRef", "device_number", "expand", "open_source", "tree_roots"]
 
 Kind = Literal["images", "animation", "video", "pipe", "camera", "url"]
 VIDEO_ENDINGS = (
@@ -104,6 +104,12 @@ def expand(refs: Sequence[str], *, recursive: bool = False, warnings: list[str] 
     return sources
 
 
+def device_number(ref: str) -> int | None:
+    """Return the number of a camera of this machine, given as that or as its device; None: it is another thing."""
+    found = _CAMERA.fullmatch(ref)
+    return int(found[1]) if found else None
+
+
 def tree_roots(refs: Sequence[str], *, recursive: bool) -> list[Path]:
     """Return the folders that patterns with `**` begin to look in, and with `recursive` those that are given."""
     trees = [ref for ref in refs if "**" in ref or (recursive and Path(ref).is_dir())]
@@ -142,8 +148,8 @@ def _told_apart(refs: list[SourceRef]) -> list[SourceRef]:
 def _expand_one(ref: str, look: _Look) -> list[SourceRef]:
     if ref == "-":
         return [SourceRef("pipe", ref)]
-    if camera := _CAMERA.fullmatch(ref):
-        return [SourceRef("camera", ref, address=camera[1])]
+    if (number := device_number(ref)) is not None:
+        return [SourceRef("camera", ref, address=str(number))]
     if ref[:7].lower() == "file://":
         return [_file(url2pathname(urlsplit(ref).path))]
     if is_object_store(ref):

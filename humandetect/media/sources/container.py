@@ -8,6 +8,7 @@ some (`%03d`, `concat:`), and cannot spell others.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 import time
@@ -22,6 +23,7 @@ from humandetect.errors import SourceError
 from humandetect.media.images import is_image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedReader
 
     from av.container import InputContainer
@@ -33,7 +35,8 @@ DEMUXERS = (
     "h261,h263,h264,hevc,vvc,av1,obu,cavsvideo,dirac,vc1,mjpeg,mpjpeg,yuv4mpegpipe,gif,apng,"
     "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
 )
-LIVE_DEMUXERS = ("rtsp", "mpjpeg")
+_FROM_ADDRESSES = DEMUXERS.replace("mpjpeg,", "rtsp,")
+"""JPEGs in parts are read by ourselves: libav knows no bound for one that never ends."""
 _PROTOCOLS = {
     "http": "http,tcp",
     "https": "https,tls,tcp,http",  # http for redirects
@@ -41,6 +44,8 @@ _PROTOCOLS = {
     "rtsps": "rtsps,rtsp,rtp,tls,tcp",
 }
 _BUFFER_BYTES = 256 * 1024
+MOST_PART_BYTES = 32_000_000
+"""A JPEG of 50 megapixels has fewer; one that never ends must not take the machine's memory."""
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 _NO_RANGES = (
@@ -63,21 +68,37 @@ _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 class Input:
     """Bytes for libav, which sees their end where a read fails and would swallow the error: `check` raises it."""
 
-    def __init__(self, file: BufferedReader) -> None:
+    def __init__(self, file: BufferedReader, *, most_bytes: float = math.inf, most_seconds: float = math.inf) -> None:
+        """What a packet may have, if whoever takes packets says so by `packet_came`."""
         self.error: BaseException | None = None
         self.head = b""
         """The first bytes, to explain what could not be opened."""
         self._file = file
+        self._most_bytes, self._most_seconds = most_bytes, most_seconds
+        self.packet_came()
+
+    def packet_came(self) -> None:
+        self._packet_bytes, self._packet_since = 0, math.inf
 
     def read(self, size: int) -> bytes:
         try:
             # What a pipe has now; it may be a while until there is more.
             taken = b"" if self.error else self._file.read1(size)
+            self._check_packet(len(taken))
         except BaseException as error:  # also KeyboardInterrupt
             self.error = error
             return b""
         self.head = self.head or taken[:_HEAD_BYTES]
         return taken
+
+    def _check_packet(self, bytes_: int) -> None:
+        now = time.monotonic()
+        self._packet_bytes += bytes_
+        self._packet_since = min(self._packet_since, now)
+        if self._packet_bytes > self._most_bytes:
+            raise PictureTooLong(f"a picture of more than {self._most_bytes / 1e6:g} MB, or one that never ends")
+        if now - self._packet_since > self._most_seconds:
+            raise NothingSent(f"no picture for {self._most_seconds:g} s")
 
     def seekable(self) -> bool:
         return self._file.seekable()
@@ -130,6 +151,13 @@ class Media:
             return _NO_RANGES
         return "no frame of its video can be decoded: damaged, or larger than allowed"
 
+    def packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
+        """Yield packets in the order in which they come."""
+        for packet in self.container.demux(*streams):
+            if self.bytes is not None:
+                self.bytes.packet_came()
+            yield packet
+
     def check(self) -> None:
         if self.bytes is not None:
             self.bytes.check()
@@ -165,7 +193,7 @@ def _length(file: BufferedReader) -> int:
 
 def open_motion_jpeg(file: BufferedReader, config: SourceConfig) -> Media:
     """Open a live stream of JPEGs in parts. Raises SourceError and closes it when that fails."""
-    data = Input(file)
+    data = Input(file, most_bytes=MOST_PART_BYTES, most_seconds=config.read_timeout_seconds)
     try:
         return Media(_open(data, config, demuxer="mpjpeg"), data, live=True, seekable=False)
     except BaseException:
@@ -225,12 +253,11 @@ def open_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
         container.close()
         raise NoVideoThere(_NO_VIDEO)
     # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
-    live = container.format.name.split(",")[0] in LIVE_DEMUXERS
-    return Media(container, None, live=live, seekable=False, warning=warning)
+    return Media(container, None, live=container.format.name == "rtsp", seekable=False, warning=warning)
 
 
 class NoVideoThere(SourceError):
-    """What is at an address may be a picture."""
+    """What is at an address may be a picture, or one after the other."""
 
 
 class NotKnownThere(SourceError):
@@ -239,6 +266,10 @@ class NotKnownThere(SourceError):
 
 class AccessRefused(SourceError):
     """A server that answers, but not with what was asked for: it wants a password, or has nothing there."""
+
+
+class PictureTooLong(SourceError):
+    """A picture that never ends."""
 
 
 class NothingSent(SourceError):
@@ -250,7 +281,7 @@ class _TransportRefused(SourceError):
 
 
 def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: str, at_once: bool) -> InputContainer:
-    options = {"format_whitelist": f"{DEMUXERS},rtsp", "protocol_whitelist": protocols, "rtsp_transport": transport}
+    options = {"format_whitelist": _FROM_ADDRESSES, "protocol_whitelist": protocols, "rtsp_transport": transport}
     if url.lower().startswith("rtsp"):
         options |= _SHORTEST_PROBE if at_once else _PROBE
     began = time.monotonic()

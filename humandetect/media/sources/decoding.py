@@ -120,6 +120,7 @@ class Decoder:
         self._seen = time.monotonic()
         for packet in self._all_packets(self._stream, *self._beside):
             if self._silence_seconds is not None and time.monotonic() - self._seen > self._silence_seconds:
+                self._media.check()  # may know better
                 raise SourceError(f"no picture for {self._silence_seconds:g} s")  # though sound may go on
             video = packet.stream_index == self._stream.index
             self.packets += video and (packet.size > 0 or packet.dts is not None)  # the last one only says "end"
@@ -133,7 +134,7 @@ class Decoder:
         errors = 0
         while errors < _ERRORS_IN_A_ROW:
             try:
-                for packet in self._media.container.demux(*streams):
+                for packet in self._media.packets(*streams):
                     errors = 0
                     yield packet
                 break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import ssl
 import time
 import urllib.request
 from http.client import HTTPException
@@ -10,7 +12,15 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
 from humandetect.media.images import HEAD_BYTES, is_image
-from humandetect.media.sources.container import Media, NotKnownThere, open_motion_jpeg, open_url
+from humandetect.media.sources.container import (
+    Media,
+    NothingSent,
+    NotKnownThere,
+    NoVideoThere,
+    PictureTooLong,
+    open_motion_jpeg,
+    open_url,
+)
 from humandetect.media.sources.files import most_bytes
 
 if TYPE_CHECKING:
@@ -22,14 +32,18 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 16
 _BOUNDARY_BYTES = 128
 """The longest there may be, and less than any picture. libav wants all of it at once."""
-_JPEG = b"\xff\xd8"
+JPEG = b"\xff\xd8"
+_UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""As libav asks cameras, most of which sign their certificates themselves."""
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 _PART_OF_A_JPEG = b"Content-Type: image/jpeg\r\n\r\n"
 
 
-def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
+def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> bytes | None:
     """Return the picture at an HTTP(S) address; None: it is none. Raises SourceError, without the address."""
     deadline = time.monotonic() + config.read_timeout_seconds
-    most = most_bytes(config.max_megapixels)
+    most = min(most, most_bytes(config.max_megapixels))
     try:
         with _ask(url, timeout_seconds=config.open_timeout_seconds) as answer:
             data = bytearray(answer.read(HEAD_BYTES))
@@ -38,7 +52,7 @@ def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
             while piece := answer.read(_PIECE_BYTES):
                 data += piece
                 if len(data) > most:
-                    raise SourceError(f"longer than any image of {config.max_megapixels:g} megapixels")
+                    raise PictureTooLong(f"longer than any image of {config.max_megapixels:g} megapixels")
                 if time.monotonic() > deadline:
                     raise SourceError(f"not all of it came within {config.read_timeout_seconds:g} s")
     except (OSError, HTTPException, ValueError) as error:  # their texts may hold the address
@@ -46,11 +60,11 @@ def fetch_picture(url: str, config: SourceConfig) -> bytes | None:
     return bytes(data)
 
 
-def open_camera_url(url: str, config: SourceConfig) -> Media:
-    """Open an address as `open_url` does, and also JPEG after JPEG whose first boundary is missing or comes late."""
+def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
+    """Open an address as `open_url` does, and also JPEG after JPEG, though its first boundary is missing or late."""
     try:
-        media = open_url(url, config)
-    except NotKnownThere:
+        media = open_url(url, config, at_once=at_once)
+    except (NotKnownThere, NoVideoThere):
         if (motion := _open_motion(url, config)) is None:
             raise
         return motion
@@ -88,14 +102,11 @@ class _Parts:
             if not self._begin:
                 self._begin = begin = self._first_bytes()
                 return begin
-            taken = self._answer.read1(size)
+            return self._answer.read1(size)
         except TimeoutError:
-            raise SourceError(f"nothing came for {self._timeout_seconds:g} s") from None
+            raise NothingSent(f"nothing came for {self._timeout_seconds:g} s") from None
         except (OSError, HTTPException):
-            taken = b""
-        if not taken:
-            raise SourceError("the connection ended")
-        return taken
+            raise SourceError("the connection ended") from None
 
     def seekable(self) -> bool:
         return False
@@ -107,7 +118,7 @@ class _Parts:
         begin = self._answer.read(_BOUNDARY_BYTES).lstrip(b"\r\n")
         if begin.startswith(b"--"):
             return begin
-        return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(_JPEG) else b"") + begin
+        return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(JPEG) else b"") + begin
 
 
 def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
@@ -118,6 +129,8 @@ def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
     if parts.username is not None:
         known.add_password(None, bare, unquote(parts.username), unquote(parts.password or ""))
     opener = urllib.request.build_opener(
-        urllib.request.HTTPBasicAuthHandler(known), urllib.request.HTTPDigestAuthHandler(known)
+        urllib.request.HTTPSHandler(context=_UNVERIFIED),
+        urllib.request.HTTPBasicAuthHandler(known),
+        urllib.request.HTTPDigestAuthHandler(known),
     )
     return cast("HTTPResponse", opener.open(bare, timeout=timeout_seconds))

@@ -1,0 +1,145 @@
+"""Whatever `detect` reads as a camera is watched, and none of it takes the machine's memory."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import cv2
+import pytest
+
+from humandetect.media.images import encode_jpeg
+from humandetect.watch.connection import Connection, Lost, ReaderSettings
+from tests.builders import make_clip, picture
+from tests.media.sources.test_expand import FakeCapture
+from tests.media.sources.test_live import Files, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+SETTINGS = ReaderSettings(rate=20, watchdog_seconds=1.0, open_seconds=1.0)
+JPEG = encode_jpeg(picture())
+HEAD = b"Content-Type: image/jpeg\r\n"
+PART = b"--frame\r\n%sContent-Length: %d\r\n\r\n%s\r\n" % (HEAD, len(JPEG), JPEG)
+
+
+@contextmanager
+def sending(*begin: bytes, then: bytes = b"", kind: str = "multipart/x-mixed-replace;boundary=frame") -> Iterator[str]:
+    """Serve what a camera sends, and `then` again and again for as long as somebody takes it."""
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            with suppress(OSError):
+                for piece in begin:
+                    self.wfile.write(piece)
+                while then:
+                    self.wfile.write(then)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with serving(Camera) as url:
+        yield f"{url}/stream"
+
+
+def shown(url: str, *, pictures: int = 3) -> list[tuple[int, ...]]:
+    """Return the shapes of the first pictures of a camera."""
+    with Connection(url, SETTINGS) as connection:
+        found = islice(filter(None, connection.pictures()), pictures)
+        return [one.image().shape for one in found]
+
+
+def lost(url: str, settings: ReaderSettings = SETTINGS) -> Lost:
+    with pytest.raises(Lost) as told, Connection(url, settings) as connection:
+        list(connection.pictures())
+    return told.value
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"", b"\r\n", HEAD + b"\r\n" + JPEG + b"\r\n", JPEG + b"\r\n"],
+    ids=["as it should", "after a blank line", "without its boundary", "without anything"],
+)
+def test_motion_jpeg_is_watched_however_it_begins(begin: bytes) -> None:
+    with sending(begin, *[PART] * 20) as url:
+        assert shown(url) == [(48, 64, 3)] * 3
+
+
+def test_a_camera_with_nothing_but_a_picture_is_asked_for_it_again_and_again() -> None:
+    with sending(JPEG, kind="image/jpeg") as url:
+        assert shown(url) == [(48, 64, 3)] * 3
+
+
+def test_a_stream_of_packets_over_http_is_watched(tmp_path: Path) -> None:
+    make_clip(tmp_path / "live.ts", frames=60)
+    with serving(partial(Files, directory=str(tmp_path))) as url:
+        assert shown(f"{url}/live.ts") == [(48, 64, 3)] * 3
+
+
+@pytest.mark.parametrize("url", ["0", "/dev/video0"])
+def test_a_camera_of_this_machine_is_watched(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    assert shown(url) == [(48, 64, 3)] * 3
+
+
+def test_what_is_no_camera_is_unreachable_and_says_what_is_there() -> None:
+    with sending(b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\na.ts\n", kind="application/x-mpegurl") as url:
+        told = lost(url)
+    assert (told.kind, "playlist" in str(told)) == ("unreachable", True)
+    assert "begin with http://" in str(lost("udp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("begin", [b"", PART * 20], ids=["the first", "a later one"])
+def test_a_picture_that_never_ends_is_given_up_by_its_bytes(begin: bytes) -> None:
+    with sending(begin, b"--frame\r\n" + HEAD + b"\r\n", then=bytes(1_000_000)) as url:
+        told = lost(url, ReaderSettings(watchdog_seconds=60, open_seconds=60))
+    assert (told.kind, "a picture of more than 32 MB" in str(told)) == ("unreadable", True)
+
+
+def test_a_lone_picture_that_never_ends_is_given_up_by_its_bytes() -> None:
+    with sending(JPEG[:20], then=bytes(1_000_000), kind="image/jpeg") as url:
+        told = lost(url, ReaderSettings(watchdog_seconds=60, open_seconds=60))
+    assert (told.kind, "longer than any image" in str(told)) == ("unreadable", True)
+
+
+def test_a_picture_that_is_no_jpeg_says_so() -> None:
+    png = cv2.imencode(".png", picture())[1].tobytes()
+    with sending(png, kind="image/png") as url:
+        assert str(lost(url)) == "its picture is no JPEG"
+
+
+def test_a_picture_that_comes_drop_by_drop_is_given_up_by_its_time() -> None:
+    ended = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(PART * 20)
+                while not ended.wait(0.02):
+                    self.wfile.write(b"-")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with serving(Dripping) as url:
+        told = lost(f"{url}/stream", ReaderSettings(watchdog_seconds=0.3))
+        ended.set()
+    assert (told.kind, str(told)) == ("silent", "no picture for 0.3 s")
+
+
+def test_what_a_camera_says_of_its_end_is_the_reason() -> None:
+    with sending(*[PART] * 3) as url:
+        told = lost(url)
+    assert (told.kind, str(told)) == ("closed", "the camera ended the stream")
