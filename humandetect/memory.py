@@ -1,4 +1,4 @@
-"""Memory that is no longer used is given back to the system."""
+"""Memory that is no longer used is given back to the system, and what others send takes only so much."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def give_back() -> None:
     By itself it keeps that, in small pieces between those in use, apart for each few threads.
     """
     _trim()(0)
+
+
+def bound_pieces(max_megapixels: float) -> None:
+    """Have libav refuse, in this process, any piece of memory that is larger than a picture of that size in colours.
+
+    Else whoever sends a stream says how large they are: of a description over RTSP, say, or a picture in MPEG-TS.
+    """
+    import av
+
+    refuse_over = ctypes.CDLL(av._core.__file__).av_max_alloc  # PyAV does not hand it on
+    refuse_over.argtypes, refuse_over.restype = [ctypes.c_size_t], None
+    refuse_over(int(max_megapixels * 3.3e6) + 16_000_000)  # decoders round the size up
 
 
 @cache

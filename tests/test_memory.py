@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -20,3 +22,18 @@ def test_what_lay_between_pieces_in_use_is_given_back() -> None:
     give_back()
     assert before - resident().rss > 50_000_000
     assert len(kept) == 20
+
+
+def test_libav_takes_no_larger_piece_than_a_picture_may_need() -> None:
+    """In a process of its own, as it is for all of one."""
+    script = """
+import av
+from humandetect.memory import bound_pieces
+bound_pieces(1)
+av.VideoFrame(1000, 1000, "bgr24")
+try:
+    av.VideoFrame(10_000, 10_000, "gray")
+except MemoryError:
+    print("refused")
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "refused\n"

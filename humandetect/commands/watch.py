@@ -15,6 +15,7 @@ from humandetect.commands.options import options_of
 from humandetect.commands.running import command, print_error
 from humandetect.config import QuietConfig, WatchConfig
 from humandetect.errors import UsageError
+from humandetect.memory import bound_pieces
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
 
     SIGHUP reads the file of cameras again. Ctrl-C or SIGTERM is the normal end.
     """
+    bound_pieces(config.max_megapixels)
     if config.check_cameras:
         raise typer.Exit(_check(config))
     from humandetect.watch.events_file import EventsFile
