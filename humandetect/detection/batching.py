@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
@@ -19,6 +19,9 @@ Result = TypeVar("Result")
 
 MAX_ABANDONED = 8
 """Threads that may hang at once beside the workers; each holds memory that nothing can free."""
+
+TICK_SECONDS = 1.0
+"""So often who watches for hung batches looks at the clock; a tick twice as long tells that the process stood still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,18 @@ class Batcher(Generic[Item, Result]):
                 left = [self._seconds_left(worker) for worker in self._running]
                 self._watching = bool(left)
                 if 0 not in left and not self._closed:
-                    self._began.wait(min(left, default=None))
+                    self._wait(min(left, default=None))
             self._give_up_hung()
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait for a batch to begin, or a while; time in which the whole process was stopped is no batch's own."""
+        tick = None if seconds is None else min(seconds, TICK_SECONDS)
+        began = time.monotonic()
+        self._began.wait(tick)
+        now = time.monotonic()
+        if tick is not None and (stopped := now - began - tick) > TICK_SECONDS:
+            for worker, running in self._running.items():
+                self._running[worker] = replace(running, since=min(running.since + stopped, now))
 
     def _give_up_hung(self) -> None:
         """Fail the batches that hang and replace their workers, while not too many threads hang already."""

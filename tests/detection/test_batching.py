@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import wait
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from humandetect.detection import batching
 from humandetect.detection.batching import MAX_ABANDONED, Batcher
 from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
 from tests.waiting import eventually
@@ -233,6 +235,26 @@ def test_an_item_that_waits_behind_a_hung_batch_is_taken_when_it_is_given_up(gat
         for _ in range(2):
             gate.let.release()
         assert after.result(timeout=10) == 20
+
+
+def test_time_in_which_the_process_is_stopped_is_not_the_engines(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by SIGSTOP, or with the whole machine: the clock goes on, and no thread does."""
+    stopped_seconds, looked = [0.0], threading.Semaphore(0)
+
+    def monotonic() -> float:
+        looked.release()
+        return time.monotonic() + stopped_seconds[0]
+
+    monkeypatch.setattr(batching, "TICK_SECONDS", 0.01)
+    with hang(gate, hung_after_seconds=50) as batcher:
+        slow = enter(batcher, gate, 1)
+        monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=monotonic))
+        assert looked.acquire(timeout=10)  # the watch does not wait for the whole time at once
+        stopped_seconds[0] = 100.0
+        for _ in range(10):
+            assert looked.acquire(timeout=10)
+        gate.let.release()
+        assert slow.result(timeout=10) == 10
 
 
 def test_the_watch_ends_with_the_batcher(gate: Gate) -> None:
