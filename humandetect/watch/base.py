@@ -101,6 +101,10 @@ class Audience(Protocol):
         """Take a change of state, of people or of totals."""
         ...
 
+    def on_cameras(self, names: Sequence[str]) -> None:
+        """Take which cameras there are from now on, the first time before any status of theirs."""
+        ...
+
 
 class Memory(Protocol):
     """What survives the process. None of it raises: what cannot be kept is logged and counted."""

@@ -27,6 +27,8 @@ CREATE TABLE tracks (camera TEXT PRIMARY KEY, last_id INTEGER NOT NULL) WITHOUT 
 CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, json TEXT NOT NULL);
 CREATE INDEX queue_of_receiver ON queue (receiver, number);
 """
+_LATER = "CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID"
+"""What files of the same version may lack."""
 
 
 def claimed(folder: Path) -> sqlite3.Connection:
@@ -51,6 +53,7 @@ def connected(path: Path) -> sqlite3.Connection:
         if not db.execute("PRAGMA user_version").fetchone()[0]:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         check_version(db, path)
+        db.execute(_LATER)
     except BaseException:
         db.close()
         raise

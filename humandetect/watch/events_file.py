@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from humandetect.errors import SinkError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import CameraStatus
 
@@ -49,3 +51,5 @@ class EventsFile:
     def on_result(self, camera: str, result: DetectedFrame) -> None: ...
 
     def on_status(self, status: CameraStatus) -> None: ...
+
+    def on_cameras(self, names: Sequence[str]) -> None: ...

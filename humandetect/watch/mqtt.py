@@ -24,14 +24,14 @@ except ModuleNotFoundError as error:
     raise MissingExtra("MQTT needs more: pip install 'humandetect[watch]'") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import CameraStatus
-    from humandetect.watch.store import Queued
+    from humandetect.watch.store import Queued, Store
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX, DISCOVERY_PREFIX = "humandetect", "homeassistant"
 KEEP_ALIVE_SECONDS = 30
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 30
+_ANYTHING = "…"
+"""Stands for what topics say that change often; who takes them back needs to know of them only."""
 PATIENCE_SECONDS = 0.5
 """For a connection and for an acknowledgement, until it is looked whether the end has come."""
 
@@ -59,8 +61,11 @@ class Broker:
 
     name = "mqtt"
 
-    def __init__(self, url: str) -> None:
-        """Connect in the background to `mqtt[s]://user:password@host:port/prefix`, and again whenever that is lost."""
+    def __init__(self, url: str, store: Store) -> None:
+        """Connect in the background to `mqtt[s]://user:password@host:port/prefix`, and again whenever that is lost.
+
+        The store keeps which topics are retained, for those that are said no more after a restart.
+        """
         parts = urlsplit(url)
         self._prefix = unquote(parts.path).strip("/") or PREFIX
         self._shown = shown_address(url)
@@ -68,8 +73,13 @@ class Broker:
         self._lock = threading.Lock()
         self._now: dict[str, str] = {}
         """What the retained topics should say, by topic."""
-        self._sensors: dict[str, dict[str, dict[str, str]]] = {}
-        """What takes each sensor out of Home Assistant again that was there, by camera."""
+        self._store = store
+        self._retained = store.retained()
+        """What the broker keeps, by topic; only of devices word by word, as the rest changes often."""
+        self._sensors = {topic: _without_names(said) for topic, said in self._retained.items() if said != _ANYTHING}
+        """What takes each sensor out of Home Assistant again that was there, by the topic of its camera's device."""
+        self._is_known: Callable[[str], bool] = lambda _: True
+        """Whether a topic belongs to a camera that there is."""
         self._pending: tuple[int, MQTTMessageInfo] | None = None
         """An event by its number in the queue: the client sends it again by itself when it is connected again."""
         self._connected = threading.Event()
@@ -111,14 +121,24 @@ class Broker:
 
     def on_status(self, status: CameraStatus) -> None:
         """Publish what changed; what is said no more, as of a line that is gone, is taken back."""
-        base = f"{self._prefix}/{topic_word(status.name)}/"
+        base = self._base(status.name)
         with self._lock:
-            gone = dict.fromkeys((topic for topic in self._now if topic.startswith(base)), "")
-            wanted = gone | dict(self._topics(status))
-            new = {topic: said for topic, said in wanted.items() if self._now.get(topic) != said}
-            self._now |= new
-            if self._connected.is_set():
-                self._retain(new)
+            if self._is_known(base):
+                gone = {topic: "" for topic in (*self._now, *self._retained) if topic.startswith(base)}
+                self._say_now(gone | dict(self._topics(status)))
+
+    def on_cameras(self, names: Sequence[str]) -> None:
+        """Take back what is said of cameras that there are no more, devices and all."""
+        bases, devices = tuple(map(self._base, names)), {self._device(name) for name in names}
+        with self._lock:
+            self._is_known = lambda topic: topic in devices or topic.startswith(bases)
+            self._say_now({topic: "" for topic in (*self._now, *self._retained) if not self._is_known(topic)})
+
+    def _say_now(self, wanted: dict[str, str]) -> None:
+        new = {topic: said for topic, said in wanted.items() if self._now.get(topic) != said}
+        self._now |= new
+        if self._connected.is_set():
+            self._retain(new)
 
     def close(self) -> None:
         """Say that it is over, and disconnect; may be called twice."""
@@ -132,21 +152,19 @@ class Broker:
             self._client.loop_stop()
 
     def _topics(self, status: CameraStatus) -> Iterator[tuple[str, str]]:
-        word = topic_word(status.name)
-        base = f"{self._prefix}/{word}"
-        yield f"{DISCOVERY_PREFIX}/device/{self._unique(word)}/config", json.dumps(self._discovery(status))
-        yield f"{base}/state", status.state
-        yield f"{base}/people", str(status.people)  # Home Assistant takes None for unknown
+        base = self._base(status.name)
+        yield self._device(status.name), json.dumps(self._discovery(status))
+        yield f"{base}state", status.state
+        yield f"{base}people", str(status.people)  # Home Assistant takes None for unknown
         for way, total in enumerate(("in", "out")):
             if status.totals:
-                yield f"{base}/{total}", str(sum(totals[way] for totals in status.totals.values()))
+                yield f"{base}{total}", str(sum(totals[way] for totals in status.totals.values()))
             for line, totals in status.totals.items():
-                yield f"{base}/lines/{topic_word(line)}/{total}", str(totals[way])
+                yield f"{base}lines/{topic_word(line)}/{total}", str(totals[way])
 
     def _discovery(self, status: CameraStatus) -> dict[str, Any]:
         """Return what makes a device of a camera in Home Assistant (2024.11 and later)."""
-        word = topic_word(status.name)
-        unique, base = self._unique(word), f"{self._prefix}/{word}"
+        unique, base = self._unique(status.name), self._base(status.name)
         totals = [(total, total, total.capitalize()) for total in ("in", "out") if status.totals]
         if len(status.totals) > 1:
             totals += [
@@ -159,14 +177,14 @@ class Broker:
                 "platform": "binary_sensor",
                 "name": "Connection",
                 "device_class": "connectivity",
-                "state_topic": f"{base}/state",
+                "state_topic": f"{base}state",
                 "value_template": "{{ 'ON' if value in ['live', 'late'] else 'OFF' }}",
             },
             "people": {
                 "platform": "sensor",
                 "name": "People",
                 "state_class": "measurement",
-                "state_topic": f"{base}/people",
+                "state_topic": f"{base}people",
             },
         }
         for topic, key, name in totals:
@@ -174,10 +192,10 @@ class Broker:
                 "platform": "sensor",
                 "name": name,
                 "state_class": "total_increasing",
-                "state_topic": f"{base}/{topic}",
+                "state_topic": f"{base}{topic}",
             }
         # A device keeps what it had until it is told that a sensor has nothing but its platform.
-        known = self._sensors.setdefault(word, {})
+        known = self._sensors.setdefault(self._device(status.name), {})
         components = known | {key: {**one, "unique_id": f"{unique}_{key}"} for key, one in components.items()}
         known |= {key: {"platform": one["platform"]} for key, one in components.items()}
         return {
@@ -187,12 +205,22 @@ class Broker:
             "components": components,
         }
 
-    def _unique(self, word: str) -> str:
-        return re.sub("[^A-Za-z0-9_-]", "_", f"{self._prefix}_{word}")
+    def _base(self, camera: str) -> str:
+        return f"{self._prefix}/{topic_word(camera)}/"
+
+    def _device(self, camera: str) -> str:
+        return f"{DISCOVERY_PREFIX}/device/{self._unique(camera)}/config"
+
+    def _unique(self, camera: str) -> str:
+        return re.sub("[^A-Za-z0-9_-]", "_", f"{self._prefix}_{topic_word(camera)}")
 
     def _retain(self, topics: dict[str, str]) -> None:
         for topic, said in topics.items():
             self._client.publish(topic, said, retain=True)
+        kept = {topic: said if topic in self._sensors else said and _ANYTHING for topic, said in topics.items()}
+        if changed := {topic: said for topic, said in kept.items() if self._retained.get(topic, "") != said}:
+            self._retained |= changed
+            self._store.keep_retained(changed)
 
     def _on_connect(
         self, client: Client, _: Any, __: ConnectFlags, reason: ReasonCode, ___: Properties | None
@@ -224,6 +252,11 @@ class Broker:
         if self._said is None:
             logger.warning("mqtt: %s; trying again", reason)
         self._said = reason
+
+
+def _without_names(device: str) -> dict[str, dict[str, str]]:
+    components: dict[str, dict[str, str]] = json.loads(device)["components"]
+    return {key: {"platform": one["platform"]} for key, one in components.items()}
 
 
 def topic_word(name: str) -> str:

@@ -25,7 +25,7 @@ def delivering(config: DeliveryConfig, store: Store) -> Iterator[list[Audience]]
         if config.mqtt is not None:
             from humandetect.watch.mqtt import Broker
 
-            broker = Broker(config.mqtt)
+            broker = Broker(config.mqtt, store)
             audiences.append(broker)
             closing.callback(Delivery(store, broker).close)
         if config.webhook is not None:

@@ -96,6 +96,7 @@ class Watch:
         ]
         for thread in self._threads:
             thread.start()
+        self._tell_cameras()
         for number, camera in enumerate(self._wanted.values()):
             self._add(camera, after_seconds=STARTS_SPREAD_SECONDS * number / len(self._wanted))
         return self
@@ -176,6 +177,7 @@ class Watch:
             self._add(wanted[name])
         for name in redrawn:
             self._count_at(self._cameras[name], scenes[name])
+        self._tell_cameras()
         told = {"added": new, "changed": changed, "other lines or zones at": redrawn, "removed": gone}
         return "; ".join(f"{what} {', '.join(names)}" for what, names in told.items() if names) or "nothing changed"
 
@@ -260,6 +262,10 @@ class Watch:
         self._tell_events(camera, (*events, camera_event(change, seconds=seconds, run=self._run.isoformat())))
         if self._cameras.get(change.camera, camera) is camera:
             self._audiences.tell(lambda audience: audience.on_status(camera.status()))
+
+    def _tell_cameras(self) -> None:
+        names = list(self._wanted)
+        self._inbox.put(lambda: self._audiences.tell(lambda audience: audience.on_cameras(names)))
 
     def _finish(self, camera: Camera) -> None:
         self._tell_events(camera, camera.finish())

@@ -108,6 +108,19 @@ class Store:
             )
         )
 
+    def retained(self) -> dict[str, str]:
+        """Return what a broker was last told to keep, by topic, as far as `keep_retained` was told."""
+        return dict(self._rows("SELECT topic, said FROM retained"))
+
+    def keep_retained(self, said: Mapping[str, str]) -> None:
+        """Keep what topics say; those that say nothing are forgotten."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO retained VALUES (?, ?)", said.items())
+            db.execute("DELETE FROM retained WHERE said = ''")
+
+        self._kept(write)
+
     def events(self, *, camera: str | None = None, before: str | None = None, limit: int = 100) -> Sequence[Event]:
         """Do as Memory says; nothing is before an event that is not known."""
         where = ["TRUE"]

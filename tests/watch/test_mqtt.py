@@ -136,7 +136,7 @@ def _quick_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def publishing(url: str, folder: Path) -> Iterator[tuple[Store, Broker]]:
     store = Store(folder, DeliveryConfig(mqtt=url))
-    broker = Broker(url)
+    broker = Broker(url, store)
     delivery = Delivery(store, broker)
     try:
         yield store, broker
@@ -213,6 +213,30 @@ def test_what_told_of_lines_goes_with_them_and_is_not_there_without_any(mosquitt
         assert {key for key, one in sensors("door").items() if "unique_id" in one} == {"state", "people", "in", "out"}
 
 
+def test_what_went_while_nobody_watched_goes_at_the_start(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Lines and cameras: the broker keeps what was said of them, and Home Assistant their sensors."""
+    with publishing(mosquitto.url, tmp_path) as (_, broker):
+        broker.on_status(status())
+        broker.on_status(status("yard", totals={}))
+        with listening(mosquitto) as before:
+            eventually(
+                lambda: {"humandetect/yard/people", "humandetect/door/lines/gate/in"} <= before.retained().keys()
+            )
+    with publishing(mosquitto.url, tmp_path) as (_, broker), listening(mosquitto) as listener:
+        broker.on_cameras(["door"])
+        broker.on_status(status(totals={"porch": (5, 3)}))
+        broker.on_status(status("yard", state="stopped"))  # its last word
+        eventually(lambda: listener.said("humandetect/status") == "online")
+        broker.on_status(status(people=7, totals={"porch": (5, 3)}))
+        eventually(lambda: listener.said("humandetect/door/people") == "7")
+        with listening(mosquitto) as after:
+            eventually(lambda: after.said("humandetect/door/people") == "7")
+    config = json.loads(after.retained().pop("homeassistant/device/humandetect_door/config"))
+    assert {key for key, one in config["components"].items() if "unique_id" in one} == {"state", "people", "in", "out"}
+    assert config["components"]["gate_in"] == {"platform": "sensor"}
+    assert not any("gate" in topic or "yard" in topic for topic in after.retained())
+
+
 def test_what_changes_while_everything_is_told_anew_is_said_last(
     mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,10 +291,17 @@ def test_events_of_an_earlier_process_arrive_when_the_broker_is_there(tmp_path: 
     mosquitto.kill()
 
 
-def test_the_broker_says_offline_for_a_killed_process(mosquitto: Mosquitto) -> None:
-    script = "import sys, time; from humandetect.watch.mqtt import Broker; Broker(sys.argv[1]); time.sleep(60)"
+def test_the_broker_says_offline_for_a_killed_process(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    script = """
+import sys, time
+from pathlib import Path
+from humandetect.watch.mqtt import Broker
+from humandetect.watch.store import Store
+Broker(sys.argv[1], Store(Path(sys.argv[2])))
+time.sleep(60)
+"""
     with listening(mosquitto) as listener:
-        process = subprocess.Popen([sys.executable, "-c", script, f"{mosquitto.url}/home/people"])
+        process = subprocess.Popen([sys.executable, "-c", script, f"{mosquitto.url}/home/people", tmp_path])
         eventually(lambda: listener.said("home/people/status") == "online")
         process.send_signal(signal.SIGKILL)
         process.wait()

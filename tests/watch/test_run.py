@@ -250,6 +250,7 @@ def test_reload_does_what_changed_and_leaves_the_others_alone(farm: RunningFarm,
     assert farm.camera("door").connects == 1
     assert farm.camera("yard").connects == 2
     assert one.listener.states("yard") == ["live", "stopped", "live", "stopped"]
+    assert [" ".join(names) for names in one.listener.cameras] == ["door", "door", "door yard", "door yard", "door"]
 
 
 def test_reload_counts_at_what_a_scene_file_says_by_then_without_a_new_connection(

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 from tests.watch.memory import ListMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import CameraStatus
@@ -29,6 +29,7 @@ class Listener:
         self.events: list[Event] = []
         self.unkept: list[Event] = []
         self.statuses: list[CameraStatus] = []
+        self.cameras: list[list[str]] = []
         self._memory = memory
 
     def on_result(self, camera: str, result: DetectedFrame) -> None:
@@ -41,6 +42,9 @@ class Listener:
 
     def on_status(self, status: CameraStatus) -> None:
         self.statuses.append(status)
+
+    def on_cameras(self, names: Sequence[str]) -> None:
+        self.cameras.append(list(names))
 
     def seen(self, camera: str) -> int:
         """How many pictures of a camera it was shown with people."""

@@ -18,7 +18,7 @@ from humandetect.watch.web.viewers import Viewer
 from humandetect.watch.web.words import told_event, told_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from humandetect.media.frames import DetectedFrame, Event
     from humandetect.watch.base import CameraStatus, View
@@ -78,6 +78,8 @@ class Hub:
 
     def on_status(self, status: CameraStatus) -> None:  # noqa: ARG002  all are told at once
         self._call(self._tell_change)
+
+    def on_cameras(self, names: Sequence[str]) -> None: ...
 
     def _call(self, act: Callable[..., None], *values: object) -> None:
         """Have the loop do it; without one nobody looks."""
