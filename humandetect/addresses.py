@@ -18,7 +18,8 @@ _SCHEMES = frozenset(
     {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
 _OBJECT_STORES = ("s3", "gs", "az", "abfs", "memory")
-OBJECT_STORES = ", ".join(f"{scheme}://" for scheme in _OBJECT_STORES)
+OBJECT_STORES = ", ".join(f"{scheme}://" for scheme in _OBJECT_STORES if scheme != "memory")
+"""For people, who have no use for what only one process sees."""
 _WORDS = frozenset(
     """
     3gp amp api app area asf asp audio av avi aviread axis back bcs bin c cam camera cameras cgi cgistream ch

@@ -141,6 +141,7 @@ def test_what_is_neither_a_folder_nor_in_an_object_store_is_refused(place: str) 
     with pytest.raises(UsageError, match="neither a path nor like s3://BUCKET/PATH") as refusal:
         ArchiveConfig(("a.mp4",), place)
     assert "secret" not in str(refusal.value)
+    assert "memory://" not in str(refusal.value), "which is refused, too"
 
 
 def test_what_other_processes_do_not_see_is_refused() -> None:
