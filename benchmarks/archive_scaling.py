@@ -122,7 +122,7 @@ def detecting(clip: Path, frames: int) -> tuple[float, float]:
             child.send((config, [0]))
             child.receive(120)
             started, used = time.perf_counter(), cpu_seconds(child.pid)
-            for job in make_plan(config, []).jobs():
+            for job in make_plan(config).jobs():
                 child.send(job)
                 while not child.receive(120).done:
                     pass

@@ -41,7 +41,6 @@ class Outcome:
     again: int = 0
     """Segments that were begun again."""
     failed: list[tuple[Job, str]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +112,6 @@ class Attempts:
                 self.outcome.made += 1
                 self.outcome.frames += attempt.frames
                 self.outcome.missing += told.missing
-                self.outcome.warnings += told.warnings
                 self._made(attempt.job)
                 for listener in self._listeners:
                     listener.part(attempt)

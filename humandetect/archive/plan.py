@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from humandetect.storage import Storage
 
 NAME = "plan.json"
+WARNED = "warned/"
+"""Folder of what workers found wrong with sources that they read in one go."""
 PLANNED_AT_ONCE = 8
 """Videos whose packets are read side by side: a share or an object store answers late, but many at once."""
 _LONGEST_FOLDER = 100
@@ -72,6 +74,8 @@ class Plan:
     videos: tuple[Video, ...]
     unreadable: dict[str, str]
     """Why, by source."""
+    warnings: tuple[str, ...] = ()
+    """What sources lack, for people: for as long as their results are looked at."""
 
     def jobs(self) -> Iterator[Job]:
         for video in self.videos:
@@ -105,7 +109,15 @@ class Job:
 
     @property
     def failure_name(self) -> str:
-        return f"failed/{self.name.removesuffix('.parquet').replace('/', '_')}.json"
+        return f"failed/{self._flat_name}.json"
+
+    @property
+    def warning_name(self) -> str:
+        return f"{WARNED}{self._flat_name}.json"
+
+    @property
+    def _flat_name(self) -> str:
+        return self.name.removesuffix(".parquet").replace("/", "_")
 
 
 class Told(NamedTuple):
@@ -116,15 +128,14 @@ class Told(NamedTuple):
     done: bool = False
     missing: int = 0
     """Frames that could not be decoded; at the end."""
-    warnings: tuple[str, ...] = ()
-    """What was wrong with a source that is read in one go, for people; at the end."""
 
 
-def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
+def make_plan(config: ArchiveConfig) -> Plan:
     """Read the packets of all sources.
 
     Raises UsageError for a model that there is not, SourceError where nothing can be read.
     """
+    warnings: list[str] = []
     refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
     videos: list[Video] = []
     unreadable: dict[str, str] = {}
@@ -148,7 +159,7 @@ def make_plan(config: ArchiveConfig, warnings: list[str]) -> Plan:
     if unreadable and not videos:  # a name that was mistyped is no archive
         source, reason = next(iter(unreadable.items()))
         raise SourceError(f"cannot read {source!r}: {reason}")
-    return Plan(_made(config), tuple(videos), unreadable)
+    return Plan(_made(config), tuple(videos), unreadable, tuple(warnings))
 
 
 def find_plan(storage: Storage) -> Plan | None:
@@ -162,7 +173,7 @@ def find_plan(storage: Storage) -> Plan | None:
             Video(**{**one, "files": tuple(one["files"]), "segments": tuple(Segment(**s) for s in one["segments"])})
             for one in known["videos"]
         )
-        return Plan(known["made"], videos, known["unreadable"])
+        return Plan(known["made"], videos, known["unreadable"], tuple(known["warnings"]))
     except (LookupError, TypeError, ValueError) as error:
         raise UsageError(f"{storage.place}/{NAME} is no plan of an archive: {error}") from error
 
@@ -236,7 +247,7 @@ def _folder(source: str, taken: dict[str, int]) -> str:
     """Return a name of its own for the parts of a source, like the file's; `taken` has how often each was wanted."""
     name = Path(source).name.lstrip(".")[:_LONGEST_FOLDER] or "video"
     folder = name
-    while folder in taken or folder in ("failed", NAME):
+    while folder in taken or folder in ("failed", "warned", NAME):
         taken[name] = taken.get(name, 1) + 1
         folder = f"{name}_{taken[name]}"
     taken[folder] = 1

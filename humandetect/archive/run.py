@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,12 @@ from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.archive.attempts import Attempts, Outcome
 from humandetect.archive.joins import Joins
 from humandetect.archive.local import LocalWorkers
-from humandetect.archive.plan import NAME, agree, find_plan, make_plan
+from humandetect.archive.plan import NAME, WARNED, agree, find_plan, make_plan
 from humandetect.errors import UsageError
 from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from humandetect.archive.attempts import Progress
@@ -36,6 +37,8 @@ class Standing:
     """Neither."""
     unjoined: Sequence[Video]
     """Whose annotated videos were asked for, and are not there or still in parts."""
+    warnings: Sequence[str]
+    """What the sources lack, for people."""
 
     @property
     def parts(self) -> int:
@@ -53,6 +56,7 @@ class ArchiveSummary:
     standing: Standing
     outcome: Outcome = field(default_factory=Outcome)
     warnings: Sequence[str] = ()
+    """What was lost by this run, for people."""
     unjoined: Mapping[str, str] = field(default_factory=dict)
     """Why, by source."""
     merged: Path | None = None
@@ -70,8 +74,7 @@ def standing_of(config: ArchiveConfig) -> Standing:
 def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
     """Do what is missing. Raises UsageError, and EngineError where no worker can begin."""
     storage = open_storage(config.out)
-    warnings: list[str] = []
-    plan = _plan(config, storage, warnings)
+    plan = _plan(config, storage)
     storage.sweep(_folders(plan))
     before = _standing(plan, storage)
     outcome = Outcome()
@@ -90,8 +93,9 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
             storage.sweep(_folders(plan))
         outcome = attempts.outcome
     standing = _standing(plan, storage)
+    warnings = joins.warnings
     merged = merge(config, warnings) if config.merge and standing.there else None
-    return ArchiveSummary(standing, outcome, [*warnings, *outcome.warnings, *joins.warnings], joins.failed, merged)
+    return ArchiveSummary(standing, outcome, warnings, joins.failed, merged)
 
 
 def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
@@ -109,13 +113,13 @@ def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
         return sink.close()
 
 
-def _plan(config: ArchiveConfig, storage: Storage, warnings: list[str]) -> Plan:
+def _plan(config: ArchiveConfig, storage: Storage) -> Plan:
     """Return the plan that there is, or make it; of two that begin at once, one's is that of both."""
     plan = find_plan(storage)
     if plan is None:
         if not config.sources:
             raise UsageError(f"there is no archive in {storage.place}: give sources to begin one")
-        made = make_plan(config, warnings)
+        made = make_plan(config)
         if storage.create(NAME, made.as_json()):
             return made
         plan = find_plan(storage)
@@ -134,7 +138,7 @@ def _workers(config: ArchiveConfig) -> LocalWorkers | RayWorkers:
 
 
 def _folders(plan: Plan) -> list[str]:
-    return ["", "failed", *(video.folder for video in plan.videos)]
+    return ["", "failed", "warned", *(video.folder for video in plan.videos)]
 
 
 def _standing(plan: Plan, storage: Storage) -> Standing:
@@ -149,7 +153,14 @@ def _standing(plan: Plan, storage: Storage) -> Standing:
             made = made and not names.isdisjoint((job.video_name, job.video.annotated_name))
         (there if made else failed if job.failure_name in names else missing).append(job)
     unjoined = [video for video in annotated.values() if not _is_joined(video, names)]
-    return Standing(plan, there, failed, missing, unjoined)
+    return Standing(plan, there, failed, missing, unjoined, [*plan.warnings, *_noted(names, storage)])
+
+
+def _noted(names: set[str], storage: Storage) -> Iterator[str]:
+    """Yield what workers wrote down of sources."""
+    for name in sorted(name for name in names if name.startswith(WARNED)):
+        note = json.loads(storage.read(name) or b"{}")
+        yield from (f"{note['source']!r}: {warning}" for warning in note.get("warnings", ()))
 
 
 def _is_joined(video: Video, names: set[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import ExitStack, contextmanager
@@ -74,9 +75,11 @@ class Worker:
         missing = list(source.absent(rows.numbers)) if isinstance(source, SegmentSource) else []
         for number, seconds in missing:
             rows.add_absent(number, seconds)
+        if source.warnings and not job.segment:  # of segments the plan has what the whole lacks
+            note = {"source": job.video.source, "warnings": source.warnings}
+            self._storage.write(job.warning_name, json.dumps(note).encode())
         self._storage.write(job.name, rows.as_bytes())
-        warnings = () if job.segment else tuple(f"{job.video.source!r}: {warning}" for warning in source.warnings)
-        yield Told(untold, done=True, missing=len(missing), warnings=warnings)
+        yield Told(untold, done=True, missing=len(missing))
 
     def _opened(self, job: Job) -> Source:
         video = job.video

@@ -104,15 +104,12 @@ def _tell(summary: ArchiveSummary) -> None:
     outcome = summary.outcome
     if outcome.made:
         typer.echo(f"{counted(outcome.frames, 'frame')} in {counted(outcome.made, 'part')}", err=True)
-    for warning in summary.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    _tell_first("warning", summary.warnings)
     if outcome.missing:
         frames = counted(outcome.missing, "frame")
         typer.echo(f"warning: {frames} could not be decoded: they stand there as not detected", err=True)
-    for job, reason in outcome.failed[:MOST_TOLD]:
-        typer.echo(f"error: {job.name} was given up: {reason}", err=True)
-    for source, reason in list(summary.unjoined.items())[:MOST_TOLD]:
-        typer.echo(f"error: {source!r} has no annotated video: {reason}", err=True)
+    _tell_first("error", [f"{job.name} was given up: {reason}" for job, reason in outcome.failed])
+    _tell_first("error", [f"{source!r} has no annotated video: {why}" for source, why in summary.unjoined.items()])
     _tell_standing(summary.standing)
     if summary.merged:
         typer.echo(f"written {summary.merged}", err=True)
@@ -126,5 +123,12 @@ def _tell_standing(standing: Standing) -> None:
     if standing.unjoined:
         told += f", {counted(len(standing.unjoined), 'annotated video')} to come"
     typer.echo(told, err=True)
-    for source, reason in list(plan.unreadable.items())[:MOST_TOLD]:
-        typer.echo(f"error: {reason if source in reason else f'{source!r}: {reason}'}", err=True)
+    _tell_first("warning", standing.warnings)
+    _tell_first("error", [why if source in why else f"{source!r}: {why}" for source, why in plan.unreadable.items()])
+
+
+def _tell_first(kind: str, lines: Sequence[str]) -> None:
+    for line in lines[:MOST_TOLD]:
+        typer.echo(f"{kind}: {line}", err=True)
+    if len(lines) > MOST_TOLD:
+        typer.echo(f"{kind}: {len(lines) - MOST_TOLD:,} more like these", err=True)

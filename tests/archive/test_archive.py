@@ -187,13 +187,13 @@ def test_other_sources_are_refused(done: Path, videos: Path) -> None:
 
 def test_what_cannot_be_read_again_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="read again"):
-        make_plan(ArchiveConfig(sources=("rtsp://camera/stream",), out=tmp_path), [])
+        make_plan(ArchiveConfig(sources=("rtsp://camera/stream",), out=tmp_path))
 
 
 def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     write_people(tmp_path / "good.mp4", frames=10)
-    plan = make_plan(ArchiveConfig(sources=(str(tmp_path),), out=tmp_path / "out"), [])
+    plan = make_plan(ArchiveConfig(sources=(str(tmp_path),), out=tmp_path / "out"))
     assert list(plan.unreadable) == [str(tmp_path / "bad.mp4")]
     assert [video.folder for video in plan.videos] == ["good.mp4"]
 
@@ -206,7 +206,7 @@ def test_a_name_that_is_not_there_begins_no_archive(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_read_as_it_was_written(videos: Path, tmp_path: Path) -> None:
-    plan = make_plan(ArchiveConfig(sources=(str(videos),), out=tmp_path), [])
+    plan = make_plan(ArchiveConfig(sources=(str(videos),), out=tmp_path))
     storage = FolderStorage(tmp_path)
     storage.create("plan.json", plan.as_json())
     assert find_plan(storage) == plan
@@ -218,6 +218,6 @@ def test_every_source_has_a_folder_of_its_own_whatever_it_is_called(tmp_path: Pa
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         videos.append(str(write_people(tmp_path / "any.mp4", frames=5).rename(tmp_path / name)))
-    plan = make_plan(ArchiveConfig(sources=tuple(videos), out=tmp_path / "out"), [])
+    plan = make_plan(ArchiveConfig(sources=tuple(videos), out=tmp_path / "out"))
     folders = [video.folder for video in plan.videos]
     assert folders == ["a.mp4", "a.mp4_2", "a.mp4_2_2", "a.mp4_3", "failed_2", "plan.json_2", "failed_3"]

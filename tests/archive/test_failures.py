@@ -8,13 +8,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")
 
 from humandetect.archive.plan import NAME
-from humandetect.archive.run import archive
+from humandetect.archive.run import archive, standing_of
+from humandetect.cli import app
 from humandetect.config import ArchiveConfig
 from humandetect.errors import SinkError, UsageError
+from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
 from tests.builders import make_clip
@@ -56,14 +59,33 @@ def test_nothing_disturbs_it(video: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
-def test_of_a_video_that_is_cut_off_it_is_said_how_much_is_missing(name: str, tmp_path: Path) -> None:
+def test_of_a_video_that_is_cut_off_it_is_said_how_much_is_missing_whenever_it_is_looked_at(
+    name: str, tmp_path: Path
+) -> None:
     write = fast_start if name == "a.mp4" else make_clip
     video = cut(write(tmp_path / name, frames=50, codec="mpeg4", width=320, height=240), 0.3)
-    summary = make(tmp_path / "out", video)
-    assert summary.standing.is_complete
-    said = [warning for warning in summary.warnings if "frames could be read: the file is cut off" in warning]
-    assert said == summary.warnings[:1]
-    assert str(video) in said[0]
+    first, again = make(tmp_path / "out", video).standing, make(tmp_path / "out", video).standing
+    assert first.is_complete
+    assert first.warnings == again.warnings == standing_of(ArchiveConfig(out=tmp_path / "out")).warnings
+    said = first.warnings[0]
+    assert said.startswith(repr(str(video)))
+    assert "frames could be read: the file is cut off" in said
+
+
+def test_what_a_folder_has_besides_is_said_by_later_runs_too(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos" / "inner").mkdir(parents=True)
+    (tmp_path / "videos" / video.name).write_bytes(video.read_bytes())
+    first, again = (make(tmp_path / "out", tmp_path / "videos").standing.warnings for _ in range(2))
+    assert first == again == [f"{str(tmp_path / 'videos')!r}: 1 folder in it not read: --recursive does"]
+
+
+def test_of_many_warnings_the_first_are_told_and_how_many_more(video: Path, tmp_path: Path) -> None:
+    make(tmp_path / "out", video)
+    for number in range(7):
+        note = b'{"source": "b.avi", "warnings": ["it is cut off"]}'
+        FolderStorage(tmp_path / "out").write(f"warned/b.avi_{number:06d}.json", note)
+    told = CliRunner().invoke(app, ["archive", "--out", str(tmp_path / "out"), "--status"]).stderr.splitlines()
+    assert told == ["3 of 3 parts of 1 source", *["warning: 'b.avi': it is cut off"] * 5, "warning: 2 more like these"]
 
 
 def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:
