@@ -50,12 +50,10 @@ def object_store() -> Iterator[ObjectStore]:
 @pytest.fixture
 def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the address of a new bucket, which this process and those it starts find, with credentials for it."""
-    from tests.object_store import NOWHERE, new_bucket
+    from tests.object_store import new_bucket
 
-    for name, value in {**NOWHERE, "AWS_ENDPOINT_URL": object_store.address}.items():
+    for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     return new_bucket()
 
 

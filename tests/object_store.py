@@ -49,6 +49,12 @@ class ObjectStore:
         told = f"<?xml version='1.0'?><Error><Code>{fault}</Code><Message>as a test wants it</Message></Error>"
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [told.encode()]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """With which a process finds it, with credentials for it."""
+        credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        return {**NOWHERE, **credentials, "AWS_ENDPOINT_URL": self.address}
+
     @contextmanager
     def failing(self, fault: Callable[[int], str | None]) -> Iterator[None]:
         before, self._fault = self._fault, fault

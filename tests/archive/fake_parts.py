@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
 
 
-def held_by(out: Path) -> Path:
-    return out.with_suffix(".held")
+def held_by(config: ArchiveConfig) -> Path:
+    return Path(config.merge or config.out).with_suffix(".held")
 
 
 def fake_part(config: ArchiveConfig, job: Job) -> Iterator[object]:
@@ -45,7 +45,7 @@ def held_part(config: ArchiveConfig, job: Job) -> Iterator[object]:
     node = ray.util.get_node_ip_address()
     with suppress(FileExistsError):
         if node != HEAD:
-            with held_by(Path(config.out)).open("x") as file:
+            with held_by(config).open("x") as file:
                 file.write(f"{os.getpid()} {node}\n")
             signal.pause()
     yield from words

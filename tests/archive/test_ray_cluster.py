@@ -22,7 +22,7 @@ from humandetect.archive.ray_cluster import place_of
 from humandetect.archive.run import archive, merge
 from humandetect.config import ArchiveConfig, EngineConfig
 from humandetect.errors import EngineError
-from humandetect.storage import FolderStorage
+from humandetect.storage import FolderStorage, open_storage
 from tests.archive import fake_parts
 from tests.archive.clips import TEN, write_people
 from tests.archive.fake_parts import HEAD, OTHER, held_by
@@ -36,23 +36,27 @@ if TYPE_CHECKING:
 
     from humandetect.archive.attempts import Attempt, Outcome, Progress
     from humandetect.archive.run import ArchiveSummary
+    from tests.object_store import ObjectStore
 
 PARTS = 5
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Two machines of a CPU each, one of which says that it has a GPU."""
+def cluster(object_store: ObjectStore) -> Iterator[Cluster]:
+    """Two machines of a CPU each, one of which says that it has a GPU; both find the object store."""
     ray_says = {"metrics_report_interval_ms": 200}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1, "node_ip_address": HEAD, "include_dashboard": False, "_system_config": ray_says,
-        },
-    )  # fmt: skip
-    add_other(cluster)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in object_store.environment.items():
+            patch.setenv(name, value)
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 1, "node_ip_address": HEAD, "include_dashboard": False, "_system_config": ray_says,
+            },
+        )  # fmt: skip
+        add_other(cluster)
+        yield cluster
+        cluster.shutdown()
 
 
 def add_other(cluster: Cluster) -> Any:
@@ -87,10 +91,13 @@ def plain(video: Path) -> bytes:
 
 
 def rows(out: Path) -> bytes:
-    merged = out.with_suffix(".jsonl")
-    merge(ArchiveConfig(out=out, merge=str(merged)), [])
     assert not list(out.rglob(".*"))
-    return merged.read_bytes()
+    return merged(ArchiveConfig(out=out, merge=f"{out}.jsonl"))
+
+
+def merged(config: ArchiveConfig) -> bytes:
+    merge(config, [])
+    return Path(config.merge or "").read_bytes()
 
 
 class Machines(Silent):
@@ -111,19 +118,18 @@ class Running:
     """An archive under way, of which a worker holds a segment."""
 
     def __init__(self, config: ArchiveConfig, progress: Progress | None = None) -> None:
-        self._held = held_by(Path(config.out))
         self._summary: list[ArchiveSummary] = []
         self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, progress or Silent())))
         self._thread.start()
-        self.worker = held_worker(Path(config.out))
+        self.worker = held_worker(config)
 
     def outcome(self) -> Outcome:
         self._thread.join(60)
         return self._summary[0].outcome
 
 
-def held_worker(out: Path) -> psutil.Process:
-    held = held_by(out)
+def held_worker(config: ArchiveConfig) -> psutil.Process:
+    held = held_by(config)
     eventually(lambda: held.exists() and held.read_text().endswith("\n"))
     return psutil.Process(int(held.read_text().split()[0]))
 
@@ -137,6 +143,24 @@ def test_a_killed_worker_costs_its_segment_a_try(
     assert (outcome.made, outcome.again, outcome.frames) == (PARTS, 1, 25 * PARTS)
     assert rows(Path(config.out)) == plain
     assert capsys.readouterr() == ("", "")
+
+
+def test_from_and_to_an_object_store_it_costs_a_try_and_what_is_missing_is_made_alone(
+    config: ArchiveConfig, plain: bytes, video: Path, bucket: str, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    source, people = f"{bucket}/videos/a.mp4", f"{bucket}/people"
+    open_storage(f"{bucket}/videos").write("a.mp4", video.read_bytes())
+    there = replace(config, sources=(source,), out=people, merge=str(tmp_path / "there.jsonl"))
+    run = Running(there)
+    run.worker.kill()
+    outcome = run.outcome()
+    assert (outcome.made, outcome.again) == (PARTS, 1)
+    open_storage(people).remove("a.mp4/000003.parquet")
+    object_store.asked.clear()
+    assert archive(there, Silent()).outcome.made == 1
+    put = [one for one in object_store.asked if one.startswith("PUT")]
+    assert put == [f"PUT {people.removeprefix('s3:/')}/a.mp4/000003.parquet"]
+    assert merged(there) == plain.replace(bytes(video), source.encode())
 
 
 def test_a_stopped_worker_is_given_up_and_ended(
@@ -173,7 +197,7 @@ def test_after_a_killed_command_only_what_is_missing_is_made(
 ) -> None:
     words = [sys.executable, "-m", fake_parts.__name__, cluster.address, str(video), str(config.out)]
     with subprocess.Popen(words) as command:
-        held_worker(Path(config.out))
+        held_worker(config)
         eventually(lambda: len(list(Path(config.out).glob("*/*.parquet"))) == PARTS - 1)
         command.kill()
     assert archive(config, Silent()).outcome.made == 1
