@@ -56,8 +56,8 @@ def test_all_pods_have_the_same_image_and_storage() -> None:
     assert all(pod["volumes"] == pods[0]["volumes"] for pod in pods)
 
 
-def test_the_image_has_what_the_extra_cluster_asks_for() -> None:
+def test_the_image_has_what_the_extra_cluster_and_the_launcher_for_aws_ask_for() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = [one for name in ("cluster", "archive", "s3", "parquet") for one in extras[name]]
     wanted = [one for one in asked if not one.startswith("humandetect[")]
-    assert re.findall(r'"([a-z]+[^"]*[<>=][^"]*)"', (RAY / "Dockerfile").read_text()) == wanted
+    assert re.findall(r'"([a-z]+[^"]*[<>=][^"]*)"', (RAY / "Dockerfile").read_text()) == [*wanted, "boto3>=1.40"]
