@@ -18,7 +18,7 @@ import numpy as np
 
 from humandetect.errors import SourceError
 from humandetect.media.decode_limits import BoundedReads, check_scans, check_texts
-from humandetect.media.exif import kept_tags, orientation_of
+from humandetect.media.photo_tags import kept_tags, orientation_of
 from humandetect.stderr import quiet
 
 if TYPE_CHECKING:
