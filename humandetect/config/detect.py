@@ -105,7 +105,7 @@ class RunConfig:
         Opt("Hide people in all that is written and shown; fill is the safe style, none is a guarantee.", "Output"),
     ] = None
     no_metadata: Annotated[
-        bool, Opt("Leave out when and where it was recorded, its title, and languages of sound.", "Output")
+        bool, Opt("Leave out when, where and by whom it was recorded, titles, texts, languages of sound.", "Output")
     ] = False
     preset: Annotated[Preset, Opt("x264's trade of speed against size.", "Output", metavar="PRESET")] = "veryfast"
     counting: Annotated[CountingConfig, Group()] = field(default_factory=CountingConfig)

@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 SQUARE = Fraction(1)
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoTags:
+    """What a photo says of itself, cut down to what stays true of a copy; empty: nothing."""
+
+    exif: bytes = b""
+    """When, where and by what it was taken."""
+    xmp: bytes = b""
+    """The same in the words of editors and agencies, with titles and descriptions."""
+    icc: bytes = b""
+    """What its colours mean: without it they are those of sRGB."""
+
+    def __bool__(self) -> bool:
+        return bool(self.exif or self.xmp or self.icc)
+
+    def colours_only(self) -> PhotoTags:
+        return PhotoTags(icc=self.icc)
+
+
+NO_TAGS = PhotoTags()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Frame:
     """One picture of a source."""
@@ -36,8 +57,8 @@ class Frame:
     """How long the source says that it is shown; None where it says nothing."""
     pixel_aspect: Fraction = SQUARE
     """Width of a pixel in its heights, as it is shown: DVDs and recorders do not have square ones."""
-    exif: bytes = b""
-    """What a photo says of when, where and by what it was taken; empty: nothing."""
+    tags: PhotoTags = NO_TAGS
+    """What a photo says of itself."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

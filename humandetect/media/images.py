@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
+    from humandetect.media.frames import PhotoTags
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "HEIF", "JPEG2000")
 """GIF is not among them: it is read as the video it mostly is."""
 WRITABLE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -62,8 +64,7 @@ class Picture:
     """Upright (H, W, 3) BGR."""
     seconds: float
     """For how long it is shown; 0: it is no part of an animation."""
-    exif: bytes
-    """What it says of when, where and by what it was taken; empty: nothing."""
+    tags: PhotoTags
     shades: tuple[float, float] | None
     """Of a deep picture that uses a part of its range: what is shown as black and as white."""
 
@@ -125,12 +126,12 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
                 raise
             _check_header(header, max_megapixels=max_megapixels)
             pixels, shades = _decode(header)
-            orientation, exif = orientation_of(header), kept_tags(header)  # after the pixels, as above
+            orientation, tags = orientation_of(header), kept_tags(header)  # after the pixels, as above
             seconds = float(header.info.get("duration", 0)) / 1000
             if most == 1 and not pages:
                 del header  # and Pillow's pixels with it
             pixels = upright(pixels, orientation)
-        yield Picture(pixels, seconds, exif=exif, shades=shades)
+        yield Picture(pixels, seconds, tags=tags, shades=shades)
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:

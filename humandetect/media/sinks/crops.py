@@ -83,7 +83,7 @@ class CropsSink(ClosingSink):
             crop = frame.image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
             if crop.size:
                 path = self._folder / f"{name}_frame{frame.index:06d}_{number}.jpg"
-                write_image(path, as_shown(crop, frame.pixel_aspect))
+                write_image(path, as_shown(crop, frame.pixel_aspect), tags=frame.tags.colours_only())
                 self.pictures += 1
 
     def close(self, *, complete: bool = True) -> Path | None:  # noqa: ARG002  every crop written is complete

@@ -95,7 +95,7 @@ class ImageBytes(Source):
 
 
 def _frame(picture: Picture, name: str) -> Frame:
-    return Frame(picture.pixels, index=0, time_seconds=0.0, source=name, exif=picture.exif)
+    return Frame(picture.pixels, index=0, time_seconds=0.0, source=name, tags=picture.tags)
 
 
 def _tell_of_deep(shades: Sequence[tuple[float, float]]) -> None:
