@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
+
+from humandetect.media.iso_boxes import boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from humandetect.media.iso_boxes import Box
+
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 _WIDTHS = {b"stco": ">I", b"co64": ">Q"}
 """Tables of where in the file pictures and sound lie, and how each place is written."""
 _PIECE_BYTES = 1 << 20
-_HEADER = struct.Struct(">I4s")
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A box of ISO 14496-12 and where it lies."""
-
-    kind: bytes
-    start: int
-    size: int
-    header: int
-    """Bytes before its content."""
 
 
 def put_index_first(path: Path, target: Path) -> bool:
@@ -35,13 +26,13 @@ def put_index_first(path: Path, target: Path) -> bool:
     Raises OSError, and then `path` is what it was.
     """
     with path.open("rb") as source:
-        boxes = list(_boxes(source, 0, path.stat().st_size))
-        kinds = [box.kind for box in boxes]
+        parts = list(boxes(source, 0, path.stat().st_size))
+        kinds = [box.kind for box in parts]
         if kinds[:1] != [b"ftyp"] or kinds.count(b"moov") != 1:
             raise OSError("no MP4 with one index")
         if kinds[1] == b"moov":
             return False
-        index = boxes[kinds.index(b"moov")]
+        index = parts[kinds.index(b"moov")]
         source.seek(index.start)
         moov = bytearray(source.read(index.size))
         try:
@@ -49,7 +40,7 @@ def put_index_first(path: Path, target: Path) -> bool:
         except OverflowError:
             return False
         with target.open("wb") as out:
-            for box in (boxes[0], index, *(box for box in boxes[1:] if box is not index)):
+            for box in (parts[0], index, *(box for box in parts[1:] if box is not index)):
                 if box is index:
                     out.write(moov)
                     continue
@@ -62,9 +53,9 @@ def _shift(moov: bytearray, index: Box) -> None:
     content = io.BytesIO(moov)
     for box in _tables(content, 0, len(moov)):
         width = struct.Struct(_WIDTHS[box.kind])
-        (count,) = struct.unpack_from(">I", moov, box.start + box.header + 4)
+        (count,) = struct.unpack_from(">I", moov, box.content + 4)
         for number in range(count):
-            at = box.start + box.header + 8 + number * width.size
+            at = box.content + 8 + number * width.size
             (place,) = width.unpack_from(moov, at)
             if place < index.start:
                 place += index.size
@@ -74,28 +65,11 @@ def _shift(moov: bytearray, index: Box) -> None:
 
 
 def _tables(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    for box in _boxes(file, start, end):
+    for box in boxes(file, start, end):
         if box.kind in _WIDTHS:
             yield box
         elif box.kind in _CONTAINERS:
-            yield from _tables(file, box.start + box.header, box.start + box.size)
-
-
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes side by side between two places. Raises OSError where they do not fit in."""
-    while start < end:
-        file.seek(start)
-        head = file.read(16)
-        size, kind = _HEADER.unpack_from(head.ljust(_HEADER.size, b"\0"))
-        header = _HEADER.size
-        if size == 1:
-            header, size = 16, struct.unpack(">Q", head[8:].ljust(8, b"\0"))[0]
-        elif size == 0:
-            size = end - start
-        if not header <= size <= end - start:
-            raise OSError(f"no MP4: a box of {size} bytes at {start}")
-        yield Box(kind, start, size, header)
-        start += size
+            yield from _tables(file, box.content, box.end)
 
 
 def _copy(source: BinaryIO, out: BinaryIO, box: Box) -> None:

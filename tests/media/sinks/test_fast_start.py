@@ -15,6 +15,7 @@ import av
 import pytest
 
 from humandetect.media.frames import VideoInfo
+from humandetect.media.iso_boxes import boxes
 from humandetect.media.sinks import fast_start
 from humandetect.media.sinks.fast_start import put_index_first
 from humandetect.media.sinks.video import VideoSink
@@ -42,7 +43,7 @@ def pictures(path: Path) -> int:
 
 def order(path: Path) -> list[bytes]:
     with path.open("rb") as file:
-        return [box.kind for box in fast_start._boxes(file, 0, path.stat().st_size)]
+        return [box.kind for box in boxes(file, 0, path.stat().st_size)]
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
