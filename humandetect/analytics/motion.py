@@ -23,6 +23,8 @@ _NOMINAL_SECONDS = 0.004
 """A step this near to the reference rate's counts as one."""
 _SMALLEST = 1e-3
 """Pixels of width and height."""
+_NOT_ZERO = np.finfo(np.float64).tiny
+"""Area of two points."""
 
 
 class Axis:
@@ -115,23 +117,27 @@ class _Overlap(BIoU):
 
     def compute(self, boxes_1: NDArray[Any], boxes_2: NDArray[Any]) -> NDArray[Any]:
         """Return (n, m) of boxes (n, 4) and (m, 4)."""
+        if not (len(boxes_1) and len(boxes_2)):  # as mostly for weak boxes
+            return np.zeros((len(boxes_1), len(boxes_2)), np.float32)
         return overlaps(self._grown(boxes_1), self._grown(boxes_2))
 
     def _grown(self, boxes: NDArray[Any]) -> NDArray[Any]:
-        margins = self.buffer_ratio * (boxes[:, 2:] - boxes[:, :2])
-        return np.concatenate([boxes[:, :2] - margins, boxes[:, 2:] + margins], 1)
+        low, high = boxes[:, :2], boxes[:, 2:]
+        margins = self.buffer_ratio * (high - low)
+        return np.concatenate([low - margins, high + margins], 1)
 
 
 def overlaps(boxes: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float32]:
     """Return intersection over union, (n, m) of (n, 4) and (m, 4): bit for bit that of `sv.box_iou_batch`."""
-    lengths = np.minimum(boxes[:, None, 2:], others[:, 2:]) - np.maximum(boxes[:, None, :2], others[:, :2])
-    np.maximum(lengths, 0, out=lengths)
-    shared = lengths[..., 0] * lengths[..., 1]
-    area, other_area = ((one[:, 2] - one[:, 0]) * (one[:, 3] - one[:, 1]) for one in (boxes, others))
-    union = area[:, None] + other_area - shared
-    result = np.zeros(shared.shape, np.float32)
-    np.divide(shared, union, out=result, where=union > 0, casting="same_kind")
-    return result
+    low, high, other_low, other_high = boxes[:, None, :2], boxes[:, None, 2:], others[:, :2], others[:, 2:]
+    shared = _areas(np.maximum(np.minimum(high, other_high) - np.maximum(low, other_low), 0))
+    union = _areas(high - low) + _areas(other_high - other_low) - shared
+    ratio: NDArray[np.floating[Any]] = shared / np.maximum(union, _NOT_ZERO)
+    return ratio.astype(np.float32)
+
+
+def _areas(sides: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return sides[..., 0] * sides[..., 1]
 
 
 def quick_tracker(**options: Any) -> CBIoUTracker:

@@ -11,7 +11,7 @@ import supervision as sv
 
 from humandetect.analytics.base import ENOUGH_PER_SECOND, LOST_SECONDS, is_gap
 from humandetect.analytics.motion import overlaps, quick_tracker
-from humandetect.media.frames import rounded
+from humandetect.media.frames import rounded_boxes, rounded_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,19 +91,19 @@ class Tracker:
         return events
 
     def _followed(self, result: DetectedFrame, seconds: float) -> DetectedFrame:
-        boxes = rounded(_joined(result.detections, result.weak))
+        boxes = _Boxes.of(result.detections, result.weak)
         order = _best_first(boxes)
         ids = np.full(len(order), -1)
         self._stamp = max(seconds, self._stamp + _SAME_TIME_STEP_SECONDS) if self._tracker.frame_id else seconds
-        asked = _Asked(boxes.xyxy[order], _scores(boxes)[order], np.arange(len(order)))
+        asked = _Asked(boxes.xyxy[order], boxes.scores[order], np.arange(len(order)))
         answer: Any = self._tracker.update(cast("Any", asked), timestamp=self._stamp)
         if len(answer):
             ids[answer.rows] = np.where(answer.tracker_id >= 0, answer.tracker_id + 1 + self._ids_before, -1)
         self.highest_id = max(self.highest_id, *ids.tolist(), 0)
         chosen = (order < len(result.detections)) | (ids > 0)
-        people = _rows(boxes, order[chosen], ids[chosen])
+        people = boxes.rows(order[chosen], ids[chosen])
         return replace(
-            result, detections=people, weak=_rows(boxes, order[~chosen], ids[~chosen]),
+            result, detections=people, weak=boxes.rows(order[~chosen], ids[~chosen]),
             held=self._held(ids, result.frame.image.shape[:2]),
             trails=self._trails(people, seconds) if result.frame.has_pixels else {},  # nobody draws them
         )  # fmt: skip
@@ -163,24 +163,44 @@ class _Asked:
         return _Asked(self.xyxy[rows], self.confidence[rows], self.rows[rows])
 
 
-def _joined(people: sv.Detections, weak: sv.Detections) -> sv.Detections:
-    """Return both. One finder made them, with the same fields: `merge`, which looks, takes four times as long."""
-    if not (len(people) and len(weak)):
-        return people if len(people) else weak
-    return sv.Detections(
-        np.concatenate([people.xyxy, weak.xyxy]),
-        confidence=np.concatenate([_scores(people), _scores(weak)]),
-        class_id=None if people.class_id is None else np.concatenate([people.class_id, np.asarray(weak.class_id)]),
-        data={name: np.concatenate([values, weak.data[name]]) for name, values in people.data.items()},
-    )
+@dataclass(slots=True)
+class _Boxes:
+    """Boxes that one finder made, people first; rounded."""
+
+    xyxy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    class_id: NDArray[Any] | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, people: sv.Detections, weak: sv.Detections) -> _Boxes:
+        """Take both, which have the same fields: `sv.Detections.merge`, which looks, takes four times as long."""
+        if not (len(people) and len(weak)):
+            found = people if len(people) else weak
+            return cls(rounded_boxes(found.xyxy), rounded_scores(_scores(found)), found.class_id, found.data)
+        return cls(
+            rounded_boxes(np.concatenate([people.xyxy, weak.xyxy])),
+            rounded_scores(np.concatenate([_scores(people), _scores(weak)])),
+            None if people.class_id is None else np.concatenate([people.class_id, np.asarray(weak.class_id)]),
+            {name: np.concatenate([values, weak.data[name]]) for name, values in people.data.items()},
+        )
+
+    def rows(self, rows: NDArray[np.int_], ids: NDArray[np.int_]) -> sv.Detections:
+        """Return some of the boxes with ids."""
+        return sv.Detections(
+            self.xyxy[rows],
+            confidence=self.scores[rows],
+            class_id=None if self.class_id is None else self.class_id[rows],
+            tracker_id=ids,
+            data={name: values[rows] for name, values in self.data.items()},
+        )
 
 
-def _best_first(boxes: sv.Detections) -> NDArray[np.int_]:
+def _best_first(boxes: _Boxes) -> NDArray[np.int_]:
     """Return the rows to keep, best first and of equals the leftmost: a file's own order does not matter."""
-    if not len(boxes):
-        return np.arange(0)
-    scores = _scores(boxes)
-    order = np.lexsort((*boxes.xyxy.T[::-1], -scores))
+    order = np.lexsort((*boxes.xyxy.T[::-1], -boxes.scores))
+    if len(order) < 2:
+        return order
     xyxy = boxes.xyxy[order]
     same = overlaps(xyxy, xyxy) > DUPLICATE_IOU
     kept = np.ones(len(order), bool)
@@ -192,14 +212,3 @@ def _best_first(boxes: sv.Detections) -> NDArray[np.int_]:
 
 def _scores(boxes: sv.Detections) -> NDArray[np.floating[Any]]:
     return np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence
-
-
-def _rows(boxes: sv.Detections, rows: NDArray[np.int_], ids: NDArray[np.int_]) -> sv.Detections:
-    """Return some of the boxes with ids; `boxes[rows]`, which copies twice, takes twice as long."""
-    return sv.Detections(
-        boxes.xyxy[rows],
-        confidence=_scores(boxes)[rows],
-        class_id=None if boxes.class_id is None else boxes.class_id[rows],
-        tracker_id=ids,
-        data={name: values[rows] for name, values in boxes.data.items()},
-    )

@@ -80,14 +80,15 @@ class ZoneCounter:
         x, y = feet[:, None, 0], feet[:, None, 1]
         spans = (self._from[:, 1] >= y) != (self._to[:, 1] >= y)
         to_the_right = x <= self._from[:, 0] + (y - self._from[:, 1]) * self._slope
-        return np.asarray(np.add.reduceat(spans & to_the_right, self._begins, axis=1, dtype=int) % 2 == 1)
+        return np.logical_xor.reduceat(spans & to_the_right, self._begins, axis=1)
 
     def update(self, seen: Sequence[Sighting], inside: NDArray[np.bool_], seconds: float) -> list[ZoneChange]:
         """Return what became certain with one frame, exits first; `inside` has a row for each sighting."""
         changes = list(self._left(seconds))
         for row, number in cells(inside):
             sighting, zone = seen[row], self._zones[number]
-            visit = self._visits.setdefault((sighting.track_id, number), _Visit(sighting, sighting))
+            if (visit := self._visits.get((sighting.track_id, number))) is None:
+                visit = self._visits[sighting.track_id, number] = _Visit(sighting, sighting)
             visit.last = sighting
             dwell = sighting.seconds - visit.first.seconds + TIME_TOLERANCE_SECONDS
             if not visit.entered and dwell >= ENTER_SECONDS:

@@ -237,13 +237,21 @@ class FoundPerson:
 
 def rounded(detections: sv.Detections) -> sv.Detections:
     """Round to what a detector can mean, 0.01 pixel and 0.0001 of score: the one rounding of files and stages."""
-    # Exact: a float32 times 10,000 fits a float64, so what is rounded is the number and not its neighbour.
     scores = detections.confidence
     return replace(
         detections,
-        xyxy=np.round(detections.xyxy.astype(np.float64), 2),
-        confidence=None if scores is None else np.round(scores.astype(np.float64), 4),
+        xyxy=rounded_boxes(detections.xyxy),
+        confidence=None if scores is None else rounded_scores(scores),
     )
+
+
+def rounded_boxes(xyxy: NDArray[np.number[Any]]) -> NDArray[np.float64]:
+    return xyxy.astype(np.float64).round(2)
+
+
+def rounded_scores(scores: NDArray[np.number[Any]]) -> NDArray[np.float64]:
+    # Exact: a float32 times 10,000 fits a float64, so what is rounded is the number and not its neighbour.
+    return scores.astype(np.float64).round(4)
 
 
 def people_in(detections: sv.Detections) -> Iterator[FoundPerson]:
