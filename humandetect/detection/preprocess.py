@@ -11,7 +11,8 @@ import numpy as np
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError, UsageError
-from humandetect.media.images import HEAD_BYTES, decode_image, is_image
+from humandetect.media.image_headers import HEAD_BYTES, is_image
+from humandetect.media.images import decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

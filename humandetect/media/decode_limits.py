@@ -18,7 +18,7 @@ MAX_EXIF_BYTES = 1 << 16
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
-_CRUMBS = "an image of too many small parts"
+CRUMBS = "an image of too many small parts"
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 
 
@@ -28,13 +28,13 @@ class BoundedReads:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._exif_bytes = 0
-        self._left = _most_parts(file.seek(0, io.SEEK_END))
+        self._left = most_parts(file.seek(0, io.SEEK_END))
         file.seek(0)
 
     def read(self, size: int = -1) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise SourceError(_CRUMBS)
+            raise SourceError(CRUMBS)
         data = self._file.read(size)
         if data.startswith(b"Exif\0\0"):  # the beginning of a segment in a JPEG
             self._exif_bytes += len(data)
@@ -66,7 +66,7 @@ def check_scans(jpeg: bytes) -> None:
         return
     # From marker to marker, as a decoder goes: metadata, and what follows the picture, may hold anything.
     scans, at = 0, 2
-    for _ in range(_most_parts(len(jpeg))):
+    for _ in range(most_parts(len(jpeg))):
         marker = _JPEG_MARKER.search(jpeg, at)
         if marker is None or marker[1] == _END_OF_IMAGE:
             return
@@ -74,10 +74,10 @@ def check_scans(jpeg: bytes) -> None:
         if scans > MAX_SCANS:
             raise SourceError(f"a JPEG of more than {MAX_SCANS} scans")
         at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
-    raise SourceError(_CRUMBS)
+    raise SourceError(CRUMBS)
 
 
-def _most_parts(count: int) -> int:
+def most_parts(count: int) -> int:
     """Encoders write parts of some thousand bytes."""
     return 2000 + count // 500
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from humandetect.media.frames import PhotoTags
+from humandetect.media.iso_boxes import boxes
 from humandetect.media.xmp import kept_xmp
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
+    from humandetect.media.iso_boxes import Box
+
 _ORIENTATION = 0x0112
 _MOST_BYTES = 60_000
 """A JPEG has room for 64 kB."""
 _MOST_ICC_BYTES = 1 << 20
+_MOST_BOXES = 100
+_BY_PROFILE = b"\2"
+_UUID_BYTES = 16
+_JPEG_2000_UUIDS = {b"JpgTiffExif->JP2": "exif", bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp"}
 
 
 def orientation_of(image: PillowImage) -> int:
@@ -23,6 +33,26 @@ def orientation_of(image: PillowImage) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged metadata costs only itself
         return 1
+
+
+def jpeg_2000_tags(file: BinaryIO) -> dict[str, bytes]:
+    """Return what Pillow leaves unread in a JPEG 2000, under its names."""
+
+    def read(box: Box) -> bytes:
+        file.seek(box.content)
+        return file.read(min(box.size - box.header, _MOST_ICC_BYTES))
+
+    at = file.tell()
+    tags: dict[str, bytes] = {}
+    with suppress(OSError):  # a bare codestream has no boxes, and what is damaged costs only itself
+        for box in islice(boxes(file, 0, file.seek(0, io.SEEK_END)), _MOST_BOXES):
+            if box.kind == b"jp2h":
+                inside = [read(inner) for inner in boxes(file, box.content, box.end) if inner.kind == b"colr"]
+                tags.update(("icc_profile", said[3:]) for said in inside if said[:1] == _BY_PROFILE)
+            elif box.kind == b"uuid" and (name := _JPEG_2000_UUIDS.get((said := read(box))[:_UUID_BYTES])):
+                tags[name] = said[_UUID_BYTES:]
+    file.seek(at)
+    return tags
 
 
 def kept_tags(image: ImageFile) -> PhotoTags:

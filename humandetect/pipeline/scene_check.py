@@ -8,7 +8,7 @@ from humandetect.analytics.scene import read_scene
 from humandetect.errors import UsageError
 from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Shape
-from humandetect.media.images import WRITABLE_ENDINGS
+from humandetect.media.image_headers import WRITABLE_ENDINGS
 from humandetect.media.sinks.pictures import as_shown, write_image
 from humandetect.media.sources.still import still_of
 

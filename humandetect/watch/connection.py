@@ -13,7 +13,7 @@ import av
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.delay import DelayMeter
-from humandetect.media.images import check_size
+from humandetect.media.image_headers import check_size
 from humandetect.media.sources import device_number
 from humandetect.media.sources.container import AccessRefused, NothingSent, NoVideoThere, PictureTooLong, reason
 from humandetect.media.sources.decoding import orientation_of, to_bgr

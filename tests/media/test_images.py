@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 import threading
 import tracemalloc
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humandetect.errors import SourceError
-from humandetect.media.images import decode_image, encode_jpeg, is_image, read_size, upright
+from humandetect.media.av1_sizes import coded_sizes
+from humandetect.media.image_headers import is_image
+from humandetect.media.images import decode_image, encode_jpeg, read_size, upright
 from tests.builders import picture
 
 
@@ -149,6 +152,39 @@ def test_image_bomb_is_refused_from_its_header(data: bytes, monkeypatch: pytest.
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
     with pytest.raises(SourceError, match=r"image of 30000 x 30000 pixels is too large \(limit 50 megapixels\)"):
         decoded(data)
+
+
+@pytest.mark.parametrize("animated", [False, True])
+def test_an_avif_that_lies_about_its_size_is_refused_before_it_is_decoded(
+    animated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object) -> None:
+        raise AssertionError("pixels were decoded")
+
+    more = {"save_all": True, "append_images": [Image.new("RGB", (512, 384))]} if animated else {}
+    data = bytearray(encoded(Image.new("RGB", (512, 384), "red"), "AVIF", speed=10, **more))
+    for said in re.finditer(b"ispe....(?=\0\0\2\0\0\0\1\x80)", data, re.DOTALL):
+        data[said.end() : said.end() + 8] = struct.pack(">II", 64, 48)
+    if animated:
+        data = data.replace(b"iloc", b"free")  # only as a film
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
+    with pytest.raises(SourceError, match=r"image of 512 x 384 pixels is too large"):
+        decode_image(bytes(data), max_megapixels=0.1)
+    with pytest.raises(SourceError, match=r"image of 512 x 384 pixels is too large"):
+        read_size(io.BytesIO(data), max_megapixels=0.1)
+
+
+def test_sizes_in_an_avif_are_read_from_every_kind_of_it() -> None:
+    for mode, subsampling in (("L", "4:0:0"), ("RGB", "4:4:4"), ("RGBA", "4:2:0")):
+        data = encoded(Image.new(mode, (50, 30)), "AVIF", speed=10, subsampling=subsampling)
+        assert set(coded_sizes(io.BytesIO(data))) == {(50, 30)}
+
+
+def test_an_avif_of_too_many_parts_is_refused_before_they_are_read() -> None:
+    data = encoded(Image.new("RGB", (50, 30)), "AVIF", speed=10)
+    at = data.index(b"mdat") - 4
+    with pytest.raises(SourceError, match="too many small parts"):
+        decoded(data[:at] + b"\0\0\0\x08free" * 5000 + data[at:])
 
 
 def test_the_size_limit_can_be_raised() -> None:

@@ -33,7 +33,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmln
 <dc:title><rdf:Alt><rdf:li xml:lang="x-default">Gate \u2116 3</rdf:li></rdf:Alt></dc:title>
 <xmp:Thumbnails><rdf:Alt><rdf:li>people as they were</rdf:li></rdf:Alt></xmp:Thumbnails></rdf:Description>
 </rdf:RDF></x:xmpmeta><?xpacket end="w"?>""".encode()
-FORMATS = ["jpg", "png", "webp", "tif", "avif", "heic"]
+FORMATS = ["jpg", "png", "webp", "tif", "avif", "heic", "jp2"]
 WRITTEN = [".jpg", ".png", ".webp", ".tif"]
 
 
@@ -50,6 +50,15 @@ def photo(kind: str) -> bytes:
 
         from_pillow(image).save(out, format="HEIF", exif=said.tobytes(), icc_profile=ICC, xmp=XMP)
         return out.getvalue()
+    if kind == "jp2":
+        image.save(out, "JPEG2000")
+        uuids = {b"JpgTiffExif->JP2": said.tobytes()[6:], bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): XMP}
+        added = [(8 + len(uuid + data)).to_bytes(4) + b"uuid" + uuid + data for uuid, data in uuids.items()]
+        data, profile = out.getvalue(), b"colr\2\0\0" + ICC
+        at, profile = data.index(b"jp2h"), (4 + len(profile)).to_bytes(4) + profile
+        end = at - 4 + int.from_bytes(data[at - 4 : at])
+        header = (int.from_bytes(data[at - 4 : at]) + len(profile)).to_bytes(4) + data[at:end] + profile
+        return data[: at - 4] + header + b"".join(added) + data[end:]
     options: dict[str, Any] = {"exif": said.tobytes(), "icc_profile": ICC}
     if kind == "png":
         options["pnginfo"] = PngInfo()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.addresses import address_words
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.images import WRITABLE_ENDINGS
+from humandetect.media.image_headers import WRITABLE_ENDINGS
 from humandetect.media.sinks.atomic_files import make_folder
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from humandetect.media.frames import people_in
-from humandetect.media.images import IMAGE_ENDINGS
+from humandetect.media.image_headers import IMAGE_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from urllib.request import url2pathname
 from humandetect.addresses import is_object_store, looks_like_address, shown_address
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.images import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
+from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.media.sources.base import Source
 from humandetect.plural import counted
 

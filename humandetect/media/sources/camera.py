@@ -10,7 +10,7 @@ import cv2
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import check_size
+from humandetect.media.image_headers import check_size
 from humandetect.media.sources.base import Source
 from humandetect.plural import counted
 

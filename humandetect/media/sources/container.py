@@ -20,7 +20,7 @@ import av
 
 from humandetect.addresses import has_doubtful_host
 from humandetect.errors import SourceError
-from humandetect.media.images import is_image
+from humandetect.media.image_headers import is_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
-from humandetect.media.images import HEAD_BYTES, is_image
+from humandetect.media.image_headers import HEAD_BYTES, is_image
 from humandetect.media.sources.container import (
     Media,
     NothingSent,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import check_size
+from humandetect.media.image_headers import check_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
 from humandetect.media.sources.container import decoder_limits
