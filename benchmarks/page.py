@@ -104,7 +104,7 @@ def main() -> None:
         results = found(args.clip or clip_720p(folder))
         store = Store(folder / "data")
         replay = Replay(results, cameras=args.cameras, rate=args.rate)
-        with page_served(WebConfig("0"), replay, store) as url, replaying(replay):
+        with page_served(WebConfig("0"), replay, store) as (url, _), replaying(replay):
             rows = list(costs(url, viewers=args.viewers, seconds=args.seconds))
         store.close()
     head = ["viewers", *STAGES.values(), "CPU ms a second", f"of {usable_cpus()} cores", "pictures a second", "KB each"]

@@ -14,13 +14,16 @@ import typer
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command, print_error
 from humandetect.config import QuietConfig, WatchConfig
-from humandetect.errors import UsageError
+from humandetect.errors import ServerError, UsageError
 from humandetect.memory import bound_pieces
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from humandetect.watch.run import Watch
     from humandetect.watch.store import Store
+    from humandetect.watch.web.server import Page
 
 EXAMPLES = (
     "watch door=rtsp://camera/stream yard=rtsp://other/stream --table",
@@ -35,7 +38,7 @@ REFRESH_SECONDS = 0.5
 def watch(config: WatchConfig, talk: QuietConfig) -> None:
     """Watch many live cameras: one engine for all, each read by itself and connected to anew when it is lost.
 
-    SIGHUP reads the file of cameras again. Ctrl-C or SIGTERM is the normal end.
+    SIGHUP reads the file of cameras and the page's certificate again. Ctrl-C or SIGTERM is the normal end.
     """
     bound_pieces(config.max_megapixels)
     if config.check_cameras:
@@ -54,17 +57,18 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
         audiences += [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
         watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
         page = _page(config, watching, store, stack)
+        at = f" at {page.url}" if page else ""
         signal.signal(signal.SIGHUP, lambda *_: reload.set())
         if not talk.quiet:
-            typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}{page}; Ctrl-C ends it", err=True)
-        _wait(watching, reload, table=config.table and not talk.quiet)
+            typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}{at}; Ctrl-C ends it", err=True)
+        _wait(watching, page, reload, table=config.table and not talk.quiet)
     raise typer.Exit
 
 
-def _page(config: WatchConfig, watching: Watch, store: Store, stack: ExitStack) -> str:
-    """Show the cameras, if wanted, until the stack ends; say where."""
+def _page(config: WatchConfig, watching: Watch, store: Store, stack: ExitStack) -> Page | None:
+    """Show the cameras, if wanted, until the stack ends."""
     if config.web.listen is None:
-        return ""
+        return None
     from humandetect.watch.metrics import WatchCollector
     from humandetect.watch.notify import delivery_figures
     from humandetect.watch.web.server import page_served
@@ -72,10 +76,10 @@ def _page(config: WatchConfig, watching: Watch, store: Store, stack: ExitStack) 
     collector = WatchCollector(
         watching, recordings=watching.recording_figures, deliveries=partial(delivery_figures, config.delivery, store)
     )
-    return f" at {stack.enter_context(page_served(config.web, watching, store, collector=collector))}"
+    return stack.enter_context(page_served(config.web, watching, store, collector=collector))
 
 
-def _wait(watching: Watch, reload: threading.Event, *, table: bool) -> None:
+def _wait(watching: Watch, page: Page | None, reload: threading.Event, *, table: bool) -> None:
     """Wait until it cannot go on; whoever ends it before raises KeyboardInterrupt here."""
     from rich.console import Console
     from rich.live import Live
@@ -91,17 +95,21 @@ def _wait(watching: Watch, reload: threading.Event, *, table: bool) -> None:
         while not watching.ended.wait(REFRESH_SECONDS):
             if reload.is_set():
                 reload.clear()
-                _reload(watching)
+                _reload(watching.reload)
+                if page:
+                    _reload(page.renew)
             if isinstance(live, Live):
                 live.update(status_table(watching.statuses()), refresh=True)
     if watching.failure:
         raise watching.failure
 
 
-def _reload(watching: Watch) -> None:
+def _reload(read: Callable[[], str | None]) -> None:
+    """Read cameras or a certificate again, and say what changed; as it was before it goes on where that fails."""
     try:
-        typer.echo(f"cameras read again: {watching.reload()}", err=True)
-    except UsageError as error:  # what was watched before goes on
+        if changed := read():
+            typer.echo(f"cameras read again: {changed}", err=True)
+    except (UsageError, ServerError) as error:
         print_error(error)
 
 

@@ -83,7 +83,8 @@ class ServeConfig:
     def __post_init__(self) -> None:
         check(self)
         require(
-            self.queue >= self.max_images, f"queue must hold one request of {self.max_images} images, got {self.queue}"
+            self.queue >= self.max_images,
+            f"--queue must hold one request of {self.max_images} images, got {self.queue}",
         )
         require(
             self.api_key is None or bool(self.api_key.strip()), "the API key is empty: leave it out to ask for none"
@@ -93,4 +94,4 @@ class ServeConfig:
 
 def require_tls_pair(cert: Path | None, key: Path | None) -> None:
     """Raise UsageError for one without the other."""
-    require((cert is None) == (key is None), "TLS needs both: a certificate (tls_cert) and its key (tls_key)")
+    require((cert is None) == (key is None), "TLS needs both: a certificate (--tls-cert) and its key (--tls-key)")

@@ -94,7 +94,7 @@ def test_servers_that_hang_or_are_away_blind_cameras_until_they_are_back(
         detector = Detector(engine_for(server, timeout_seconds=2.0, patience_seconds=0.5), score=0.0)
         with (
             watched(pair(farm)[0], detector=detector, servers=(server.target,)) as one,
-            page_served(site, one.watching, one.memory) as url,
+            page_served(site, one.watching, one.memory) as (url, _),
         ):
             one.listener.sees("door")
             gate.clear()

@@ -373,7 +373,7 @@ def test_lines_that_are_drawn_on_the_page_are_checked_kept_and_counted_at(farm: 
     path.write_text(f'[camera.door]\nurl = "{farm.url("door")}"\nscene = "door.toml"\n')
     scene = tmp_path / "door.toml"
     scene.write_text('[[zone]]\nname = "old"\npoints = [[0, 0], [320, 0], [320, 240], [0, 240]]\n')
-    with watched(str(path)) as one, page_served(WebConfig("0"), one.watching, one.memory) as url:
+    with watched(str(path)) as one, page_served(WebConfig("0"), one.watching, one.memory) as (url, _):
         one.listener.sees("door")
         assert one.status("door").occupancy == {"old": 1}
         assert httpx.get(f"{url}cameras/door.jpg").headers["content-type"] == "image/jpeg"

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 
@@ -18,7 +18,8 @@ from humandetect.watch.web.app import create_app
 from humandetect.watch.web.hub import Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from humandetect.config.web import WebConfig
     from humandetect.watch.base import Memory, View
@@ -32,11 +33,19 @@ LARGEST_MESSAGE_BYTES = 10_000
 """Of what a page says over its WebSocket."""
 
 
+class Page(NamedTuple):
+    """A page that is served."""
+
+    url: str
+    renew: Callable[[], None]
+    """Shows its certificate as it is by now to whoever comes. Raises ServerError, and the one before stays."""
+
+
 @contextmanager
 def page_served(
     config: WebConfig, view: View, memory: Memory, *, collector: WatchCollector | None = None
-) -> Iterator[str]:
-    """Serve page, API and metrics meanwhile; yield the page's URL.
+) -> Iterator[Page]:
+    """Serve page, API and metrics meanwhile.
 
     `memory` is asked from several threads. Raises ServerError where port or certificate cannot be had.
     """
@@ -51,24 +60,31 @@ def page_served(
             lifespan="on", log_config=None, access_log=False, server_header=False,
             timeout_graceful_shutdown=FAREWELL_SECONDS, ssl_certfile=config.tls_cert, ssl_keyfile=config.tls_key,
         ),
-        hub=hub,
+        hub=hub, files=(config.tls_cert, config.tls_key),
     )  # fmt: skip
     with _listening(config) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
         thread.start()
         try:
-            yield _url(config, listener)
+            yield Page(_url(config, listener), renew=server.renew)
         finally:
             server.should_exit = True
             thread.join(FAREWELL_SECONDS + 1)
 
 
 class _Server(uvicorn.Server):
-    """Sends those home who look, who would never leave by themselves."""
+    """Sends those home who look, who would never leave by themselves, and shows another certificate when it is told."""
 
-    def __init__(self, config: uvicorn.Config, *, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, *, hub: Hub, files: tuple[Path | None, Path | None]) -> None:
         super().__init__(config)
         self._hub = hub
+        self._files = files
+
+    def renew(self) -> None:
+        cert, key = self._files
+        check_certificate(cert, key)
+        if cert and self.config.ssl:
+            self.config.ssl.load_cert_chain(cert, key)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._hub.end()

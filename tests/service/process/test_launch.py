@@ -294,7 +294,7 @@ def test_a_model_that_does_not_load_ends_the_server_with_exit_code_3(tmp_path: P
     ("arguments", "words"),
     [
         (["--model", "nonsense"], "human_detection"),
-        (["--tls-cert", "cert.pem"], "tls_key"),
+        (["--tls-cert", "cert.pem"], "--tls-key"),
         (["--queue", "3"], "16 images"),
         (["--api-key", ""], "empty"),
     ],

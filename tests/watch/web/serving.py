@@ -34,6 +34,9 @@ def showing(
 ) -> Iterator[Site]:
     cameras = cameras or FakeCameras("door", "yard")
     config = WebConfig("0", api_key=key)
-    with page_served(config, cameras, memory or FakeMemory()) as url, httpx.Client(base_url=url, timeout=20) as http:
+    with (
+        page_served(config, cameras, memory or FakeMemory()) as (url, _),
+        httpx.Client(base_url=url, timeout=20) as http,
+    ):
         eventually(lambda: cameras.audiences)
         yield Site(url, cameras, http)

@@ -193,7 +193,7 @@ def test_with_a_certificate_all_is_encrypted_and_a_browser_keeps_its_pass_from_w
     authority.configure_trust(trust)
     cert, key = issued(authority, tmp_path)
     config = WebConfig("0", api_key="letmein", tls_cert=cert, tls_key=key)
-    with page_served(config, FakeCameras("door"), FakeMemory()) as url:
+    with page_served(config, FakeCameras("door"), FakeMemory()) as (url, _):
         assert url.startswith("https://127.0.0.1:")
         answer = httpx.post(f"{url}v1/session", headers={"X-API-Key": "letmein"}, verify=trust)
         cookie, *ways = answer.headers["set-cookie"].split("; ")
@@ -203,9 +203,30 @@ def test_with_a_certificate_all_is_encrypted_and_a_browser_keeps_its_pass_from_w
             assert "door" in page.recv(20)
 
 
+def test_a_certificate_that_was_renewed_is_shown_to_whoever_comes_next(tmp_path: Path) -> None:
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    cert, key = issued(authority, tmp_path)
+    with page_served(WebConfig("0", tls_cert=cert, tls_key=key), FakeCameras(), FakeMemory()) as page:
+        port = int(page.url.rpartition(":")[2].strip("/"))
+
+        def shown() -> str:
+            return ssl.get_server_certificate(("127.0.0.1", port), timeout=20)
+
+        before = shown()
+        issued(authority, tmp_path)
+        assert shown() == before
+        page.renew()
+        assert shown() == cert.read_text() != before
+        cert.write_text("half a")
+        with pytest.raises(ServerError, match=f"--tls-cert {cert} and --tls-key"):
+            page.renew()
+        assert httpx.get(page.url, verify=trust).status_code == 200
+
+
 def test_a_certificate_that_is_none_is_told_before_the_port_is_taken(tmp_path: Path) -> None:
     none = tmp_path / "none.pem"
-    with pytest.raises(ServerError, match=r"none\.pem: No such file"):
+    with pytest.raises(ServerError, match=r"cannot read --tls-cert .*none\.pem: No such file"):
         page_served(WebConfig("0", tls_cert=none, tls_key=none), FakeCameras(), FakeMemory()).__enter__()
     with pytest.raises(UsageError, match="TLS needs both"):
         WebConfig("0", tls_cert=none)

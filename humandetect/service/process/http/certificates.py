@@ -15,9 +15,9 @@ def check_certificate(cert: Path | None, key: Path | None) -> None:
     """Raise ServerError where there is one that cannot be shown."""
     if cert is None or key is None:
         return
-    for path in (cert, key):
-        _check_readable(path)
-    both = f"certificate {cert} and key {key}"
+    for option, path in (("--tls-cert", cert), ("--tls-key", key)):
+        _check_readable(option, path)
+    both = f"--tls-cert {cert} and --tls-key {key}"
     try:
         # Without a password of ours OpenSSL would ask the terminal for the one of an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: b"")
@@ -27,8 +27,8 @@ def check_certificate(cert: Path | None, key: Path | None) -> None:
         raise ServerError(f"{both}: expected PEM files, the key not encrypted ({error.reason or error})") from error
 
 
-def _check_readable(path: Path) -> None:
+def _check_readable(option: str, path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise ServerError(f"cannot read {path}: {error.strerror}") from error
+        raise ServerError(f"cannot read {option} {path}: {error.strerror}") from error
