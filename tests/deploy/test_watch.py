@@ -5,20 +5,48 @@ from __future__ import annotations
 import configparser
 import json
 import re
-from typing import Any, get_args
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+import yaml
 
 from humandetect.watch.base import State
 from humandetect.watch.metrics import DeliveryFigures, RecordingFigures, WatchCollector, watch_registry
 from tests.deploy.files import DEPLOY, load
 from tests.watch.web.cameras import FakeCameras
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 (RULES,) = load(DEPLOY / "prometheus" / "watch.rules.yaml")
+(RULES_TEST,) = load(DEPLOY / "prometheus" / "watch.rules.test.yaml")
+PROMTOOL = shutil.which("promtool")
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "watch.json").read_text(encoding="utf-8"))
 EXPRESSIONS = [rule["expr"] for group in RULES["groups"] for rule in group["rules"]] + [
     target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]
 ]
+
+
+Promtool = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def promtool(tmp_path: Path) -> Promtool:
+    """Hold the alerts to tests."""
+    if PROMTOOL is None:
+        pytest.skip("no promtool: apt-get install prometheus")
+
+    def run(tests: dict[str, Any]) -> None:
+        path = tmp_path / "test.yaml"
+        rules = [str(DEPLOY / "prometheus" / name) for name in tests["rule_files"]]
+        path.write_text(yaml.safe_dump({**tests, "rule_files": rules}), encoding="utf-8")
+        ended = subprocess.run([PROMTOOL, "test", "rules", path], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +91,32 @@ def test_labels_in_texts_of_alerts_are_left_by_their_expressions(told: dict[str,
         kept = re.search(r"by \(([^)]*)\)", rule["expr"])
         (name, *_) = re.findall(r"humandetect_\w+", rule["expr"])
         assert wanted <= (set(kept[1].split(", ")) if kept else told[name])
+
+
+def test_each_alert_fires_when_it_should_and_not_before(promtool: Promtool) -> None:
+    tested = RULES_TEST["tests"]
+    fired = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case.get("exp_alerts")}
+    assert fired == {rule["alert"] for group in RULES["groups"] for rule in group["rules"]}
+    promtool(RULES_TEST)
+
+
+@pytest.mark.parametrize(("state", "fires"), [("lost", True), ("waiting", True), ("live", False), ("late", False)])
+def test_what_is_told_of_a_lost_camera_is_an_alert(state: State, fires: bool, promtool: Promtool) -> None:
+    cameras = FakeCameras("door")
+    cameras.change("door", state=state)
+    figures = {
+        f'{sample.name}{{instance="a", camera="door", state="{sample.labels["state"]}"}}': sample.value
+        for metric in watch_registry(WatchCollector(cameras)).collect()
+        for sample in metric.samples
+        if sample.name == "humandetect_camera_state"
+    }
+    alert = {
+        "exp_labels": {"severity": "warning", "instance": "a", "camera": "door"},
+        "exp_annotations": {"summary": "door has not been seen for two minutes"},
+    }
+    case = {"alertname": "CameraLost", "eval_time": "3m", "exp_alerts": [alert] * fires}
+    series = [{"series": name, "values": f"{value:g}x5"} for name, value in figures.items()]
+    promtool({**RULES_TEST, "tests": [{"interval": "1m", "input_series": series, "alert_rule_test": [case]}]})
 
 
 def test_panels_do_not_lie_on_each_other() -> None:
