@@ -197,7 +197,7 @@ def run(clip: Path, folder: Path, *, cameras: int, rate: float, seconds: float, 
     if faults:
         limit = f"{BACK_SECONDS:g} s and a GOP of {GOP_SECONDS:g} s"
         print_table(
-            f"From serving again to live, without the waits between tries: {limit} at most",
+            f"From serving again to live, less the back-off and the rest of a try from before: {limit} at most",
             ["broken by", "times", "median", "worst", "most tries", "longest wait", "in time"],
             back(changes, breaks),
         )
@@ -222,7 +222,7 @@ def back(changes: Changes, breaks: Sequence[Break]) -> list[list[str]]:
 def way_back(
     changes: Sequence[tuple[float, str]], served_at: float, ends_at: float
 ) -> tuple[float, float, int] | None:  # fmt: skip
-    """Return the seconds to live, those between tries on top, and the tries; None: it was not away, or still is."""
+    """Return the seconds to live, those it had to wait on top, and the tries; None: it was not away, or still is."""
     took, waited, tries = 0.0, 0.0, 0
     for (at, state), (until, _) in pairwise([*changes, (math.inf, "")]):
         if until < served_at or at > ends_at:
@@ -232,7 +232,7 @@ def way_back(
                 return took, waited, tries
             continue
         seconds = until - max(at, served_at)
-        if state in ("waiting", "refused"):
+        if state in ("waiting", "refused") or at < served_at:  # a try from before is given up when its time is
             waited += seconds
         else:
             took += seconds

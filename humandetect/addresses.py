@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ HIDDEN = "…"
 _SCHEMES = frozenset(
     {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
+_READ = ("http", "https", "rtsp", "rtsps")
 _OBJECT_STORES = ("s3", "gs", "az", "abfs", "memory")
 OBJECT_STORES = ", ".join(f"{scheme}://" for scheme in _OBJECT_STORES if scheme != "memory")
 """For people, who have no use for what only one process sees."""
@@ -56,6 +57,24 @@ def is_object_store(address: object) -> bool:
     """Tell whether something is an address in S3 or the like, `s3://BUCKET/PATH`; keys to it never stand there."""
     scheme, bucket, _ = _split(address) if isinstance(address, str) else ("", "", "")
     return scheme.lower() in _OBJECT_STORES and bucket != "" and "@" not in bucket
+
+
+def address_trouble(address: str) -> str | None:
+    """Say why nothing can ever be read at an address; None: it may be."""
+    scheme = _split(address)[0]
+    if scheme.lower() not in _READ:
+        known = ", ".join(f"{scheme}://" for scheme in _READ)
+        return f"no address that can be read: those begin with {known}"
+    if has_doubtful_host(address):  # libav would ask the network for a host by the name of a piece of the password
+        return (
+            "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
+            "and behind the host write the @ as %40"
+        )
+    try:
+        has_host = bool(urlsplit(address).hostname) and urlsplit(address).port != 0
+    except ValueError:
+        has_host = False
+    return None if has_host else f"it names no host, or a port beyond 65535: {scheme}://HOST:PORT/… is expected"
 
 
 def has_doubtful_host(address: str) -> bool:

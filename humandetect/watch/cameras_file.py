@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
+from unicodedata import normalize
 
-from humandetect.addresses import looks_like_address, shown_address
+from humandetect.addresses import address_trouble, looks_like_address, shown_address
 from humandetect.config.engine import check_size
 from humandetect.config.fields import fields_of
 from humandetect.config.recording import RecordMode
@@ -17,7 +18,7 @@ from humandetect.errors import UsageError
 from humandetect.media.sources import device_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from humandetect.config.toml_lines import KeyPath
 
@@ -50,10 +51,31 @@ def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
             shown = shown_address(text) if looks_like_address(text) else text
             raise UsageError(f"a camera is NAME=URL, as in door=rtsp://cam/stream, or in a .toml file; got {shown!r}")
         name, url = pair
-        if name in cameras:
-            raise UsageError(f"two cameras are called {name!r}: give each a name of its own")
-        cameras[name] = _camera(name, _with_variables(url, f"{name}="), {}, config)
+        if twin := _twin(name, cameras):
+            raise UsageError(twin)
+        url = _with_variables(url, f"{name}=")
+        if trouble := _trouble(url):
+            raise UsageError(f"{name}: {trouble}")
+        cameras[name] = _camera(name, url, {}, config)
     return list(cameras.values())
+
+
+def _twin(name: str, others: Iterable[str]) -> str | None:
+    """Say which other camera a name cannot be told from: as a folder of recordings, some disks make the two one."""
+    twin = next((other for other in others if _folded(other) == _folded(name)), None)
+    if twin is None:
+        return None
+    both = repr(name) if twin == name else f"{twin!r} and {name!r}, which some disks take for one name"
+    return f"two cameras are called {both}: give each a name of its own"
+
+
+def _folded(name: str) -> str:
+    return normalize("NFKC", name).casefold()
+
+
+def _trouble(url: str) -> str | None:
+    """Say why nobody will ever see a camera at an address, variables and all; None: somebody may."""
+    return None if device_number(url) is not None else address_trouble(url)
 
 
 def _pair(text: str) -> tuple[str, str] | None:
@@ -95,6 +117,10 @@ class _CamerasFile(LocatedToml):
         tables = self.values.get("camera", {})
         if not isinstance(tables, dict) or not tables:
             self.fail(("camera",), "there is no camera: write a table for each, [camera.NAME] with its url")
+        names = list(tables)
+        for number, name in enumerate(names):
+            if twin := _twin(name, names[:number]):
+                self.fail(("camera", name), twin)
         return [self._read_one(name, table) for name, table in tables.items()]
 
     def _read_one(self, name: str, table: Any) -> CameraConfig:
@@ -104,21 +130,32 @@ class _CamerasFile(LocatedToml):
         if not _NAME.fullmatch(name):
             self.fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
         self.check_keys(table, _KEYS, at)
-        url = table.get("url")
-        if not isinstance(url, str) or not _is_address(url):
-            self.fail((*at, "url"), f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
+        url = self._url(name, table.get("url"), (*at, "url"))
         said: dict[str, Any] = {}
         for key, option in _FIELDS.items():
             if key in table:
                 said[key] = self._options[option].adopt(table[key], f"{self.place((*at, key))}: {key}")
         if "scene" in table:
             scene = self._options["scene"].adopt(table["scene"], f"{self.place((*at, 'scene'))}: scene")
-            said["scene"] = self.path.parent / Path(scene).expanduser()
+            said["scene"] = self._scene(self.path.parent / Path(scene).expanduser(), (*at, "scene"))
         if "size" in table:
             said["size"] = self._size(table["size"], (*at, "size"))
         if "record" in table:
             said["record"] = self._record(table["record"], (*at, "record"))
-        return _camera(name, _with_variables(url, self.place((*at, "url"))), said, self._config)
+        return _camera(name, url, said, self._config)
+
+    def _url(self, name: str, value: Any, at: KeyPath) -> str:
+        if not isinstance(value, str) or not _is_address(value):
+            self.fail(at, f'camera {name!r} needs its address, as in url = "rtsp://camera/stream"')
+        url = _with_variables(value, self.place(at))
+        if trouble := _trouble(url):
+            self.fail(at, trouble)
+        return url
+
+    def _scene(self, path: Path, at: KeyPath) -> Path:
+        if not path.is_file():
+            self.fail(at, f"there is no scene in {str(path)!r}: `humandetect scene` draws one")
+        return path
 
     def _size(self, value: Any, at: KeyPath) -> str:
         size: str = self._options["size"].adopt(value, f"{self.place(at)}: size")

@@ -56,6 +56,7 @@ def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) 
         [camera.yard]
         url = "rtsp://cam/b"
     """
+    (tmp_path / "door.scene.toml").touch()
     counting = CountingConfig(scene=tmp_path / "all.toml")
     door, yard = read(tmp_path, text, rate=3.0, rtsp_transport="tcp", counting=counting)
     assert (door.rate, door.decode, door.gate, door.transport, door.anonymize) == (5, "key", "motion", "udp", "fill")
@@ -90,6 +91,20 @@ def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) 
         ('[camera.door]\nurl = "rtsp://a"\ntransport = "pigeon"', "cameras.toml:3: transport"),
         ('[camera.door]\nurl = "rtsp://a"\nanonymize = "hat"', "cameras.toml:3: anonymize"),
         ('[camera.door]\nurl = "rtsp://a"\nscene = 4', "cameras.toml:3: scene"),
+        (
+            '[camera.door]\nurl = "rtsp://a"\nscene = "no.toml"',
+            "cameras.toml:3: there is no scene in 'no.toml'",
+        ),
+        ('[camera.door]\nurl = "rtsp://a"\nrecord = "event"', "cameras.toml:3: record is 'event'; write"),
+        ('[camera.door]\nurl = "rtsp://a"\nrecord = "always"', "cameras.toml:3: there is no folder for recordings"),
+        (
+            '[camera.a]\nurl = "rtsp://a"\n[camera.A]\nurl = "rtsp://b"',
+            "cameras.toml:3: two cameras are called 'a' and 'A'",
+        ),
+        ('[camera.door]\nrate = 2\nurl = "ftp://a"', "cameras.toml:3: no address that can be read: those begin with"),
+        ('[camera.door]\nurl = "rtsp://"', "cameras.toml:2: it names no host"),
+        ('[camera.door]\nurl = "rtsp://a:99999/"', "cameras.toml:2: it names no host, or a port beyond 65535"),
+        ('[camera.door]\nurl = "rtsp://u:pa/ss@a"', "cameras.toml:2: an @ stands behind a / ? or #"),
         ('[camera.door]\nurl = "rtsp://${NO_SUCH}@a"', "cameras.toml:2: the environment variable 'NO_SUCH'"),
         ('[camera.door]\nurl = "rtsp://a', "cameras.toml is no TOML"),
     ],
@@ -113,6 +128,9 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         (("door=cam",), "a camera is NAME=URL"),
         (("a b=rtsp://cam",), "a camera is NAME=URL"),
         (("door=rtsp://a", "door=rtsp://b"), "two cameras are called 'door'"),
+        (("door=rtsp://a", "Door=rtsp://b"), "two cameras are called 'door' and 'Door'"),
+        (("door=udp://a",), "door: no address that can be read: those begin with http://, https://, rtsp://, rtsps://"),
+        (("door=rtsp://:554/a",), "door: it names no host"),
         (("a.toml", "door=rtsp://b"), "one file of cameras, or NAME=URL of each"),
         (("a.toml", "b.toml"), "one file of cameras, or NAME=URL of each"),
         (tuple(f"c{number}=rtsp://a" for number in range(MOST_CAMERAS + 1)), "257 cameras are more than the 256"),

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import av
 
-from humandetect.addresses import has_doubtful_host
+from humandetect.addresses import address_trouble
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import is_image
 
@@ -227,15 +227,9 @@ def open_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
 
     With `at_once` a camera's rate stays unknown, and its size may, until its first picture.
     """
-    protocols = _PROTOCOLS.get(url.partition("://")[0].lower())
-    if protocols is None:
-        known = ", ".join(f"{scheme}://" for scheme in _PROTOCOLS)
-        raise SourceError(f"no such file, and no address that can be read: those begin with {known}")
-    if has_doubtful_host(url):  # libav would ask the network for a host by the name of a piece of the password
-        raise SourceError(
-            "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
-            "and behind the host write the @ as %40"
-        )
+    if trouble := address_trouble(url):
+        raise SourceError(trouble)
+    protocols = _PROTOCOLS[url.partition("://")[0].lower()]
     if (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.") in _VIDEO_PAGES:
         raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
     warning = ""
