@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from humandetect.errors import SourceError
-from humandetect.media.decode_limits import CRUMBS, BoundedReads, most_parts
+from humandetect.media.decode_limits import CRUMBS
 from humandetect.media.iso_boxes import Box, boxes
 
 if TYPE_CHECKING:
@@ -20,30 +20,37 @@ _HOLD_BOXES = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"met
 _SEQUENCE_HEADER = 1
 _MOST_READS = 3
 """Of each byte: the first picture of an animation is listed twice."""
-_MOST_EXTENTS = 100
+_BYTES_A_PART = 8
+"""Of a small picture in an animation, of three parts, in which nothing moved."""
+_MOST_BOXES, _MOST_EXTENTS, _MOST_HEADERS = 1000, 100, 100
 Span = tuple[int, int]
 """Where something begins, and how many bytes it has."""
 
 
 def coded_sizes(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield width and height that each AV1 sequence of an AVIF tells its decoder to make room for.
+    """Yield each width and height that an AVIF's AV1 sequences tell their decoder to make room for.
 
     Raises SourceError for one of too many parts, and where a sequence cannot be read.
     """
     length = file.seek(0, io.SEEK_END)
-    bytes_left, parts_left = _MOST_READS * length, most_parts(length)
-    file = cast("BinaryIO", BoundedReads(file))
+    bytes_left, parts_left, boxes_left = _MOST_READS * length, 2000 + length // _BYTES_A_PART, _MOST_BOXES
+    headers: set[bytes] = set()
     for spans in _pictures(file, 0, length):
         bytes_left -= sum(size for _, size in spans)
-        if bytes_left < 0:
-            raise SourceError(CRUMBS)
+        boxes_left -= not spans
+        parts_left -= len(spans)
+        _require_left(min(bytes_left, boxes_left, parts_left))
         for kind, unit in _units(b"".join(_read(file, span) for span in spans)):
             parts_left -= 1
-            if kind == _SEQUENCE_HEADER:
+            _require_left(min(parts_left, _MOST_HEADERS - len(headers)))
+            if kind == _SEQUENCE_HEADER and unit not in headers:
+                headers.add(unit)
                 yield _size_of(unit)
-        parts_left -= 1
-        if parts_left < 0:
-            raise SourceError(CRUMBS)
+
+
+def _require_left(count: int) -> None:
+    if count < 0:
+        raise SourceError(CRUMBS)
 
 
 def _read(file: BinaryIO, span: Span) -> bytes:
@@ -52,11 +59,12 @@ def _read(file: BinaryIO, span: Span) -> bytes:
 
 
 def _pictures(file: BinaryIO, start: int, end: int) -> Iterator[list[Span]]:
-    """Yield where the pieces of each picture are. Behind a box that is damaged no decoder reads on."""
+    """Yield where the pieces of each picture are, and of each box none. No decoder reads on behind a damaged one."""
     found: dict[bytes, Box] = {}
     with suppress(OSError):
         for box in boxes(file, start, end):
             found[box.kind] = box
+            yield []
             if box.kind in _HOLD_BOXES:
                 yield from _pictures(file, box.content + _HOLD_BOXES[box.kind], box.end)
     if b"iloc" in found:

@@ -23,11 +23,15 @@ _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 
 
 class BoundedReads:
-    """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one."""
+    """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Each picture of an animated PNG, which may be a dot that moved, has room for some more.
+    """
+
+    def __init__(self, file: BinaryIO, *, parts_a_picture: int = 0) -> None:
         self._file = file
         self._exif_bytes = 0
+        self._parts_a_picture = parts_a_picture
         self._left = most_parts(file.seek(0, io.SEEK_END))
         file.seek(0)
 
@@ -36,6 +40,8 @@ class BoundedReads:
         if self._left < 0:
             raise SourceError(CRUMBS)
         data = self._file.read(size)
+        if data[4:] == b"fcTL":
+            self._left += self._parts_a_picture
         if data.startswith(b"Exif\0\0"):  # the beginning of a segment in a JPEG
             self._exif_bytes += len(data)
             _check_exif(self._exif_bytes)

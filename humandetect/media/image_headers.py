@@ -34,6 +34,8 @@ _GIF = b"GIF8"
 _RAW_FILE = re.compile(rb"(II\*\0....CR|IIRO|IIU\0|MMOR)", re.DOTALL)
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
+_PARTS_OF_A_PNGS_PICTURE = 10
+"""Two chunks of head, number, content and sum, with room to spare."""
 _PILLOWS_LIMIT = threading.Lock()
 
 
@@ -67,7 +69,8 @@ def read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]
     if name is None or name not in formats:
         raise SourceError(_why_not(name, head, formats))
     if name in ("JPEG", "PNG"):
-        file = cast("BinaryIO", BoundedReads(file))
+        parts_a_picture = _PARTS_OF_A_PNGS_PICTURE if name == "PNG" else 0
+        file = cast("BinaryIO", BoundedReads(file, parts_a_picture=parts_a_picture))
     _prepare(name, file, head, max_megapixels=max_megapixels)
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     with _pillow_unlimited() if name == "WEBP" else nullcontext():

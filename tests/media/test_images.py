@@ -20,7 +20,7 @@ from PIL import Image
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
 from humandetect.media.image_headers import is_image
-from humandetect.media.images import decode_image, encode_jpeg, read_size, upright
+from humandetect.media.images import decode_image, each_picture, encode_jpeg, read_size, upright
 from tests.builders import picture
 
 
@@ -185,6 +185,15 @@ def test_an_avif_of_too_many_parts_is_refused_before_they_are_read() -> None:
     at = data.index(b"mdat") - 4
     with pytest.raises(SourceError, match="too many small parts"):
         decoded(data[:at] + b"\0\0\0\x08free" * 5000 + data[at:])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+def test_an_animation_in_which_little_moves_is_not_taken_for_crumbs(kind: str) -> None:
+    shown = [Image.new("L", (16, 16)) for _ in range(2500 if kind == "AVIF" else 800)]
+    for number, image in enumerate(shown):
+        image.putpixel((number % 16, number // 16 % 16), 255)
+    data = encoded(shown[0], kind, save_all=True, append_images=shown[1:], **({"speed": 10} if kind == "AVIF" else {}))
+    assert sum(1 for _ in each_picture(data, max_megapixels=1)) == len(shown)
 
 
 def test_the_size_limit_can_be_raised() -> None:
