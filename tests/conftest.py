@@ -10,7 +10,7 @@ import pytest
 
 STARTS = re.compile(
     r"^(?:from|import) (?:[^\n(]*\([^)]*?|[^\n]*?)"
-    r"\b(?:subprocess|humandetect$|running|model_server\.started|asking|spawned|Child|bundled|load_engine|tensorflow\w*)\b",
+    r"\b(?:subprocess|humandetect$|invoke$|running|model_server\.started|asking|spawned|Child|bundled|load_engine|tensorflow\w*)\b",
     re.MULTILINE,
 )
 """An import in a file whose tests start processes or servers, or run models."""

@@ -31,7 +31,7 @@ from humandetect.models.find import bundled
 from humandetect.pipeline.run import run as detect
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
-from tests.command_line import error_line, frame_lines, humandetect
+from tests.command_line import error_line, frame_lines, invoke
 from tests.fakes import FakeEngine
 from tests.pipeline.test_run import Interrupt, frame_count, rows
 from tests.pipeline.test_stages import Street
@@ -474,7 +474,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
 
 
 def test_without_a_video_the_sample_is_fed(url: str) -> None:
-    done = humandetect("feed", "--limit", "5", "--async", HUMANDETECT_URL=url)
+    done = invoke("feed", "--limit", "5", "--async", HUMANDETECT_URL=url)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert f"by {url}" in done.stderr
@@ -482,9 +482,9 @@ def test_without_a_video_the_sample_is_fed(url: str) -> None:
 
 
 def test_results_and_the_summary_go_where_they_are_wanted(url: str, clip: Path) -> None:
-    done = humandetect("feed", clip, "--url", url, "--results", "-", "--endpoint", "v1", "--every", "2")
+    done = invoke("feed", clip, "--url", url, "--results", "-", "--endpoint", "v1", "--every", "2")
     assert [line["frame"] for line in frame_lines(done.stdout)] == list(range(20))
-    done = humandetect("feed", clip, "--url", url, "--results", "out.csv", "--json", "-q")
+    done = invoke("feed", clip, "--url", url, "--results", "out.csv", "--json", "-q")
     assert json.loads(done.stdout)["detected_frames"] == 20
     assert done.stderr == ""
     assert sorted(path.name for path in Path().iterdir()) == ["clip.mp4", "out.csv"]
@@ -504,7 +504,7 @@ def test_results_and_the_summary_go_where_they_are_wanted(url: str, clip: Path) 
     ],
 )
 def test_a_mistake_is_one_clear_line_and_its_exit_code(arguments: list[str], code: int, words: str) -> None:
-    done = humandetect("feed", *arguments)
+    done = invoke("feed", *arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert list(Path().iterdir()) == []
@@ -514,7 +514,7 @@ def test_a_mistake_is_one_clear_line_and_its_exit_code(arguments: list[str], cod
 
 def test_frames_without_an_answer_are_told_and_the_exit_code_says_so(clip: Path) -> None:
     with serving(bad_images(5, 13)) as (url, _):
-        done = humandetect("feed", clip, "--url", url, "-o", "out.mp4")
+        done = invoke("feed", clip, "--url", url, "-o", "out.mp4")
     assert done.returncode == 1
     assert error_line(done) == f"error: {url} did not answer for 2 of 20 frames"
     assert "warning 2 frames not answered" in done.stderr

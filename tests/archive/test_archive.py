@@ -14,8 +14,8 @@ from humandetect.archive.plan import find_plan, make_plan
 from humandetect.config import ArchiveConfig
 from humandetect.errors import UsageError
 from humandetect.storage import FolderStorage
-from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, UNEVEN, write_people
-from tests.command_line import COMMAND, error_line, humandetect
+from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, write_people
+from tests.command_line import COMMAND, error_line, humandetect, invoke
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ FAST = ("--size", "small", "--segment", "1", "--jobs", "2")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
     (folder / "other").mkdir()
-    write_people(folder / "a.mp4", options=OPEN_GOP)
-    write_people(folder / "b.mkv", steps=UNEVEN, options=B_FRAMES)
-    write_people(folder / "other" / "a.mp4", frames=20, options=TEN)
+    write_people(folder / "a.mp4", frames=24, steps=(100,), options=OPEN_GOP)
+    write_people(folder / "b.mkv", frames=26, steps=(80, 100, 250), options=B_FRAMES)
+    write_people(folder / "other" / "a.mp4", frames=8, steps=(100,), options=TEN)
     return folder
 
 
@@ -61,7 +61,7 @@ def parts(out: Path) -> list[str]:
 
 def merged(out: Path) -> bytes:
     file = out.parent / f"{out.name}.jsonl"
-    run = humandetect("archive", "--out", out, *FAST, "--merge", file)
+    run = invoke("archive", "--out", out, *FAST, "--merge", file)
     assert run.returncode == 0, run.stderr
     return file.read_bytes()
 
@@ -80,7 +80,7 @@ def test_so_it_is_by_a_ray_that_is_started_here(videos: Path, plain: Path, tmp_p
 
 def test_each_segment_is_a_part_and_sources_of_one_name_have_folders_of_their_own(done: Path) -> None:
     assert parts(done) == [
-        "a.mp4/000000.parquet", "a.mp4/000001.parquet", "a.mp4_2/000000.parquet",
+        "a.mp4/000000.parquet", "a.mp4/000001.parquet", "a.mp4/000002.parquet", "a.mp4_2/000000.parquet",
         "b.mkv/000000.parquet", "b.mkv/000001.parquet", "b.mkv/000002.parquet",
     ]  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_each_segment_is_a_part_and_sources_of_one_name_have_folders_of_their_ow
 def test_again_it_makes_only_what_is_missing(done: Path, plain: Path) -> None:
     before = {name: (done / name).stat().st_mtime_ns for name in parts(done)}
     (done / "b.mkv" / "000001.parquet").unlink()
-    assert humandetect("archive", "--out", done, *FAST, "--status").returncode == 1
+    assert invoke("archive", "--out", done, *FAST, "--status").returncode == 1
     run = humandetect("archive", "--out", done, *FAST)
     assert run.returncode == 0, run.stderr
     assert "1 part" in run.stderr
@@ -101,7 +101,7 @@ def test_analyze_finds_the_events_that_detect_finds(done: Path, plain: Path, tmp
     told = []
     for saved in (done, plain):
         events = tmp_path / f"{saved.name}.events.jsonl"
-        run = humandetect("analyze", saved, "--zone", "all=0%,0%,100%,0%,100%,100%,0%,100%", "--events", events)
+        run = invoke("analyze", saved, "--zone", "all=0%,0%,100%,0%,100%,100%,0%,100%", "--events", events)
         assert run.returncode == 0, run.stderr
         told.append(events.read_bytes())
     assert told[0] == told[1] != b""
@@ -159,7 +159,7 @@ def test_ctrl_c_is_exit_130_and_the_next_run_goes_on(videos: Path, tmp_path: Pat
 def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) -> None:
     good, bad = (write_people(tmp_path / name, frames=20, options=TEN) for name in ("good.mp4", "bad.mp4"))
     out = tmp_path / "out"
-    assert humandetect("archive", good, bad, "--out", out, *FAST, "--plan").returncode == 0
+    assert invoke("archive", good, bad, "--out", out, *FAST, "--plan").returncode == 0
     write_people(bad, frames=30, options=TEN)
     run = humandetect("archive", "--out", out, *FAST, "--retries", "1")
     assert run.returncode == 1
@@ -173,14 +173,14 @@ def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) ->
 @pytest.mark.parametrize(("option", "value"), [("--segment", "2"), ("--score", "0.9"), ("--precision", "bf16")])
 def test_another_command_on_the_same_archive_is_refused(option: str, value: str, done: Path) -> None:
     options = dict(zip(FAST[::2], FAST[1::2], strict=True)) | {option: value}
-    run = humandetect("archive", "--out", done, *(word for pair in options.items() for word in pair))
+    run = invoke("archive", "--out", done, *(word for pair in options.items() for word in pair))
     assert run.returncode == 2
     assert option.removeprefix("--") in error_line(run)
     assert value in error_line(run)
 
 
 def test_other_sources_are_refused(done: Path, videos: Path) -> None:
-    run = humandetect("archive", videos / "a.mp4", "--out", done, *FAST)
+    run = invoke("archive", videos / "a.mp4", "--out", done, *FAST)
     assert run.returncode == 2
     assert "b.mkv" in error_line(run)
 
@@ -199,7 +199,7 @@ def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path)
 
 
 def test_a_name_that_is_not_there_begins_no_archive(tmp_path: Path) -> None:
-    run = humandetect("archive", tmp_path / "gone.mp4", "--out", tmp_path / "out")
+    run = invoke("archive", tmp_path / "gone.mp4", "--out", tmp_path / "out")
     assert run.returncode == 1
     assert "gone.mp4': no such file" in error_line(run)
     assert not (tmp_path / "out").exists()

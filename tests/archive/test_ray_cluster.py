@@ -27,7 +27,7 @@ from tests.archive import fake_parts
 from tests.archive.clips import TEN, write_people
 from tests.archive.fake_parts import HEAD, OTHER, held_by
 from tests.archive.worker_here import Silent
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, invoke
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
 
@@ -269,6 +269,6 @@ def test_prometheus_is_told_of_segments_and_frames_by_machine(cluster: Cluster) 
 
 
 def test_jobs_are_for_this_machine(tmp_path: Path) -> None:
-    run = humandetect("archive", tmp_path, "--out", tmp_path / "out", "--cluster", "head:6379", "--jobs", "2")
+    run = invoke("archive", tmp_path, "--out", tmp_path / "out", "--cluster", "head:6379", "--jobs", "2")
     assert run.returncode == 2
     assert "--jobs is for this machine" in error_line(run)

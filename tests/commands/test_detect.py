@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import make_clip
-from tests.command_line import SAMPLE, duration, error_line, frame_lines, humandetect
+from tests.command_line import SAMPLE, duration, error_line, frame_lines, humandetect, invoke
 
 
 def test_the_sample_becomes_an_annotated_video_and_a_summary() -> None:
@@ -25,7 +25,7 @@ def test_the_sample_becomes_an_annotated_video_and_a_summary() -> None:
 
 
 def test_the_summary_counts_tracks_and_tells_too_few_detections() -> None:
-    run = humandetect("detect", SAMPLE, "--track", "--every", "4", "--limit", "20", "--results", "out.jsonl")
+    run = invoke("detect", SAMPLE, "--track", "--every", "4", "--limit", "20", "--results", "out.jsonl")
     assert run.returncode == 0, run.stderr
     assert re.search(r"on average; \d+ tracks", run.stderr)
     assert "2.5 detections a second are fewer than 4" in run.stderr
@@ -85,7 +85,7 @@ def test_any_file_name_works() -> None:
     ],
 )
 def test_a_mistake_is_one_clear_line_and_its_exit_code(arguments: list[str], code: int, words: str) -> None:
-    run = humandetect("detect", *arguments)
+    run = invoke("detect", *arguments)
     assert run.returncode == code, run.stderr
     assert words in run.stderr
     assert "Traceback" not in run.stderr
@@ -104,7 +104,7 @@ def test_verbose_says_what_happens() -> None:
 
 
 def test_options_come_from_the_environment() -> None:
-    run = humandetect("detect", SAMPLE, "--results", "-", HUMANDETECT_LIMIT="3", HUMANDETECT_SCORE="1.0")
+    run = invoke("detect", SAMPLE, "--results", "-", HUMANDETECT_LIMIT="3", HUMANDETECT_SCORE="1.0")
     assert [line["people"] for line in frame_lines(run.stdout)] == [[], [], []]
 
 

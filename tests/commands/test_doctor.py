@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.doctor import check_everything
 from humandetect.engines import ENGINES
-from tests.command_line import humandetect
+from tests.command_line import invoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_doctor_tries_everything_on_the_sample() -> None:
-    run = humandetect("doctor")
+    run = invoke("doctor")
     assert run.returncode == 0, run.stdout + run.stderr
     engines = [f"engine {name}" for name in ENGINES]
     for name in ("decode", "encode", "model human_detection", *engines, "cameras", "display"):

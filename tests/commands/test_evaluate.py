@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, invoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def files(in_tmp_path: None, tmp_path: Path) -> None:
 
 def test_the_table_has_the_figures_and_what_they_leave_out() -> None:
     events = ("--events", "events.jsonl", "--truth-events", "events.jsonl")
-    run = humandetect("eval", "people.mot.txt", "--truth", "gt.txt", *events)
+    run = invoke("eval", "people.mot.txt", "--truth", "gt.txt", *events)
     assert (run.returncode, run.stderr) == (0, "")
     said = " ".join(run.stdout.split())
     for part in (
@@ -41,14 +41,14 @@ def test_the_table_has_the_figures_and_what_they_leave_out() -> None:
 
 
 def test_json_has_the_same_as_shares_of_1() -> None:
-    found = json.loads(humandetect("eval", "people.mot.txt", "--truth", "gt.txt", "--json").stdout)
+    found = json.loads(invoke("eval", "people.mot.txt", "--truth", "gt.txt", "--json").stdout)
     assert (found["boxes"]["ap50"], found["tracks"]["mota"], found["events"]) == (pytest.approx(1), 1, None)
     assert (found["frames"], found["frames_without_people"], found["frames_without_truth"]) == (3, 1, 1)
 
 
 def test_a_file_that_makes_no_sense_is_wrong_usage_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "gt.txt").write_text("1,4,0,0,10,20,1\nnonsense\n")
-    run = humandetect("eval", "people.mot.txt", "--truth", "gt.txt")
+    run = invoke("eval", "people.mot.txt", "--truth", "gt.txt")
     assert run.returncode == 2
     assert "gt.txt:2 is no MOTChallenge row" in error_line(run)
 
@@ -69,12 +69,12 @@ def test_a_scene_holds_events_of_the_results_against_those_of_the_truth(tmp_path
     (tmp_path / "walks.txt").write_text("\n".join(truth) + "\n")
     (tmp_path / "scene.toml").write_text('[[line]]\nname = "gate"\nfrom = [100, 0]\nto = [100, 100]\n')
     call = ("eval", "r.jsonl", "--truth", "walks.txt", "--scene", "scene.toml", "--json")
-    found = json.loads(humandetect(*call).stdout)["events"]
+    found = json.loads(invoke(*call).stdout)["events"]
     assert (found["true"], found["counted"], found["precision"], found["recall"]) == (2, 1, 1.0, 0.5)
     assert found["lines"][0]["seconds_off"] == pytest.approx(0, abs=1e-9)
     (tmp_path / "two.jsonl").write_text((tmp_path / "r.jsonl").read_text() * 2)
-    several = humandetect("eval", "two.jsonl", "--truth", "walks.txt", "--scene", "scene.toml")
+    several = invoke("eval", "two.jsonl", "--truth", "walks.txt", "--scene", "scene.toml")
     assert several.returncode == 2
-    without = humandetect("eval", "people.mot.txt", "--truth", "gt.txt", "--scene", "scene.toml")
+    without = invoke("eval", "people.mot.txt", "--truth", "gt.txt", "--scene", "scene.toml")
     assert without.returncode == 2
     assert "say how they were made" in error_line(without)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from humandetect import __version__
 from humandetect.cli import app
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, invoke
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -41,17 +41,17 @@ def test_version(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ["detect", "models list"])
 def test_help_of_a_command_is_its_help(command: str) -> None:
-    shown = humandetect("help", *command.split())
+    shown = invoke("help", *command.split())
     assert shown.returncode == 0
-    assert shown.stdout == humandetect(*command.split(), "--help").stdout
+    assert shown.stdout == invoke(*command.split(), "--help").stdout
     assert f"humandetect {command} [OPTIONS]" in shown.stdout
 
 
 def test_help_has_examples_and_names_no_types() -> None:
-    shown = humandetect("detect", "--help").stdout
+    shown = invoke("detect", "--help").stdout
     assert "humandetect detect street.mp4 -o people.mp4" in shown
     assert not [kind for kind in ("<bool>", "<list[", "<str>") if kind in shown]
-    assert "<" not in humandetect("--help").stdout
+    assert "<" not in invoke("--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_help_has_examples_and_names_no_types() -> None:
     ],
 )
 def test_a_mistake_in_a_call_is_one_line_that_names_the_nearest(arguments: list[str], words: str) -> None:
-    run = humandetect(*arguments)
+    run = invoke(*arguments)
     assert run.returncode == 2
     assert words in error_line(run).lower()
     assert len(run.stderr.splitlines()) == 1
 
 
 def test_no_command_is_help_and_a_usage_error() -> None:
-    run = humandetect()
+    run = invoke()
     assert run.returncode == 2
     assert "Commands" in run.stdout
     assert run.stderr == ""
@@ -87,5 +87,5 @@ def test_no_command_is_help_and_a_usage_error() -> None:
 )
 def test_shells_complete_commands_options_and_choices(words: str, expected: str) -> None:
     last = str(len(words.split()) - 1)
-    shown = humandetect(_HUMANDETECT_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=last)
+    shown = invoke(_HUMANDETECT_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=last)
     assert shown.stdout.split() == [expected], shown.stderr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.models.find import bundled
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, invoke
 from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
@@ -16,22 +16,20 @@ if TYPE_CHECKING:
 
 
 def test_models_list_shows_the_default_model() -> None:
-    run = humandetect("models", "list")
+    run = invoke("models", "list")
     assert run.returncode == 0
     assert "human_detection" in run.stdout
     assert "Apache-2.0" in run.stdout
 
 
 def test_models_list_says_what_a_model_is_not_for() -> None:
-    (scope,) = [
-        line for line in humandetect("models", "list").stdout.splitlines() if line.startswith("movenet_multipose: ")
-    ]
+    (scope,) = [line for line in invoke("models", "list").stdout.splitlines() if line.startswith("movenet_multipose: ")]
     assert "surveillance or identity recognition explicitly out of scope" in scope
     assert "3 to 6 feet from a webcam" in scope
 
 
 def test_models_list_has_a_row_for_each_size_with_what_is_known_of_it() -> None:
-    lines = humandetect("models", "list", COLUMNS="40").stdout.splitlines()
+    lines = invoke("models", "list", COLUMNS="40").stdout.splitlines()
     assert lines[0].split() == ["MODEL", "VERSION", "SIZE", "PIXELS", "PLAZA", "STREET", "SCORE", "IMAGES/S"]
     assert ["human_detection", "2", "default", "384x512", "84.9", "79.3", "0.50", "-"] in map(str.split, lines)
     assert ["movenet_multipose", "1", "far", "384x512", "89.2", "81.6", "0.35", "-"] in map(str.split, lines)
@@ -41,22 +39,22 @@ def test_models_list_has_a_row_for_each_size_with_what_is_known_of_it() -> None:
 def test_models_bench_measures_what_models_list_then_shows(tmp_path: Path) -> None:
     model = str(bundled("models/human_detection"))
     cache = str(tmp_path / "cache")
-    run = humandetect("models", "bench", model, "--seconds", "10", "--json", XDG_CACHE_HOME=cache)
+    run = invoke("models", "bench", model, "--seconds", "10", "--json", XDG_CACHE_HOME=cache)
     assert run.returncode == 0, run.stderr
     figures = {(one["size"], one["setup"]): one for one in json.loads(run.stdout)["speeds"]}
     speed = figures["default", "openvino"]["images_per_second"]
     assert figures["default", "openvino"]["engine"].startswith("openvino ")
     assert any("--seconds" in one.get("left_out", "") for one in figures.values())
-    listed = json.loads(humandetect("models", "list", "--json", XDG_CACHE_HOME=cache).stdout)[0]["images_per_second"]
+    listed = json.loads(invoke("models", "list", "--json", XDG_CACHE_HOME=cache).stdout)[0]["images_per_second"]
     assert listed["default"]["openvino"] == pytest.approx(speed, abs=0.01)
     row = next(
-        line for line in humandetect("models", "list", XDG_CACHE_HOME=cache).stdout.splitlines() if " default " in line
+        line for line in invoke("models", "list", XDG_CACHE_HOME=cache).stdout.splitlines() if " default " in line
     )
     assert row.split()[-1] == f"{speed:.1f}"
 
 
 def test_models_bench_tells_in_a_table_what_was_left_out() -> None:
-    run = humandetect("models", "bench", "human_detection", "--seconds", "10")
+    run = invoke("models", "bench", "human_detection", "--seconds", "10")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("MODEL ")
     assert "left out: human_detection 2 at " in run.stdout
@@ -64,13 +62,13 @@ def test_models_bench_tells_in_a_table_what_was_left_out() -> None:
 
 
 def test_models_bench_that_measures_nothing_fails_with_the_reason(tmp_path: Path) -> None:
-    run = humandetect("models", "bench", make_model(tmp_path / "broken"), "--quiet")
+    run = invoke("models", "bench", make_model(tmp_path / "broken"), "--quiet")
     assert (run.returncode, run.stdout) == (1, "")
     assert "nothing was measured; broken at default in openvino: " in error_line(run)
 
 
 def test_models_bench_refuses_an_unknown_model_before_it_measures() -> None:
-    run = humandetect("models", "bench", "human_detection", "nobody")
+    run = invoke("models", "bench", "human_detection", "nobody")
     assert run.returncode == 2
     assert "no model 'nobody'" in error_line(run)
 
@@ -82,7 +80,7 @@ def test_models_check_finds_a_damaged_model(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file():
             target.write_bytes(path.read_bytes()[:-10] if path.name == "saved_model.pb" else path.read_bytes())
-    run = humandetect("models", "check", "human_detection")
+    run = invoke("models", "check", "human_detection")
     assert run.returncode == 1
     assert "FAIL" in run.stdout
 
@@ -90,12 +88,12 @@ def test_models_check_finds_a_damaged_model(tmp_path: Path) -> None:
 def test_a_path_stays_on_its_line_where_no_terminal_is(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 30)
     folder.symlink_to(bundled("models"))
-    lines = humandetect("models", "list", "--models-dir", folder).stdout.splitlines()
+    lines = invoke("models", "list", "--models-dir", folder).stdout.splitlines()
     assert any(line.rstrip().endswith("human_detection/2") and str(folder) in line for line in lines), lines
 
 
 def test_models_list_as_json() -> None:
-    model = next(one for one in json.loads(humandetect("models", "list", "--json").stdout) if one["version"] == "2")
+    model = next(one for one in json.loads(invoke("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["name"] == "human_detection"
     assert model["input"] == {"height": 384, "width": 512}
     assert model["sizes"]["far"] == {"height": 480, "width": 640}

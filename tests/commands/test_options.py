@@ -14,7 +14,7 @@ import typer.main
 from humandetect.cli import app
 from humandetect.commands.options import documented, parameter_name
 from humandetect.config.commands import COMMANDS, fields_of_command
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, humandetect, invoke
 
 BEFORE: dict[str, list[tuple[list[str], str | None, Any]]] = json.loads(
     (Path(__file__).parent / "options_of_0_1.json").read_text()
@@ -71,7 +71,7 @@ def test_the_reference_lists_all_but_hidden_fields() -> None:
 
 
 def test_help_shows_each_options_variable_and_default() -> None:
-    shown = " ".join(humandetect("serve", "--help", COLUMNS="400").stdout.split())
+    shown = " ".join(invoke("serve", "--help", COLUMNS="400").stdout.split())
     for field in documented("serve"):
         assert field.variable is None or field.variable in shown
         assert f"(default: {field.default_text})" in shown or not field.default_text
@@ -90,20 +90,20 @@ def test_commands_are_called_with_few_parameters() -> None:
 def test_a_secret_is_shown_nowhere(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variable = f"HUMANDETECT_{secret.upper().replace('-', '_')}"
     monkeypatch.setenv(variable, "not-to-be-seen")
-    assert "not-to-be-seen" not in humandetect("serve", "--help").stdout
-    run = humandetect("config", "serve")
+    assert "not-to-be-seen" not in invoke("serve", "--help").stdout
+    run = invoke("config", "serve")
     assert variable in run.stdout
     assert "not-to-be-seen" not in run.stdout
 
 
 def test_a_wrong_variable_is_blamed_on_the_variable() -> None:
-    run = humandetect("detect", "sample", HUMANDETECT_SCORE="abc")
+    run = invoke("detect", "sample", HUMANDETECT_SCORE="abc")
     assert run.returncode == 2
     assert error_line(run) == "error: HUMANDETECT_SCORE must be a number, at least 0 and at most 1, got 'abc'"
 
 
 def test_a_wrong_boolean_says_what_it_may_be() -> None:
-    run = humandetect("detect", "sample", HUMANDETECT_SHOW="perhaps")
+    run = invoke("detect", "sample", HUMANDETECT_SHOW="perhaps")
     assert error_line(run).startswith("error: HUMANDETECT_SHOW must be yes or no (or true, false, on, off, 1, 0)")
 
 
@@ -115,6 +115,6 @@ def test_verbose_says_in_one_line_which_file_is_read() -> None:
 
 
 def test_an_empty_key_is_a_mistake_and_no_open_server() -> None:
-    run = humandetect("serve", "--port", "0", "--api-key", "")
+    run = invoke("serve", "--port", "0", "--api-key", "")
     assert run.returncode == 2
     assert error_line(run) == "error: the API key is empty: leave it out to ask for none"

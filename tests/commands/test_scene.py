@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tests.command_line import COMMAND, error_line, humandetect
+from tests.command_line import COMMAND, error_line, invoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,15 +56,15 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_scene_is_checked_on_a_frame_by_a_command_of_two_words(tmp_path: Path) -> None:
     scene_file, picture = tmp_path / "scene.toml", tmp_path / "checked.jpg"
     scene_file.write_text("[[zone]]\nname = 'lawn'\npoints = [[10, 300], [400, 300], [400, 600]]\n")
-    run = humandetect("scene", "check", scene_file, "sample", "-o", picture)
+    run = invoke("scene", "check", scene_file, "sample", "-o", picture)
     assert (run.returncode, run.stdout) == (0, f"{picture}\n"), run.stderr
     assert "warning: " in run.stderr
     assert picture.stat().st_size > 10_000
-    wrong = humandetect("scene", "check", scene_file, "sample", "--outptu", picture)
+    wrong = invoke("scene", "check", scene_file, "sample", "--outptu", picture)
     assert (wrong.returncode, error_line(wrong).split(". ")[-1]) == (2, "Did you mean --output?")
 
 
 def test_a_source_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    run = humandetect("scene", tmp_path / "no.mp4", "-o", tmp_path / "scene.toml")
+    run = invoke("scene", tmp_path / "no.mp4", "-o", tmp_path / "scene.toml")
     assert run.returncode == 1
     assert "no.mp4" in error_line(run)

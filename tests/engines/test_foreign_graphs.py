@@ -15,7 +15,7 @@ from openvino import opset13 as opset
 
 from humandetect.detection.detector import Detector, open_detector
 from humandetect.errors import ModelError, UsageError
-from tests.command_line import humandetect
+from tests.command_line import invoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -253,9 +253,9 @@ def test_other_engines_say_who_takes_the_file(tmp_path: Path) -> None:
 
 def test_models_check_tells_the_dialect_and_fails_where_nobody_is_found(tmp_path: Path) -> None:
     path = saved(graph([1, 3, HEIGHT, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5), tmp_path, {"scaling": "0..1"})
-    well = humandetect("models", "check", path, "--person-class", "0")
+    well = invoke("models", "check", path, "--person-class", "0")
     assert "5 people in 5 frames" in well.stdout, well.stdout + well.stderr
     assert "dialect rows, input 64x96 padded" in well.stdout
-    odd = humandetect("models", "check", path, "--person-class", "7")
+    odd = invoke("models", "check", path, "--person-class", "7")
     assert odd.returncode == 1
     assert "all 5 detections are of class 0 person, people are class 7" in odd.stdout

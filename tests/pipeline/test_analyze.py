@@ -15,7 +15,7 @@ from humandetect.media.images import decode_image
 from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
-from tests.command_line import error_line, frame_lines, humandetect
+from tests.command_line import error_line, frame_lines, invoke
 from tests.pipeline.test_run import write_picture
 from tests.pipeline.test_stages import FRAMES, Street
 
@@ -170,12 +170,10 @@ def test_heatmaps_of_several_sources_go_into_a_folder(clip: Path, tmp_path: Path
 
 def test_the_command_says_what_is_wrong_and_needs_something_to_do(clip: Path, tmp_path: Path) -> None:
     save(clip, results=tmp_path / "r.jsonl")
-    nothing = humandetect("analyze", tmp_path / "r.jsonl")
+    nothing = invoke("analyze", tmp_path / "r.jsonl")
     assert nothing.returncode == 2
     assert "give --events" in error_line(nothing)
-    done = humandetect(
-        "analyze", tmp_path / "r.jsonl", "--line", SCENE["line"][0], "--events", "-", "--quiet", "--per", "1"
-    )
+    done = invoke("analyze", tmp_path / "r.jsonl", "--line", SCENE["line"][0], "--events", "-", "--quiet", "--per", "1")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[0])["event"] == "crossing"
-    assert humandetect("analyze", tmp_path / "none.jsonl", "--heatmap", "h.png").returncode == 1
+    assert invoke("analyze", tmp_path / "none.jsonl", "--heatmap", "h.png").returncode == 1

@@ -24,7 +24,7 @@ from humandetect.media.sources import open_source
 from humandetect.pipeline.analyze import analyze
 from humandetect.pipeline.run import provenance_of, run
 from tests.builders import make_clip, people
-from tests.command_line import SAMPLE, error_line, humandetect
+from tests.command_line import SAMPLE, error_line, invoke
 from tests.pipeline.test_stages import FRAMES, Street
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_lines_and_zones_are_drawn_also_where_nobody_is() -> None:
 
 
 def test_events_on_stdout_are_lines_of_json_and_nothing_else() -> None:
-    done = humandetect(
+    done = invoke(
         "detect", SAMPLE, "--limit", "60", "--line", "gate=540,150,540,470", "--zone", "a=430,195,640,190,640,340",
         "--events", "-", "--quiet",
     )  # fmt: skip
@@ -129,14 +129,14 @@ def test_events_on_stdout_are_lines_of_json_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("other", [("--json",), ("--results", "-")])
 def test_two_kinds_of_lines_on_stdout_are_refused(other: tuple[str, ...]) -> None:
-    done = humandetect("detect", SAMPLE, "--limit", "1", "--line", "gate=540,150,540,470", "--events", "-", *other)
+    done = invoke("detect", SAMPLE, "--limit", "1", "--line", "gate=540,150,540,470", "--events", "-", *other)
     assert done.returncode == 2
     assert not done.stdout
     assert "--events - both want stdout" in error_line(done)
 
 
 def test_a_line_outside_the_picture_names_the_option(tmp_path: Path) -> None:
-    done = humandetect("detect", SAMPLE, "--line", "gate=5400,150,5400,470", "--results", str(tmp_path / "r.csv"))
+    done = invoke("detect", SAMPLE, "--line", "gate=5400,150,5400,470", "--results", str(tmp_path / "r.csv"))
     assert done.returncode == 2
     assert "--line" in error_line(done)
     assert "outside the picture" in error_line(done)

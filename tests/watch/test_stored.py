@@ -14,7 +14,7 @@ from humandetect.errors import UsageError
 from humandetect.media.frames import Event
 from humandetect.watch.store import Store
 from humandetect.watch.stored import analyze_store
-from tests.command_line import error_line, humandetect
+from tests.command_line import error_line, invoke
 from tests.reporting.test_page import Outline
 from tests.watch.happenings import NOON, count_row, crossing, crossings
 
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_events_are_written_as_they_were_also_while_watch_goes_on(store: Store, tmp_path: Path) -> None:
     store.add_events([*crossings(3), crossing(1, camera="yard")])
-    result = humandetect("analyze", store.path, "--events", tmp_path / "e.jsonl")
+    result = invoke("analyze", store.path, "--events", tmp_path / "e.jsonl")
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines == json.loads(json.dumps([asdict(event) for event in [*crossings(3), crossing(1, camera="yard")]]))
@@ -75,7 +75,7 @@ def test_a_report_has_the_sums_of_the_counts_and_the_newest_events_by_the_clock(
     store.add_events(
         [gap, *crossings(MOST_EVENTS), replace(stay, event="exit"), change("live"), change("lost", "yard")]
     )
-    result = humandetect("analyze", store.path, "--report", tmp_path / "r.html", "--per", "1:00:00")
+    result = invoke("analyze", store.path, "--report", tmp_path / "r.html", "--per", "1:00:00")
     assert result.returncode == 0, result.stderr
     assert "nothing was counted at camera 'yard': it had no lines and no zones" in result.stderr
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_what_a_store_cannot_give_is_refused(options: dict[str, Any], message: s
 
 def test_a_store_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "watch.sqlite").write_text("people" * 1000)
-    result = humandetect("analyze", tmp_path / "watch.sqlite", "--counts", tmp_path / "c.csv")
+    result = invoke("analyze", tmp_path / "watch.sqlite", "--counts", tmp_path / "c.csv")
     assert result.returncode == 1
     assert "expected the watch.sqlite of `watch`" in error_line(result)
     assert not (tmp_path / "c.csv").exists()
