@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 STARTS = re.compile(
     r"^(?:from|import) (?:[^\n(]*\([^)]*?|[^\n]*?)"
@@ -27,6 +28,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep compiled models of tests, and of the processes they start, out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trust one authority instead of the world's, of which each client would read all: 1 ms instead of 40."""
+    with pytest.MonkeyPatch.context() as patch:
+        authority = tmp_path_factory.mktemp("authority") / "ca.pem"
+        trustme.CA().cert_pem.write_to_path(str(authority))
+        patch.setenv("SSL_CERT_FILE", str(authority))
         yield
 
 
