@@ -70,7 +70,7 @@ class RecordConfig:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", self.keep.strip())
         if not found or not float(found[1]):
             raise UsageError(
-                f"keep must be a time such as 12h, 7d or 4w (units s, m, h, d, w), or off, got {self.keep!r}"
+                f"--keep must be a time such as 12h, 7d or 4w (units s, m, h, d, w), or off, got {self.keep!r}"
             )
         return float(found[1]) * _SECONDS[found[2]]
 
@@ -80,7 +80,7 @@ class RecordConfig:
         return (
             None
             if self.max_size == "off"
-            else _bytes(self.max_size, "max_size must be a size such as 50GB or 500MiB, or off")
+            else _bytes(self.max_size, "--max-size must be a size such as 50GB or 500MiB, or off")
         )
 
     def min_free_bytes(self, disk_bytes: int) -> int:
@@ -89,9 +89,9 @@ class RecordConfig:
             return 0
         share = re.fullmatch(r"(\d+(?:\.\d+)?)%", self.min_free.strip())
         if not share:
-            return _bytes(self.min_free, "min_free must be a share such as 5%, a size such as 20GB, or off")
+            return _bytes(self.min_free, "--min-free must be a share such as 5%, a size such as 20GB, or off")
         if float(share[1]) >= 100:
-            raise UsageError(f"min_free must be below 100%, got {self.min_free!r}: nothing could be recorded")
+            raise UsageError(f"--min-free must be below 100%, got {self.min_free!r}: nothing could be recorded")
         return int(disk_bytes * float(share[1]) / 100)
 
 

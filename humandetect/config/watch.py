@@ -84,6 +84,11 @@ class WatchConfig:
         require(bool(self.cameras), "no camera: give a file of cameras (.toml), or NAME=URL of each")
         is_file = self.events is None or self.events == "-" or self.events.lower().endswith(".jsonl")
         require(is_file, f"events of cameras are written as .jsonl or - (stdout), got {self.events!r}")
+        require(
+            self.recording.record is not None or self.recording == RecordConfig(),
+            "nothing is recorded: give --record DIR, or leave out --record-mode, --segment, --keep, --max-size and "
+            "--min-free",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST_CAMERAS = 256
 """Threads and connections of one process; no machine decodes so many."""
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
+_PLAIN = re.compile(r"[\w\s./#+-]+")
+"""What may be shown: no address, and no part of one with a password."""
+_NO_NAME = "is no name of a camera: letters, digits, dots, - and _, at most 64"
 _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _FIELDS = {"rate": "rate", "decode": "decode", "gate": "gate", "transport": "rtsp_transport", "anonymize": "anonymize"}
 """Keys of a camera that are options, too, which then are their defaults."""
@@ -48,6 +51,9 @@ def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
     for text in pairs:
         pair = _pair(text)
         if not pair:
+            name, equals, url = text.partition("=")
+            if equals and _is_address(url) and _PLAIN.fullmatch(name):
+                raise UsageError(f"{name!r} {_NO_NAME}")
             shown = shown_address(text) if looks_like_address(text) else text
             raise UsageError(f"a camera is NAME=URL, as in door=rtsp://cam/stream, or in a .toml file; got {shown!r}")
         name, url = pair
@@ -128,7 +134,7 @@ class _CamerasFile(LocatedToml):
         if not isinstance(table, dict):
             self.fail(at, f"write a table: [camera.{name}]")
         if not _NAME.fullmatch(name):
-            self.fail(at, f"{name!r} is no name of a camera: letters, digits, dots, - and _, at most 64")
+            self.fail(at, f"{name!r} {_NO_NAME}")
         self.check_keys(table, _KEYS, at)
         url = self._url(name, table.get("url"), (*at, "url"))
         said: dict[str, Any] = {}
@@ -142,7 +148,10 @@ class _CamerasFile(LocatedToml):
             said["size"] = self._size(table["size"], (*at, "size"))
         if "record" in table:
             said["record"] = self._record(table["record"], (*at, "record"))
-        return _camera(name, url, said, self._config)
+        try:
+            return _camera(name, url, said, self._config)
+        except UsageError as error:
+            self.fail(at, str(error))
 
     def _url(self, name: str, value: Any, at: KeyPath) -> str:
         if not isinstance(value, str) or not _is_address(value):

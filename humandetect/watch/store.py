@@ -75,7 +75,8 @@ class Store:
                 self._claim.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise SinkError(f"cannot keep data in {str(folder)!r}: {error}") from error
+            told = getattr(error, "strerror", None) or error
+            raise SinkError(f"cannot keep data in {str(folder)!r} (--data): {told}") from error
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Do as Memory says."""

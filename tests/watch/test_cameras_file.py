@@ -6,6 +6,7 @@ import pytest
 
 from humandetect.config import WatchConfig
 from humandetect.config.counting import CountingConfig
+from humandetect.config.recording import RecordConfig
 from humandetect.errors import UsageError
 from humandetect.watch.cameras_file import MOST_CAMERAS, read_cameras
 
@@ -126,7 +127,8 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     [
         (("rtsp://cam/a",), "a camera is NAME=URL"),
         (("door=cam",), "a camera is NAME=URL"),
-        (("a b=rtsp://cam",), "a camera is NAME=URL"),
+        (("a b=rtsp://cam",), "'a b' is no name of a camera: letters"),
+        (("rtsp://cam/?a=rtsp://b",), "a camera is NAME=URL"),
         (("door=rtsp://a", "door=rtsp://b"), "two cameras are called 'door'"),
         (("door=rtsp://a", "Door=rtsp://b"), "two cameras are called 'door' and 'Door'"),
         (("door=udp://a",), "door: no address that can be read: those begin with http://, https://, rtsp://, rtsps://"),
@@ -139,6 +141,17 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
 def test_what_is_given_wrong_is_refused(cameras: tuple[str, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         given(*cameras)
+
+
+def test_a_camera_that_would_be_recorded_with_people_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = '[camera.door]\nurl = "rtsp://a"\n[camera.yard]\nurl = "rtsp://b"\nanonymize = "fill"'
+    with pytest.raises(UsageError, match=r"cameras\.toml:3: camera 'yard' is recorded as it comes"):
+        read(tmp_path, text, recording=RecordConfig(record=tmp_path))
+
+
+def test_what_is_said_of_recordings_needs_a_folder_for_them() -> None:
+    with pytest.raises(UsageError, match="nothing is recorded: give --record DIR"):
+        WatchConfig(("door=rtsp://a",), recording=RecordConfig(record_mode="events"))
 
 
 def test_secrets_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
