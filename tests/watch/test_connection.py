@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 import pytest
+import trustme
 
 from humandetect.media.images import encode_jpeg
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from tests.builders import make_clip, picture
+from tests.certificates import issued
 from tests.media.sources.test_expand import FakeCapture
 from tests.media.sources.test_live import Files, serving
 
@@ -30,7 +32,10 @@ PART = b"--frame\r\n%sContent-Length: %d\r\n\r\n%s\r\n" % (HEAD, len(JPEG), JPEG
 
 
 @contextmanager
-def sending(*begin: bytes, then: bytes = b"", kind: str = "multipart/x-mixed-replace;boundary=frame") -> Iterator[str]:
+def sending(
+    *begin: bytes, then: bytes = b"", kind: str = "multipart/x-mixed-replace;boundary=frame",
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[str]:  # fmt: skip
     """Serve what a camera sends, and `then` again and again for as long as somebody takes it."""
 
     class Camera(BaseHTTPRequestHandler):
@@ -47,7 +52,7 @@ def sending(*begin: bytes, then: bytes = b"", kind: str = "multipart/x-mixed-rep
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with serving(Camera) as url:
+    with serving(Camera, certificate=certificate) as url:
         yield f"{url}/stream"
 
 
@@ -71,6 +76,14 @@ def lost(url: str, settings: ReaderSettings = SETTINGS) -> Lost:
 )
 def test_motion_jpeg_is_watched_however_it_begins(begin: bytes) -> None:
     with sending(begin, *[PART] * 20) as url:
+        assert shown(url) == [(48, 64, 3)] * 3
+
+
+def test_cameras_that_sign_their_certificates_themselves_are_watched(tmp_path: Path) -> None:
+    """As libav takes them: no camera has a certificate that anybody else trusts."""
+    certificate = issued(trustme.CA(), tmp_path)
+    with sending(*[PART] * 20, certificate=certificate) as url:
+        assert url.startswith("https://")
         assert shown(url) == [(48, 64, 3)] * 3
 
 

@@ -7,6 +7,7 @@ import http.server
 import re
 import socket
 import socketserver
+import ssl
 import threading
 import traceback
 from contextlib import contextmanager, suppress
@@ -65,12 +66,18 @@ class Motion(Files):
 
 
 @contextmanager
-def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(
+    handler: Callable[..., http.server.BaseHTTPRequestHandler], *, certificate: tuple[Path, Path] | None = None
+) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
