@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -119,3 +120,43 @@ def write_anamorphic(
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture(*size, shade=index), format="bgr24")))
         out.mux(video.encode(None))
     return path
+
+
+def write_fields(path: Path, count: int) -> Path:
+    """Write interlaced H.264 of 64 x 64 at 25 a second, each field a packet of its own, which no encoder here makes."""
+    units = [_field(number, bottom=bottom) for number in range(count) for bottom in (0, 1)]
+    raw = io.BytesIO(b"".join(units))
+    with av.open(raw, format="h264") as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        stream.time_base = Fraction(1, 90_000)
+        for number, unit in enumerate(units):
+            packet = av.Packet(unit)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 90_000), number % 2 == 0
+            packet.pts = packet.dts = 1800 * number
+            packet.duration = 1800
+            out.mux(packet)
+    return path
+
+
+def _field(number: int, *, bottom: int) -> bytes:
+    """Write a field as an intra slice of raw macroblocks (I_PCM), the first with the parameter sets before it."""
+    # Main profile, level 2.1; a frame number and an order count of 4 bits; 4 x 2 map units in fields, nothing else.
+    sequence = f"{77:08b}{0:08b}{21:08b}" + _golomb(0, 0, 0, 0, 1) + "0" + _golomb(3, 1) + "001000"
+    picture_set = _golomb(0, 0) + "00" + _golomb(0, 0, 0) + "000" + _golomb(0, 0, 0) + "000"
+    slice_head = _golomb(0, 7, 0) + "00001" + ("1" if bottom else "0" + _golomb(number % 2))
+    bits = slice_head + f"{bottom:04b}" + ("0" if bottom else "00") + _golomb(0)
+    for _ in range(8):
+        bits += _golomb(25)
+        bits += "0" * (-len(bits) % 8) + f"{16 + 2 * number % 200:08b}" * 256 + f"{128:08b}" * 128
+    sets = b"" if bottom else _nal(0x67, sequence) + _nal(0x68, picture_set)
+    return sets + _nal(0x61 if bottom else 0x65, bits)
+
+
+def _golomb(*values: int) -> str:
+    return "".join("0" * ((value + 1).bit_length() - 1) + f"{value + 1:b}" for value in values)
+
+
+def _nal(head: int, bits: str) -> bytes:
+    bits += "1"
+    data = int(bits + "0" * (-len(bits) % 8), 2).to_bytes(-(-len(bits) // 8))
+    return b"\0\0\0\1" + bytes([head]) + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", data)

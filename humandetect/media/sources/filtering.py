@@ -47,18 +47,19 @@ class PictureFilter:
         self._name = name
         self._graph: Graph | None = None
         self._kind: tuple[object, ...] = ()
-        self._interlaced = False
+        self.interlaced = False
+        """Whether one that came so far was; those that leave do not say so."""
         self._waiting: deque[av.VideoFrame] = deque()
         """Those in the graph: what comes out has their times."""
 
     def apply(self, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for picture in pictures:
-            self._interlaced = self._interlaced or picture.interlaced_frame
+            self.interlaced = self.interlaced or picture.interlaced_frame
             hdr = HDR.get(ColorTrc(picture.color_trc)) if picture.color_trc in HDR else None
-            kind = (picture.width, picture.height, picture.format.name, self._interlaced, hdr)
+            kind = (picture.width, picture.height, picture.format.name, self.interlaced, hdr)
             if kind != self._kind:
                 yield from self._finish()
-                self._begin(picture, kind, interlaced=self._interlaced, hdr=hdr)
+                self._begin(picture, kind, interlaced=self.interlaced, hdr=hdr)
             if self._graph is None:
                 yield picture
                 continue

@@ -93,7 +93,7 @@ class VideoSource(Source):
         if first is None:
             raise SourceError(self._media.why_no_picture())
         self._check_size(first)
-        more = _FIELD_SAMPLE if first.interlaced_frame and not self._media.live else 0
+        more = _FIELD_SAMPLE if self._filter.interlaced and not self._media.live else 0
         seen = [first, *islice(self._pictures, more)]
         self._pictures = chain(seen, self._pictures)
         self._orientation = orientation_of(first)
@@ -101,7 +101,7 @@ class VideoSource(Source):
         self._in_fields = self._rate is not None and are_fields(seen, self._time_base, self._rate)
         if self._in_fields and self._rate is not None:
             self._rate /= 2
-        self.is_progressive = not (first.interlaced_frame or self._in_fields)
+        self.is_progressive = not (self._filter.interlaced or self._in_fields)
         self._first_stamp = first.pts
         self._origin = start_of(self._media, self._stream, stamp_seconds(first, self._time_base))
         if (unseen := self._decoder.unseen) and not (self._media.live or self._config.start_seconds):
@@ -133,7 +133,8 @@ class VideoSource(Source):
         )
         self._stream.codec_context.options = decoder_limits(self._config)
         self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
-        self._pictures = PictureFilter(self.name).apply(self._decoder)
+        self._filter = PictureFilter(self.name)
+        self._pictures = self._filter.apply(self._decoder)
         self.warnings = [media.warning] if media.warning else []
         if len(streams) > 1:
             size = f"{self._stream.width} x {self._stream.height}"
@@ -181,7 +182,7 @@ class VideoSource(Source):
     def _timed(self, clock: Clock) -> Iterator[Frame]:
         config = self._config
         end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
-        index, seconds = -1, 0.0
+        index, seconds, shown_for = -1, 0.0, None
         for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
             seconds = clock.seconds(picture)
             if seconds < config.start_seconds:
@@ -189,21 +190,22 @@ class VideoSource(Source):
             if seconds >= end:
                 break
             self._check_size(picture)
+            packets = 2 if self._in_fields else 1
+            shown_for = float(packets * picture.duration * self._time_base) if picture.duration else None
             yield Frame(
                 to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name,
-                duration_seconds=float(picture.duration * self._time_base) if picture.duration else None,
-                pixel_aspect=self._pixel_aspect,
+                duration_seconds=shown_for, pixel_aspect=self._pixel_aspect,
             )  # fmt: skip
             self._read += 1
             if self._read == self.limit:
                 break
         else:
-            self._warn_of_missing(index + 1, seconds)
+            self._warn_of_missing(index + 1, seconds + (shown_for or 0))
         if self._read and self._origin is not None and not self._media.live:
             self._decoder.finish_sound(float(self._origin) + seconds)
 
-    def _warn_of_missing(self, count: int, seconds: float) -> None:
-        end = seconds + float(self._origin or 0)
+    def _warn_of_missing(self, count: int, end_seconds: float) -> None:
+        end = end_seconds + float(self._origin or 0)
         whole = count_if_cut(self._stream, self._rate, packets=self._decoder.packets, end=end)
         if whole and not self._plan:  # after a jump the packets before it were not counted
             self.warnings.append(cut_off(count, whole))

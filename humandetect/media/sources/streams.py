@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 _TOLERATED_LOSS = 0.005
 _TOLERATED_SECONDS = 1.0
-"""Containers round, and the last frame of a variable rate may stand for long."""
+"""Containers round, and not all say how long the last frame stands."""
 _RUN_UP_SECONDS, _LONGEST_INTRODUCTION_SECONDS = 0.25, 3600
 """How much earlier than the pictures sound begins that belongs to them, and that is not damage."""
 _TAGS_OF_THE_FILE = {
@@ -97,7 +97,7 @@ def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | No
 
 
 def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int, end: float) -> int | None:
-    """Return the frames of the whole file if only a part of it was read: `packets`, the last one at `end` seconds."""
+    """Return the frames of the whole file if only a part of it was read: `packets`, up to `end` seconds."""
     is_avi = stream.container.format.name == "avi"  # it counts empty chunks too, which nobody gets to see
     if stream.frames and not is_avi:
         # An edit list hides frames: whoever has seen all of the time that the file shows has lost none.

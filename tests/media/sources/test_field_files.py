@@ -20,7 +20,7 @@ from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock
 from humandetect.media.sources.seeking import are_fields, plan_start
 from tests.builders import make_clip, people
-from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic
+from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from humandetect.media.sources import Source
+    from humandetect.media.sources.libav import VideoSource
 
 
 def written(source: Path, target: Path, config: SourceConfig | None = None) -> Source:
@@ -121,6 +122,21 @@ def test_fields_are_told_by_pictures_half_as_many_as_packets(rate: int, fields: 
     assert are_fields(pictures, Fraction(1, 1000), Fraction(rate)) is fields
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+def test_frames_of_two_fields_have_one_number_wherever_reading_begins(tmp_path: Path, ending: str) -> None:
+    source = write_fields(tmp_path / f"in{ending}", 30)
+    with open_source(str(source)) as opened:
+        assert (opened.info.fps, opened.info.frame_count) == (25, 30)
+        assert not cast("VideoSource", opened).is_progressive, "no place to cut"
+        frames = list(opened)
+    assert [frame.index for frame in frames] == list(range(30))
+    if ending != ".mkv":  # which says nothing of most
+        assert [frame.duration_seconds for frame in frames] == [pytest.approx(0.04)] * 30
+    with open_source(str(source), SourceConfig(start_seconds=0.8)) as opened:
+        first = next(iter(opened))
+        assert (first.index, first.time_seconds) == (20, pytest.approx(0.8))
+
+
 def test_pictures_that_begin_after_the_sound_have_the_time_at_which_they_come(tmp_path: Path) -> None:
     source = late_pictures(tmp_path / "in.mkv", 3.0)
     with open_source(str(source)) as opened:
@@ -131,10 +147,11 @@ def test_pictures_that_begin_after_the_sound_have_the_time_at_which_they_come(tm
         assert first.time_seconds == pytest.approx(4.0, abs=0.05)
 
 
-def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov"])
+def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path, ending: str) -> None:
     """A screen recording has one picture for as long as nothing moves."""
     make_clip(tmp_path / "even.mp4", frames=5, fps=10, codec="mpeg4")
-    with av.open(str(tmp_path / "even.mp4")) as source, av.open(str(tmp_path / "in.mp4"), "w") as out:
+    with av.open(str(tmp_path / "even.mp4")) as source, av.open(str(tmp_path / f"in{ending}"), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
         all_packets = [packet for packet in source.demux(video=0) if packet.size]
         for packet in all_packets:
@@ -142,7 +159,7 @@ def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path) -> None:
                 packet.duration = round(17 / packet.time_base)
             packet.stream = stream
             out.mux(packet)
-    written(tmp_path / "in.mp4", tmp_path / "out.mp4")
+    assert written(tmp_path / f"in{ending}", tmp_path / "out.mp4").warnings == [], "nothing is missing"
     with av.open(str(tmp_path / "out.mp4")) as video:
         stream = video.streams.video[0]
         assert float(cast("int", stream.duration) * (stream.time_base or 0)) == pytest.approx(17.4, abs=0.01)
