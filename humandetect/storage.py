@@ -108,7 +108,7 @@ class FolderStorage:
     def read(self, name: str) -> bytes | None:
         try:
             return (self.folder / name).read_bytes() or None
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def open(self, name: str) -> BinaryIO:
@@ -139,6 +139,12 @@ class FolderStorage:
     def create(self, name: str, data: bytes) -> bool:
         path = self.folder / name
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise SinkError(f"cannot write {str(path)!r}: {str(self.folder)!r} is no folder") from error
+        except OSError as error:
+            raise sink_error(path, error) from error
+        try:
             written = self._written(path, data)
             try:
                 os.link(written, path)  # fails where there is one, on network shares too
@@ -165,10 +171,12 @@ class FolderStorage:
                 if not psutil.pid_exists(int(left.name.split(".")[-3])):
                     left.unlink(missing_ok=True)
 
-    @staticmethod
-    def _written(path: Path, data: bytes) -> Path:
+    def _written(self, path: Path, data: bytes) -> Path:
         """Return a hidden file beside `path` with all of the data safe on the disk."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)  # no parents: where a share was, this machine's own disk would be filled
+        except FileNotFoundError as error:
+            raise SinkError(f"cannot write {str(path)!r}: {str(self.folder)!r} is gone: is it on a share?") from error
         hidden = path.with_name(f".{path.name}.{_NODE}.{os.getpid()}.{secrets.token_hex(4)}.part")
         try:
             with hidden.open("xb") as file:

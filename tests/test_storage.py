@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         return open_storage(f"memory:/{tmp_path}")
     if request.param == "folder without links":
         monkeypatch.setattr(os, "link", refuse_to_link)
+    (tmp_path / "new").mkdir()
     return open_storage(tmp_path / "new")
 
 
@@ -135,10 +137,10 @@ def test_where_nothing_can_be_written_the_error_says_so(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
-    living = FolderStorage._written(tmp_path / "a" / "2", b"")
+    storage = FolderStorage(tmp_path)
+    living = storage._written(tmp_path / "a" / "2", b"")
     killed = living.with_name(living.name.replace(f".{os.getpid()}.", f".{dead_process()}."))
     killed.touch()
-    storage = FolderStorage(tmp_path)
     storage.sweep(["a"])
     assert living.exists()
     assert not killed.exists()
@@ -149,3 +151,22 @@ def dead_process() -> int:
     child = subprocess.Popen(["true"])
     child.wait()
     return child.pid
+
+
+def test_a_folder_that_is_gone_is_not_made_again_by_who_writes_into_it(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "share" / "people")
+    storage.create("plan", b"plan")
+    shutil.rmtree(tmp_path / "share")
+    with pytest.raises(SinkError, match=r"people/a/1.*people' is gone"):
+        storage.write("a/1", b"one")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_is_no_folder_holds_nothing_and_is_told(is_link: bool, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.symlink_to(tmp_path / "nowhere") if is_link else place.touch()
+    storage = FolderStorage(place)
+    assert storage.read("plan") is None
+    with pytest.raises(SinkError, match=r"cannot write .*plan': .*place' is no folder"):
+        storage.create("plan", b"plan")

@@ -9,10 +9,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from humandetect.errors import SinkError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from humandetect.archive.plan import Job, Told
+    from humandetect.errors import HumanDetectError
     from humandetect.storage import Storage
 
 SILENT_SECONDS = 120.0
@@ -116,9 +119,12 @@ class Attempts:
                 for listener in self._listeners:
                     listener.part(attempt)
 
-    def fail(self, attempt: Attempt, reason: str) -> None:
-        """Have a job begun again, or give it up and write down why there is no part. Raises SinkError."""
-        job, tries = attempt.job, attempt.number
+    def fail(self, attempt: Attempt, error: HumanDetectError) -> None:
+        """Have a job begun again, or give it up and write down why there is no part. Raises SinkError.
+
+        Where a part cannot be written again and again that is no fault of its video, and others could not be either.
+        """
+        job, tries, reason = attempt.job, attempt.number, str(error)
         with self._access:
             self._under_way -= 1
             if tries <= self._retries:
@@ -127,6 +133,8 @@ class Attempts:
                 for listener in self._listeners:
                     listener.again(attempt, reason)
                 return
+            if isinstance(error, SinkError):
+                raise error
             self.outcome.failed.append((job, reason))
             for listener in self._listeners:
                 listener.given_up(attempt, reason)

@@ -93,10 +93,11 @@ class LocalWorkers:
             self._follow(child, attempts, attempt)
         except (ChildProcessError, TimeoutError) as error:
             if not self._stop.is_set():
-                attempts.fail(attempt, f"its worker was lost: {str(error) or f'silent for {SILENT_SECONDS:g} s'}")
+                why = str(error) or f"silent for {SILENT_SECONDS:g} s"
+                attempts.fail(attempt, HumanDetectError(f"its worker was lost: {why}"))
             return False
         except HumanDetectError as error:
-            attempts.fail(attempt, str(error))
+            attempts.fail(attempt, error)
         return True
 
     def _follow(self, child: Child, attempts: Attempts, attempt: Attempt) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ WARNED = "warned/"
 PLANNED_AT_ONCE = 8
 """Videos whose packets are read side by side: a share or an object store answers late, but many at once."""
 _LONGEST_FOLDER = 100
-"""Characters of a video's name that name its folder."""
+"""Bytes of a video's name that name its folder: disks take 255, and more is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,9 @@ def make_plan(config: ArchiveConfig) -> Plan:
     Raises UsageError for a model that there is not, SourceError where nothing can be read.
     """
     warnings: list[str] = []
-    refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
+    refs = _sources(config, warnings)
+    times = Counter(ref.files for ref in refs)
+    warnings += [f"{files[0]!r} is given {n} times: its people count as often" for files, n in times.items() if n > 1]
     videos: list[Video] = []
     unreadable: dict[str, str] = {}
     folders: dict[str, int] = {}
@@ -186,11 +189,25 @@ def agree(plan: Plan, config: ArchiveConfig, storage: Storage) -> None:
     ]
     if config.sources:
         planned = {*(video.source for video in plan.videos), *plan.unreadable}
-        given = {ref.name for ref in expand(config.sources, recursive=config.source.recursive)}
+        given = {ref.name for ref in _sources(config, [])}
         different += [f"without {name!r}" for name in sorted(given - planned)[:1]]
         different += [f"with {name!r}" for name in sorted(planned - given)[:1]]
     if different:
         raise UsageError(f"{storage.place} was planned otherwise: {'; '.join(different)}: choose another --out")
+
+
+def _sources(config: ArchiveConfig, warnings: list[str]) -> list[SourceRef]:
+    """Return what there is to read, without the annotated videos of an archive that lies among its sources."""
+    out = config.out if isinstance(config.out, str) else f"{config.out.resolve()}"
+    return [
+        ref
+        for ref in expand(config.sources, recursive=config.source.recursive, warnings=warnings)
+        if not ref.files or not _resolved(ref.files[0]).startswith(f"{out.rstrip('/')}/")
+    ]
+
+
+def _resolved(file: str) -> str:
+    return file if is_object_store(file) else str(Path(file).resolve())
 
 
 def _made(config: ArchiveConfig) -> dict[str, Any]:
@@ -244,11 +261,14 @@ def _stamp_of(file: str) -> tuple[int, object]:
 
 
 def _folder(source: str, taken: dict[str, int]) -> str:
-    """Return a name of its own for the parts of a source, like the file's; `taken` has how often each was wanted."""
-    name = Path(source).name.lstrip(".")[:_LONGEST_FOLDER] or "video"
-    folder = name
-    while folder in taken or folder in ("failed", "warned", NAME):
-        taken[name] = taken.get(name, 1) + 1
-        folder = f"{name}_{taken[name]}"
-    taken[folder] = 1
+    """Return a name of its own for the parts of a source, like the file's; `taken` has how often each was wanted.
+
+    Names that differ in capitals are one folder on some shares.
+    """
+    name = Path(source).name.lstrip(".").encode()[:_LONGEST_FOLDER].decode(errors="ignore") or "video"
+    folder, wanted = name, name.casefold()
+    while folder.casefold() in taken or folder.casefold() in ("failed", "warned", NAME):
+        taken[wanted] = taken.get(wanted, 1) + 1
+        folder = f"{name}_{taken[wanted]}"
+    taken[folder.casefold()] = 1
     return folder

@@ -111,7 +111,7 @@ class RayWorkers:
             del self._tasks[stream]
             if isinstance(told, EngineError) and not attempts.outcome.made:  # no other worker would do better
                 raise told
-            attempts.fail(task.attempt, str(told))
+            attempts.fail(task.attempt, told)
             return
         attempts.tell(task.attempt, told)
         if told.done:
@@ -129,7 +129,8 @@ class RayWorkers:
             else:
                 node = NodeAffinitySchedulingStrategy(task.begun.node_id, soft=False)
                 ray.remote(num_cpus=0, scheduling_strategy=node)(end_process).remote(task.begun.pid)
-                attempts.fail(task.attempt, f"its worker was lost: silent for {SILENT_SECONDS:g} s")
+                lost = HumanDetectError(f"its worker was lost: silent for {SILENT_SECONDS:g} s")
+                attempts.fail(task.attempt, lost)
 
 
 class _Patience:

@@ -213,11 +213,12 @@ def test_a_plan_is_read_as_it_was_written(videos: Path, tmp_path: Path) -> None:
 
 
 def test_every_source_has_a_folder_of_its_own_whatever_it_is_called(tmp_path: Path) -> None:
-    names = ["a.mp4", "x/a.mp4", "a.mp4_2", "y/a.mp4", "failed", "plan.json", "z/failed"]
+    names = ["a.mp4", "x/a.mp4", "a.mp4_2", "y/a.mp4", "failed", "plan.json", "z/failed", "w/A.mp4", "人" * 83]
     videos = []
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         videos.append(str(write_people(tmp_path / "any.mp4", frames=5).rename(tmp_path / name)))
     plan = make_plan(ArchiveConfig(sources=tuple(videos), out=tmp_path / "out"))
     folders = [video.folder for video in plan.videos]
-    assert folders == ["a.mp4", "a.mp4_2", "a.mp4_2_2", "a.mp4_3", "failed_2", "plan.json_2", "failed_3"]
+    assert folders[:4] == ["a.mp4", "a.mp4_2", "a.mp4_2_2", "a.mp4_3"]
+    assert folders[4:] == ["failed_2", "plan.json_2", "failed_3", "A.mp4_4", "人" * 33], "disks take 255 bytes"

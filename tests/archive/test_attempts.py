@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.archive.attempts import Attempts
 from humandetect.archive.plan import Job, Told, Video
+from humandetect.errors import HumanDetectError
 from humandetect.storage import FolderStorage
 from tests.archive.worker_here import Silent
 
@@ -24,7 +25,7 @@ def test_a_failed_job_comes_again_after_the_others_until_it_is_given_up_with_a_n
         attempt.node = "10.0.0.7"
         if attempt.job is JOBS[0]:
             attempts.tell(attempt, Told(5))
-            attempts.fail(attempt, "lost")
+            attempts.fail(attempt, HumanDetectError("lost"))
         else:
             attempts.tell(attempt, Told(7, done=True, missing=2))
     assert not attempts

@@ -15,7 +15,7 @@ pytest.importorskip("pyarrow")
 from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.cli import app
-from humandetect.config import ArchiveConfig
+from humandetect.config import ArchiveConfig, SourceConfig
 from humandetect.errors import SinkError, UsageError
 from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
@@ -104,6 +104,39 @@ def test_a_full_disk_ends_it_and_with_room_the_same_command_goes_on(
             make(tmp_path / "out", video)
     assert files(tmp_path / "out") == []
     assert make(tmp_path / "out", video).standing.is_complete
+
+
+def test_where_parts_cannot_be_written_it_ends_and_no_video_is_given_up(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = FolderStorage.write
+
+    def small_ones(storage: FolderStorage, name: str, data: bytes) -> None:
+        if name.endswith(".parquet"):
+            raise SinkError("the disk is full but for a few notes")
+        write(storage, name, data)
+
+    with monkeypatch.context() as full:
+        full.setattr(FolderStorage, "write", small_ones)
+        with pytest.raises(SinkError, match="full but for a few notes"):
+            make(tmp_path / "out", video)
+    assert files(tmp_path / "out") == []
+    assert make(tmp_path / "out", video).standing.is_complete
+
+
+def test_an_archive_among_its_sources_is_none_of_them(video: Path, tmp_path: Path) -> None:
+    out, recursive = tmp_path / "people", SourceConfig(recursive=True)
+    (tmp_path / video.name).write_bytes(video.read_bytes())
+    make(out, tmp_path, source=recursive, plan=True)
+    (out / video.name).mkdir()
+    (out / video.name / "annotated.mp4").write_bytes(video.read_bytes())
+    assert make(out, tmp_path, source=recursive, plan=True).standing.parts == len(PARTS)
+
+
+def test_a_source_that_is_given_twice_is_made_so_often_and_told(video: Path, tmp_path: Path) -> None:
+    standing = make(tmp_path / "out", video, video).standing
+    assert standing.warnings == [f"{str(video)!r} is given 2 times: its people count as often"]
+    assert len(standing.there) == 2 * len(PARTS)
 
 
 def test_where_nothing_may_be_written_it_says_so_before_it_works(
