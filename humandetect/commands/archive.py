@@ -107,7 +107,7 @@ def _tell(summary: ArchiveSummary) -> None:
     _tell_first("warning", summary.warnings)
     if outcome.missing:
         frames = counted(outcome.missing, "frame")
-        typer.echo(f"warning: {frames} could not be decoded: they stand there as not detected", err=True)
+        typer.echo(f"warning: {frames} could not be decoded: in the results as not detected", err=True)
     _tell_first("error", [f"{job.name} was given up: {reason}" for job, reason in outcome.failed])
     _tell_first("error", [f"{source!r} has no annotated video: {why}" for source, why in summary.unjoined.items()])
     _tell_standing(summary.standing)
