@@ -74,6 +74,16 @@ class PendingFile:
         """Return a name for a second version of it, hidden too."""
         return self.path.with_name(f"{self.path.name}.2")
 
+    def remains(self, worth: str) -> list[str]:
+        """Tell of what earlier runs left of the same file when they were killed, if nobody writes to it now."""
+        beside = f".{glob.escape(self._stem[:50])}.{'[0-9a-f]' * 8}.part{glob.escape(self._ending)}"
+        told = []
+        for path in sorted(self._target.parent.glob(beside)):
+            with suppress(OSError):
+                if path.stat().st_size and time.time() - path.stat().st_mtime > QUIET_SECONDS:
+                    told.append(f"an earlier run left {path}, {worth}")
+        return told
+
     @property
     def _stem(self) -> str:
         return self._target.name.removesuffix(self._ending)
@@ -107,17 +117,6 @@ class PendingFile:
     def discard(self) -> None:
         """Remove what was written."""
         self.path.unlink(missing_ok=True)
-
-
-def remains_of(target: Path) -> list[Path]:
-    """Return what earlier runs left of the same file when they were killed, if nobody writes to it now."""
-    beside = f".{glob.escape(target.name.removesuffix(target.suffix)[:50])}.{'[0-9a-f]' * 8}.part{target.suffix}"
-    found = []
-    for path in sorted(target.parent.glob(beside)):
-        with suppress(OSError):
-            if path.stat().st_size and time.time() - path.stat().st_mtime > QUIET_SECONDS:
-                found.append(path)
-    return found
 
 
 def _create(path: Path) -> None:

@@ -36,6 +36,7 @@ class ParquetSink(ClosingSink):
         super().__init__()
         self._path = path
         self._pending = PendingFile(path)
+        self.warnings += self._pending.remains("which cannot be read: delete it unless that run goes on")
         self._writer = pq.ParquetWriter(self._pending.path, columns, compression="zstd")
         self._columns = columns
         self._group: list[Mapping[str, Any]] = []

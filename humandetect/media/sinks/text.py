@@ -57,6 +57,7 @@ class ResultsSink(ClosingSink):
         self._path = path
         self._format = form
         self._pending = PendingFile(path, ending=ending)
+        self.warnings += self._pending.remains("whose lines are whole: keep it, or delete it unless that run goes on")
         self._file = self._pending.path.open("wb", buffering=0)
         self._size = 0
         self._frames = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import av
 
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.sinks.atomic_files import PendingFile, reason_of, remains_of, sink_error
+from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
 from humandetect.media.sinks.base import ClosingSink
 from humandetect.media.sinks.fast_start import put_index_first
 from humandetect.media.sinks.h264 import VideoFile
@@ -112,10 +112,8 @@ class VideoSink(ClosingSink):
             self._thread.join(_TELL_AGAIN_SECONDS)
 
     def _start(self, first: Frame) -> None:
-        self.warnings += [
-            f"an earlier run left {remains}, which plays: keep it or delete it" for remains in remains_of(self._path)
-        ]
         self._pending = PendingFile(self._path)
+        self.warnings += self._pending.remains("which plays: keep it or delete it")
         try:
             self._file = VideoFile(
                 self._pending.path,

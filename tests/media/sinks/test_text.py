@@ -6,8 +6,10 @@ import csv
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -89,6 +91,21 @@ def test_the_old_result_stays_until_the_new_one_is_complete(tmp_path: Path) -> N
     assert path.read_text() == "old"
     sink.close()
     assert len(read(path)) == 1
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".coco.json", ".parquet"])
+def test_a_run_says_where_the_remains_of_a_killed_one_lie(tmp_path: Path, ending: str) -> None:
+    remains, of_another, growing = (
+        tmp_path / f".{name}.part{ending}" for name in ("p[1].0123abcd", "other.0123abcd", "p[1].89abcdef")
+    )
+    for path in (remains, of_another, growing):
+        path.write_bytes(b"what was written")
+    for path in (remains, of_another):
+        os.utime(path, (time.time() - 60,) * 2)
+    with open_results(str(tmp_path / f"p[1]{ending}")) as sink:
+        sink.write(detected(0))
+    (warning,) = sink.warnings
+    assert str(remains) in warning
 
 
 def test_a_missing_folder_fails_before_the_first_frame(tmp_path: Path) -> None:
