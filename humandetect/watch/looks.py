@@ -139,7 +139,7 @@ class Looks:
 
     def _take(self, camera: Camera, frame: Frame, answer: Future[Any], seen_at: float, asked_at: float) -> None:
         """Take the answer to a picture. Raises EngineError where there will never be one."""
-        self.turns.ended(camera.config.name)
+        self._end_turn(camera)
         try:
             result = camera.finder.result(frame, answer.result(), detected=True)
         except Closed:  # this is the end
@@ -164,7 +164,11 @@ class Looks:
         if change := camera.unanswered(str(error), asked_at=asked_at, now=now):
             self._on_change(camera, change)
 
+    def _end_turn(self, camera: Camera) -> None:
+        if self._cameras.get(camera.config.name) is camera:  # and not one that took its place meanwhile
+            self.turns.ended(camera.config.name)
+
     def _pass(self, camera: Camera, frame: Frame, seen_at: float) -> None:
         """Take a picture in which nothing moved: whoever was there still is."""
-        self.turns.ended(camera.config.name)
+        self._end_turn(camera)
         self._tell(camera, DetectedFrame(frame, sv.Detections.empty(), detected=False), seen_at)

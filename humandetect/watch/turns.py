@@ -31,7 +31,7 @@ class _Slot:
     def arrived(self, at: float, now: float) -> None:
         """Take that there is a picture; one that comes long before the turn is left to those after it."""
         self.between_seconds += (min(at - self.newest_at, self.period_seconds) - self.between_seconds) / 8
-        self.decode_seconds += (now - at - self.decode_seconds) / 8
+        self.decode_seconds += (min(now - at, self.period_seconds) - self.decode_seconds) / 8
         self.newest_at = at
         if self.fresh_since is None and now >= self.due_at - self.period_seconds / 2:
             self.fresh_since = now
@@ -42,7 +42,8 @@ class _Slot:
 
     def ready_at(self, now: float) -> float:
         """Return when to take the newest picture, if no newer one comes before."""
-        if now - self.newest_at - self.decode_seconds <= NEW_SHARE * self.between_seconds:
+        is_new = now - self.newest_at - self.decode_seconds <= NEW_SHARE * self.between_seconds
+        if is_new or self.newest_at + self.between_seconds >= self.overdue_at():
             return now
         return max(now, min(self.newest_at + OVERDUE_SHARE * self.between_seconds, self.overdue_at()))
 
@@ -68,13 +69,14 @@ class Turns:
         with self._changed:
             self._slots.pop(name, None)
             self.missed.pop(name, None)
+            self._changed.notify()  # it may have been under way
 
     def arrived(self, name: str, at: float) -> None:
         """A camera has a new picture, which arrived at that time and is decoded now."""
         with self._changed:
             if slot := self._slots.get(name):
                 slot.arrived(at, time.monotonic())
-                if slot.fresh_since:
+                if slot.fresh_since and not slot.under_way:
                     self._changed.notify()
 
     def ended(self, name: str) -> None:

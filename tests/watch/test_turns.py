@@ -87,7 +87,7 @@ def test_a_picture_that_had_to_wait_is_left_for_the_next_of_its_camera(clock: Cl
         taking.arrived("door", clock.now)
     clock.now += 0.05
     taking.at_once = 1
-    thread = threading.Thread(target=lambda: taken.append(taking.next()))
+    thread = threading.Thread(target=lambda: taken.append(taking.next()), daemon=True)
     thread.start()
     thread.join(0.03)
     assert thread.is_alive()
@@ -237,6 +237,39 @@ def test_one_that_is_removed_is_never_taken_and_may_still_report(clock: Clock) -
     taking.arrived("door", clock.now)
     taking.ended("door")
     assert taking.next() == "yard"
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3])
+def test_no_picture_waits_for_a_next_one_that_comes_too_late(clock: Clock, pictures: int) -> None:
+    taking = Turns()
+    taking.add("door", rate=2)
+    for _ in range(20):
+        clock.now += 1 / pictures
+        taking.arrived("door", clock.now)
+        if taking._slots["door"].fresh_since:
+            looked(taking, "door")
+    clock.now += 1 / pictures
+    taking.arrived("door", clock.now)
+    slot = taking._slots["door"]
+    clock.now += 0.45 / pictures
+    assert slot.ready_at(clock.now) == clock.now
+
+
+def test_the_place_of_one_that_is_removed_under_way_is_free() -> None:
+    taking, taken = Turns(), list[str | None]()
+    taking.at_once = 1
+    for name in ("door", "yard"):
+        taking.add(name, rate=2)
+    taking.arrived("door", time.monotonic())
+    assert taking.next() == "door"
+    taking.arrived("yard", time.monotonic())
+    thread = threading.Thread(target=lambda: taken.append(taking.next()), daemon=True)
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    taking.remove("door")
+    thread.join(10)
+    assert taken == ["yard"]
 
 
 def test_who_waits_for_a_turn_is_told_of_a_picture_and_of_the_end() -> None:
