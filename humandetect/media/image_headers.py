@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
 from humandetect.media.decode_limits import BoundedReads, check_texts
+from humandetect.media.heif_colours import hdr_of
 from humandetect.media.photo_tags import jpeg_2000_tags
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]
     with _pillow_unlimited() if name == "WEBP" else nullcontext():
         image = Image.OPEN[name][0](file, "")
     check_header(image, max_megapixels=max_megapixels)
+    if name in ("AVIF", "HEIF"):
+        image.info["hdr"] = hdr_of(file)
     if name == "JPEG2000":
         image.info.update(jpeg_2000_tags(file))
     if name == "TIFF" and _is_raw(image, head):

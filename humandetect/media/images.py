@@ -12,12 +12,14 @@ import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from humandetect.errors import SourceError
 from humandetect.media.decode_limits import check_scans
+from humandetect.media.hdr import CUBE_SIDE, cube
 from humandetect.media.image_headers import FORMATS, check_header, read_header
 from humandetect.media.photo_tags import kept_tags, orientation_of
 from humandetect.stderr import quiet
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
     from PIL.ImageFile import ImageFile
+    from PIL.ImageFilter import Color3DLUT
 
     from humandetect.media.frames import PhotoTags
+    from humandetect.media.hdr import Hdr
 
 STRIP_PIXELS = 1 << 16
 """Pixels are converted in strips of about this many: less memory, and what a strip needs stays in the cache."""
@@ -51,6 +55,8 @@ class Picture:
     tags: PhotoTags
     shades: tuple[float, float] | None
     """Of a deep picture that uses a part of its range: what is shown as black and as white."""
+    hdr: Hdr | None
+    """The curve that was mapped to SDR."""
 
 
 def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> NDArray[np.uint8]:
@@ -99,11 +105,12 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
             check_header(header, max_megapixels=max_megapixels)
             pixels, shades = _decode(header)
             orientation, tags = orientation_of(header), kept_tags(header)  # after the pixels, as above
+            hdr = header.info.get("hdr")
             seconds = float(header.info.get("duration", 0)) / 1000
             if most == 1 and not pages:
                 del header  # and Pillow's pixels with it
             pixels = upright(pixels, orientation)
-        yield Picture(pixels, seconds, tags=tags, shades=shades)
+        yield Picture(pixels, seconds, tags=tags, shades=shades, hdr=hdr)
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:
@@ -184,13 +191,21 @@ def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | 
         return _gray_from_deep(np.asarray(image))
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.width)
+    shown = _to_sdr(image.info["hdr"]) if image.info.get("hdr") else None
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom])
+        _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom], shown=shown)
     return pixels, None
 
 
-def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
+@cache
+def _to_sdr(hdr: Hdr) -> Color3DLUT:
+    from PIL.ImageFilter import Color3DLUT
+
+    return Color3DLUT(CUBE_SIDE, cube(hdr).ravel().tolist())
+
+
+def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8], *, shown: Color3DLUT | None) -> None:
     import cv2
     from PIL import Image
 
@@ -200,6 +215,8 @@ def _copy_as_bgr(image: PillowImage, pixels: NDArray[np.uint8]) -> None:
         image.paste(layer, mask=layer)
     elif image.mode != "RGB":
         image = image.convert("RGB")
+    if shown is not None:
+        image = image.filter(shown)
     cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR, dst=pixels)
 
 

@@ -120,5 +120,5 @@ def _joined(text: str | bytes | list[bytes]) -> bytes:
 def _icc(image: PillowImage) -> bytes:
     """Return the colour profile, unless it is of other colours than those that pixels are decoded to."""
     icc = image.info.get("icc_profile") or b""
-    fits = icc[16:20] == b"RGB " and icc[36:40] == b"acsp" and len(icc) <= _MOST_ICC_BYTES
+    fits = not image.info.get("hdr") and icc[16:20] == b"RGB " and icc[36:40] == b"acsp" and len(icc) <= _MOST_ICC_BYTES
     return icc if fits else b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,25 @@ def test_a_page_or_a_picture_of_a_film_that_is_too_large_is_refused(tmp_path: Pa
         second.save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", (640, 480), "red")])
         with pytest.raises(SourceError, match="640 x 480 pixels is too large"):
             open_source(str(tmp_path / name), SourceConfig(max_megapixels=0.1))
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+@pytest.mark.parametrize(("curve", "name"), [(16, "PQ"), (18, "HLG")])
+def test_photos_in_hdr_come_in_the_colours_of_sdr(
+    kind: str, curve: int, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, paper = io.BytesIO(), Image.new("RGB", (64, 48), (148 if curve == 16 else 191,) * 3)
+    if kind == "HEIF":
+        from pillow_heif import from_pillow
+
+        from_pillow(paper).save(out, format="HEIF")
+    else:
+        paper.save(out, "AVIF")
+    data = bytearray(out.getvalue())
+    at = data.index(b"colrnclx") + 8
+    data[at : at + 4] = struct.pack(">HH", 9, curve)
+    (tmp_path / "a.photo").write_bytes(data)
+    with caplog.at_level("INFO"), open_source(SourceRef("images", "a", (str(tmp_path / "a.photo"),))) as source:
+        (frame,) = source
+    assert frame.image.min() > 230, "a sheet of paper is white"
+    assert f"{name} is mapped to SDR" in caplog.text
