@@ -33,7 +33,8 @@ def cube(hdr: Hdr) -> NDArray[np.float64]:
     brightest = light.max(axis=1, keepdims=True)
     rest = 1 - KNEE
     shown = np.where(brightest <= KNEE, brightest, KNEE + rest * (1 - np.exp(-(brightest - KNEE) / rest)))
-    return (light * np.divide(shown, brightest, out=np.zeros_like(shown), where=brightest > 0)) ** (1 / SCREEN_GAMMA)
+    share = np.divide(shown, brightest, out=np.zeros_like(shown), where=brightest > 0)
+    return np.asarray((light * share) ** (1 / SCREEN_GAMMA))
 
 
 def _pq_nits(code: NDArray[np.float64]) -> NDArray[np.float64]:
