@@ -28,11 +28,12 @@ HEAD_BYTES = 64
 """Enough of a file's beginning to tell its format."""
 ANIMATION_HEAD_BYTES = 1 << 16
 """Enough to tell an animation: a PNG may have a colour profile and texts before it says so."""
+RAW_PHOTO = "a camera's raw photo, of which only a thumbnail can be read: save it as JPEG or TIFF first"
 
 _HEIF = re.compile(rb"....ftyp(he[iv][cmsx]|mif1|msf1)", re.DOTALL)
 _GIF = b"GIF8"
 """What people send, and is named where it is refused."""
-_RAW_FILE = re.compile(rb"(II\*\0....CR|IIRO|IIU\0|MMOR)", re.DOTALL)
+_RAW_FILE = re.compile(rb"II\*\0....CR|IIR[OS]|IIU\0|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", re.DOTALL)
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
 _PARTS_OF_A_PNGS_PICTURE = 10
@@ -50,6 +51,11 @@ def is_animation(head: bytes) -> bool:
     webp = head[:4] == b"RIFF" and head[12:16] == b"VP8X" and head[20:21] and head[20] & 2
     png = head[:8] == b"\x89PNG\r\n\x1a\n" and b"acTL" in head[33:].partition(b"IDAT")[0]
     return bool(webp or png or head[4:12] == b"ftypavis")
+
+
+def is_raw_photo(head: bytes) -> bool:
+    """Tell from a file's first bytes whether it is a camera's raw photo; of those that are TIFF its tags say more."""
+    return _RAW_FILE.match(head) is not None
 
 
 def check_size(width: int, height: int, *, max_megapixels: float) -> None:
@@ -82,7 +88,7 @@ def read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]
     if name == "JPEG2000":
         image.info.update(jpeg_2000_tags(file))
     if name == "TIFF" and _is_raw(image, head):
-        raise SourceError("a camera's raw photo, of which only a thumbnail can be read: save it as JPEG or TIFF first")
+        raise SourceError(RAW_PHOTO)
     return image
 
 
@@ -134,12 +140,14 @@ def _know_heif() -> None:
 def _is_raw(image: ImageFile, head: bytes) -> bool:
     """Tell whether the first picture of a TIFF is only there to show what the file is of."""
     tags = getattr(image, "tag_v2", {})
-    return bool(_RAW_FILE.match(head) or _DNG_VERSION in tags or tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
+    return is_raw_photo(head) or bool(_DNG_VERSION in tags or tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
 
 
 def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
     if name is None and head.startswith(_GIF):
         name = "GIF"
+    if name is None and is_raw_photo(head):
+        return RAW_PHOTO
     if name is None:
         return "not an image that can be read"
     name = "HEIC" if name == "HEIF" else name  # as telephones call it

@@ -137,6 +137,14 @@ def test_a_cameras_raw_photo_is_refused_with_the_way_out(tmp_path: Path, tag: di
         decode_image((tmp_path / "photo.tif").read_bytes(), max_megapixels=1)
 
 
+@pytest.mark.parametrize("head", [b"IIRO", b"IIU\0", b"FUJIFILMCCD-RAW 0201", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"])
+def test_raw_photos_that_are_no_tiff_are_refused_alike(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "a.raw").write_bytes(head + bytes(1000))
+    for refused in (lambda: open_source(str(tmp_path / "a.raw")), lambda: decode_image(head, max_megapixels=1)):
+        with pytest.raises(SourceError, match=r"raw photo.*save it as JPEG or TIFF first"):
+            refused()
+
+
 def test_a_folder_is_read_by_content_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     data = cv2.imencode(".jpg", picture())[1].tobytes()
     for name in ("a.jpg", "b.jfif", "c.jpe", "d.mpo", "photo"):

@@ -20,7 +20,7 @@ import av
 
 from humandetect.addresses import address_trouble
 from humandetect.errors import SourceError
-from humandetect.media.image_headers import is_image
+from humandetect.media.image_headers import HEAD_BYTES, RAW_PHOTO, is_image, is_raw_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +175,8 @@ def open_bytes(file: BufferedReader, config: SourceConfig, *, parses: bool = Tru
     """
     data = Input(file)
     try:
+        if is_raw_photo(file.peek(HEAD_BYTES)[:HEAD_BYTES]):  # some look like a film
+            raise SourceError(RAW_PHOTO)
         seekable = file.seekable()
         size = _length(file) if seekable else None
         container = _open(data, config, parses=parses)
