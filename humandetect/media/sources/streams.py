@@ -98,13 +98,12 @@ def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | No
 
 def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int, end: float) -> int | None:
     """Return the frames of the whole file if only a part of it was read: `packets`, up to `end` seconds."""
-    is_avi = stream.container.format.name == "avi"  # it counts empty chunks too, which nobody gets to see
+    container = stream.container.format.name
+    is_avi = container == "avi"  # it counts empty chunks too, which nobody gets to see
     if stream.frames and not is_avi:
-        # An edit list hides frames: whoever has seen all of the time that the file shows has lost none.
-        seconds = _duration_seconds(stream)
-        shown = 0 < seconds <= end + _TOLERATED_SECONDS and (rate or 0) * seconds < stream.frames
-        lost = 0 if shown else stream.frames - packets
-        return stream.frames if lost > max(1, stream.frames * _TOLERATED_LOSS) else None
+        # An edit list hides frames, which the index of an MP4 is without by now.
+        whole = len(stream.index_entries) if container.startswith("mov") else stream.frames
+        return whole if whole - packets > max(1, whole * _TOLERATED_LOSS) else None
     seconds = _duration_seconds(stream) if is_avi or "DURATION" in stream.metadata else 0
     return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
 

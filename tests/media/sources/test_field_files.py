@@ -91,6 +91,25 @@ def test_what_an_edit_list_hides_is_not_missing(tmp_path: Path) -> None:
         assert source.warnings == []
 
 
+def test_what_an_edit_list_hides_behind_an_empty_edit_is_not_missing(tmp_path: Path) -> None:
+    make_clip(tmp_path / "even.mp4", frames=30, fps=10, gop=5)
+    with av.open(str(tmp_path / "even.mp4")) as source, av.open(str(tmp_path / "in.mp4"), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                late = round(2 / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + late, packet.dts + late, stream
+                out.mux(packet)
+    data = bytearray((tmp_path / "in.mp4").read_bytes())
+    scale = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])[0]
+    second = data.index(b"elst") + 24
+    data[second : second + 8] = struct.pack(">Ii", 2000, scale)  # the first second is hidden
+    (tmp_path / "in.mp4").write_bytes(data)
+    with open_source(str(tmp_path / "in.mp4")) as opened:
+        assert len(list(opened)) == 20
+        assert opened.warnings == []
+
+
 def test_a_file_that_was_cut_off_is_told_as_before(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.mp4", frames=80, fps=10, movflags="+faststart")
     with open_source(str(cut(path, 0.6))) as source:
