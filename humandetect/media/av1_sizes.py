@@ -20,6 +20,8 @@ _HOLD_BOXES = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"met
 _SEQUENCE_HEADER = 1
 _MOST_READS = 3
 """Of each byte: the first picture of an animation is listed twice."""
+_MOST_SIZE_BITS = 56
+"""Of the length of a unit (leb128)."""
 _BYTES_A_PART = 8
 """Of a small picture in an animation, of three parts, in which nothing moved."""
 _MOST_BOXES, _MOST_EXTENTS, _MOST_HEADERS = 1000, 100, 100
@@ -125,7 +127,7 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
         if not data[start] & 2:
             size = len(data) - at
         else:
-            while at < len(data):
+            while at < len(data) and shift < _MOST_SIZE_BITS:
                 size |= (data[at] & 127) << shift
                 at, shift = at + 1, shift + 7
                 if not data[at - 1] & 128:
