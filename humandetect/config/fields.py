@@ -38,7 +38,7 @@ class Opt:
     panel: Panel
     _: KW_ONLY
     names: tuple[str, ...] = ()
-    """None: the field's own name; the unit in `_seconds` is left out, and such a value may be H:MM:SS."""
+    """None: the field's own name; the unit in `_seconds` is left out, and such a value may be H:MM:SS or 5m."""
     metavar: str = ""
     unset: str = ""
     """What None or an empty tuple means, in words."""
@@ -155,7 +155,7 @@ class Field:
         kinds: Mapping[type, str] = {
             bool: "yes or no (or true, false, on, off, 1, 0)",
             int: "a whole number",
-            float: "seconds or H:MM:SS" if self.is_time else "a number",
+            float: "seconds, H:MM:SS or a time such as 5m" if self.is_time else "a number",
             str: "text",
             Path: "a path",
         }
@@ -235,10 +235,14 @@ def _holds(bound: Any, value: Any) -> bool:
             return bool(value < bound.lt)
 
 
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
 def seconds(text: str) -> float:
-    """Read `90`, `1:30` or `1:02:03.5`. Raises ValueError."""
+    """Read `90`, `1:30`, `1:02:03.5` or `1.5m`. Raises ValueError."""
     if ":" not in text:
-        return float(text)
+        unit = UNIT_SECONDS.get(text.strip()[-1:])
+        return float(text.strip()[:-1]) * unit if unit else float(text)
     if not re.fullmatch(r"(\d+:[0-5]?\d|\d+):[0-5]?\d(\.\d+)?", text):
         raise ValueError(text)
     total = 0.0

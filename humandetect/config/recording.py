@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from humandetect.config.fields import Opt, check
+from humandetect.config.fields import UNIT_SECONDS, Opt, check
 from humandetect.errors import UsageError
 
 RecordMode = Literal["always", "events"]
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {
     f"{prefix}{suffix}": base**power
     for suffix, base in (("B", 1000), ("iB", 1024))
@@ -72,7 +71,7 @@ class RecordConfig:
             raise UsageError(
                 f"--keep must be a time such as 12h, 7d or 4w (units s, m, h, d, w), or off, got {self.keep!r}"
             )
-        return float(found[1]) * _SECONDS[found[2]]
+        return float(found[1]) * UNIT_SECONDS[found[2]]
 
     @property
     def max_bytes(self) -> int | None:

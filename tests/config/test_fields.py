@@ -18,7 +18,10 @@ CONFIGS = list(dict.fromkeys(config for configs in COMMANDS.values() for config 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("90", 90), ("1.5", 1.5), ("1:30", 90), ("1:02:03.5", 3723.5), ("0:05", 5), ("75:00", 4500), ("2:5", 125)],
+    [
+        *(("90", 90), ("1.5", 1.5), ("1:30", 90), ("1:02:03.5", 3723.5), ("0:05", 5), ("75:00", 4500), ("2:5", 125)),
+        *(("90s", 90), ("5m", 300), ("1.5h", 5400)),
+    ],
 )
 def test_times_are_read_as_people_write_them(text: str, value: float) -> None:
     assert seconds(text) == value
@@ -69,5 +72,5 @@ def test_a_switch_takes_no_number_and_a_number_no_switch() -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 0, -1])
 def test_no_number_slips_through_the_bounds(number: float) -> None:
-    with pytest.raises(UsageError, match="timeout_seconds must be seconds or H:MM:SS, over 0 and at most 3600"):
+    with pytest.raises(UsageError, match=r"timeout_seconds must be seconds, H:MM:SS .*, over 0 and at most 3600"):
         ServeConfig(timeout_seconds=number)
