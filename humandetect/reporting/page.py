@@ -162,11 +162,14 @@ def _zones(report: SourceReport) -> str:
     return _table("Zones", names, rows)
 
 
+_DOUBTS = {"low_rate": "at a low rate", "short_track": "on a short track", "after_gap": "after a gap"}
+
+
 def _doubt(reliability: Counter[str]) -> str:
     doubts = {kind: count for kind, count in sorted(reliability.items()) if kind != "ok"}
     if not doubts:
         return "none"
-    kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in doubts.items())
+    kinds = ", ".join(f"{count:,} {_DOUBTS[kind]}" for kind, count in doubts.items())
     return f"{sum(doubts.values()):,} of {counted(reliability.total(), 'event')}: {kinds}"
 
 

@@ -100,7 +100,7 @@ def test_it_shows_the_sums_with_what_to_think_of_them(busy: SourceReport) -> Non
     row = [text for text in texts[texts.index("Zone") :] if text]
     assert f"{door.person_seconds:,.0f}" in row
     assert {"3", "Tracks", "10.0 detections a second", "1 gap", "300 frames, each looked at"} <= set(texts)
-    assert any(re.fullmatch(r"\d+ of \d+ events: .*after gap.*", text) for text in texts)
+    assert any(re.fullmatch(r"\d+ of \d+ events: .*after a gap.*", text) for text in texts)
     assert {"human_detection 2", "Score"} <= set(texts)
 
 
