@@ -14,6 +14,7 @@ import pytest
 import trustme
 
 from humandetect.media.images import encode_jpeg
+from humandetect.media.sources import http_camera
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from tests.builders import make_clip, picture
 from tests.certificates import issued
@@ -77,6 +78,27 @@ def lost(url: str, settings: ReaderSettings = SETTINGS) -> Lost:
 def test_motion_jpeg_is_watched_however_it_begins(begin: bytes) -> None:
     with sending(begin, *[PART] * 20) as url:
         assert shown(url) == [(48, 64, 3)] * 3
+
+
+def test_a_camera_that_serves_one_client_at_a_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_camera, "_FREED_SECONDS", 0.1)
+    asked: list[int] = []
+
+    class Lonely(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(503 if len(asked) == 1 else 200)
+            self.send_response(asked[-1])
+            self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(PART * 20)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with serving(Lonely) as url:
+        assert shown(f"{url}/stream") == [(48, 64, 3)] * 3
+    assert asked == [200, 503, 200]
 
 
 def test_cameras_that_sign_their_certificates_themselves_are_watched(tmp_path: Path) -> None:

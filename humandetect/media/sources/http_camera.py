@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 16
 _BOUNDARY_BYTES = 128
 """The longest there may be, and less than any picture. libav wants all of it at once."""
+_FREED_SECONDS = 1.0
+"""By then a camera that serves one client at a time knows that libav is gone."""
 JPEG = b"\xff\xd8"
 _UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """As libav asks cameras, most of which sign their certificates themselves."""
@@ -79,14 +81,22 @@ def _open_motion(url: str, config: SourceConfig) -> Media | None:
     """Open JPEG after JPEG; None where the server does not say that it is that."""
     if not url.lower().startswith("http"):
         return None
-    try:
-        answer = _ask(url, timeout_seconds=config.read_timeout_seconds)
-    except (OSError, HTTPException, ValueError):  # libav has said why
+    answer = _ask_again(url, config) or _ask_again(url, config, after_seconds=_FREED_SECONDS)
+    if answer is None:
         return None
     if answer.headers.get_content_type() != "multipart/x-mixed-replace":
         answer.close()
         return None
     return open_motion_jpeg(cast("BufferedReader", _Parts(answer, config.read_timeout_seconds)), config)
+
+
+def _ask_again(url: str, config: SourceConfig, *, after_seconds: float = 0.0) -> HTTPResponse | None:
+    """Ask what libav asked for just now; None where there is no answer: libav has said why."""
+    time.sleep(after_seconds)
+    try:
+        return _ask(url, timeout_seconds=config.read_timeout_seconds)
+    except (OSError, HTTPException, ValueError):
+        return None
 
 
 class _Parts:
