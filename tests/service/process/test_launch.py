@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import logging
@@ -35,6 +34,7 @@ from humandetect.service.process import launch, workers
 from humandetect.service.process import server as process
 from tests.certificates import issued
 from tests.children import children_with
+from tests.command_line import humandetect, invoke
 from tests.fakes import INFO
 from tests.service.images import batch, jpeg
 from tests.service.servers import Spawned, spawned
@@ -223,42 +223,17 @@ def ask(url: str) -> int:
     return httpx.post(f"{url}/request", content=REQUEST, headers={"Content-Type": "application/json"}).status_code
 
 
-def test_two_hundred_clients_at_once_are_answered_or_told_to_come_back() -> None:
-    async def ask(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post("/request", content=REQUEST, headers={"Content-Type": "application/json"})
-
-    async def ask_all(url: str) -> list[httpx.Response]:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE) as client:
-            return await asyncio.gather(*(ask(client) for _ in range(200)))
-
-    with spawned("--queue", "16") as server:
-        answers = asyncio.run(ask_all(server.url))
-    statuses = Counter(answer.status_code for answer in answers)
-    assert set(statuses) <= {200, 503}, statuses
-    assert statuses[200] >= 16
-    assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 503)
-
-
 def test_the_api_key_is_asked_for_and_never_shown() -> None:
     with spawned("--debug", env={"HUMANDETECT_API_KEY": "not-to-be-seen"}) as server:
         assert ask(server.url) == 401
         headers = {"Content-Type": "application/json", "X-API-Key": "not-to-be-seen"}
         assert httpx.post(f"{server.url}/request", content=REQUEST, headers=headers).status_code == 200
     assert "not-to-be-seen" not in "".join(server.lines)
-    assert "not-to-be-seen" not in run_serve("--help", HUMANDETECT_API_KEY="not-to-be-seen").stdout
-
-
-def run_serve(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "humandetect", "serve", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **environment}
-    )
 
 
 def test_a_port_in_use_is_exit_code_3_and_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = run_serve("--port", str(taken.getsockname()[1]))
+        run = humandetect("serve", "--port", str(taken.getsockname()[1]))
     assert run.returncode == 3
     assert run.stderr.splitlines()[-1].startswith(f"error: port {taken and run.args[-1]} of 127.0.0.1 is in use")
     assert "--port" in run.stderr
@@ -274,7 +249,8 @@ def test_workers_share_one_embedded_model_server_which_ends_with_them() -> None:
 
 def test_an_embedded_server_that_cannot_start_ends_the_workers_server_with_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "frozen.pb").write_bytes(b"")
-    run = run_serve("--port", "0", "--model", tmp_path / "frozen.pb", "--engine", "tf-serving", "--workers", "2")
+    options = ("--engine", "tf-serving", "--workers", "2")
+    run = humandetect("serve", "--port", "0", "--model", tmp_path / "frozen.pb", *options)
     assert run.returncode == 3
     assert "takes SavedModels only" in run.stderr
 
@@ -283,7 +259,8 @@ def test_an_embedded_server_that_cannot_start_ends_the_workers_server_with_exit_
 def test_a_model_that_does_not_load_ends_the_server_with_exit_code_3(tmp_path: Path, workers: str) -> None:
     (tmp_path / "broken/1").mkdir(parents=True)
     (tmp_path / "broken/1/saved_model.pb").write_bytes(b"no model")
-    run = run_serve("--port", "0", "--model", tmp_path / "broken", "--engine", "openvino", "--workers", workers)
+    options = ("--engine", "openvino", "--workers", workers)
+    run = humandetect("serve", "--port", "0", "--model", tmp_path / "broken", *options)
     assert run.returncode == 3, run.stderr
     assert run.stderr.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in run.stderr
@@ -300,7 +277,7 @@ def test_a_model_that_does_not_load_ends_the_server_with_exit_code_3(tmp_path: P
     ],
 )
 def test_wrong_usage_is_exit_code_2_before_anything_starts(arguments: list[str], words: str) -> None:
-    run = run_serve("--port", "0", *arguments)
+    run = invoke("serve", "--port", "0", *arguments)
     assert run.returncode == 2
     assert words in run.stderr
 
