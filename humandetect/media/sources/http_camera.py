@@ -44,22 +44,19 @@ _PART_OF_A_JPEG = b"Content-Type: image/jpeg\r\n\r\n"
 
 def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> bytes | None:
     """Return the picture at an HTTP(S) address; None: it is none. Raises SourceError, without the address."""
-    deadline = time.monotonic() + config.read_timeout_seconds
-    most = min(most, most_bytes(config.max_megapixels))
+    since, within = time.monotonic(), config.read_timeout_seconds
+    most = int(min(most, most_bytes(config.max_megapixels)))
     try:
-        with _ask(url, timeout_seconds=config.open_timeout_seconds) as answer:
-            data = bytearray(answer.read(HEAD_BYTES))
-            if not is_image(bytes(data)):
+        with _ask(url, timeout_seconds=min(config.open_timeout_seconds, within)) as answer:
+            data = _read(answer, HEAD_BYTES, since=since, within_seconds=within)
+            if not is_image(data):
                 return None
-            while piece := answer.read(_PIECE_BYTES):
-                data += piece
-                if len(data) > most:
-                    raise PictureTooLong(f"longer than any image of {config.max_megapixels:g} megapixels")
-                if time.monotonic() > deadline:
-                    raise SourceError(f"not all of it came within {config.read_timeout_seconds:g} s")
+            data += _read(answer, most + 1 - len(data), since=since, within_seconds=within)
     except (OSError, HTTPException, ValueError) as error:  # their texts may hold the address
         raise SourceError(f"the image cannot be fetched: {type(error).__name__}") from None
-    return bytes(data)
+    if len(data) > most:
+        raise PictureTooLong(f"longer than any image of {config.max_megapixels:g} megapixels")
+    return data
 
 
 def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
@@ -125,10 +122,21 @@ class _Parts:
         self._answer.close()
 
     def _first_bytes(self) -> bytes:
-        begin = self._answer.read(_BOUNDARY_BYTES).lstrip(b"\r\n")
+        begin = _read(self._answer, _BOUNDARY_BYTES, since=time.monotonic(), within_seconds=self._timeout_seconds)
+        begin = begin.lstrip(b"\r\n")
         if begin.startswith(b"--"):
             return begin
         return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(JPEG) else b"") + begin
+
+
+def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: float) -> bytes:
+    """Read so many bytes, or all there are. Raises NothingSent where they only drip: `read` would wait for the last."""
+    data = bytearray()
+    while len(data) < size and (piece := answer.read1(min(_PIECE_BYTES, size - len(data)))):
+        data += piece
+        if time.monotonic() - since > within_seconds:
+            raise NothingSent(f"no picture within {within_seconds:g} s")
+    return bytes(data)
 
 
 def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
