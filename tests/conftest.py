@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,26 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+TRACED = "COVERAGE_PROCESS_CONFIG"
+"""What tells a child to measure its coverage."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def untraced() -> Iterator[str | None]:
+    """Measure no children but those of `traced`: each takes 0.4 s more, and imports take half as long again."""
+    with pytest.MonkeyPatch.context() as patch:
+        traced = os.environ.get(TRACED)
+        patch.delenv(TRACED, raising=False)
+        yield traced
+
+
+@pytest.fixture
+def traced(untraced: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the coverage of children: for what runs in no other process."""
+    if untraced:
+        monkeypatch.setenv(TRACED, untraced)
 
 
 @pytest.fixture(scope="session", autouse=True)

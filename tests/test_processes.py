@@ -37,6 +37,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.usefixtures("traced")
 def test_a_child_answers_until_the_block_ends() -> None:
     with Child(MODULE, end_seconds=5) as child:
         child.send({"any": "value"})
@@ -46,6 +47,7 @@ def test_a_child_answers_until_the_block_ends() -> None:
     child.close()
 
 
+@pytest.mark.usefixtures("traced")
 def test_an_error_of_the_child_is_raised_here() -> None:
     with Child(MODULE, end_seconds=5) as child:
         child.send("error")

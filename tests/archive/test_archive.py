@@ -143,6 +143,7 @@ def test_a_killed_worker_alone_is_replaced(videos: Path, plain: Path, tmp_path: 
     assert merged(out) == plain.read_bytes()
 
 
+@pytest.mark.usefixtures("traced")
 def test_ctrl_c_is_exit_130_and_the_next_run_goes_on(videos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [*COMMAND, "archive", str(videos), "--recursive", "--out", str(out), *FAST]

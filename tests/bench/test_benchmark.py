@@ -76,6 +76,7 @@ def go(images: str, *urls: str, **options: Any) -> BenchReport:
     return run(BenchConfig(urls=urls, images=images, **(SHORT | options)))
 
 
+@pytest.mark.usefixtures("traced")
 def test_a_server_that_is_there_is_measured_in_both_modes(url: str, images: str) -> None:
     made = go(images, url)
     batch, stream = made.figures
@@ -312,6 +313,7 @@ def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("traced")
 def test_the_command_starts_servers_writes_files_and_keeps_limits(url: str, images: str, tmp_path: Path) -> None:
     old, text = tmp_path / "old.json", tmp_path / "a.md"
     short = f"--images {images} --concurrency 2 --batch 2 --requests 4 --windows 3".split()

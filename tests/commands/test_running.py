@@ -18,6 +18,7 @@ from tests.command_line import COMMAND, SAMPLE, duration, frame_lines
 from tests.waiting import eventually
 
 
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_a_playable_partial_video(long_clip: Path, number: signal.Signals, code: int) -> None:
     process = start_long_run(long_clip)

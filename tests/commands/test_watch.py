@@ -74,6 +74,7 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     assert "Traceback" not in STDERR.read_text()
 
 
+@pytest.mark.usefixtures("traced")
 def test_it_watches_takes_another_file_and_ends_as_it_should(farm: RunningFarm) -> None:
     path = cameras(farm, "door")
     with started(path, "--events", EVENTS, "--data", "data") as process:

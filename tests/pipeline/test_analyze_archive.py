@@ -103,6 +103,7 @@ def workers() -> list[psutil.Process]:
     return children_with("humandetect.pipeline.analyze_worker")
 
 
+@pytest.mark.usefixtures("traced")
 def test_side_by_side_they_give_the_bytes_that_one_process_gives(archive: Path, results: Path, tmp_path: Path) -> None:
     (archive / "video1" / "000001.parquet").unlink()
     progress = When(lambda: None)

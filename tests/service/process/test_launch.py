@@ -148,6 +148,7 @@ def test_a_server_without_standard_streams_ends_quietly_too() -> None:
         assert server.wait(PATIENCE) == 0
 
 
+@pytest.mark.usefixtures("traced")
 def test_two_workers_share_the_port_and_say_what_they_cost(tmp_path: Path) -> None:
     with spawned("--workers", "2", env={"TMPDIR": str(tmp_path)}) as server:
         eventually(lambda: len(server.lines) >= 3)
