@@ -15,23 +15,27 @@ MAX_INFLATED_BYTES = 8_000_000
 DEFLATE_AT_BEST, PILLOWS_MOST_BYTES = 1032, 1 << 20
 MAX_EXIF_BYTES = 1 << 16
 """What one segment of a JPEG holds. Pillow joins the Exif of many, and walks through it in Python."""
+MAX_SMALL_PICTURES = 10_000
+"""Of an animated PNG, where all are wanted: each may be a dot that moved."""
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 CRUMBS = "an image of too many small parts"
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
+_PARTS_A_PICTURE = 10
+"""Of a PNG: two chunks of head, number, content and sum, with room to spare."""
 
 
 class BoundedReads:
     """A file that cannot be read in crumbs: Pillow walks through a JPEG's and a PNG's parts in Python, one by one.
 
-    Each picture of an animated PNG, which may be a dot that moved, has room for some more.
+    So many small pictures of an animated PNG have room for some more.
     """
 
-    def __init__(self, file: BinaryIO, *, parts_a_picture: int = 0) -> None:
+    def __init__(self, file: BinaryIO, *, small_pictures: int) -> None:
         self._file = file
         self._exif_bytes = 0
-        self._parts_a_picture = parts_a_picture
+        self._small_pictures = small_pictures
         self._left = most_parts(file.seek(0, io.SEEK_END))
         file.seek(0)
 
@@ -40,8 +44,9 @@ class BoundedReads:
         if self._left < 0:
             raise SourceError(CRUMBS)
         data = self._file.read(size)
-        if data[4:] == b"fcTL":
-            self._left += self._parts_a_picture
+        if data[4:] == b"fcTL" and self._small_pictures:
+            self._small_pictures -= 1
+            self._left += _PARTS_A_PICTURE
         if data.startswith(b"Exif\0\0"):  # the beginning of a segment in a JPEG
             self._exif_bytes += len(data)
             _check_exif(self._exif_bytes)
@@ -51,11 +56,11 @@ class BoundedReads:
         return getattr(self._file, name)
 
 
-def check_texts(png: BinaryIO) -> None:
-    """Raise SourceError for a PNG whose metadata would take more time and memory than its pixels."""
+def check_texts(png: BinaryIO, *, until: bytes) -> None:
+    """Raise SourceError for a PNG whose metadata, up to a kind of chunk, would take more time than its pixels."""
     inflated = 0
     png.seek(8)
-    while len(head := png.read(8)) == 8 and head[4:] != b"IEND":
+    while len(head := png.read(8)) == 8 and head[4:] != until:
         length = int.from_bytes(head[:4], "big")
         if head[4:] in _INFLATED:
             inflated += min(length * DEFLATE_AT_BEST, PILLOWS_MOST_BYTES)

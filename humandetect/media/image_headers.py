@@ -36,8 +36,6 @@ _GIF = b"GIF8"
 _RAW_FILE = re.compile(rb"II\*\0....CR|IIR[OS]|IIU\0|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", re.DOTALL)
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
-_PARTS_OF_A_PNGS_PICTURE = 10
-"""Two chunks of head, number, content and sum, with room to spare."""
 _PILLOWS_LIMIT = threading.Lock()
 
 
@@ -64,8 +62,13 @@ def check_size(width: int, height: int, *, max_megapixels: float) -> None:
         raise SourceError(f"image of {width} x {height} pixels is too large (limit {max_megapixels:g} megapixels)")
 
 
-def read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> ImageFile:
-    """Open a picture without decoding it. Raises SourceError, or what its plug-in raises at damage."""
+def read_header(
+    file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] = FORMATS, pictures: int = 0
+) -> ImageFile:
+    """Open a file of which so many pictures at most will be decoded: 0, and only its header is looked at.
+
+    Raises SourceError, or what its plug-in raises at damage.
+    """
     from PIL import Image
 
     head = file.read(HEAD_BYTES)
@@ -76,8 +79,9 @@ def read_header(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str]
     if name is None or name not in formats:
         raise SourceError(_why_not(name, head, formats))
     if name in ("JPEG", "PNG"):
-        parts_a_picture = _PARTS_OF_A_PNGS_PICTURE if name == "PNG" else 0
-        file = cast("BinaryIO", BoundedReads(file, parts_a_picture=parts_a_picture))
+        file = cast("BinaryIO", BoundedReads(file, small_pictures=pictures))
+    if name == "PNG":
+        check_texts(file, until=b"IEND" if pictures else b"IDAT")
     _prepare(name, file, head, max_megapixels=max_megapixels)
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     with _pillow_unlimited() if name == "WEBP" else nullcontext():
@@ -118,8 +122,6 @@ def _prepare(name: str, file: BinaryIO, head: bytes, *, max_megapixels: float) -
     """Look at what Pillow's plug-ins, or the decoders below them, would believe."""
     if name == "HEIF":
         _know_heif()
-    elif name == "PNG":
-        check_texts(file)
     elif name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
     elif name == "AVIF":

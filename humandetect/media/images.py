@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from humandetect.errors import SourceError
-from humandetect.media.decode_limits import check_scans
+from humandetect.media.decode_limits import MAX_SMALL_PICTURES, check_scans
 from humandetect.media.hdr import CUBE_SIDE, cube
 from humandetect.media.image_headers import FORMATS, check_header, read_header
 from humandetect.media.photo_tags import kept_tags, orientation_of
@@ -62,7 +62,7 @@ class Picture:
 def decode_image(data: bytes, *, max_megapixels: float, formats: Sequence[str] = FORMATS) -> NDArray[np.uint8]:
     """Decode to upright (H, W, 3) BGR. Raises SourceError without the image's name; too large fails before decoding."""
     with _damage_is_refused():
-        header = read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats)
+        header = read_header(io.BytesIO(data), max_megapixels=max_megapixels, formats=formats, pictures=1)
         if header.format in ("JPEG", "MPO"):
             check_scans(data)
         pixels, _ = _decode(header)
@@ -89,7 +89,7 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
     Only pages and animations have several; of a burst it is the first.
     """
     with _damage_is_refused():
-        header = read_header(io.BytesIO(data), max_megapixels=max_megapixels)
+        header = read_header(io.BytesIO(data), max_megapixels=max_megapixels, pictures=MAX_SMALL_PICTURES)
         if header.format in ("JPEG", "MPO"):
             check_scans(data)
     pages = header.format == "TIFF"  # which nobody has counted

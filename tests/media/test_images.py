@@ -20,7 +20,7 @@ from PIL import Image
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
 from humandetect.media.image_headers import is_image
-from humandetect.media.images import decode_image, each_picture, encode_jpeg, read_size, upright
+from humandetect.media.images import count_pictures, decode_image, each_picture, encode_jpeg, read_size, upright
 from tests.builders import picture
 
 
@@ -189,11 +189,18 @@ def test_an_avif_of_too_many_parts_is_refused_before_they_are_read() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "AVIF"])
 def test_an_animation_in_which_little_moves_is_not_taken_for_crumbs(kind: str) -> None:
-    shown = [Image.new("L", (16, 16)) for _ in range(2500 if kind == "AVIF" else 800)]
+    shown = [Image.new("L", (16, 16)) for _ in range(2500 if kind == "AVIF" else 1200)]
     for number, image in enumerate(shown):
         image.putpixel((number % 16, number // 16 % 16), 255)
     data = encoded(shown[0], kind, save_all=True, append_images=shown[1:], **({"speed": 10} if kind == "AVIF" else {}))
     assert sum(1 for _ in each_picture(data, max_megapixels=1)) == len(shown)
+    assert count_pictures(data, max_megapixels=1) == len(shown)
+
+
+def test_pictures_without_pixels_do_not_add_up_to_room_for_crumbs() -> None:
+    number = b"\0\0\0\x1afcTL" + bytes(30)
+    with pytest.raises(SourceError, match="too many small parts"):
+        next(each_picture(encoded(four_corners())[:-12] + number * 120_000, max_megapixels=1))
 
 
 def test_the_size_limit_can_be_raised() -> None:

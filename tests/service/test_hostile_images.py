@@ -93,6 +93,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         after=b"".join(chunk(b"iTXt", b"k%d\0\1\0\0\0" % index + INFLATED) for index in range(60))
     ),
     "4000 profiles": lambda: png(chunk(b"iCCP", b"k\0\0" + INFLATED) * 4000),
+    "60,000 pictures of no pixels": lambda: png(
+        after=b"".join(chunk(b"fcTL", index.to_bytes(4) + bytes(22)) for index in range(60_000))
+    ),
     "400,000 chunks": lambda: png(chunk(b"abCd", b"") * 400_000),
     "a million segments": lambda: jpeg_with(segment(0xE5, b"") * 1_200_000),
     "a million comments": lambda: jpeg_with(segment(0xFE, b"") * 1_200_000),
