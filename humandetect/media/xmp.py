@@ -33,7 +33,8 @@ def kept_xmp(packet: bytes) -> bytes:
     except (ElementTree.ParseError, ValueError, LookupError):  # of what is no XML, and in no known encoding
         return b""
     copy = ElementTree.Element(f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
-    for description in said.iter(f"{{{RDF}}}Description"):
+    outermost = next(said.iter(f"{{{RDF}}}RDF"), copy)
+    for description in outermost.findall(f"{{{RDF}}}Description"):  # those further in are of other pictures
         copy.attrib.update({name: value for name, value in description.items() if _stays(name)})
         copy.extend(property_ for property_ in description if _stays(property_.tag))
     return _packet(copy) if len(copy) or len(copy.attrib) > 1 else b""

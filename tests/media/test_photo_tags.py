@@ -160,3 +160,10 @@ def test_a_profile_longer_than_a_segment_comes_whole_into_a_jpeg(tmp_path: Path)
 )
 def test_a_damaged_packet_costs_only_itself(packet: bytes) -> None:
     assert kept_xmp(packet) == b""
+
+
+def test_pictures_that_a_photo_was_made_of_say_nothing_of_it() -> None:
+    pantry = b"""<xmpMM:Pantry xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/"><rdf:Bag><rdf:li>
+<rdf:Description xmp:CreateDate="1999-01-01T00:00:00" exif:GPSLatitude="1,0.0S"><dc:title>Beach</dc:title>
+</rdf:Description></rdf:li></rdf:Bag></xmpMM:Pantry></rdf:Description>"""
+    assert kept_xmp(XMP.replace(b"</rdf:Description>", pantry)) == kept_xmp(XMP)
