@@ -173,11 +173,11 @@ class Watch:
             self._cameras[name].reader.stop()
         for name in (*gone, *changed):
             self._remove(name)
+        self._tell_cameras()  # before anything is said of those that are new
         for name in (*changed, *new):
             self._add(wanted[name])
         for name in redrawn:
             self._count_at(self._cameras[name], scenes[name])
-        self._tell_cameras()
         told = {"added": new, "changed": changed, "other lines or zones at": redrawn, "removed": gone}
         return "; ".join(f"{what} {', '.join(names)}" for what, names in told.items() if names) or "nothing changed"
 

@@ -253,6 +253,27 @@ def test_reload_does_what_changed_and_leaves_the_others_alone(farm: RunningFarm,
     assert [" ".join(names) for names in one.listener.cameras] == ["door", "door", "door yard", "door yard", "door"]
 
 
+def test_a_camera_that_is_added_is_known_before_anything_is_said_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cameras.toml"
+    door, yard = (f'[camera.{name}]\nurl = "rtsp://127.0.0.1:9/{name}"\n' for name in ("door", "yard"))
+    path.write_text(door)
+    known: list[list[str]] = []
+    with watched(str(path)) as one:
+        begin = reader.CameraReader.start
+
+        def start(camera: reader.CameraReader) -> None:
+            begin(camera)
+            eventually(lambda: any(status.name == "yard" for status in one.listener.statuses))
+            known.append(one.listener.cameras[-1])
+
+        monkeypatch.setattr(reader.CameraReader, "start", start)
+        path.write_text(door + yard)
+        one.watching.reload()
+    assert known == [["door", "yard"]]
+
+
 def test_reload_counts_at_what_a_scene_file_says_by_then_without_a_new_connection(
     farm: RunningFarm, tmp_path: Path
 ) -> None:
