@@ -70,11 +70,8 @@ def address_trouble(address: str) -> str | None:
             "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
             "and behind the host write the @ as %40"
         )
-    try:
-        has_host = bool(urlsplit(address).hostname) and urlsplit(address).port != 0
-    except ValueError:
-        has_host = False
-    return None if has_host else f"it names no host, or a port beyond 65535: {scheme}://HOST:PORT/… is expected"
+    trouble = _host_trouble(address)
+    return trouble and f"{trouble}: {scheme}://HOST:PORT/… is expected"
 
 
 def has_doubtful_host(address: str) -> bool:
@@ -120,6 +117,25 @@ def _split(address: str) -> tuple[str, str, str]:
         return found[1], found[2], found[3]
     scheme, colon, rest = address.partition(":")
     return (scheme, "", rest) if colon else ("", "", address)
+
+
+def _host_trouble(address: str) -> str | None:
+    user, _, host = _split(address)[1].rpartition("@")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        if "[" in user or "]" in user:
+            return "in a user name or password write [ and ] as %5B and %5D"
+        return "its host in [ ] is no IPv6 address" if "[" in host or "]" in host else "its host is no name"
+    if not parts.hostname:
+        return "it names no host"
+    try:
+        is_port = parts.port != 0
+    except ValueError:
+        is_port = False
+    # What else stands there may be the password of an address without its host.
+    shown = re.search(":([0-9]{1,5})$", host)
+    return None if is_port else f"its port{f' {shown[1]}' if shown else ''} is no number from 1 to 65535"
 
 
 def _decoded(text: str) -> str:

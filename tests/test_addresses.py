@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from humandetect.addresses import (
+    address_trouble,
     address_words,
     has_doubtful_host,
     is_object_store,
@@ -187,6 +188,23 @@ def test_names_of_files_are_no_addresses(name: str) -> None:
 )
 def test_an_at_sign_behind_the_host_makes_it_doubtful(address: str, doubtful: bool) -> None:
     assert has_doubtful_host(address) is doubtful
+
+
+@pytest.mark.parametrize(
+    ("address", "trouble"),
+    [
+        ("rtsp://u:p[1@cam/s", "in a user name or password write [ and ] as %5B and %5D"),
+        ("rtsp://[fe80/s", "its host in [ ] is no IPv6 address"),
+        ("rtsp://cam\u2100/s", "its host is no name"),
+        ("rtsp://:554/s", "it names no host"),
+        ("rtsp://u:p@cam:0/s", "its port 0 is no number from 1 to 65535"),
+        ("rtsp://cam:99999/s", "its port 99999 is no number from 1 to 65535"),
+        ("rtsp://user:password", "its port is no number from 1 to 65535"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_without_its_password(address: str, trouble: str) -> None:
+    assert address_trouble(address) == f"{trouble}: rtsp://HOST:PORT/… is expected"
+    assert address_trouble("rtsp://u:p%5B1@cam:554/s") is None
 
 
 def test_addresses_within_a_text_are_shown_as_they_may_be() -> None:
