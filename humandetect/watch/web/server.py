@@ -82,10 +82,10 @@ class _Server(uvicorn.Server):
         self._files = files
 
     def renew(self) -> None:
-        cert, key = self._files
-        check_certificate(cert, key)
-        if cert and self.config.ssl:
-            self.config.ssl.load_cert_chain(cert, key)
+        renewed = check_certificate(*self._files)
+        if renewed and self.config.ssl:
+            # Files may be replaced meanwhile: loaded into what is in use, one would be shown without its key.
+            self.config.ssl.sni_callback = lambda connection, *_: setattr(connection, "context", renewed)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._hub.end()

@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 from humandetect.config.web import WebConfig
 from humandetect.errors import ServerError, UsageError
 from humandetect.media.images import decode_image
+from humandetect.service.process.http import certificates
 from humandetect.watch.web.server import page_served
 from tests.certificates import issued
 from tests.waiting import eventually
@@ -203,7 +204,9 @@ def test_with_a_certificate_all_is_encrypted_and_a_browser_keeps_its_pass_from_w
             assert "door" in page.recv(20)
 
 
-def test_a_certificate_that_was_renewed_is_shown_to_whoever_comes_next(tmp_path: Path) -> None:
+def test_a_certificate_that_was_renewed_is_shown_to_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority, trust = trustme.CA(), ssl.create_default_context()
     authority.configure_trust(trust)
     cert, key = issued(authority, tmp_path)
@@ -220,6 +223,10 @@ def test_a_certificate_that_was_renewed_is_shown_to_whoever_comes_next(tmp_path:
         assert shown() == cert.read_text() != before
         cert.write_text("half a")
         with pytest.raises(ServerError, match=f"--tls-cert {cert} and --tls-key"):
+            page.renew()
+        issued(authority, tmp_path)
+        monkeypatch.setattr(certificates, "_check_readable", lambda _, path: path.unlink())
+        with pytest.raises(ServerError, match=r"cannot read .*: No such file"):
             page.renew()
         assert httpx.get(page.url, verify=trust).status_code == 200
 
