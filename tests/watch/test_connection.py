@@ -14,7 +14,6 @@ import pytest
 import trustme
 
 from humandetect.media.images import encode_jpeg
-from humandetect.media.sources import http_camera
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from tests.builders import make_clip, picture
 from tests.certificates import issued
@@ -82,25 +81,53 @@ def test_motion_jpeg_is_watched_however_it_begins(begin: bytes) -> None:
         assert shown(url) == [(48, 64, 3)] * 3
 
 
-def test_a_camera_that_serves_one_client_at_a_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_camera, "_FREED_SECONDS", 0.1)
-    asked: list[int] = []
-
-    class Lonely(BaseHTTPRequestHandler):
+@pytest.mark.parametrize(
+    "challenges",
+    [
+        ('Digest realm="cam", nonce="1", algorithm=SHA-256', 'Digest realm="cam", nonce="1"'),
+        ('Basic realm="cam"', 'Digest realm="cam", nonce="1"'),
+    ],
+    ids=["a digest that nobody knows first", "a way that it does not take first"],
+)
+def test_a_camera_with_several_ways_to_tell_a_password_is_watched(challenges: tuple[str, ...]) -> None:
+    class Guarded(Quiet):
         def do_GET(self) -> None:
-            asked.append(503 if len(asked) == 1 else 200)
-            self.send_response(asked[-1])
+            told = self.headers["Authorization"] or ""
+            welcome = told.startswith("Digest") and "SHA" not in told
+            self.send_response(200 if welcome else 401)
+            for challenge in challenges:
+                self.send_header("WWW-Authenticate", challenge)
             self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
             self.end_headers()
             with suppress(OSError):
-                self.wfile.write(PART * 20)
+                self.wfile.write(PART * 20 * welcome)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    with serving(Guarded) as url:
+        assert shown(url.replace("://", "://u:p@")) == [(48, 64, 3)] * 3
 
-    with serving(Lonely) as url:
-        assert shown(f"{url}/stream") == [(48, 64, 3)] * 3
-    assert asked == [200, 503, 200]
+
+@pytest.mark.parametrize("begin", [b"", HEAD + b"\r\n" + JPEG + b"\r\n"], ids=["as it should", "without its boundary"])
+def test_a_camera_for_one_client_is_watched_once_it_has_noticed_that_we_left(begin: bytes) -> None:
+    busy = threading.Lock()
+    ended = threading.Event()
+
+    class Single(Quiet):
+        def do_GET(self) -> None:
+            if not busy.acquire(blocking=False):
+                self.send_error(503)
+                return
+            with suppress(OSError):
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+                self.end_headers()
+                self.wfile.write(begin)
+                while not ended.wait(0.05):
+                    self.wfile.write(PART * 10)
+            busy.release()
+
+    with serving(Single) as url:
+        assert shown(url) == [(48, 64, 3)] * 3
+        ended.set()
 
 
 def test_cameras_that_sign_their_certificates_themselves_are_watched(tmp_path: Path) -> None:

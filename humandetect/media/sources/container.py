@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ DEMUXERS = (
     "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
 )
 _FROM_ADDRESSES = DEMUXERS.replace("mpjpeg,", "rtsp,")
-"""JPEGs in parts are read by ourselves: libav knows no bound for one that never ends."""
+"""JPEGs in parts are read by ourselves where we can: libav knows no bound for one that never ends."""
 _PROTOCOLS = {
     "http": "http,tcp",
     "https": "https,tls,tcp,http",  # http for redirects
@@ -224,10 +225,11 @@ def _open(data: Input, config: SourceConfig, *, demuxer: str | None = None, pars
     return container
 
 
-def open_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
+def open_url(url: str, config: SourceConfig, *, at_once: bool = False, in_parts: bool = False) -> Media:
     """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it.
 
-    With `at_once` a camera's rate stays unknown, and its size may, until its first picture.
+    With `at_once` a camera's rate stays unknown, and its size may, until its first picture. With `in_parts` libav reads
+    JPEGs in parts, too.
     """
     if trouble := address_trouble(url):
         raise SourceError(trouble)
@@ -236,20 +238,22 @@ def open_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
         raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
     warning = ""
     wanted = config.rtsp_transport
+    open_by = partial(
+        _open_address, url, protocols, config, demuxers=DEMUXERS if in_parts else _FROM_ADDRESSES, at_once=at_once
+    )
     try:
-        container = _open_address(
-            url, protocols, config, transport="tcp" if wanted == "auto" else wanted, at_once=at_once
-        )
+        container = open_by(transport="tcp" if wanted == "auto" else wanted)
     except _TransportRefused:
         if wanted != "auto":
             raise SourceError(f"the server does not send over {wanted.upper()}: leave --rtsp-transport out") from None
-        container = _open_address(url, protocols, config, transport="udp", at_once=at_once)
+        container = open_by(transport="udp")
         warning = "read over UDP, as the server refuses TCP: packets that are lost leave holes in pictures"
     if is_image(b"    ftyp" + container.metadata.get("major_brand", "").encode()):  # a film of its tiles, to libav
         container.close()
         raise NoVideoThere(_NO_VIDEO)
     # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
-    return Media(container, None, live=container.format.name == "rtsp", seekable=False, warning=warning)
+    live = container.format.name in ("rtsp", "mpjpeg")
+    return Media(container, None, live=live, seekable=False, warning=warning)
 
 
 class NoVideoThere(SourceError):
@@ -276,8 +280,10 @@ class _TransportRefused(SourceError):
     """An RTSP server that answers 461."""
 
 
-def _open_address(url: str, protocols: str, config: SourceConfig, *, transport: str, at_once: bool) -> InputContainer:
-    options = {"format_whitelist": _FROM_ADDRESSES, "protocol_whitelist": protocols, "rtsp_transport": transport}
+def _open_address(
+    url: str, protocols: str, config: SourceConfig, *, transport: str, demuxers: str, at_once: bool
+) -> InputContainer:
+    options = {"format_whitelist": demuxers, "protocol_whitelist": protocols, "rtsp_transport": transport}
     if url.lower().startswith("rtsp"):
         options |= _SHORTEST_PROBE if at_once else _PROBE
     began = time.monotonic()

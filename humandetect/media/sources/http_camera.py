@@ -6,8 +6,10 @@ import math
 import ssl
 import time
 import urllib.request
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, cast
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 16
 _BOUNDARY_BYTES = 128
 """The longest there may be, and less than any picture. libav wants all of it at once."""
-_FREED_SECONDS = 1.0
-"""By then a camera that serves one client at a time knows that libav is gone."""
+_BUSY_SECONDS = 0.2
 JPEG = b"\xff\xd8"
 _UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """As libav asks cameras, most of which sign their certificates themselves."""
@@ -64,36 +65,28 @@ def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) ->
     try:
         media = open_url(url, config, at_once=at_once)
     except (NotKnownThere, NoVideoThere):
-        if (motion := _open_motion(url, config)) is None:
+        if (motion := _open_motion(url, config, at_once=at_once)) is None:
             raise
         return motion
     # Without its boundary libav takes it for a file of JPEGs.
-    if media.container.format.name != "mjpeg" or (motion := _open_motion(url, config)) is None:
+    if media.container.format.name != "mjpeg":
         return media
-    media.close()
-    return motion
+    media.close()  # before it is asked again: many cameras serve few clients at once
+    return _open_motion(url, config, at_once=at_once) or open_url(url, config, at_once=at_once)
 
 
-def _open_motion(url: str, config: SourceConfig) -> Media | None:
+def _open_motion(url: str, config: SourceConfig, *, at_once: bool) -> Media | None:
     """Open JPEG after JPEG; None where the server does not say that it is that."""
     if not url.lower().startswith("http"):
         return None
-    answer = _ask_again(url, config) or _ask_again(url, config, after_seconds=_FREED_SECONDS)
-    if answer is None:
-        return None
+    try:
+        answer = _ask_once_free(url, config)
+    except (OSError, HTTPException, ValueError):  # libav knows more ways to ask, and says why if none of them does
+        return open_url(url, config, at_once=at_once, in_parts=True)
     if answer.headers.get_content_type() != "multipart/x-mixed-replace":
         answer.close()
         return None
     return open_motion_jpeg(cast("BufferedReader", _Parts(answer, config.read_timeout_seconds)), config)
-
-
-def _ask_again(url: str, config: SourceConfig, *, after_seconds: float = 0.0) -> HTTPResponse | None:
-    """Ask what libav asked for just now; None where there is no answer: libav has said why."""
-    time.sleep(after_seconds)
-    try:
-        return _ask(url, timeout_seconds=config.read_timeout_seconds)
-    except (OSError, HTTPException, ValueError):
-        return None
 
 
 class _Parts:
@@ -137,6 +130,18 @@ def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: floa
         if time.monotonic() - since > within_seconds:
             raise NothingSent(f"no picture within {within_seconds:g} s")
     return bytes(data)
+
+
+def _ask_once_free(url: str, config: SourceConfig) -> HTTPResponse:
+    """Ask until a camera for one client has noticed that the connection before is closed, or has taken too long."""
+    until = time.monotonic() + config.open_timeout_seconds
+    while True:
+        try:
+            return _ask(url, timeout_seconds=config.read_timeout_seconds)
+        except HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                raise
+        time.sleep(_BUSY_SECONDS)
 
 
 def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
