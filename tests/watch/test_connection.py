@@ -143,6 +143,38 @@ def test_a_camera_with_nothing_but_a_picture_is_asked_for_it_again_and_again() -
         assert shown(url) == [(48, 64, 3)] * 3
 
 
+@contextmanager
+def answering(*answers: int) -> Iterator[tuple[str, list[int]]]:
+    """Give a picture with these answers, one after the other and then the last again; also those that were given."""
+    given: list[int] = []
+
+    class Single(Quiet):
+        def do_GET(self) -> None:
+            mine = not self.headers["User-Agent"].startswith("Lavf")
+            answer = answers[min(len(given), len(answers) - 1)] if mine else 200
+            self.send_response(answer)
+            self.send_header("Content-Type", "image/jpeg")
+            self.end_headers()
+            self.wfile.write(JPEG)
+            given.extend([answer] * mine)
+
+    with serving(Single) as url:
+        yield f"{url}/snap.jpg", given
+
+
+def test_a_camera_with_nothing_but_a_picture_may_fail_to_give_it_now_and_then() -> None:
+    with answering(200, 200, 503, 200, 503, 503, 200) as (url, given):
+        assert shown(url) == [(48, 64, 3)] * 3
+    assert 503 in given
+
+
+def test_a_picture_that_is_given_no_more_is_missed_after_the_time_of_the_watchdog() -> None:
+    with answering(200, 200, 200, 200, 503) as (url, given):
+        told = lost(url, ReaderSettings(rate=20, watchdog_seconds=0.3))
+    assert (told.kind, str(told)) == ("silent", "no picture for 0.3 s: the image cannot be fetched: HTTP 503")
+    assert given.count(503) > 2
+
+
 def test_a_stream_of_packets_over_http_is_watched(tmp_path: Path) -> None:
     make_clip(tmp_path / "live.ts", frames=60)
     with serving(partial(Files, directory=str(tmp_path))) as url:

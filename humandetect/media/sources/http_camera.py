@@ -54,7 +54,8 @@ def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> 
                 return None
             data += _read(answer, most + 1 - len(data), since=since, within_seconds=within)
     except (OSError, HTTPException, ValueError) as error:  # their texts may hold the address
-        raise SourceError(f"the image cannot be fetched: {type(error).__name__}") from None
+        why = f"HTTP {error.code}" if isinstance(error, HTTPError) else type(error).__name__
+        raise SourceError(f"the image cannot be fetched: {why}") from None
     if len(data) > most:
         raise PictureTooLong(f"longer than any image of {config.max_megapixels:g} megapixels")
     return data

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from humandetect.errors import SourceError
 from humandetect.media.images import encode_jpeg
-from humandetect.media.sources.container import MOST_PART_BYTES, open_motion_jpeg
+from humandetect.media.sources.container import MOST_PART_BYTES, NothingSent, PictureTooLong, open_motion_jpeg
 from humandetect.media.sources.http_camera import JPEG, fetch_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
 
     from humandetect.config import SourceConfig
     from humandetect.media.sources.container import Media
 
+_MOST_PAUSE_SECONDS = 1.0
+"""After a picture that failed, although they are asked for more seldom."""
+
 
 def open_snapshots(url: str, config: SourceConfig, *, period_seconds: float) -> Media | None:
     """Ask an HTTP(S) address for its picture again and again; None: it has none. Raises SourceError."""
-    if not url.lower().startswith("http") or not _fetch(url, config):
+    if not url.lower().startswith("http") or (first := _fetch(url, config)) is None:
         return None
-    return _open(partial(_fetch, url, config), config, period_seconds=period_seconds)
+    return _open(_fetched(url, config, first=first, period_seconds=period_seconds), config)
 
 
 def open_device(number: int, config: SourceConfig) -> Media:
@@ -31,38 +33,59 @@ def open_device(number: int, config: SourceConfig) -> Media:
     from humandetect.media.sources.camera import CameraSource
 
     source = CameraSource(str(number), number, config)
-    frames = iter(source)  # all of them: what is not taken waits there, and gets old
-    return _open(lambda: encode_jpeg(next(frames).image), config, period_seconds=0, close=source.close)
+    # All of them: what is not taken waits there, and gets old.
+    return _open((encode_jpeg(frame.image) for frame in source), config, close=source.close)
 
 
-def _fetch(url: str, config: SourceConfig) -> bytes:
-    """Return a picture; empty where there is none."""
-    picture = fetch_picture(url, config, most=MOST_PART_BYTES) or b""
+def _fetched(url: str, config: SourceConfig, *, first: bytes, period_seconds: float) -> Iterator[bytes]:
+    """Yield a picture each period."""
+    picture, due_at = first, time.monotonic() + period_seconds
+    while True:
+        yield picture
+        time.sleep(max(0.0, due_at - time.monotonic()))
+        due_at = time.monotonic() + period_seconds
+        picture = _fetched_at_last(url, config, pause_seconds=min(period_seconds, _MOST_PAUSE_SECONDS))
+
+
+def _fetched_at_last(url: str, config: SourceConfig, *, pause_seconds: float) -> bytes:
+    """Return a picture; what fails is tried again until the watchdog's time is over. Raises SourceError."""
+    until = time.monotonic() + config.read_timeout_seconds
+    while True:
+        try:
+            if picture := _fetch(url, config):
+                return picture
+            why = "what is there is no picture any more"
+        except PictureTooLong:
+            raise
+        except SourceError as error:
+            why = str(error)
+        if time.monotonic() >= until:
+            raise NothingSent(f"no picture for {config.read_timeout_seconds:g} s: {why}")
+        time.sleep(pause_seconds)
+
+
+def _fetch(url: str, config: SourceConfig) -> bytes | None:
+    """Return a picture; None: there is none."""
+    picture = fetch_picture(url, config, most=MOST_PART_BYTES)
     if picture and not picture.startswith(JPEG):
         raise SourceError("its picture is no JPEG")
     return picture
 
 
-def _open(
-    take: Callable[[], bytes], config: SourceConfig, *, period_seconds: float, close: Callable[[], None] = lambda: None
-) -> Media:
-    return open_motion_jpeg(cast("BufferedReader", _Snapshots(take, period_seconds, close)), config)
+def _open(pictures: Iterator[bytes], config: SourceConfig, *, close: Callable[[], None] = lambda: None) -> Media:
+    return open_motion_jpeg(cast("BufferedReader", _Snapshots(pictures, close)), config)
 
 
 class _Snapshots:
-    """The bytes of a stream that has a picture each period."""
+    """The bytes of a stream of pictures."""
 
-    def __init__(self, take: Callable[[], bytes], period_seconds: float, close: Callable[[], None]) -> None:
+    def __init__(self, pictures: Iterator[bytes], close: Callable[[], None]) -> None:
         self.close = close
-        self._take, self._period_seconds = take, period_seconds
-        self._due_at = time.monotonic()
+        self._pictures = pictures
         self._part = b""
 
     def read1(self, size: int) -> bytes:
-        if not self._part:
-            time.sleep(max(0.0, self._due_at - time.monotonic()))
-            self._due_at = time.monotonic() + self._period_seconds
-            picture = self._take()
+        if not self._part and (picture := next(self._pictures, None)):
             head = b"--\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
             self._part = head + picture + b"\r\n"
         taken, self._part = self._part[:size], self._part[size:]
