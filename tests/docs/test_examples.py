@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 HERE = "http://127.0.0.1:8000"
 """Where the examples find their server."""
 ENVIRONMENT = {
-    **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "HUMANDETECT_LIMIT": "12",
     "HUMANDETECT_PORT": "0",
@@ -74,7 +73,9 @@ def server(newcomer: Path) -> Iterator[str]:
 def running(line: str, folder: Path) -> Iterator[str]:
     """Run a server's line and yield what it says when it is ready; afterwards it must end well."""
     command = ["bash", "-c", f"exec {line}"]
-    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         try:
             yield next(text for text in process.stderr if " serves " in text)
@@ -88,7 +89,7 @@ def run(line: str, folder: Path, server: str) -> str:
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line.replace(HERE, server)],
         cwd=folder,
-        env={**ENVIRONMENT, "HUMANDETECT_URL": server},
+        env={**os.environ, **ENVIRONMENT, "HUMANDETECT_URL": server},
         capture_output=True,
         text=True,
         timeout=100,
