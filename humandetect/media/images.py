@@ -185,6 +185,8 @@ def _ignore_pillows_warnings() -> None:
 
 def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
     """Return the pixels, and of a deep picture what is shown as black and as white."""
+    if not isinstance(image.info.get("xmp", b""), bytes | str):  # in a TIFF, and Pillow would give up the pixels
+        del image.info["xmp"]
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
     if image.mode.startswith(("I", "F")):

@@ -60,16 +60,18 @@ def kept_tags(image: ImageFile) -> PhotoTags:
 
     Not the thumbnail, which would show people as they were, nor what makers and editors note for themselves.
     """
-    try:
+    exif = xmp = icc = b""
+    with suppress(Exception):  # damaged metadata costs only itself, here as below
         exif = _exif(image)
-    except Exception:  # damaged metadata costs only itself
-        exif = b""
-    packet = image.info.get("xmp", b"")
-    xmp = kept_xmp(packet.encode() if isinstance(packet, str) else packet)
+    with suppress(Exception):
+        packet = image.info.get("xmp", b"")
+        xmp = kept_xmp(packet.encode() if isinstance(packet, str) else packet)
+    with suppress(Exception):
+        icc = _icc(image)
     return PhotoTags(
         exif=exif if len(exif) <= _MOST_BYTES else b"",
         xmp=xmp if len(xmp) <= _MOST_BYTES else b"",
-        icc=_icc(image),
+        icc=icc,
     )
 
 
@@ -82,7 +84,8 @@ def _exif(image: ImageFile) -> bytes:
     of_time = {Base.DateTimeOriginal, Base.DateTimeDigitized, Base.OffsetTime, Base.OffsetTimeOriginal}
     of_time |= {Base.OffsetTimeDigitized, Base.SubsecTime, Base.SubsecTimeOriginal, Base.SubsecTimeDigitized}
     kept, said = Exif(), image.getexif()
-    kept.update(_said_elsewhere(image))
+    with suppress(Exception):
+        kept.update(_said_elsewhere(image))
     kept.update({int(tag): as_bytes(said[tag]) for tag in of_picture & said.keys()})
     taken = said.get_ifd(IFD.Exif)
     details = {int(tag): taken[tag] for tag in (of_time | {Base.UserComment}) & taken.keys()}

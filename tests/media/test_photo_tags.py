@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin, TiffTags
 from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
@@ -73,6 +73,13 @@ def photo(kind: str) -> bytes:
     return out.getvalue()
 
 
+def agency_jpeg(records: bytes, **options: object) -> bytes:
+    photoshop, out = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0" + bytes((len(records),)) + records, io.BytesIO()
+    Image.new("RGB", (64, 48)).save(out, "JPEG", **options)
+    data = out.getvalue()
+    return data[:2] + b"\xff\xed" + (2 + len(photoshop)).to_bytes(2) + photoshop + data[2:]
+
+
 def copied(data: bytes, path: Path) -> Image.Image:
     (picture,) = each_picture(data, max_megapixels=1)
     write_image(path, picture.pixels, tags=picture.tags)
@@ -130,12 +137,7 @@ def test_texts_of_a_png_and_records_of_agencies_are_said_in_exif(tmp_path: Path)
     assert b"left out" not in (tmp_path / "a.jpg").read_bytes()
 
     records = b"".join(b"\x1c\x02" + bytes((kind, 0, 6)) + text for kind, text in ((120, b"Gate 4"), (116, b"(c) us")))
-    photoshop = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0" + bytes((len(records),)) + records
-    plain = io.BytesIO()
-    Image.new("RGB", (64, 48)).save(plain, "JPEG")
-    data = plain.getvalue()
-    agency = data[:2] + b"\xff\xed" + (2 + len(photoshop)).to_bytes(2) + photoshop + data[2:]
-    said = copied(agency, tmp_path / "b.png").getexif()
+    said = copied(agency_jpeg(records), tmp_path / "b.png").getexif()
     assert (said[Base.ImageDescription], said[Base.Copyright]) == ("Gate 4", "(c) us")
 
 
@@ -167,3 +169,34 @@ def test_pictures_that_a_photo_was_made_of_say_nothing_of_it() -> None:
 <rdf:Description xmp:CreateDate="1999-01-01T00:00:00" exif:GPSLatitude="1,0.0S"><dc:title>Beach</dc:title>
 </rdf:Description></rdf:li></rdf:Bag></xmpMM:Pantry></rdf:Description>"""
     assert kept_xmp(XMP.replace(b"</rdf:Description>", pantry)) == kept_xmp(XMP)
+
+
+def damaged_tiff(tag: int) -> bytes:
+    """Return a photo that says a number where a tag has room for much more."""
+    tags, out = TiffImagePlugin.ImageFileDirectory_v2(), io.BytesIO()
+    tags[tag], tags.tagtype[tag] = 7, TiffTags.LONG
+    tags[Base.Make] = "Camera"
+    Image.new("RGB", (64, 48)).save(out, "TIFF", tiffinfo=tags)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("tag", [Base.InterColorProfile, Base.IPTCNAA, Base.XMLPacket, Base.ImageResources])
+def test_damaged_metadata_of_one_kind_costs_only_that_kind(tag: int, tmp_path: Path) -> None:
+    assert copied(damaged_tiff(tag), tmp_path / "a.jpg").getexif()[Base.Make] == "Camera"
+
+
+def test_a_packet_too_deep_to_copy_costs_only_itself(tmp_path: Path) -> None:
+    deep = XMP.replace(b"Gate", b"<a>" * 3000 + b"</a>" * 3000)
+    texts, out = PngInfo(), io.BytesIO()
+    texts.add_itxt("XML:com.adobe.xmp", deep.decode())
+    Image.new("RGB", (64, 48)).save(out, "PNG", pnginfo=texts, icc_profile=ICC)
+    copy = copied(out.getvalue(), tmp_path / "a.png")
+    assert copy.info["icc_profile"] == ICC
+    assert "xmp" not in copy.info
+
+
+def test_damaged_records_of_agencies_cost_only_themselves(tmp_path: Path) -> None:
+    said = Image.Exif()
+    said[Base.Make] = "Camera"
+    agency = agency_jpeg(b"\x1c\x02\x78\xff\xffGate", exif=said)
+    assert copied(agency, tmp_path / "a.jpg").getexif()[Base.Make] == "Camera"
