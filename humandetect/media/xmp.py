@@ -26,7 +26,7 @@ behind the picture, names and places of faces, and what editors note for themsel
 
 def kept_xmp(packet: bytes) -> bytes:
     """Return when, where, by whom and of what a picture is, as a packet of its own; empty: nothing, or damaged."""
-    if b"<!DOCTYPE" in packet:  # no packet needs it, and some are bombs
+    if b"<!DOCTYPE" in packet.replace(b"\0", b""):  # as in UTF-16; no packet needs it, and some are bombs
         return b""
     try:
         said = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))  # noqa: S314  see above

@@ -164,6 +164,13 @@ def test_a_damaged_packet_costs_only_itself(packet: bytes) -> None:
     assert kept_xmp(packet) == b""
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_a_packet_that_defines_words_of_its_own_is_not_expanded(encoding: str) -> None:
+    packet = XMP.decode().replace("Gate", "&gate;").partition("?>")[2]
+    bomb = f'\ufeff<!DOCTYPE a [<!ENTITY gate "{"Gate" * 99}">]>{packet} '
+    assert kept_xmp(bomb.encode(encoding)) == b""
+
+
 def test_pictures_that_a_photo_was_made_of_say_nothing_of_it() -> None:
     pantry = b"""<xmpMM:Pantry xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/"><rdf:Bag><rdf:li>
 <rdf:Description xmp:CreateDate="1999-01-01T00:00:00" exif:GPSLatitude="1,0.0S"><dc:title>Beach</dc:title>
