@@ -57,7 +57,7 @@ def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> 
         why = f"HTTP {error.code}" if isinstance(error, HTTPError) else type(error).__name__
         raise SourceError(f"the image cannot be fetched: {why}") from None
     if len(data) > most:
-        raise PictureTooLong(f"longer than any image of {config.max_megapixels:g} megapixels")
+        raise PictureTooLong(f"a picture of more than {most / 1e6:g} MB, or one that never ends")
     return data
 
 

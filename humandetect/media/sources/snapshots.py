@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from humandetect.errors import SourceError
-from humandetect.media.images import encode_jpeg
+from humandetect.media.images import decode_image, encode_jpeg
 from humandetect.media.sources.container import MOST_PART_BYTES, NothingSent, PictureTooLong, open_motion_jpeg
 from humandetect.media.sources.http_camera import JPEG, fetch_picture
 
@@ -65,11 +65,11 @@ def _fetched_at_last(url: str, config: SourceConfig, *, pause_seconds: float) ->
 
 
 def _fetch(url: str, config: SourceConfig) -> bytes | None:
-    """Return a picture; None: there is none."""
+    """Return a picture as a JPEG; None: there is none."""
     picture = fetch_picture(url, config, most=MOST_PART_BYTES)
-    if picture and not picture.startswith(JPEG):
-        raise SourceError("its picture is no JPEG")
-    return picture
+    if picture is None or picture.startswith(JPEG):
+        return picture
+    return encode_jpeg(decode_image(picture, max_megapixels=config.max_megapixels))
 
 
 def _open(pictures: Iterator[bytes], config: SourceConfig, *, close: Callable[[], None] = lambda: None) -> Media:
