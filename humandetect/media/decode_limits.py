@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any, BinaryIO
+from contextlib import suppress
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from humandetect.errors import SourceError
+from humandetect.media.iso_boxes import boxes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from humandetect.media.iso_boxes import Box
 
 MAX_SCANS = 50
 """Encoders write a progressive JPEG in about 10; each costs a pass over all pixels, and may be 20 bytes long."""
@@ -21,6 +29,7 @@ MAX_SMALL_PICTURES = 10_000
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 CRUMBS = "an image of too many small parts"
+_COLOUR_BYTES = 4
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 _PARTS_A_PICTURE = 10
 """Of a PNG: two chunks of head, number, content and sum, with room to spare."""
@@ -86,6 +95,27 @@ def check_scans(jpeg: bytes) -> None:
             raise SourceError(f"a JPEG of more than {MAX_SCANS} scans")
         at = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
     raise SourceError(CRUMBS)
+
+
+def check_boxes(jpeg_2000: BinaryIO) -> None:
+    """Raise SourceError for a JPEG 2000 of too many parts before its pixels: Pillow walks through them in Python."""
+    most = most_parts(jpeg_2000.seek(0, io.SEEK_END))
+    with suppress(OSError):  # a bare codestream has no boxes, and Pillow reads on behind no damaged one
+        if sum(1 for _ in islice(_parts_before_pixels(jpeg_2000), most + 1)) > most:
+            raise SourceError(CRUMBS)
+    jpeg_2000.seek(0)
+
+
+def _parts_before_pixels(jpeg_2000: BinaryIO) -> Iterator[Box]:
+    """Yield each box about as often as Pillow reads in it: in a palette colour by colour."""
+    for box in boxes(jpeg_2000, 0, jpeg_2000.seek(0, io.SEEK_END)):
+        yield box
+        if box.kind == b"jp2h":
+            for inner in boxes(jpeg_2000, box.content, box.end):
+                yield from repeat(inner, inner.size // _COLOUR_BYTES if inner.kind == b"pclr" else 1)
+                if inner.kind == b"res ":
+                    yield from boxes(jpeg_2000, inner.content, inner.end)
+            return
 
 
 def most_parts(count: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
-from humandetect.media.decode_limits import BoundedReads, check_texts
+from humandetect.media.decode_limits import BoundedReads, check_boxes, check_texts
 from humandetect.media.heif_colours import hdr_of
 from humandetect.media.photo_tags import jpeg_2000_tags
 
@@ -122,6 +122,8 @@ def _prepare(name: str, file: BinaryIO, head: bytes, *, max_megapixels: float) -
     """Look at what Pillow's plug-ins, or the decoders below them, would believe."""
     if name == "HEIF":
         _know_heif()
+    elif name == "JPEG2000":
+        check_boxes(file)
     elif name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
     elif name == "AVIF":

@@ -47,7 +47,8 @@ def jpeg_2000_tags(file: BinaryIO) -> dict[str, bytes]:
     with suppress(OSError):  # a bare codestream has no boxes, and what is damaged costs only itself
         for box in islice(boxes(file, 0, file.seek(0, io.SEEK_END)), _MOST_BOXES):
             if box.kind == b"jp2h":
-                inside = [read(inner) for inner in boxes(file, box.content, box.end) if inner.kind == b"colr"]
+                first = islice(boxes(file, box.content, box.end), _MOST_BOXES)
+                inside = [read(inner) for inner in first if inner.kind == b"colr"]
                 tags.update(("icc_profile", said[3:]) for said in inside if said[:1] == _BY_PROFILE)
             elif box.kind == b"uuid" and (name := _JPEG_2000_UUIDS.get((said := read(box))[:_UUID_BYTES])):
                 tags[name] = said[_UUID_BYTES:]

@@ -187,6 +187,34 @@ def test_an_avif_of_too_many_parts_is_refused_before_they_are_read() -> None:
         decoded(data[:at] + b"\0\0\0\x08free" * 5000 + data[at:])
 
 
+@pytest.mark.parametrize("place", ["before its header", "in its header", "in its resolution", "in its palette"])
+def test_a_jpeg_2000_of_too_many_parts_is_refused_before_they_are_read(place: str) -> None:
+    data, crumbs = encoded(Image.new("RGB", (64, 48)), "JPEG2000"), b"\0\0\0\x08free" * 5000
+    if place in {"in its resolution", "in its palette"}:
+        kind = b"res " if place == "in its resolution" else b"pclr"
+        crumbs = (8 + len(crumbs)).to_bytes(4) + kind + crumbs
+    at = data.index(b"jp2h") - 4
+    length = int.from_bytes(data[at : at + 4]) + (0 if place == "before its header" else len(crumbs))
+    header = length.to_bytes(4) + data[at + 4 :]
+    many = crumbs + header if place == "before its header" else header[:8] + crumbs + header[8:]
+    with pytest.raises(SourceError, match="too many small parts"):
+        read_size(io.BytesIO(data[:at] + many), max_megapixels=1)
+
+
+def test_later_headers_of_a_jpeg_2000_are_not_walked_through() -> None:
+    data, crumbs = encoded(Image.new("RGB", (64, 48)), "JPEG2000"), b"\0\0\0\x08free" * 300_000
+    later = (8 + len(crumbs)).to_bytes(4) + b"jp2h" + crumbs
+    reads = []
+
+    class Counted(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            reads.append(size)
+            return super().read(size)
+
+    assert read_size(Counted(data + later), max_megapixels=1) == (64, 48)
+    assert len(reads) < 1000
+
+
 @pytest.mark.parametrize("kind", ["PNG", "AVIF"])
 def test_an_animation_in_which_little_moves_is_not_taken_for_crumbs(kind: str) -> None:
     shown = [Image.new("L", (16, 16)) for _ in range(2500 if kind == "AVIF" else 1200)]
