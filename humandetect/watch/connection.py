@@ -40,6 +40,8 @@ _KINDS: dict[type[SourceError], LossKind] = {
     NothingSent: "silent",
     PictureTooLong: "unreadable",
 }
+_SPARE = 2
+"""Pictures of a camera of this machine for each look, so that the look finds a fresh one."""
 _KEYS_SEEN = 5
 """Key frames after whose distance `auto` judges."""
 
@@ -110,7 +112,8 @@ class Connection:
         self.delay = DelayMeter()
         self._settings = settings
         self._sink = packets
-        self._media = _opened(url, replace(settings, open_seconds=open_seconds or settings.open_seconds))
+        settings = replace(settings, open_seconds=open_seconds or settings.open_seconds)
+        self._media = _opened(url, settings, takes_all=packets is not None or settings.decode == "all")
         try:
             self._stream = video_streams(self._media)[0]
             check_size(self._stream.width, self._stream.height, max_megapixels=settings.max_megapixels)
@@ -223,11 +226,12 @@ class Connection:
         return float(picture.pts * self._stream.time_base)
 
 
-def _opened(url: str, settings: ReaderSettings) -> Media:
+def _opened(url: str, settings: ReaderSettings, *, takes_all: bool) -> Media:
     config = settings.source
     try:
         if (number := device_number(url)) is not None:
-            return open_device(number, config)
+            # Those that nobody looks at or keeps would be encoded and decoded for nothing.
+            return open_device(number, config, period_seconds=0.0 if takes_all else 1 / (_SPARE * settings.rate))
         try:
             return open_camera_url(url, config, at_once=True)
         except NoVideoThere:

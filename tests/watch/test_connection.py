@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from itertools import islice
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import cv2
 import pytest
 import trustme
 
 from humandetect.media.images import encode_jpeg
+from humandetect.media.sources import snapshots
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from tests.builders import make_clip, picture
 from tests.certificates import issued
@@ -23,6 +26,8 @@ from tests.media.sources.test_live import Files, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from humandetect.config.watch import Decode
 
 
 SETTINGS = ReaderSettings(rate=20, watchdog_seconds=1.0, open_seconds=1.0)
@@ -185,6 +190,22 @@ def test_a_stream_of_packets_over_http_is_watched(tmp_path: Path) -> None:
 def test_a_camera_of_this_machine_is_watched(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
     assert shown(url) == [(48, 64, 3)] * 3
+
+
+@pytest.mark.parametrize("decode", ["auto", "all"])
+def test_a_camera_of_this_machine_encodes_no_more_than_is_looked_at_or_wanted(
+    decode: Decode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = mock.Mock(wraps=encode_jpeg)
+    monkeypatch.setattr(snapshots, "encode_jpeg", encoded)
+    taken = mock.Mock(wraps=FakeCapture(0).read)
+    monkeypatch.setattr(FakeCapture, "read", taken)
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    with Connection("0", replace(SETTINGS, decode=decode)) as connection:
+        assert len(list(islice(filter(None, connection.pictures()), 3))) == 3
+    first = 1  # tells the size
+    skipped = taken.call_count - first - encoded.call_count
+    assert skipped == 0 if decode == "all" else skipped > 10
 
 
 def test_what_is_no_camera_is_unreachable_and_says_what_is_there() -> None:

@@ -11,14 +11,12 @@ from humandetect.media.sources.container import MOST_PART_BYTES, NothingSent, Pi
 from humandetect.media.sources.http_camera import JPEG, fetch_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from io import BufferedReader
 
     from humandetect.config import SourceConfig
+    from humandetect.media.frames import Frame
     from humandetect.media.sources.container import Media
-
-_MOST_PAUSE_SECONDS = 1.0
-"""After a picture that failed, although they are asked for more seldom."""
 
 
 def open_snapshots(url: str, config: SourceConfig, *, period_seconds: float) -> Media | None:
@@ -28,13 +26,20 @@ def open_snapshots(url: str, config: SourceConfig, *, period_seconds: float) -> 
     return _open(_fetched(url, config, first=first, period_seconds=period_seconds), config)
 
 
-def open_device(number: int, config: SourceConfig) -> Media:
-    """Open a camera of this machine. Raises SourceError."""
+def open_device(number: int, config: SourceConfig, *, period_seconds: float) -> Media:
+    """Open a camera of this machine, for a picture each period, or all where that is 0. Raises SourceError."""
     from humandetect.media.sources.camera import CameraSource
 
     source = CameraSource(str(number), number, config)
-    # All of them: what is not taken waits there, and gets old.
-    return _open((encode_jpeg(frame.image) for frame in source), config, close=source.close)
+    return _open(_encoded(source, period_seconds=period_seconds), config, close=source.close)
+
+
+def _encoded(source: Iterable[Frame], *, period_seconds: float) -> Iterator[bytes]:
+    due_seconds = 0.0
+    for frame in source:  # all of them: what is not taken waits there, and gets old
+        if frame.time_seconds >= due_seconds:
+            due_seconds = frame.time_seconds + period_seconds
+            yield encode_jpeg(frame.image)
 
 
 def _fetched(url: str, config: SourceConfig, *, first: bytes, period_seconds: float) -> Iterator[bytes]:
@@ -44,7 +49,7 @@ def _fetched(url: str, config: SourceConfig, *, first: bytes, period_seconds: fl
         yield picture
         time.sleep(max(0.0, due_at - time.monotonic()))
         due_at = time.monotonic() + period_seconds
-        picture = _fetched_at_last(url, config, pause_seconds=min(period_seconds, _MOST_PAUSE_SECONDS))
+        picture = _fetched_at_last(url, config, pause_seconds=period_seconds)
 
 
 def _fetched_at_last(url: str, config: SourceConfig, *, pause_seconds: float) -> bytes:
