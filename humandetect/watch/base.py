@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -51,6 +52,11 @@ class CameraStatus:
     reconnects: Mapping[str, int] = field(default_factory=dict)
     """By the reason of the loss before."""
     recording: bool = False
+
+
+def object_id(name: str) -> str:
+    """Return a name as Home Assistant takes it for what it finds by itself."""
+    return re.sub("[^A-Za-z0-9_-]", "_", name)
 
 
 class Recorded(NamedTuple):

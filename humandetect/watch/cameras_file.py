@@ -16,6 +16,7 @@ from humandetect.config.toml_lines import LocatedToml
 from humandetect.config.watch import CameraConfig, WatchConfig
 from humandetect.errors import UsageError
 from humandetect.media.sources import device_number
+from humandetect.watch.base import object_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +58,7 @@ def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
             shown = shown_address(text) if looks_like_address(text) else text
             raise UsageError(f"a camera is NAME=URL, as in door=rtsp://cam/stream, or in a .toml file; got {shown!r}")
         name, url = pair
-        if twin := _twin(name, cameras):
+        if twin := _twin(name, cameras, config):
             raise UsageError(twin)
         url = _with_variables(url, f"{name}=")
         if trouble := _trouble(url):
@@ -66,13 +67,17 @@ def _given(pairs: Sequence[str], config: WatchConfig) -> list[CameraConfig]:
     return list(cameras.values())
 
 
-def _twin(name: str, others: Iterable[str]) -> str | None:
-    """Say which other camera a name cannot be told from: as a folder of recordings, some disks make the two one."""
-    twin = next((other for other in others if _folded(other) == _folded(name)), None)
-    if twin is None:
-        return None
-    both = repr(name) if twin == name else f"{twin!r} and {name!r}, which some disks take for one name"
-    return f"two cameras are called {both}: give each a name of its own"
+def _twin(name: str, others: Iterable[str], config: WatchConfig) -> str | None:
+    """Say which other camera a name cannot be told from, as a folder of recordings or in Home Assistant."""
+    same = {"which some disks take for one name": _folded}
+    if config.delivery.mqtt:
+        same["which Home Assistant takes for one device"] = object_id
+    for other in others:
+        for why, fold in same.items():
+            if fold(other) == fold(name):
+                both = repr(name) if other == name else f"{other!r} and {name!r}, {why}"
+                return f"two cameras are called {both}: give each a name of its own"
+    return None
 
 
 def _folded(name: str) -> str:
@@ -125,7 +130,7 @@ class _CamerasFile(LocatedToml):
             self.fail(("camera",), "there is no camera: write a table for each, [camera.NAME] with its url")
         names = list(tables)
         for number, name in enumerate(names):
-            if twin := _twin(name, names[:number]):
+            if twin := _twin(name, names[:number], self._config):
                 self.fail(("camera", name), twin)
         return [self._read_one(name, table) for name, table in tables.items()]
 

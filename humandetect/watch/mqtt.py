@@ -15,6 +15,7 @@ from humandetect import __version__
 from humandetect.addresses import shown_address
 from humandetect.errors import MissingExtra
 from humandetect.tls import tls_context, tls_trouble
+from humandetect.watch.base import object_id
 from humandetect.watch.delivery import Undelivered
 
 try:
@@ -212,7 +213,7 @@ class Broker:
         return f"{DISCOVERY_PREFIX}/device/{self._unique(camera)}/config"
 
     def _unique(self, camera: str) -> str:
-        return re.sub("[^A-Za-z0-9_-]", "_", f"{self._prefix}_{topic_word(camera)}")
+        return object_id(f"{self._prefix}_{camera}")
 
     def _retain(self, topics: dict[str, str]) -> None:
         for topic, said in topics.items():

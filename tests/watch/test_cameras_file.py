@@ -6,6 +6,7 @@ import pytest
 
 from humandetect.config import WatchConfig
 from humandetect.config.counting import CountingConfig
+from humandetect.config.delivery import DeliveryConfig
 from humandetect.config.recording import RecordConfig
 from humandetect.errors import UsageError
 from humandetect.watch.cameras_file import MOST_CAMERAS, read_cameras
@@ -28,8 +29,8 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value).replace(f"{folder}/", "")
 
 
-def given(*cameras: str) -> list[CameraConfig]:
-    return read_cameras(WatchConfig(cameras))
+def given(*cameras: str, **options: object) -> list[CameraConfig]:
+    return read_cameras(WatchConfig(cameras, **options))  # type: ignore[arg-type]
 
 
 def test_a_camera_is_its_name_and_its_address() -> None:
@@ -141,6 +142,20 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
 def test_what_is_given_wrong_is_refused(cameras: tuple[str, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         given(*cameras)
+
+
+@pytest.mark.parametrize("twins", [("a.b", "a_b"), ("tür", "tör")])
+def test_cameras_that_home_assistant_cannot_tell_apart_are_refused_where_it_is_told_of_them(
+    tmp_path: Path, twins: tuple[str, str]
+) -> None:
+    pairs = [f"{name}=rtsp://a" for name in twins]
+    told = {"delivery": DeliveryConfig(mqtt="mqtt://broker:1883")}
+    assert [camera.name for camera in given(*pairs)] == [*twins]
+    with pytest.raises(UsageError, match=f"two cameras are called '{twins[0]}' and '{twins[1]}', which Home Assistant"):
+        given(*pairs, **told)
+    file = "".join(f'[camera."{name}"]\nurl = "rtsp://a"\n' for name in twins)
+    with pytest.raises(UsageError, match=r"cameras\.toml:3: two cameras are called"):
+        read(tmp_path, file, **told)
 
 
 def test_a_camera_that_would_be_recorded_with_people_is_refused_with_its_line(tmp_path: Path) -> None:
