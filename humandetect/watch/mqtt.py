@@ -81,6 +81,8 @@ class Broker:
         """What takes each sensor out of Home Assistant again that was there, by the topic of its camera's device."""
         self._is_known: Callable[[str], bool] = lambda _: True
         """Whether a topic belongs to a camera that there is."""
+        self._leaving: list[tuple[MQTTMessageInfo, list[str]]] = []
+        """Topics that were taken back, each with what was said after them: the broker has them when it has that."""
         self._pending: tuple[int, MQTTMessageInfo] | None = None
         """An event by its number in the queue: the client sends it again by itself when it is connected again."""
         self._connected = threading.Event()
@@ -136,6 +138,7 @@ class Broker:
             self._say_now({topic: "" for topic in (*self._now, *self._retained) if not self._is_known(topic)})
 
     def _say_now(self, wanted: dict[str, str]) -> None:
+        self._forget_what_left()
         new = {topic: said for topic, said in wanted.items() if self._now.get(topic) != said}
         self._now |= new
         if self._connected.is_set():
@@ -148,6 +151,8 @@ class Broker:
             over = self._client.publish(f"{self._prefix}/status", "offline", qos=1, retain=True)
             over.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # as of events
             over.wait_for_publish(PATIENCE_SECONDS)
+            with self._lock:
+                self._forget_what_left()
         self._client.disconnect()
         if connected:  # else its thread may wait for a host that does not answer
             self._client.loop_stop()
@@ -218,8 +223,20 @@ class Broker:
     def _retain(self, topics: dict[str, str]) -> None:
         for topic, said in topics.items():
             self._client.publish(topic, said, retain=True)
-        kept = {topic: said if topic in self._sensors else said and _ANYTHING for topic, said in topics.items()}
-        if changed := {topic: said for topic, said in kept.items() if self._retained.get(topic, "") != said}:
+        if left := [topic for topic, said in topics.items() if not said and self._retained.get(topic)]:
+            after = self._client.publish(f"{self._prefix}/status", "online", qos=1, retain=True)
+            after.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # as of events; on the next connection these are said again first
+            self._leaving.append((after, left))
+        self._keep({topic: said if topic in self._sensors else _ANYTHING for topic, said in topics.items() if said})
+
+    def _forget_what_left(self) -> None:
+        """Forget topics once the broker has: a link that is dead, and not known to be, may lose what is said."""
+        for sent in [one for one in self._leaving if one[0].is_published()]:
+            self._leaving.remove(sent)
+            self._keep({topic: "" for topic in sent[1] if not self._now.get(topic)})
+
+    def _keep(self, retained: dict[str, str]) -> None:
+        if changed := {topic: said for topic, said in retained.items() if self._retained.get(topic, "") != said}:
             self._retained |= changed
             self._store.keep_retained(changed)
 

@@ -71,6 +71,10 @@ class Mosquitto:
         self._process = subprocess.Popen([MOSQUITTO or "", "-c", self._config], stderr=subprocess.DEVNULL)
         eventually(self._answers)
 
+    def stop(self) -> None:
+        """Stand still, as a machine whose link is dead."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -234,6 +238,26 @@ def test_what_went_while_nobody_watched_goes_at_the_start(mosquitto: Mosquitto, 
     assert {key for key, one in config["components"].items() if "unique_id" in one} == {"state", "people", "in", "out"}
     assert config["components"]["gate_in"] == {"platform": "sensor"}
     assert not any("gate" in topic or "yard" in topic for topic in after.retained())
+
+
+def test_what_was_taken_back_over_a_dead_link_is_taken_back_by_the_next_process(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    line = "humandetect/door/lines/gate/in"
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (store, broker):
+        broker.on_status(status())
+        eventually(lambda: listener.said(line))
+        mosquitto.stop()
+        broker.on_status(status(totals={}))
+        broker.close()
+        assert line in store.retained()
+        mosquitto.kill()
+    mosquitto.start()
+    with listening(mosquitto) as listener, publishing(mosquitto.url, tmp_path) as (store, broker):
+        broker.on_status(status(totals={}))
+        eventually(lambda: listener.said(line) == "")
+        broker.close()
+        assert line not in store.retained()
 
 
 def test_what_changes_while_everything_is_told_anew_is_said_last(
