@@ -6,8 +6,9 @@ import math
 import ssl
 import time
 import urllib.request
+from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from typing import TYPE_CHECKING, cast
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -28,6 +29,8 @@ from humandetect.media.sources.files import most_bytes
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from io import BufferedReader
+    from typing import IO
+    from urllib.request import Request
 
     from humandetect.config import SourceConfig
 
@@ -123,6 +126,21 @@ class _Parts:
         return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(JPEG) else b"") + begin
 
 
+class _Digest(urllib.request.HTTPDigestAuthHandler):
+    """Answers the first challenge that it can; that of Python knows of the first alone, and fails at others."""
+
+    def http_error_401(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> HTTPResponse | None:
+        for challenge in headers.get_all("WWW-Authenticate", []):
+            if challenge.lower().startswith("digest"):
+                alone = HTTPMessage()
+                alone["WWW-Authenticate"] = challenge
+                with suppress(ValueError):  # an algorithm that it does not know
+                    return cast("HTTPResponse | None", super().http_error_401(req, fp, code, msg, alone))
+        return None
+
+
 def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: float) -> bytes:
     """Read so many bytes, or all there are. Raises NothingSent where they only drip: `read` would wait for the last."""
     data = bytearray()
@@ -155,6 +173,6 @@ def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
     opener = urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=_UNVERIFIED),
         urllib.request.HTTPBasicAuthHandler(known),
-        urllib.request.HTTPDigestAuthHandler(known),
+        _Digest(known),
     )
     return cast("HTTPResponse", opener.open(bare, timeout=timeout_seconds))
