@@ -142,6 +142,8 @@ def test_settings(page: str, block: str, tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(block)
     monkeypatch.setenv("DOOR_PASSWORD", "secret")
     if "[camera." in block:
+        for scene in re.findall('^scene = "(.+?)"', block, re.MULTILINE):
+            (tmp_path / scene).touch()
         assert read_cameras(WatchConfig(cameras=(str(file),)))
     else:
         (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
