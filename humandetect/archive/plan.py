@@ -137,7 +137,7 @@ def make_plan(config: ArchiveConfig) -> Plan:
     Raises UsageError for a model that there is not, SourceError where nothing can be read.
     """
     warnings: list[str] = []
-    refs = _sources(config, warnings)
+    refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
     times = Counter(ref.files for ref in refs)
     warnings += [f"{files[0]!r} is given {n} times: its people count as often" for files, n in times.items() if n > 1]
     videos: list[Video] = []
@@ -189,25 +189,22 @@ def agree(plan: Plan, config: ArchiveConfig, storage: Storage) -> None:
     ]
     if config.sources:
         planned = {*(video.source for video in plan.videos), *plan.unreadable}
-        given = {ref.name for ref in _sources(config, [])}
+        refs = expand(config.sources, recursive=config.source.recursive)
+        given = {ref.name for ref in refs if ref.name in planned or not _is_made(ref, plan, config)}
         different += [f"without {name!r}" for name in sorted(given - planned)[:1]]
         different += [f"with {name!r}" for name in sorted(planned - given)[:1]]
     if different:
         raise UsageError(f"{storage.place} was planned otherwise: {'; '.join(different)}: choose another --out")
 
 
-def _sources(config: ArchiveConfig, warnings: list[str]) -> list[SourceRef]:
-    """Return what there is to read, without the annotated videos of an archive that lies among its sources."""
-    out = config.out if isinstance(config.out, str) else f"{config.out.resolve()}"
-    return [
-        ref
-        for ref in expand(config.sources, recursive=config.source.recursive, warnings=warnings)
-        if not ref.files or not _resolved(ref.files[0]).startswith(f"{out.rstrip('/')}/")
-    ]
-
-
-def _resolved(file: str) -> str:
-    return file if is_object_store(file) else str(Path(file).resolve())
+def _is_made(ref: SourceRef, plan: Plan, config: ArchiveConfig) -> bool:
+    """Return whether a source is an annotated video of the archive itself, or a part of one."""
+    if not ref.files:
+        return False
+    file, out = ref.files[0], config.out
+    if not isinstance(out, str):
+        file, out = str(Path(file).resolve()), f"{out.resolve()}"
+    return file.startswith(tuple(f"{out.rstrip('/')}/{video.folder}/" for video in plan.videos))
 
 
 def _made(config: ArchiveConfig) -> dict[str, Any]:

@@ -124,6 +124,11 @@ def test_where_parts_cannot_be_written_it_ends_and_no_video_is_given_up(
     assert make(tmp_path / "out", video).standing.is_complete
 
 
+def test_a_source_beside_the_parts_of_its_archive_is_read(video: Path) -> None:
+    for _ in range(2):
+        assert make(video.parent, video, plan=True).standing.parts == len(PARTS)
+
+
 def test_an_archive_among_its_sources_is_none_of_them(video: Path, tmp_path: Path) -> None:
     out, recursive = tmp_path / "people", SourceConfig(recursive=True)
     (tmp_path / video.name).write_bytes(video.read_bytes())

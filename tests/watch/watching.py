@@ -80,12 +80,17 @@ def watched(
     listener = Listener(memory)
     asked = EngineConfig(serving=ServingConfig(targets=servers))
     config = WatchConfig(cameras, rate=5, decode="all", watchdog_seconds=1.0, engine=asked, **options)  # type: ignore[arg-type]
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with Watch(
         config, memory=memory, audiences=[listener], detector=detector or Detector(engine or FakeEngine())
     ) as watching:
         yield Watched(watching, listener, memory)
-    eventually(lambda: threading.active_count() <= before, 5)
+    eventually(lambda: not [one for one in threading.enumerate() if one not in before and is_of_watch(one)], 5)
+
+
+def is_of_watch(thread: threading.Thread) -> bool:
+    """Return whether it is none of a gRPC server of the test, which starts one for each caller and at each start."""
+    return not (thread.name.startswith("ThreadPoolExecutor") or "(_serve)" in thread.name)
 
 
 def pair(farm: RunningFarm) -> tuple[str, str]:
