@@ -139,9 +139,10 @@ class Parent:
     """The process that started this one, which ends with it. All that a child does stands in its block."""
 
     def __init__(self) -> None:
-        signal.signal(signal.SIGTERM, _leave)
         self._line: Connection[Any, Any] = Connection(0)
         self._said: SimpleQueue[Any] = SimpleQueue()
+        self._is_leaving = False
+        signal.signal(signal.SIGTERM, self._leave)
         main = threading.main_thread().ident or 0
         end_with_parent(lambda: signal.pthread_kill(main, signal.SIGTERM), hear=self._hear)
 
@@ -153,7 +154,10 @@ class Parent:
 
     def receive(self) -> Any:
         """Return what the parent sends next."""
-        return self._said.get()
+        value = self._said.get()
+        if self._is_leaving:
+            sys.exit()
+        return value
 
     def send(self, value: object) -> None:
         with suppress(OSError):  # it is gone, and so is this process soon
@@ -163,6 +167,17 @@ class Parent:
         """Send unless what was sent before is piling up: never wait for a parent that was stopped."""
         if select.select([], [self._line], [], 0)[1]:
             self.send(value)
+
+    def _leave(self, *_: object) -> None:
+        """End by an exception, so that what was opened is closed, which a second signal must not disturb.
+
+        Python swallows one within a callback, as of a weak reference, and would complain: `receive` ends it then.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.unraisablehook = lambda _: None
+        self._is_leaving = True
+        self._said.put(None)
+        sys.exit()
 
     def _hear(self) -> bool:
         self._said.put(self._line.recv())
@@ -185,9 +200,3 @@ def end_with_parent(end: Callable[[], object], *, hear: Callable[[], object] = l
         os._exit(1)
 
     threading.Thread(target=listen, name="parent", daemon=True).start()
-
-
-def _leave(*_: object) -> None:
-    """End by an exception, so that what was opened is closed, which a second signal must not disturb."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit()

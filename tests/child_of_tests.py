@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 from humandetect.errors import HumanDetectError
 from humandetect.processes import Parent
@@ -42,6 +43,11 @@ def obey(parent: Parent) -> None:
                 os._exit(7)
             case "silent":
                 time.sleep(60)
+            case "be told in a callback":  # in which Python swallows what is raised
+                held = threading.Event()
+                reference = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGTERM))
+                del held
+                parent.send(reference() is None)
             case value:
                 parent.send(value)
 

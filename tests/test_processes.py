@@ -71,6 +71,14 @@ def test_a_child_that_is_told_to_end_while_it_ends_says_nothing_of_it(capfd: pyt
     assert capfd.readouterr().err == ""
 
 
+def test_a_child_ends_although_what_tells_it_to_is_swallowed(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(MODULE, end_seconds=5) as child:
+        child.send("be told in a callback")
+        assert child.receive() is True
+        assert child.process.wait(5) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_child_that_says_nothing_is_not_waited_for_for_ever() -> None:
     with Child(MODULE, end_seconds=0.2) as child:
         child.send("silent")
