@@ -15,11 +15,12 @@ from humandetect.errors import SourceError
 from humandetect.media.delay import DelayMeter
 from humandetect.media.image_headers import check_size
 from humandetect.media.sources import device_number
-from humandetect.media.sources.container import AccessRefused, NothingSent, NoVideoThere, PictureTooLong, reason
+from humandetect.media.sources.container import NothingSent, PictureTooLong, reason
 from humandetect.media.sources.decoding import orientation_of, to_bgr
 from humandetect.media.sources.http_camera import open_camera_url
 from humandetect.media.sources.snapshots import open_device, open_snapshots
 from humandetect.media.sources.streams import pixel_aspect, video_streams
+from humandetect.media.sources.url import AccessRefused, NoVideoThere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -74,9 +74,9 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
-    from humandetect.media.sources.container import NoVideoThere
     from humandetect.media.sources.http_camera import fetch_picture, open_camera_url
     from humandetect.media.sources.libav import VideoSource
+    from humandetect.media.sources.url import NoVideoThere
 
     try:
         return VideoSource(ref.name, lambda: open_camera_url(ref.address, config), config, audio=audio)

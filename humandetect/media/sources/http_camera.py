@@ -15,16 +15,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import HEAD_BYTES, is_image
-from humandetect.media.sources.container import (
-    Media,
-    NothingSent,
-    NotKnownThere,
-    NoVideoThere,
-    PictureTooLong,
-    open_motion_jpeg,
-    open_url,
-)
+from humandetect.media.sources.container import Media, NothingSent, PictureTooLong, open_motion_jpeg
 from humandetect.media.sources.files import most_bytes
+from humandetect.media.sources.url import NotKnownThere, NoVideoThere, open_url
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
