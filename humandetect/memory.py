@@ -19,8 +19,8 @@ def give_back() -> None:
     _trim()(0)
 
 
-def bound_pieces(max_megapixels: float) -> None:
-    """Have libav refuse, in this process, any piece of memory that is larger than a picture of that size in colours.
+def bound_allocations(max_megapixels: float) -> None:
+    """Have libav refuse, in this process, any allocation that is larger than a picture of that size in colours.
 
     Else whoever sends a stream says how large they are: of a description over RTSP, say, or a picture in MPEG-TS.
     """

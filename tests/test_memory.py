@@ -28,8 +28,8 @@ def test_libav_takes_no_larger_piece_than_a_picture_may_need() -> None:
     """In a process of its own, as it is for all of one."""
     script = """
 import av
-from humandetect.memory import bound_pieces
-bound_pieces(1)
+from humandetect.memory import bound_allocations
+bound_allocations(1)
 av.VideoFrame(1000, 1000, "bgr24")
 try:
     av.VideoFrame(10_000, 10_000, "gray")

@@ -15,7 +15,7 @@ from humandetect.commands.options import options_of
 from humandetect.commands.running import command, print_error
 from humandetect.config import QuietConfig, WatchConfig
 from humandetect.errors import ServerError, UsageError
-from humandetect.memory import bound_pieces
+from humandetect.memory import bound_allocations
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
 
     SIGHUP reads the file of cameras and the page's certificate again. Ctrl-C or SIGTERM is the normal end.
     """
-    bound_pieces(config.max_megapixels)
+    bound_allocations(config.max_megapixels)
     if config.check_cameras:
         raise typer.Exit(_check(config))
     from humandetect.watch.events_file import EventsFile

@@ -41,7 +41,7 @@ _KINDS: dict[type[SourceError], LossKind] = {
     NothingSent: "silent",
     PictureTooLong: "unreadable",
 }
-_SPARE = 2
+_DEVICE_PICTURES = 2
 """Pictures of a camera of this machine for each look, so that the look finds a fresh one."""
 _KEYS_SEEN = 5
 """Key frames after whose distance `auto` judges."""
@@ -232,7 +232,8 @@ def _opened(url: str, settings: ReaderSettings, *, takes_all: bool) -> Media:
     try:
         if (number := device_number(url)) is not None:
             # Those that nobody looks at or keeps would be encoded and decoded for nothing.
-            return open_device(number, config, period_seconds=0.0 if takes_all else 1 / (_SPARE * settings.rate))
+            period_seconds = 0.0 if takes_all else 1 / (_DEVICE_PICTURES * settings.rate)
+            return open_device(number, config, period_seconds=period_seconds)
         try:
             return open_camera_url(url, config, at_once=True)
         except NoVideoThere:

@@ -27,7 +27,7 @@ CREATE TABLE tracks (camera TEXT PRIMARY KEY, last_id INTEGER NOT NULL) WITHOUT 
 CREATE TABLE queue (number INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, json TEXT NOT NULL);
 CREATE INDEX queue_of_receiver ON queue (receiver, number);
 """
-_LATER = "CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID"
+_RETAINED = "CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID"
 """What files of the same version may lack."""
 
 
@@ -53,7 +53,7 @@ def connected(path: Path) -> sqlite3.Connection:
         if not db.execute("PRAGMA user_version").fetchone()[0]:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         check_version(db, path)
-        db.execute(_LATER)
+        db.execute(_RETAINED)
     except BaseException:
         db.close()
         raise

@@ -40,7 +40,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX, DISCOVERY_PREFIX = "humandetect", "homeassistant"
 KEEP_ALIVE_SECONDS = 30
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 30
-_ANYTHING = "…"
+_NOT_KEPT = "…"
 """Stands for what topics say that change often; who takes them back needs to know of them only."""
 PATIENCE_SECONDS = 0.5
 """For a connection and for an acknowledgement, until it is looked whether the end has come."""
@@ -77,7 +77,7 @@ class Broker:
         self._store = store
         self._retained = store.retained()
         """What the broker keeps, by topic; only of devices word by word, as the rest changes often."""
-        self._sensors = {topic: _without_names(said) for topic, said in self._retained.items() if said != _ANYTHING}
+        self._sensors = {topic: _without_names(said) for topic, said in self._retained.items() if said != _NOT_KEPT}
         """What takes each sensor out of Home Assistant again that was there, by the topic of its camera's device."""
         self._is_known: Callable[[str], bool] = lambda _: True
         """Whether a topic belongs to a camera that there is."""
@@ -227,7 +227,7 @@ class Broker:
             after = self._client.publish(f"{self._prefix}/status", "online", qos=1, retain=True)
             after.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # as of events; on the next connection these are said again first
             self._leaving.append((after, left))
-        self._keep({topic: said if topic in self._sensors else _ANYTHING for topic, said in topics.items() if said})
+        self._keep({topic: said if topic in self._sensors else _NOT_KEPT for topic, said in topics.items() if said})
 
     def _forget_what_left(self) -> None:
         """Forget topics once the broker has: a link that is dead, and not known to be, may lose what is said."""
