@@ -66,9 +66,13 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     try:
         _close_sizes(graph, port, layout, input_hw)
     except RuntimeError as error:
+        if _batch(shape) > 1:
+            raise ModelError(_not_one_by_one(model, _batch(shape))) from error
         raise UsageError(_not_of_this_size(model, input_hw, error)) from error
     labels = dict(metadata.labels) if "labels" in metadata.said else labels_beside(model.path) or labels_of(said)
     outputs = [Output(output.any_name if output.names else "", _shape(output)) for output in graph.outputs]
+    if _batch(shape) > 1 and any(len(one.shape) > 2 and one.shape[0] == shape[0] for one in outputs):
+        raise ModelError(_not_one_by_one(model, _batch(shape)))
     dialect = recognise(outputs, input_hw, classes=len(labels) or None, wanted=metadata.dialect)
     if dialect is None:
         raise ModelError(_unknown(outputs, metadata, model))
@@ -124,6 +128,11 @@ def _layout(shape: tuple[int | None, ...], model: ModelFolder) -> Layout:
     raise ModelError(
         f"{model.path}: expected images of 3 channels, (N, 3, H, W) or (N, H, W, 3); the model takes {shape}"
     )
+
+
+def _batch(shape: tuple[int | None, ...]) -> int:
+    """Return for how many pictures a graph was exported; 1 where it leaves that open."""
+    return (shape[0] if len(shape) == 4 else None) or 1
 
 
 def _size(shape: tuple[int | None, ...], layout: Layout) -> tuple[int, int] | None:
@@ -210,6 +219,13 @@ def _not_of_this_size(model: ModelFolder, hw: tuple[int, int], error: RuntimeErr
     return (
         f"{model.path} takes no pictures of {hw[0]}x{hw[1]} ({reason}): leave out --size, or say the "
         "size that it was exported for as input_hw in humandetect.json"
+    )
+
+
+def _not_one_by_one(model: ModelFolder, batch: int) -> str:
+    return (
+        f"{model.path} takes {batch} pictures at a time and no single one: that number stands inside its graph. "
+        "Export it for a batch of 1."
     )
 
 

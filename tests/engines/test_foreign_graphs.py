@@ -173,6 +173,17 @@ def test_yolo_of_open_size_has_presets_in_its_stride(tmp_path: Path) -> None:
         detector_of(path, size="70x90")
 
 
+@pytest.mark.parametrize("inner", [[4, 3 * HEIGHT * WIDTH], [4, -1]], ids=["refuses one", "takes a quarter of one"])
+def test_a_batch_that_stands_inside_the_graph_is_refused(inner: list[int], tmp_path: Path) -> None:
+    image = opset.parameter([4, 3, HEIGHT, WIDTH], np.float32, name="images")
+    flat = opset.reshape(image, opset.constant(inner), special_zero=False)
+    most = opset.unsqueeze(opset.reduce_max(flat, opset.constant([1]), keep_dims=True), opset.constant([1]))
+    rows = opset.multiply(opset.constant(np.array([[[*BOX, 1, 0]]], np.float32)), most)
+    path = saved(ov.Model([opset.result(rows)], [image], "tiny"), tmp_path)
+    with pytest.raises(ModelError, match=r"takes 4 pictures at a time .* Export it for a batch of 1"):
+        detector_of(path)
+
+
 def test_a_fixed_size_is_the_only_one(tmp_path: Path) -> None:
     path = saved(rows_graph([1, 3, HEIGHT, WIDTH]), tmp_path)
     for size in ("small", "128x128"):
