@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -87,13 +87,18 @@ def corners(cxcywh: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([cxcywh[:, :2] - half, cxcywh[:, :2] + half], axis=1)
 
 
-def as_fractions(xyxy: NDArray[np.float32], input_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Scale boxes to 0..1, where exporters did not: some write pixels, some fractions, and no graph says which."""
-    if not xyxy.size or np.abs(xyxy).max() <= LARGEST_FRACTION:
-        return xyxy
+def in_pixels(boxes: Boxes) -> bool:
+    """Tell pixels from fractions, which no graph says, by the likeliest box: unlikely ones may reach anywhere."""
+    return boxes.scores.size > 0 and bool(np.abs(boxes.xyxy[boxes.scores.argmax()]).max() > LARGEST_FRACTION)
+
+
+def as_fractions(boxes: Boxes, input_hw: tuple[int, int]) -> Boxes:
+    """Scale boxes to 0..1, where exporters did not."""
+    if not in_pixels(boxes):
+        return boxes
     height, width = input_hw
     scale: NDArray[np.float32] = np.array([width, height, width, height], np.float32)
-    return xyxy / scale
+    return replace(boxes, xyxy=boxes.xyxy / scale)
 
 
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

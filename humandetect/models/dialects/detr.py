@@ -43,7 +43,7 @@ class Detr:
             class_scores = (powers / powers.sum(axis=1, keepdims=True))[:, :-1]
         else:
             class_scores = 1 / (1 + np.exp(-logits.clip(-80, 80)))
-        return Boxes(as_fractions(corners(cxcywh), input_hw), *best_class(class_scores))
+        return as_fractions(Boxes(corners(cxcywh), *best_class(class_scores)), input_hw)
 
 
 def recognise_detr(boxes: int, logits: int, columns: int, *, classes: int | None) -> Detr:

@@ -28,7 +28,7 @@ class Rows:
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
         """Split the columns."""
         rows = answers[0].reshape(-1, 6)
-        return Boxes(as_fractions(rows[:, :4], input_hw), rows[:, 4], rows[:, 5].astype(np.int32))
+        return as_fractions(Boxes(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int32)), input_hw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DetectionOutput:
         """Take the rows up to the first of image -1, which ends the list."""
         rows = answers[0].reshape(-1, 7)
         rows = rows[: int(np.argmax(rows[:, 0] < 0)) if (rows[:, 0] < 0).any() else len(rows)]
-        return Boxes(as_fractions(rows[:, 3:], input_hw), rows[:, 2], rows[:, 1].astype(np.int32))
+        return as_fractions(Boxes(rows[:, 3:], rows[:, 2], rows[:, 1].astype(np.int32)), input_hw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +79,4 @@ class Lists:
         if self._counted:
             count = int(answers[3].reshape(-1)[0])
             xyxy, class_ids, scores = xyxy[:count, [1, 0, 3, 2]], class_ids[:count], scores[:count]
-        return Boxes(as_fractions(xyxy, input_hw), scores.astype(np.float32), class_ids.astype(np.int32))
+        return as_fractions(Boxes(xyxy, scores.astype(np.float32), class_ids.astype(np.int32)), input_hw)

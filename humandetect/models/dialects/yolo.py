@@ -108,7 +108,7 @@ def _boxes(
     scores, class_ids = best_class(rows[:, start : start + classes])
     if with_objectness:
         scores = scores * rows[:, 4]
-    return suppress(Boxes(as_fractions(corners(rows[:, :4]), input_hw), scores, class_ids))
+    return as_fractions(suppress(Boxes(corners(rows[:, :4]), scores, class_ids)), input_hw)
 
 
 def _placed(rows: NDArray[np.float32], input_hw: tuple[int, int]) -> NDArray[np.float32]:

@@ -67,6 +67,7 @@ def test_columns_of_masks_are_no_classes() -> None:
 def test_yolo_boxes_may_be_fractions() -> None:
     rows = yolo_rows(2000, 84, objectness=False)
     rows[..., :4] /= [96, 64, 96, 64]
+    rows[0, 9, :4] = 0.5, 0.5, 5, 5  # of score 0: small inputs have such
     assert_one_person(read([rows.transpose(0, 2, 1)])[1])
 
 
