@@ -163,13 +163,13 @@ class SceneEvents:
         self._looks.append(seconds)
         while len(self._looks) > 2 and seconds - self._looks[0] > LOST_SECONDS:
             self._looks.popleft()
-        boxes, index = result.detections.xyxy, result.frame.index
-        inside = self._zones.inside(np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]))
-        counts = inside.sum(0).tolist()
+        first, index = result.first_seen, result.frame.index
+        events: list[Event] = []
+        if first is not None and first.frame.written_seconds >= self._looks[0]:  # else a gap lies between
+            events, _ = self._walk(first)
+        walked, counts = self._walk(result)
         self._occupancy = dict(zip(self._zone_names, counts, strict=True))
-        rows, seen = self._sightings(result, seconds)
-        events = [self._of_zone(change) for change in self._zones.update(seen, inside[rows], seconds)]
-        events += [self._of_line(crossing) for crossing in self._lines.update(seen)]
+        events += walked
         events += [self._of_crowd(crowd) for crowd in self._zones.crowds(counts, seconds=seconds, frame=index)]
         gone = [number for number, track in self._tracks.items() if seconds - track.last_seconds > LOST_SECONDS]
         self._lines.forget(gone)
@@ -177,9 +177,19 @@ class SceneEvents:
             del self._tracks[number]
         return events
 
-    def _sightings(self, result: DetectedFrame, seconds: float) -> tuple[list[int], list[Sighting]]:
+    def _walk(self, result: DetectedFrame) -> tuple[list[Event], list[int]]:
+        """Return what those with ids did by coming where they are, and how many people are in each zone."""
+        boxes = result.detections.xyxy
+        inside = self._zones.inside(np.column_stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]]))
+        rows, seen = self._sightings(result)
+        changes = self._zones.update(seen, inside[rows], result.frame.written_seconds)
+        events = [self._of_zone(change) for change in changes]
+        events += [self._of_line(crossing) for crossing in self._lines.update(seen)]
+        return events, inside.sum(0).tolist()
+
+    def _sightings(self, result: DetectedFrame) -> tuple[list[int], list[Sighting]]:
         """Return the rows of the people with ids, and where they are."""
-        people = result.detections
+        people, seconds = result.detections, result.frame.written_seconds
         if people.tracker_id is None:
             return [], []
         scores = [1.0] * len(people) if people.confidence is None else people.confidence.tolist()

@@ -80,11 +80,12 @@ class Track:
     """What the library's tracker wants of a track."""
 
     __slots__ = (
-        "_x", "_y", "number_of_successful_updates", "time_since_update", "time_since_update_seconds", "tracker_id",
+        "_x", "_y", "first", "number_of_successful_updates", "time_since_update", "time_since_update_seconds",
+        "tracker_id",
     )  # fmt: skip
 
     def __init__(self, begun: BoTSORTTracklet) -> None:
-        x1, y1, x2, y2 = begun.get_state_bbox().tolist()
+        x1, y1, x2, y2 = self.first = begun.get_state_bbox().tolist()
         self._x, self._y = Axis(x1, x2), Axis(y1, y2)
         self.tracker_id = begun.tracker_id
         self.number_of_successful_updates = begun.number_of_successful_updates

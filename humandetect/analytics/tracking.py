@@ -11,7 +11,7 @@ import supervision as sv
 
 from humandetect.analytics.base import ENOUGH_PER_SECOND, LOST_SECONDS, is_gap
 from humandetect.analytics.motion import overlaps, quick_tracker
-from humandetect.media.frames import rounded_boxes, rounded_scores
+from humandetect.media.frames import DetectedFrame, rounded_boxes, rounded_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from trackers import CBIoUTracker
 
-    from humandetect.media.frames import DetectedFrame, Event
+    from humandetect.media.frames import Event
 
 DUPLICATE_IOU = 0.5
 
@@ -51,6 +51,8 @@ class Tracker:
         self._last_seconds: float | None = None
         self._stamp = 0.0
         self._last: DetectedFrame | None = None
+        self._unsure: list[Any] = []
+        """The library's tracks of those who were seen first in the last frame that was looked at."""
         self._detections = 0
         self._covered_seconds = 0.0
         self._covered_at_detection = 0.0
@@ -64,6 +66,7 @@ class Tracker:
         seconds = result.frame.written_seconds
         if is_gap(self._last_seconds, seconds):
             self._tracker, self._ids_before, self._last = self._new_tracker(), self.highest_id, None
+            self._unsure = []
             self._steps.clear()
         elif self._last_seconds is not None:
             self._covered_seconds += seconds - self._last_seconds
@@ -106,7 +109,19 @@ class Tracker:
             result, detections=people, weak=boxes.rows(order[~chosen], ids[~chosen]),
             held=self._held(ids, result.frame.image.shape[:2]),
             trails=self._trails(people, seconds) if result.frame.has_pixels else {},  # nobody draws them
+            first_seen=self._first_seen(),
         )  # fmt: skip
+
+    def _first_seen(self) -> DetectedFrame | None:
+        """Return where those were before who were seen again; all of them in the last frame that was looked at."""
+        again = [track for track in self._unsure if track.tracker_id >= 0]
+        self._unsure = [track for track in self._tracker.tracks if track.tracker_id < 0]
+        if self._last is None or not again:
+            return None
+        boxes = _Boxes.of(self._last.detections, self._last.weak)
+        rows = np.array([np.abs(boxes.xyxy - track.first).sum(1).argmin() for track in again])
+        ids = np.array([track.tracker_id + 1 + self._ids_before for track in again])
+        return DetectedFrame(self._last.frame.without_pixels(), boxes.rows(rows, ids))
 
     def _trails(self, boxes: sv.Detections, seconds: float) -> dict[int, NDArray[np.float64]]:
         """Return the ways of those who were found in the last seconds."""

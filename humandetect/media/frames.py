@@ -198,6 +198,8 @@ class DetectedFrame:
     """Where tracked people should be who were not found here; `data["held_seconds"]` says for how long."""
     trails: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     """Where the feet of each track were lately: (n, 2) pixels, oldest first, by its id."""
+    first_seen: DetectedFrame | None = None
+    """An earlier frame with those of whom it is certain only now that they are people: who has a new id here."""
     occupancy: Mapping[str, int] = field(default_factory=dict)
     """People inside each zone, by its name."""
     events: tuple[Event, ...] = ()

@@ -50,6 +50,15 @@ def test_two_seconds_without_a_frame_are_no_gap() -> None:
     assert told(scene_events(), [walked(0, {}), walked(2, {}), walked(4, {})]) == []
 
 
+def test_who_was_seen_first_before_the_source_went_away_is_not_followed_from_there() -> None:
+    stage = scene_events(lines=[FLAT])
+    first, then = walked(1, {1: (300, 230)}), walked(1.2, {1: (300, 170)})
+    stage.update(walked(1, {}))
+    assert stage.update(dataclasses.replace(then, first_seen=first)).events
+    stage.lose("read nothing")
+    assert not stage.update(dataclasses.replace(then, first_seen=first)).events
+
+
 def test_frames_that_were_not_looked_at_tell_nothing() -> None:
     frames = [dataclasses.replace(f, detected=k % 2 == 0) for k, f in enumerate(walk_over())]
     elsewhere = [f if f.detected else walked(f.frame.time_seconds, {1: OUTSIDE}, detected=False) for f in frames]

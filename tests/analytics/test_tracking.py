@@ -51,6 +51,17 @@ def test_who_comes_later_has_no_id_until_seen_twice() -> None:
     assert ids(tracker.update(seen(0.2, 20, 400, scores=[0.9, 0.8]))) == [1, 2]
 
 
+def test_who_gets_an_id_is_told_from_the_frame_before() -> None:
+    tracker = Tracker()
+    tracker.update(seen(0, 20))
+    tracker.update(seen(0.1, 20, 300, 400, scores=[0.9, 0.8, 0.7]))
+    result = tracker.update(seen(0.2, 20, 405, scores=[0.9, 0.7]))
+    assert result.first_seen is not None
+    assert (ids(result.first_seen), result.first_seen.frame.index) == ([2], 1)
+    assert result.first_seen.detections.xyxy.tolist() == [[400, 100, 440, 200]]
+    assert tracker.update(seen(0.3, 20, 410, scores=[0.9, 0.7])).first_seen is None
+
+
 @pytest.mark.parametrize("after", [9.0, 0.0])
 def test_ids_are_not_given_twice_across_a_gap_or_a_restart_of_the_clock(after: float) -> None:
     tracker = Tracker()

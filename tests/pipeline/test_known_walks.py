@@ -162,6 +162,21 @@ def test_who_appears_on_the_line_crosses_when_he_comes_back_over_it(tmp_path: Pa
     assert crossings(events_of(tmp_path, there_and_back)) == [("out", 4.0)]
 
 
+@pytest.mark.parametrize("rate", [25, 5, 2])
+def test_who_comes_just_before_the_line_is_counted_from_the_first_frame(tmp_path: Path, rate: int) -> None:
+    """With the next frame it is certain that there is somebody, and then somebody is over the line already."""
+    came = 2.0
+    crossed = came + 0.5 / rate
+
+    def over_the_line(at: float) -> tuple[float, float] | None:
+        return (300 + 50 * (at - crossed), 200) if at >= came else None
+
+    events, rows = asked(tmp_path, {"a.mp4": ([over_the_line], steady(rate))})
+    assert crossings(events) == [("in", round(crossed, 2))]
+    assert [event["time_seconds"] for event in events if event["event"] == "enter"] == [came]
+    assert (total(rows, "in"), total(rows, "visits")) == (1, 1)
+
+
 def test_many_who_cross_in_one_frame_are_all_counted(tmp_path: Path) -> None:
     walks: list[Walk] = [lambda at, y=y: (30 + 50 * at, y) for y in (110, 220, 330)]  # type: ignore[misc]
     walks += [lambda at, y=y: (570 - 50 * at, y) for y in (165, 275, 385)]  # type: ignore[misc]
