@@ -92,7 +92,12 @@ class Soundtrack:
         origin = round(self._track.origin_seconds / packet.time_base)
         pts = packet.pts if packet.pts is not None else packet.dts
         dts = packet.dts if packet.dts is not None else packet.pts
-        if pts is None or dts is None or packet.is_corrupt or (self._last_dts is not None and dts <= self._last_dts):
+        late = self._last_dts is not None and dts is not None and dts <= self._last_dts
+        if packet.is_discard and (
+            late or pts is None or not -_PRIMING_SECONDS <= (pts - origin) * packet.time_base < 0
+        ):
+            return False  # what an edit list hides is no loss; right before time zero it is the run-up
+        if pts is None or dts is None or packet.is_corrupt or late:
             self._damaged += 1
             return False
         self._last_dts = dts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -15,7 +16,7 @@ from humandetect.media.frames import DetectedFrame, VideoInfo
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from tests.builders import detected, make_clip, people
-from tests.media.clips import late_pictures
+from tests.media.clips import edit, late_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +210,22 @@ def test_damaged_packets_are_skipped_and_counted_when_encoded(tmp_path: Path) ->
     sink = copy(tmp_path / "in.mkv", tmp_path / "out.mp4", change=spoil)
     assert "audio stream 1 (flac): 2 damaged packets were skipped" in sink.warnings
     assert sound_of(tmp_path / "out.mp4").codec == "aac"
+
+
+@pytest.mark.parametrize("shown", [{1.0: 1.0}, {0.0: 0.5, 1.0: 0.5}], ids=["the end", "two pieces"])
+def test_sound_that_an_edit_list_hides_is_no_loss(tmp_path: Path, shown: dict[float, float]) -> None:
+    """As phones trim: each piece by where it begins and how long it is."""
+    path = make_clip(tmp_path / "in.mp4", audio="aac")
+    edit(path, shown)
+    with open_source(str(path), audio=True) as source:
+        with VideoSink(tmp_path / "out.mp4", source.info, audio=source.audio) as sink:
+            for frame in source:
+                sink.write(DetectedFrame(frame, people([])))
+        assert (source.warnings, sink.warnings) == ([], [])
+    sound = sound_of(tmp_path / "out.mp4")
+    assert sound.times[0] == pytest.approx(-0.1, abs=0.1), "the run-up"
+    assert sound.times[-1] == pytest.approx(1, abs=0.05)
+    assert max(after - before for before, after in pairwise(sound.times)) < 0.022, "nothing is missing"
 
 
 def test_sound_that_nobody_took_in_time_is_counted(tmp_path: Path) -> None:
