@@ -17,7 +17,7 @@ HIDDEN = "…"
 _SCHEMES = frozenset(
     {"http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "ftp", "mms", "ws", "mqtt", "mqtts"}
 )
-_READ = ("http", "https", "rtsp", "rtsps")
+_READ = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp")
 _OBJECT_STORES = ("s3", "gs", "az", "abfs", "memory")
 OBJECT_STORES = ", ".join(f"{scheme}://" for scheme in _OBJECT_STORES if scheme != "memory")
 """For people, who have no use for what only one process sees."""
@@ -64,7 +64,8 @@ def address_trouble(address: str) -> str | None:
     scheme = _split(address)[0]
     if scheme.lower() not in _READ:
         known = ", ".join(f"{scheme}://" for scheme in _READ)
-        return f"no address that can be read: those begin with {known}"
+        other = " (a restreamer such as MediaMTX gives SRT as rtsp://)" if scheme.lower() == "srt" else ""
+        return f"no address that can be read: those begin with {known}{other}"
     if has_doubtful_host(address):  # libav would ask the network for a host by the name of a piece of the password
         return (
             "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "
@@ -133,6 +134,8 @@ def _host_trouble(address: str) -> str | None:
         is_port = parts.port != 0
     except ValueError:
         is_port = False
+    if is_port and parts.port is None and parts.scheme.lower() in ("udp", "rtp"):
+        return "it names no port"
     # What else stands there may be the password of an address without its host.
     shown = re.search(":([0-9]{1,5})$", host)
     return None if is_port else f"its port{f' {shown[1]}' if shown else ''} is no number from 1 to 65535"

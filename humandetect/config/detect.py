@@ -60,8 +60,7 @@ class RunConfig:
     sources: Annotated[
         tuple[str, ...],
         Opt(
-            "Image, video, folder, glob, camera number, RTSP or HTTP URL, - for stdin, or `sample` for the bundled "
-            "clip.",
+            "Image, video, folder, glob, camera number, URL, - for stdin, or `sample` for the bundled clip.",
             "Input",
             metavar="SOURCE",
             argument=True,

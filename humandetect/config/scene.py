@@ -10,7 +10,7 @@ from humandetect.config.fields import Group, Opt, check
 RefField = Annotated[
     str,
     Opt(
-        "Image, video, camera number, RTSP or HTTP URL, or `sample` for the bundled clip.",
+        "Image, video, camera number, URL, or `sample` for the bundled clip.",
         "Input",
         metavar="SOURCE",
         argument=True,

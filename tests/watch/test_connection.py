@@ -222,10 +222,10 @@ def test_a_camera_of_this_machine_encodes_no_more_than_is_looked_at_or_wanted(
 
 
 def test_what_is_no_camera_is_unreachable_and_says_what_is_there() -> None:
-    with sending(b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\na.ts\n", kind="application/x-mpegurl") as url:
+    with sending(b"ffconcat version 1.0\nfile a.ts\n", kind="text/plain") as url:
         told = lost(url)
     assert (told.kind, "playlist" in str(told)) == ("unreachable", True)
-    assert "begin with http://" in str(lost("udp://127.0.0.1:9"))
+    assert "begin with http://" in str(lost("ftp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("begin", [b"", PART * 20], ids=["the first", "a later one"])

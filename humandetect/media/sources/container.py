@@ -17,6 +17,7 @@ import av
 
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import HEAD_BYTES, RAW_PHOTO, is_raw_photo
+from humandetect.media.sources.pacing import at_their_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +117,8 @@ class Media:
     size: int | None = None
     warning: str = ""
     """What people should know of the way in which it is read."""
+    in_pieces: bool = False
+    """Whether a live stream comes some seconds at a time."""
 
     @property
     def invents_stamps(self) -> bool:
@@ -132,7 +135,8 @@ class Media:
 
     def packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
         """Yield packets in the order in which they come."""
-        for packet in self.container.demux(*streams):
+        packets = self.container.demux(*streams)
+        for packet in at_their_time(packets) if self.in_pieces else packets:
             if self.bytes is not None:
                 self.bytes.packet_came()
             yield packet

@@ -51,7 +51,7 @@ class SourceRef:
     @property
     def is_live(self) -> bool:
         """Whether it surely has no end; what is at other addresses is known once it is opened."""
-        return self.kind == "camera" or self.address.lower().startswith(("rtsp:", "rtsps:"))
+        return self.kind == "camera" or self.address.lower().startswith(("rtsp", "rtmp", "udp:", "rtp:"))
 
     @property
     def paths(self) -> tuple[Path, ...]:

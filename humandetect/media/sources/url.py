@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import av
+from av.stream import Discard
 
 from humandetect.addresses import address_trouble
 from humandetect.errors import SourceError
@@ -21,17 +22,31 @@ if TYPE_CHECKING:
 
     from humandetect.config import SourceConfig
 
-_FROM_ADDRESSES = DEMUXERS.replace("mpjpeg,", "rtsp,")
+_FROM_ADDRESSES = DEMUXERS.replace("mpjpeg,", "rtsp,rtp,hls,")
 """JPEGs in parts are read by ourselves where we can: libav knows no bound for one that never ends."""
+_HTTP = "http,https,tls,tcp,crypto"
 _PROTOCOLS = {
-    "http": "http,tcp",
-    "https": "https,tls,tcp,http",  # http for redirects
+    "http": _HTTP,
+    "https": _HTTP,
     "rtsp": "rtsp,rtp,tcp,udp",
     "rtsps": "rtsps,rtsp,rtp,tls,tcp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,tls,tcp",
+    "udp": "udp",
+    "rtp": "rtp,udp",
 }
+"""All that what is at an address may lead to: redirects, and playlists of HLS with their keys; never files."""
+_UNASKED = ("udp", "rtp")
+_ENDLESS = ("rtmp", "rtmps", *_UNASKED)
 _NO_VIDEO = (
     "this is a playlist or another format that is not read from an address; give the address of the video itself"
 )
+_BROKE_OFF = "the server broke off"
+_NOT_KNOWN = {
+    "rtsp": _BROKE_OFF,
+    "rtsps": _BROKE_OFF,
+    "rtp": "no MPEG-TS, and what other RTP holds it does not say itself: let a restreamer such as MediaMTX give it as rtsp://",
+}
 _VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError, av.HTTPNotFoundError)
 """RTSP has the same numbers as HTTP, and libav the same errors."""
@@ -57,21 +72,19 @@ class _TransportRefused(SourceError):
 
 
 def open_url(url: str, config: SourceConfig, *, at_once: bool = False, in_parts: bool = False) -> Media:
-    """Open an RTSP or HTTP(S) address. Raises SourceError; no message and no cause holds a part of it.
+    """Open the address of a stream or a file. Raises SourceError; no message and no cause holds a part of it.
 
     With `at_once` a camera's rate stays unknown, and its size may, until its first picture. With `in_parts` libav reads
     JPEGs in parts, too.
     """
     if trouble := address_trouble(url):
         raise SourceError(trouble)
-    protocols = _PROTOCOLS[url.partition("://")[0].lower()]
+    scheme = _scheme(url)
     if (urlsplit(url).hostname or "").removeprefix("www.").removeprefix("m.") in _VIDEO_PAGES:
         raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
     warning = ""
     wanted = config.rtsp_transport
-    open_by = partial(
-        _open_address, url, protocols, config, demuxers=DEMUXERS if in_parts else _FROM_ADDRESSES, at_once=at_once
-    )
+    open_by = partial(_open_address, url, config, demuxers=DEMUXERS if in_parts else _FROM_ADDRESSES, at_once=at_once)
     try:
         container = open_by(transport="tcp" if wanted == "auto" else wanted)
     except _TransportRefused:
@@ -82,17 +95,35 @@ def open_url(url: str, config: SourceConfig, *, at_once: bool = False, in_parts:
     if is_image(b"    ftyp" + container.metadata.get("major_brand", "").encode()):  # a film of its tiles, to libav
         container.close()
         raise NoVideoThere(_NO_VIDEO)
-    # A missing duration says nothing: MPEG-TS and others have none over HTTP, and losing their frames would be wrong.
-    live = container.format.name in ("rtsp", "mpjpeg")
-    return Media(container, None, live=live, seekable=False, warning=warning)
+    # Elsewhere a missing duration says nothing: MPEG-TS has none over HTTP, and losing frames of a file would be wrong.
+    goes_on = container.format.name == "hls" and container.duration is None
+    live = goes_on or scheme in _ENDLESS or container.format.name in ("rtsp", "mpjpeg")
+    _take_one_variant(container)
+    return Media(container, None, live=live, seekable=False, warning=warning, in_pieces=goes_on)
 
 
-def _open_address(
-    url: str, protocols: str, config: SourceConfig, *, transport: str, demuxers: str, at_once: bool
-) -> InputContainer:
-    options = {"format_whitelist": demuxers, "protocol_whitelist": protocols, "rtsp_transport": transport}
-    if url.lower().startswith("rtsp"):
-        options |= _SHORTEST_PROBE if at_once else _PROBE
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
+
+
+def _take_one_variant(container: InputContainer) -> None:
+    """Let HLS that comes in several sizes be loaded in the largest alone."""
+    sizes = container.streams.video
+    best = max(sizes, key=lambda stream: stream.width * stream.height, default=None)
+    wanted = best and best.metadata.get("variant_bitrate")
+    for stream in container.streams if wanted else ():
+        if stream.metadata.get("variant_bitrate", wanted) != wanted:
+            stream.discard = Discard.all
+
+
+def _open_address(url: str, config: SourceConfig, *, transport: str, demuxers: str, at_once: bool) -> InputContainer:
+    scheme = _scheme(url)
+    options = {
+        "format_whitelist": demuxers, "protocol_whitelist": _PROTOCOLS[scheme], "rtsp_transport": transport,
+        "overrun_nonfatal": "1",  # what UDP brings while nobody reads is lost, and that is all
+    }  # fmt: skip
+    if not scheme.startswith("http"):
+        options |= _SHORTEST_PROBE if at_once and scheme.startswith("rtsp") else _PROBE
     began = time.monotonic()
     timeouts = (config.open_timeout_seconds, config.read_timeout_seconds)
     try:
@@ -105,19 +136,9 @@ def _open_address(
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-        if getattr(error, "errno", None) == errno.EPROTONOSUPPORT and url.lower().startswith("rtsp"):
-            raise _TransportRefused("the server supports no way to send that was asked for") from None
         # The cause is not chained: its text and its frames hold the password.
         timed_out = time.monotonic() - began >= config.open_timeout_seconds  # libav reports it in many ways
-        if isinstance(error, av.ArgumentError) and not timed_out and _has_address(urlsplit(url).hostname or ""):
-            raise NoVideoThere(_NO_VIDEO) from None
-        if isinstance(error, av.InvalidDataError) and not timed_out:
-            broke_off = url.lower().startswith("rtsp")
-            raise NotKnownThere("the server broke off" if broke_off else "not a video that can be read") from None
-        within = f"no answer within {config.open_timeout_seconds:g} s"
-        refused = isinstance(error, _REFUSALS) and not timed_out
-        kind = AccessRefused if refused else SourceError
-        raise kind(within if timed_out else _why_no_answer(error, url)) from None
+        raise (_too_late(scheme, config) if timed_out else _refusal(error, url)) from None
     if container.format.name == "rtsp" and time.monotonic() - began >= config.open_timeout_seconds:
         # The look at its pictures was cut short: another wait, for the first of them, would be in vain.
         container.close()
@@ -125,10 +146,25 @@ def _open_address(
     return container
 
 
-def _why_no_answer(error: Exception, url: str) -> str:
+def _too_late(scheme: str, config: SourceConfig) -> SourceError:
+    within = f"within {config.open_timeout_seconds:g} s"
+    if scheme in _UNASKED:
+        return NothingSent(f"nothing came {within}: is it sent to this port, and does the firewall let it in?")
+    return SourceError(f"no answer {within}")
+
+
+def _refusal(error: Exception, url: str) -> SourceError:
+    """Say what libav's error means; its text may hold the address."""
+    scheme = _scheme(url)
+    if getattr(error, "errno", None) == errno.EPROTONOSUPPORT and scheme.startswith("rtsp"):
+        return _TransportRefused("the server supports no way to send that was asked for")
+    if isinstance(error, av.InvalidDataError):
+        return NotKnownThere(_NOT_KNOWN.get(scheme, "not a video that can be read"))
     if not _has_address(urlsplit(url).hostname or ""):
-        return "no computer of this name is known: check the spelling, and the network"
-    return reason(error)
+        return SourceError("no computer of this name is known: check the spelling, and the network")
+    if isinstance(error, av.ArgumentError):
+        return NoVideoThere(_NO_VIDEO)
+    return AccessRefused(reason(error)) if isinstance(error, _REFUSALS) else SourceError(reason(error))
 
 
 def _has_address(host: str) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import av
 import pytest
+import trustme
 from PIL import Image
 
 from humandetect.config import SourceConfig
@@ -29,6 +30,7 @@ from humandetect.media.sources import expand, open_source
 from humandetect.media.sources.container import Media
 from humandetect.media.sources.libav import VideoSource
 from tests.builders import make_clip, picture
+from tests.certificates import issued
 from tests.media.clips import fast_start, heic
 from tests.watch.rtsp_farm import farm_in_thread
 
@@ -107,6 +109,20 @@ def test_a_file_without_a_known_length_behind_http_is_no_live_source(tmp_path: P
     with serving(partial(Files, directory=str(tmp_path))) as url, open_source(f"{url}/a.ts") as source:
         assert source.info.kind == "video"
         assert len(list(source)) == 20
+
+
+def test_a_camera_may_lead_to_its_https_address_and_sign_for_itself(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.ts")
+    with serving(partial(Files, directory=str(tmp_path)), certificate=issued(trustme.CA(), tmp_path)) as secure:
+
+        class Leads(Files):
+            def do_GET(self) -> None:
+                self.send_response(301)
+                self.send_header("Location", f"{secure}/a.ts")
+                self.end_headers()
+
+        with serving(Leads) as url, open_source(f"{url}/a.ts") as source:
+            assert len(list(source)) == 20
 
 
 class Ranges(Files):
@@ -302,19 +318,17 @@ def test_a_missing_page_and_a_closed_port_say_so(tmp_path: Path) -> None:
         open_source(f"rtsp://127.0.0.1:{port}/live", SHORT)
 
 
-def test_a_playlist_behind_http_is_not_followed(tmp_path: Path) -> None:
+def test_a_playlist_of_files_behind_http_is_not_followed(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.ts")
-    (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\na.ts\n#EXT-X-ENDLIST\n")
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.ts\n")
-    with serving(partial(Files, directory=str(tmp_path))) as url:
-        for name in ("live.m3u8", "list.mp4"):
-            with pytest.raises(SourceError, match="a playlist or another format"):
-                open_source(f"{url}/{name}")
+    told = pytest.raises(SourceError, match="a playlist or another format")
+    with serving(partial(Files, directory=str(tmp_path))) as url, told:
+        open_source(f"{url}/list.mp4")
 
 
 def test_other_kinds_of_address_are_refused() -> None:
-    for url in ("ftp://host/clip.mp4", "concat://a", "udp://127.0.0.1:9"):
-        with pytest.raises(SourceError, match="begin with http://, https://, rtsp://, rtsps://"):
+    for url in ("ftp://host/clip.mp4", "concat://a", "tcp://127.0.0.1:9"):
+        with pytest.raises(SourceError, match="begin with http://, https://, rtsp://, rtsps://, rtmp://"):
             open_source(url)
 
 
