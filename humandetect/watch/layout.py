@@ -42,15 +42,20 @@ class Layout:
     """The streams of a connection, copied: they last when it is gone."""
 
     def __init__(self, streams: Mapping[int, AnyStream]) -> None:
-        """Take the streams by their index, the picture's first. Raises ValueError where no kind of file can hold it."""
+        """Take the streams by their index, the picture's first. Raises ValueError where no kind of file can hold it.
+
+        Of a stream that was joined in its midst the size is not known before a key frame, and no file can be begun.
+        """
         self._store = av.open(io.BytesIO(), "w", format="nut")  # takes all codecs, and is never written
         self.video_index = next(iter(streams))
         copies = {index: self._store.add_stream_from_template(stream) for index, stream in streams.items()}
         video = {self.video_index: copies[self.video_index]}
-        self.streams = copies if _formats_of(copies) else video
+        picture = streams[self.video_index]
+        self.has_size = not isinstance(picture, av.VideoStream) or picture.width > 0
+        self.streams = copies if not self.has_size or _formats_of(copies) else video
         self.left_out = [stream.codec_context.name for index, stream in copies.items() if index not in self.streams]
         """Codecs of sound that no kind of file can hold."""
-        formats = _formats_of(self.streams)
+        formats = _formats_of(self.streams) if self.has_size else [*_FORMATS]
         if not formats:
             raise ValueError(f"no kind of file can hold {copies[self.video_index].codec_context.name}")
         self._format = formats[0]

@@ -80,13 +80,9 @@ class Recorder:
                 return
             self._forget()
             try:
-                self._layout = Layout({stream.index: stream for stream in streams})
+                self._use(Layout({stream.index: stream for stream in streams}))
             except (ValueError, av.error.FFmpegError) as error:
                 logger.warning("%s is not recorded: %s", self._camera, error)
-                return
-            if self._layout.left_out:
-                names = ", ".join(self._layout.left_out)
-                logger.warning("%s is recorded without sound: no kind of file can hold %s", self._camera, names)
 
     def packet(self, packet: av.Packet[av.VideoStream] | av.Packet[av.AudioStream], arrived: datetime) -> None:
         with self._lock:
@@ -136,6 +132,12 @@ class Recorder:
         self._ring.clear()
         self._layout, self._parameters = None, b""
 
+    def _use(self, layout: Layout) -> None:
+        self._layout = layout
+        if layout.left_out:
+            names = ", ".join(layout.left_out)
+            logger.warning("%s is recorded without sound: no kind of file can hold %s", self._camera, names)
+
     def _adopt_parameters(self, packet: av.Packet[Any]) -> None:
         """Learn from a key frame whether size or profile are others than before."""
         parameters = parameter_sets(packet)
@@ -143,7 +145,7 @@ class Recorder:
             return
         self._parameters = parameters
         try:
-            self._layout = self._layout.of_key_frame(packet)
+            self._use(self._layout.of_key_frame(packet))
         except (ValueError, IndexError, av.error.FFmpegError) as error:
             logger.debug("%s: a key frame says nothing of itself: %s", self._camera, error)
 
@@ -154,7 +156,7 @@ class Recorder:
         return self._part is not None or one.is_key
 
     def _record(self, one: ArrivedPacket) -> None:
-        if one.is_key and (self._part is None or self._is_over(self._part, one)):
+        if one.is_key and one.layout.has_size and (self._part is None or self._is_over(self._part, one)):
             self._end_part(one.arrived)
             name = segment_name(self._camera, one.arrived, one.layout.ending)
             self._part = Part(one.layout, one.arrived, name)

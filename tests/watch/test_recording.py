@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import subprocess
 import sys
@@ -93,6 +94,28 @@ def test_files_begin_at_key_frames_and_nothing_is_lost_between_them(clip: Path, 
             assert container.streams.audio[0].codec_context.name == "aac"
     assert recorder.writer.bytes_written > 0
     assert recorder.writer.dropped == 0
+
+
+def test_a_stream_that_is_joined_before_it_says_its_size_is_recorded_from_its_first_key_frame(tmp_path: Path) -> None:
+    data = make_clip(tmp_path / "clip.ts", frames=60, gop=40, audio="aac").read_bytes()
+    with av.open(io.BytesIO(data), "r") as container:
+        packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
+    second_key = [packet.is_keyframe for packet in packets].index(True, 1)
+    tables, begin = data[: 3 * 188], packets[1].pos  # all senders repeat their tables
+    joined = io.BytesIO(tables + data[begin:])
+    recorder = Recordings(config(tmp_path / "rec", segment_seconds=600)).recorder("door")
+    with av.open(joined, "r", container_options={"probesize": "2000", "analyzeduration": "1"}) as container:
+        streams: list[Any] = [container.streams.video[0], *container.streams.audio]
+        assert streams[0].width == 0
+        recorder.begin(streams)
+        for number, packet in enumerate(container.demux(*streams)):
+            recorder.packet(packet, START + timedelta(seconds=number / 20))
+        recorder.end()
+    recorder.close()
+    (path,) = recordings(tmp_path / "rec")
+    assert pictures(path) == len(packets) - second_key
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
 
 
 def test_sound_of_telephones_is_kept_in_a_file_that_can_hold_it(tmp_path: Path) -> None:
