@@ -63,9 +63,9 @@ def address_trouble(address: str) -> str | None:
     """Say why nothing can ever be read at an address; None: it may be."""
     scheme = _split(address)[0]
     if scheme.lower() not in _READ:
-        known = ", ".join(f"{scheme}://" for scheme in _READ)
-        other = " (a restreamer such as MediaMTX gives SRT as rtsp://)" if scheme.lower() == "srt" else ""
-        return f"no address that can be read: those begin with {known}{other}"
+        known = f"{', '.join(_READ[:-1])} or {_READ[-1]}"
+        way_out = "; a restreamer such as MediaMTX gives SRT as RTSP" if scheme.lower() == "srt" else ""
+        return f"no address that can be read: those begin with {known}{way_out}"
     if has_doubtful_host(address):  # libav would ask the network for a host by the name of a piece of the password
         return (
             "an @ stands behind a / ? or #: in a user name or password write these as %2F, %3F and %23, "

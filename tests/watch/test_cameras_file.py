@@ -132,7 +132,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
         (("rtsp://cam/?a=rtsp://b",), "a camera is NAME=URL"),
         (("door=rtsp://a", "door=rtsp://b"), "two cameras are called 'door'"),
         (("door=rtsp://a", "Door=rtsp://b"), "two cameras are called 'door' and 'Door'"),
-        (("door=ftp://a",), "door: no address that can be read: those begin with http://, https://, rtsp://, rtsps://"),
+        (("door=ftp://a",), "door: no address that can be read: those begin with http, https, rtsp, rtsps"),
         (("door=rtsp://:554/a",), "door: it names no host"),
         (("a.toml", "door=rtsp://b"), "one file of cameras, or NAME=URL of each"),
         (("a.toml", "b.toml"), "one file of cameras, or NAME=URL of each"),

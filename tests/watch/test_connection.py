@@ -225,7 +225,7 @@ def test_what_is_no_camera_is_unreachable_and_says_what_is_there() -> None:
     with sending(b"ffconcat version 1.0\nfile a.ts\n", kind="text/plain") as url:
         told = lost(url)
     assert (told.kind, "playlist" in str(told)) == ("unreachable", True)
-    assert "begin with http://" in str(lost("ftp://127.0.0.1:9"))
+    assert "begin with http, " in str(lost("ftp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("begin", [b"", PART * 20], ids=["the first", "a later one"])

@@ -81,6 +81,7 @@ class Decoder:
             if pictures:
                 if leading is not None:
                     self.unseen, leading = _shown_before(pictures[0], leading), None
+                    self.damaged *= not self._media.live  # that it is joined in its midst is no damage
                 yield from pictures
                 self._seen = time.monotonic()
         yield from self._decode(None)

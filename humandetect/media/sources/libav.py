@@ -67,7 +67,7 @@ class VideoSource(Source):
             self.audio = self._decoder.keep_sound(
                 origin_seconds=float(self._origin or 0) + config.start_seconds,
                 duration_seconds=config.duration_seconds,
-                from_beginning=config.start_seconds == 0,
+                from_beginning=config.start_seconds == 0 and not self._media.live,
             )
         except BaseException:
             self._media.close()
@@ -103,7 +103,8 @@ class VideoSource(Source):
             self._rate /= 2
         self.is_progressive = not (self._filter.interlaced or self._in_fields)
         self._first_stamp = first.pts
-        self._origin = start_of(self._media, self._stream, stamp_seconds(first, self._time_base))
+        stamp = stamp_seconds(first, self._time_base)
+        self._origin = stamp if self._media.live else start_of(self._media, self._stream, stamp)
         if (unseen := self._decoder.unseen) and not (self._media.live or self._config.start_seconds):
             frames = counted(unseen // 2 if self._in_fields else unseen, "frame")
             self.warnings.append(f"it begins inside a group of pictures: its first {frames} cannot be decoded")

@@ -45,7 +45,7 @@ _BROKE_OFF = "the server broke off"
 _NOT_KNOWN = {
     "rtsp": _BROKE_OFF,
     "rtsps": _BROKE_OFF,
-    "rtp": "no MPEG-TS, and what other RTP holds it does not say itself: let a restreamer such as MediaMTX give it as rtsp://",
+    "rtp": "no MPEG-TS, and other RTP does not say what it holds: let a restreamer such as MediaMTX give it as RTSP",
 }
 _VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
 _REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError, av.HTTPNotFoundError)

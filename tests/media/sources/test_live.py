@@ -328,7 +328,7 @@ def test_a_playlist_of_files_behind_http_is_not_followed(tmp_path: Path) -> None
 
 def test_other_kinds_of_address_are_refused() -> None:
     for url in ("ftp://host/clip.mp4", "concat://a", "tcp://127.0.0.1:9"):
-        with pytest.raises(SourceError, match="begin with http://, https://, rtsp://, rtsps://, rtmp://"):
+        with pytest.raises(SourceError, match="begin with http, https, rtsp, rtsps, rtmp, rtmps, udp or rtp"):
             open_source(url)
 
 

@@ -36,16 +36,17 @@ def free_port() -> int:
 
 @contextmanager
 def sending(url: str, clip: Path, format_: str) -> Iterator[None]:
-    """Send a clip again and again."""
+    """Send a clip of 50 pictures a second again and again, at first without its first key frame."""
     done = threading.Event()
 
     def send() -> None:
         with av.open(str(clip)) as given, av.open(url, "w", format=format_) as out:
             stream = out.add_stream_from_template(given.streams.video[0])
-            packets = [bytes(packet) for packet in given.demux() if packet.size]
-            for index in count():
-                packet = av.Packet(packets[index % len(packets)])
-                packet.dts = packet.pts = index * 1800  # 50 a second
+            packets = [(bytes(one), (one.pts or 0) - (one.dts or 0)) for one in given.demux() if one.size]
+            for index in count(1):
+                data, shown_after = packets[index % len(packets)]
+                packet = av.Packet(data)
+                packet.dts, packet.pts = index * 1800, index * 1800 + shown_after
                 packet.stream = stream
                 with suppress(av.FFmpegError):  # nobody takes it
                     out.mux(packet)
@@ -64,10 +65,19 @@ def sending(url: str, clip: Path, format_: str) -> Iterator[None]:
 @pytest.mark.parametrize(("scheme", "format_"), [("udp", "mpegts"), ("rtp", "rtp_mpegts")])
 def test_mpeg_ts_is_read_as_it_is_sent(tmp_path: Path, scheme: str, format_: str) -> None:
     url = f"{scheme}://127.0.0.1:{free_port()}"
-    clip = make_clip(tmp_path / "clip.ts")
-    with sending(f"{url}?pkt_size=1316", clip, format_), open_source(url, SHORT) as source:
+    clip = make_clip(tmp_path / "clip.ts", fps=50)
+    with sending(f"{url}?pkt_size=1316", clip, format_), open_source(url) as source:
         assert source.info.kind == "live"
         assert len(list(islice(source, 30))) == 30
+
+
+def test_a_stream_that_is_joined_in_its_midst_begins_with_its_first_picture(tmp_path: Path) -> None:
+    url = f"udp://127.0.0.1:{free_port()}"
+    clip = make_clip(tmp_path / "clip.ts", frames=60, fps=50, gop=60)
+    with sending(f"{url}?pkt_size=1316", clip, "mpegts"), open_source(url) as source:
+        frames = list(islice(source, 3))
+    assert frames[0].time_seconds == 0
+    assert source.warnings == []
 
 
 @pytest.mark.parametrize("scheme", ["udp", "rtp"])
@@ -79,7 +89,7 @@ def test_where_nothing_is_sent_the_reader_asks_why(scheme: str) -> None:
 def test_rtp_that_only_an_sdp_file_explains_names_the_way_out(tmp_path: Path) -> None:
     url = f"rtp://127.0.0.1:{free_port()}"
     told = pytest.raises(SourceError, match=r"no MPEG-TS.* restreamer such as MediaMTX")
-    with sending(url, make_clip(tmp_path / "clip.ts"), "rtp"), told:
+    with sending(url, make_clip(tmp_path / "clip.ts", fps=50), "rtp"), told:
         open_source(url)
 
 
@@ -140,5 +150,5 @@ def test_rtmp_is_a_live_source(tmp_path: Path) -> None:
 
 
 def test_srt_names_the_way_out() -> None:
-    with pytest.raises(SourceError, match=r"begin with http://.* restreamer such as MediaMTX gives SRT as rtsp://"):
+    with pytest.raises(SourceError, match=r"begin with http, .* restreamer such as MediaMTX gives SRT as RTSP"):
         open_source("srt://127.0.0.1:9000")
