@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVEN, UNEVEN = (40,), (33, 40, 100)
 """Milliseconds from frame to frame."""
 OPEN_GOP = {"bf": "3", "x264-params": "open-gop=1:keyint=10:min-keyint=10:scenecut=0"}
+INTRA_REFRESH = {"bf": "0", "x264-params": "intra-refresh=1:keyint=10:scenecut=0"}
 B_FRAMES = {"bf": "2", "g": "12"}
 TEN = {"g": "10", "bf": "0"}
 SIZE = (320, 240)

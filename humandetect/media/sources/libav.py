@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -145,16 +146,30 @@ class VideoSource(Source):
         """Go on from the last key frame before the start; without a way to it, frames up to the start are dropped."""
         if not self._media.seekable or self._origin is None:
             return
-        media = open_media()
-        stream = video_streams(media)[0]
         start = self._origin + _exactly(self._config.start_seconds)
-        self._plan = plan_start(media, stream, start, in_fields=self._in_fields, first_stamp=self._first_stamp)
-        if self._plan is not None and seek(media, stream, self._plan.key_stamp):
+        with closing(open_media()) as media:
+            stream = video_streams(media)[0]
+            plan = plan_start(media, stream, start, in_fields=self._in_fields, first_stamp=self._first_stamp)
+        if plan is not None and self._go_to_key(plan.key_stamp, open_media):
+            self._plan = plan
+
+    def _go_to_key(self, key_stamp: int, open_media: Callable[[], Media]) -> bool:
+        """Go on from a key frame, or from one before it; False, and at the beginning, where there is no way to it.
+
+        With intra refresh, whose key frames are no pictures of their own, decoding takes until the next to get there.
+        """
+        for stamp in (key_stamp, key_stamp - 1):
             self._media.close()
-            self._use(media)
-        else:
-            self._plan = None
-            media.close()
+            self._use(open_media())
+            if not seek(self._media, self._stream, stamp):
+                self._media.close()
+                self._use(open_media())
+                return False
+            first = next(self._pictures, None)
+            self._pictures = chain([first] if first else [], self._pictures)
+            if first and first.pts is not None and first.pts <= key_stamp:
+                break
+        return True
 
     def _expected(self) -> int | None:
         """Return the frames that the configured part of the source holds."""

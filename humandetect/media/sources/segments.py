@@ -24,7 +24,7 @@ from humandetect.media.sources.seeking import seek
 from humandetect.media.sources.streams import count_if_cut, cut_off, video_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from humandetect.config import SourceConfig
     from humandetect.media.sources.container import Media
@@ -153,14 +153,18 @@ class SegmentSource(VideoSource):
         super().__init__(name, lambda: open_bytes(open_file(path), config), config)
         try:
             self._stamps = self._planned()
-            self._go_to_key()
+            if segment.number:
+                self._go_to_key(segment.key_stamp, lambda: open_bytes(open_file(path), config))
         except BaseException:
             self.close()
             raise
 
     def _planned(self) -> list[int]:
         """Return the stamps of the segment's frames, from its packets."""
-        media = self._reopened(lambda: _opened_for_packets(self._path, self._config))
+        media = _opened_for_packets(self._path, self._config)
+        if self._segment.number and not seek(media, video_streams(media)[0], self._segment.key_stamp):
+            media.close()  # it is read from the beginning instead, which is slow, and right
+            media = _opened_for_packets(self._path, self._config)
         stream, stamps = video_streams(media)[0], []
         try:
             for packet in media.container.demux(stream):
@@ -178,19 +182,6 @@ class SegmentSource(VideoSource):
             have = f"{len(stamps)} frames and not {self._segment.frames}"
             raise SourceError(f"it changed since it was planned: segment {self._segment.number} has {have}")
         return sorted(stamps)
-
-    def _go_to_key(self) -> None:
-        media = self._reopened(lambda: open_bytes(open_file(self._path), self._config))
-        self._media.close()
-        self._use(media)
-
-    def _reopened(self, opened: Callable[[], Media]) -> Media:
-        """Open it again at the segment's key frame."""
-        media = opened()
-        if self._segment.number and not seek(media, video_streams(media)[0], self._segment.key_stamp):
-            media.close()  # it is read from the beginning instead, which is slow, and right
-            return opened()
-        return media
 
     def _has(self, stamp: int) -> bool:
         after_start = stamp >= self._segment.key_stamp or not self._segment.number

@@ -14,6 +14,7 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import Source, open_source
 from humandetect.media.sources.decoding import orientation_of, to_bgr
+from tests.archive.clips import INTRA_REFRESH, write_people
 from tests.builders import make_clip, picture
 from tests.media.clips import cut, damage, fast_start, turn, write_frames, write_stamps
 
@@ -198,6 +199,14 @@ def test_a_late_start_decodes_only_from_the_key_frame_before(tmp_path: Path) -> 
         decoder = source._decoder  # type: ignore[attr-defined]
         assert [frame.index for frame in source] == [95, 96, 97, 98, 99]
         assert decoder.packets < 10 + 5  # less than a group of pictures before the first of the five
+
+
+def test_a_late_start_misses_nothing_where_no_key_frame_is_a_picture_of_its_own(tmp_path: Path) -> None:
+    path = write_people(tmp_path / "a.mp4", options=INTRA_REFRESH)
+    whole, _ = read(path)
+    frames, _ = read(path, SourceConfig(start_seconds=1.25))
+    assert [frame.index for frame in frames] == list(range(32, 60))
+    np.testing.assert_array_equal(frames[0].image, whole[32].image)
 
 
 def test_what_an_early_end_does_not_need_is_not_read(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import open_source
 from humandetect.media.sources.segments import SegmentSource, cut
-from tests.archive.clips import B_FRAMES, EVEN, OPEN_GOP, TEN, UNEVEN, write_people
+from tests.archive.clips import B_FRAMES, EVEN, INTRA_REFRESH, OPEN_GOP, TEN, UNEVEN, write_people
 from tests.builders import make_clip
 from tests.media.clips import damage, late_pictures, turn, write_stamps
 from tests.media.gone import open_going
@@ -53,6 +53,7 @@ def by_segments(path: Path, *, seconds: float) -> list[Shown]:
     ("name", "steps", "options"),
     [
         ("open.mp4", EVEN, OPEN_GOP),
+        ("intra_refresh.mp4", EVEN, INTRA_REFRESH),
         ("uneven.mkv", UNEVEN, B_FRAMES),
         ("uneven.mp4", UNEVEN, B_FRAMES),
         ("keys.mp4", EVEN, {"g": "1"}),
