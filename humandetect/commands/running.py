@@ -64,15 +64,15 @@ class Signals:
                 signal.signal(number, self._on_signal)
 
     def close(self) -> None:
-        """Let nothing disturb an end that a signal brought: Python resets handlers before the process is gone."""
+        """Let nothing disturb the end: Python resets handlers before the process is gone, and the next one kills it."""
+        for number in self._numbers():
+            signal.signal(number, signal.SIG_IGN)
         sys.unraisablehook = self._report_lost
         signal.set_wakeup_fd(-1)
         os.close(self._bell)
         # A KeyboardInterrupt that left the exec of a string, of which dataclasses are made, ends `python -m` as if by
         # SIGINT, although it was caught; unless another exec ends well.
         exec("")  # noqa: S102
-        for number in self._numbers() if self.exit_code else ():
-            signal.signal(number, signal.SIG_IGN)
 
     @staticmethod
     def _numbers() -> list[signal.Signals]:

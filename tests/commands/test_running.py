@@ -86,6 +86,24 @@ except typer.Exit as end:
     assert (run.returncode, run.stderr) == (143, b"")
 
 
+LATE = """
+import os, signal
+from humandetect.commands.running import command
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        kill(pid, number)
+
+late = Late()
+command(lambda: None)()
+"""
+
+
+def test_a_signal_once_all_is_done_comes_too_late() -> None:
+    """Python takes its handlers away before what is global, and a signal in between would kill."""
+    assert subprocess.run([sys.executable, "-c", LATE], timeout=20, check=False).returncode == 0
+
+
 def test_kill_9_leaves_nothing_under_the_final_name(long_clip: Path) -> None:
     process = start_long_run(long_clip)
     process.kill()
