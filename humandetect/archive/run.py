@@ -37,8 +37,16 @@ class Standing:
     """Neither."""
     unjoined: Sequence[Video]
     """Whose annotated videos were asked for, and are not there or still in parts."""
-    warnings: Sequence[str]
-    """What the sources lack, for people."""
+    notes: Sequence[str]
+    """Names of what workers wrote down of sources, a warning each."""
+    storage: Storage
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what the sources lack, for people; a note is read in its turn, as that is a request in a store."""
+        yield from self.plan.warnings
+        for name in self.notes:
+            note = json.loads(self.storage.read(name) or b"{}")
+            yield f"{note.get('source')!r}: {'; '.join(note.get('warnings', ()))}"
 
     @property
     def parts(self) -> int:
@@ -153,14 +161,8 @@ def _standing(plan: Plan, storage: Storage) -> Standing:
             made = made and not names.isdisjoint((job.video_name, job.video.annotated_name))
         (there if made else failed if job.failure_name in names else missing).append(job)
     unjoined = [video for video in annotated.values() if not _is_joined(video, names)]
-    return Standing(plan, there, failed, missing, unjoined, [*plan.warnings, *_noted(names, storage)])
-
-
-def _noted(names: set[str], storage: Storage) -> Iterator[str]:
-    """Yield what workers wrote down of sources."""
-    for name in sorted(name for name in names if name.startswith(WARNED)):
-        note = json.loads(storage.read(name) or b"{}")
-        yield from (f"{note['source']!r}: {warning}" for warning in note.get("warnings", ()))
+    notes = sorted(name for name in names if name.startswith(WARNED))
+    return Standing(plan, there, failed, missing, unjoined, notes, storage)
 
 
 def _is_joined(video: Video, names: set[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
@@ -16,7 +17,7 @@ from humandetect.config import ArchiveConfig, QuietConfig
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from humandetect.archive.attempts import Attempt
     from humandetect.archive.plan import Job
@@ -104,12 +105,12 @@ def _tell(summary: ArchiveSummary) -> None:
     outcome = summary.outcome
     if outcome.made:
         typer.echo(f"{counted(outcome.frames, 'frame')} in {counted(outcome.made, 'part')}", err=True)
-    _tell_first("warning", summary.warnings)
+    _tell_all("warning", summary.warnings)
     if outcome.missing:
         frames = counted(outcome.missing, "frame")
         typer.echo(f"warning: {frames} could not be decoded: in the results as not detected", err=True)
-    _tell_first("error", [f"{job.name} was given up: {reason}" for job, reason in outcome.failed])
-    _tell_first("error", [f"{source!r} has no annotated video: {why}" for source, why in summary.unjoined.items()])
+    _tell_all("error", [f"{job.name} was given up: {reason}" for job, reason in outcome.failed])
+    _tell_all("error", [f"{source!r} has no annotated video: {why}" for source, why in summary.unjoined.items()])
     _tell_standing(summary.standing)
     if summary.merged:
         typer.echo(f"written {summary.merged}", err=True)
@@ -123,12 +124,16 @@ def _tell_standing(standing: Standing) -> None:
     if standing.unjoined:
         told += f", {counted(len(standing.unjoined), 'annotated video')} to come"
     typer.echo(told, err=True)
-    _tell_first("warning", standing.warnings)
-    _tell_first("error", [why if source in why else f"{source!r}: {why}" for source, why in plan.unreadable.items()])
+    _tell_first("warning", standing.warnings(), of=len(plan.warnings) + len(standing.notes))
+    _tell_all("error", [why if source in why else f"{source!r}: {why}" for source, why in plan.unreadable.items()])
 
 
-def _tell_first(kind: str, lines: Sequence[str]) -> None:
-    for line in lines[:MOST_TOLD]:
+def _tell_all(kind: str, lines: Sequence[str]) -> None:
+    _tell_first(kind, lines, of=len(lines))
+
+
+def _tell_first(kind: str, lines: Iterable[str], *, of: int) -> None:
+    for line in islice(lines, MOST_TOLD):
         typer.echo(f"{kind}: {line}", err=True)
-    if len(lines) > MOST_TOLD:
-        typer.echo(f"{kind}: {len(lines) - MOST_TOLD:,} more like these", err=True)
+    if of > MOST_TOLD:
+        typer.echo(f"{kind}: {of - MOST_TOLD:,} more like these", err=True)
