@@ -36,6 +36,7 @@ PLACES = {
     "names": (("framework", "names"), ("names",)),
     "imgsz": (("framework", "imgsz"),),
     "stride": (("framework", "stride"),),
+    "task": (("framework", "task"),),
     "labels": (("model_info", "labels"),),
 }
 """Where OpenVINO keeps what ONNX files say of themselves, and what exporters of its own format write."""
@@ -60,6 +61,8 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     shape = _shape(port)
     layout = metadata.layout or _layout(shape, model)
     said = {**read_exported(model.path), **_said(graph)}
+    if said.get("task") == "obb":
+        raise ModelError(f"{model.path} finds turned boxes (its task is obb): export a detector of upright ones.")
     own_hw = _size(shape, layout)
     default_hw = metadata.preset.input_hw or own_hw or size_of(said) or OPEN_SIZE_HW
     input_hw = hw or default_hw

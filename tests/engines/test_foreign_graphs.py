@@ -209,6 +209,12 @@ def test_what_the_exporter_wrote_beside_a_model_names_classes_and_size(tmp_path:
         assert detector.info.labels == {0: "helmet", 1: "person"}
 
 
+def test_a_model_of_turned_boxes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text("task: obb\nnames:\n  0: person\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="finds turned boxes"):
+        detector_of(saved(yolo_graph([1, 3, HEIGHT, WIDTH]), tmp_path))
+
+
 def test_a_person_class_by_name_and_by_number(tmp_path: Path) -> None:
     path = saved(rows_graph([1, 3, HEIGHT, WIDTH], class_id=16), tmp_path)
     assert_sees(path, 0.8, person_class="dog")

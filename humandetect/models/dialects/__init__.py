@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from humandetect.models.dialects.base import Boxes, Dialect, Output, Picture
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Output, Picture
 from humandetect.models.dialects.detr import recognise_detr
 from humandetect.models.dialects.finished import DetectionOutput, Lists, Rows
-from humandetect.models.dialects.yolo import MOST_QUERIES, Yolox, recognise_yolo
+from humandetect.models.dialects.yolo import YoloPair, Yolox, are_queries, recognise_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["DIALECTS", "Boxes", "Dialect", "Output", "Picture", "recognise"]
 
-DIALECTS = ("yolo", "yolox", "detr", "rows", "detection-output", "lists")
+DIALECTS = ("yolo", "yolo-pair", "yolox", "detr", "rows", "detection-output", "lists")
 
 
 def recognise(
@@ -30,10 +30,10 @@ def recognise(
 
 def _candidates(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | None) -> list[Dialect]:
     """List the dialects that fit, likeliest first."""
-    found = [*_finished(outputs), *_queries(outputs, classes)]
+    masks = next((output.shape[1] or 0 for output in outputs if len(output.shape) == 4), 0)
+    found = [*_rows(outputs, input_hw, masks, classes), *_finished(outputs), *_pairs(outputs, input_hw, classes)]
     tables = [index for index, output in enumerate(outputs) if len(output.shape) == 3]
     if len(tables) == 1:
-        masks = next((out.shape[1] or 0 for out in outputs if len(out.shape) == 4), 0)
         yolo = recognise_yolo(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
         found += [yolo] if yolo else []
         if yolo and yolo.name == "yolo" and yolo.with_objectness and not yolo.columns:  # type: ignore[union-attr]
@@ -41,33 +41,47 @@ def _candidates(outputs: Sequence[Output], input_hw: tuple[int, int], classes: i
     return found
 
 
+def _rows(outputs: Sequence[Output], input_hw: tuple[int, int], masks: int, classes: int | None) -> list[Dialect]:
+    """Take few rows of six columns; of more, where they are of masks, or of joints and no scores of our classes."""
+    tables = [index for index, output in enumerate(outputs) if len(output.shape) in (2, 3)]
+    if len(tables) != 1 or len(outputs) > 1 + bool(masks):
+        return []
+    shape = outputs[tables[0]].shape
+    places, columns = shape[-2] or 0, shape[-1] or 0
+    if columns == 6 or (len(shape), columns) == (2, 7):
+        return [Rows((tables[0],))] if places <= MOST_QUERIES else []
+    with_more = columns == 6 + masks if masks else classes and columns - classes not in (4, 5)
+    return [Rows((tables[0],))] if with_more and 6 < columns < places and are_queries(places, input_hw) else []
+
+
 def _finished(outputs: Sequence[Output]) -> list[Dialect]:
-    """Take few rows of six columns, rows of seven, or boxes with two lists beside them."""
+    """Take rows of seven columns, or boxes with two lists beside them."""
     shapes = [output.shape for output in outputs]
     if len(shapes) == 1:
-        shape = shapes[0]
-        if len(shape) in (2, 3) and shape[-1] == 6 and (shape[-2] or 0) <= MOST_QUERIES:
-            return [Rows((0,))]
-        return [DetectionOutput((0,))] if len(shape) == 4 and shape[-1] == 7 else []
+        return [DetectionOutput((0,))] if len(shapes[0]) == 4 and shapes[0][-1] == 7 else []
     boxes = [index for index, shape in enumerate(shapes) if len(shape) in (2, 3) and shape[-1] == 4]
     if len(boxes) != 1 or len(shapes) not in (3, 4):
         return []
     rank = len(shapes[boxes[0]]) - 1
     others = [index for index, shape in enumerate(shapes) if index != boxes[0]]
-    lists = [index for index in others if len(shapes[index]) == rank]
+    one = (1,) * rank if shapes[boxes[0]][-2] != 1 else None  # a number as long as a list of one
+    lists = [index for index in others if len(shapes[index]) == rank and shapes[index] != one]
     counts = [index for index in others if index not in lists]
     return [Lists((boxes[0], *lists, *counts), batched=rank == 2)] if len(lists) == 2 and len(counts) <= 1 else []
 
 
-def _queries(outputs: Sequence[Output], classes: int | None) -> list[Dialect]:
-    """Take a table of boxes and one of logits with as many rows; among many, those that are named so."""
+def _pairs(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | None) -> list[Dialect]:
+    """Take a table of boxes and one of classes with as many rows; among many, those that are named so."""
     tables = [(index, output) for index, output in enumerate(outputs) if len(output.shape) == 3]
     boxes = _one_named([(index, output) for index, output in tables if output.shape[2] == 4], "pred_boxes")
     logits = _one_named([(index, output) for index, output in tables if output.shape[2] != 4], "logits")
     if boxes is None or logits is None or outputs[boxes].shape[1] != outputs[logits].shape[1]:
         return []
-    columns = outputs[logits].shape[2]
-    return [recognise_detr(boxes, logits, columns, classes=classes)] if columns else []
+    _, places, columns = outputs[logits].shape
+    if not columns:
+        return []
+    pair, detr = YoloPair((boxes, logits), columns), recognise_detr(boxes, logits, columns, classes=classes)
+    return [detr, pair] if are_queries(places or 0, input_hw) else [pair, detr]
 
 
 def _one_named(tables: Sequence[tuple[int, Output]], name: str) -> int | None:

@@ -19,6 +19,8 @@ LOWEST_SCORE = 0.01
 SUPPRESSION_IOU = 0.6
 MOST_CANDIDATES = 1000
 MOST_BOXES = 300
+MOST_QUERIES = 1000
+"""Models with so few rows choose among queries, as DETR does, and were trained on stretched pictures."""
 LARGEST_FRACTION = 2.0
 """Boxes that stay below this are fractions of the picture, not pixels: an edge may lie outside, half a picture not."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from humandetect.models.dialects.base import Boxes, Picture, as_fractions
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Picture, as_fractions, in_pixels, suppress
 from humandetect.models.dialects.coco import COCO_80, COCO_90, COCO_91
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """End to end: rows of x1, y1, x2, y2, score, class, as YOLOv10 and exports with suppression write them."""
+    """End to end: rows of x1, y1, x2, y2, score, class, as YOLOv10 and exports with suppression write them.
+
+    More may follow, of masks or joints. Seven columns without a batch begin with the image's number, as YOLOv7 does.
+    """
 
     outputs: tuple[int, ...]
     picture: Picture = field(default_factory=Picture)
@@ -27,8 +30,10 @@ class Rows:
 
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
         """Split the columns."""
-        rows = answers[0].reshape(-1, 6)
-        return as_fractions(Boxes(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int32)), input_hw)
+        rows = answers[0].reshape(-1, answers[0].shape[-1])
+        rows = rows[:, 1:] if answers[0].shape[1:] == (7,) else rows
+        class_ids, scores = _classes_and_scores(rows[:, 5], rows[:, 4])
+        return as_fractions(Boxes(rows[:, :4], scores, class_ids), input_hw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,10 @@ class DetectionOutput:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """Boxes, classes and scores as three outputs; with a fourth, their number, as TFLite writes them: y before x."""
+    """Boxes, classes and scores as three outputs; with a fourth, their number.
+
+    With that TFLite writes fractions, y before x, and YOLO-NAS pixels, x before y.
+    """
 
     outputs: tuple[int, ...]
     """Boxes, then the two lists as they come, then the number, if there is one."""
@@ -71,12 +79,23 @@ class Lists:
         return COCO_90 if self._counted else COCO_80 if self.batched else COCO_91
 
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Tell classes from scores by their being whole numbers: exporters disagree on the order."""
-        xyxy = answers[0].reshape(-1, 4)
-        class_ids, scores = answers[1].reshape(-1), answers[2].reshape(-1)
-        if not (class_ids == np.floor(class_ids)).all():
-            class_ids, scores = scores, class_ids
-        if self._counted:
-            count = int(answers[3].reshape(-1)[0])
-            xyxy, class_ids, scores = xyxy[:count, [1, 0, 3, 2]], class_ids[:count], scores[:count]
-        return as_fractions(Boxes(xyxy, scores.astype(np.float32), class_ids.astype(np.int32)), input_hw)
+        """Take as many as there are; so many that nothing has suppressed them yet are left to suppression."""
+        class_ids, scores = _classes_and_scores(answers[1].reshape(-1), answers[2].reshape(-1))
+        count = int(answers[3].reshape(-1)[0]) if self._counted else len(scores)
+        boxes = Boxes(answers[0].reshape(-1, 4)[:count], scores[:count], class_ids[:count])
+        if self._counted and not in_pixels(boxes):
+            boxes = replace(boxes, xyxy=boxes.xyxy[:, [1, 0, 3, 2]])
+        return as_fractions(suppress(boxes) if len(boxes.scores) > MOST_QUERIES else boxes, input_hw)
+
+
+def _classes_and_scores(
+    first: NDArray[np.float32], second: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Tell classes from scores by their being whole numbers: exporters disagree on the order."""
+    if not _whole(first) and _whole(second):
+        first, second = second, first
+    return first.astype(np.int32), second.astype(np.float32)
+
+
+def _whole(numbers: NDArray[np.float32]) -> bool:
+    return bool((numbers == np.floor(numbers)).all())

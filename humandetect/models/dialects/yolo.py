@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from humandetect.models.dialects.base import Boxes, Picture, as_fractions, best_class, corners, suppress
+from humandetect.models.dialects.base import (
+    MOST_QUERIES,
+    Boxes,
+    Picture,
+    as_fractions,
+    best_class,
+    corners,
+    suppress,
+)
 from humandetect.models.dialects.coco import labels_by_count
 
 if TYPE_CHECKING:
@@ -18,8 +26,6 @@ if TYPE_CHECKING:
     from humandetect.models.dialects.base import Output
 
 STRIDES = (8, 16, 32)
-MOST_QUERIES = 1000
-"""Models with so few rows choose among queries, as DETR does, and were trained on stretched pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,27 @@ class Yolox:
         return _boxes(rows, input_hw, classes=self.classes, with_objectness=True)
 
 
+@dataclass(frozen=True, slots=True)
+class YoloPair:
+    """YOLO-NAS, DAMO-YOLO and others: boxes and class scores of each place of a grid as two outputs."""
+
+    outputs: tuple[int, ...]
+    classes: int
+    picture: Picture = field(default_factory=Picture)
+    name: ClassVar[str] = "yolo-pair"
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """COCO's, where the number of classes fits."""
+        return labels_by_count(self.classes)
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Suppress; boxes of a whole grid are corners where none is inside out."""
+        boxes = answers[0][0]
+        xyxy = boxes if (boxes[:, 2:] >= boxes[:, :2]).all() else corners(boxes)
+        return as_fractions(suppress(Boxes(xyxy, *best_class(answers[1][0]))), input_hw)
+
+
 def recognise_yolo(
     index: int, output: Output, input_hw: tuple[int, int], *, classes: int | None, masks: int
 ) -> Yolo | Yolox | None:
@@ -83,9 +110,13 @@ def recognise_yolo(
         return None
     if with_objectness and not columns and places == cells(input_hw):
         return Yolox((index,), count)
-    queries = places <= MOST_QUERIES and places != cells(input_hw)
-    picture = Picture(keep_aspect=False) if queries else Picture()
+    picture = Picture(keep_aspect=not are_queries(places, input_hw))
     return Yolo((index,), count, with_objectness, columns, picture)
+
+
+def are_queries(places: int, input_hw: tuple[int, int]) -> bool:
+    """Tell the few places of DETR's kin from those of a grid."""
+    return places <= MOST_QUERIES and places != cells(input_hw)
 
 
 def cells(input_hw: tuple[int, int]) -> int:

@@ -90,6 +90,18 @@ def test_yolox_is_told_by_its_number_of_cells(decoded: bool) -> None:
     assert_one_person(boxes)
 
 
+@pytest.mark.parametrize("as_corners", [False, True])
+@pytest.mark.parametrize("pixels", [False, True])
+def test_boxes_and_scores_of_a_whole_grid_are_two_outputs(as_corners: bool, pixels: bool) -> None:
+    boxes = np.full((1, CELLS, 4), 0.5)
+    boxes[0, :2] = BOX if as_corners else [0.375, 0.5, 0.25, 0.5]
+    scores = np.zeros((1, CELLS, 80))
+    scores[0, :2, 0] = 0.9, 0.8
+    name, found = read([boxes * ([96, 64, 96, 64] if pixels else 1), scores])
+    assert name == "yolo-pair"
+    assert_one_person(found)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_detr_with_sigmoid(reverse: bool) -> None:
     logits = np.full((1, 30, 80), -20.0)
@@ -122,6 +134,25 @@ def test_rows_of_six_are_finished(shape: tuple[int, ...], pixels: bool) -> None:
     assert_one_person(boxes)
 
 
+def finished_rows(columns: int) -> np.ndarray:
+    rows = np.zeros((1, 300, columns))
+    rows[0, 0, :6] = [24, 16, 48, 48, 0.9, 0]
+    rows[0, :, 6:] = 7
+    return rows
+
+
+def test_finished_rows_may_go_on_with_masks_or_joints() -> None:
+    assert_one_person(read([finished_rows(38), np.zeros((1, 32, 16, 24))], classes=80)[1])
+    assert_one_person(read([finished_rows(57)], classes=1)[1])
+
+
+@pytest.mark.parametrize("end", [[0.9, 0], [0, 0.9]], ids=["score, class", "class, score"])
+def test_rows_of_seven_without_a_batch_begin_with_the_image(end: list[float]) -> None:
+    name, boxes = read([np.array([[0, 24, 16, 48, 48, *end], [0, 0, 0, 9, 9, *(0.2 if one else 16 for one in end)]])])
+    assert name == "rows"
+    assert_one_person(boxes)
+
+
 def test_rows_of_seven_end_at_image_minus_one() -> None:
     name, boxes = read([np.array([[[[0, 1, 0.9, *BOX], [-1, 0, 0, 0, 0, 0, 0], [0, 1, 0.8, 0, 0, 1, 1]]]])])
     assert name == "detection-output"
@@ -135,6 +166,20 @@ def test_lists_of_tflite_in_any_order(order: tuple[int, ...]) -> None:
     name, boxes = read([arrays[index] for index in order])
     assert name == "lists"
     assert_one_person(boxes)
+
+
+@pytest.mark.parametrize("number", [(1, 1), (1,)])
+def test_lists_of_a_number_and_pixels_have_x_before_y(number: tuple[int, ...]) -> None:
+    boxes = np.array([[[24.0, 16, 48, 48], [0, 0, 9, 9], [0, 0, 9, 9]]])
+    arrays = [np.full(number, 2), boxes, np.array([[0.9, 0.2, 0.1]]), np.array([[0, 0, 0]])]
+    name, found = read(arrays)
+    assert name == "lists"
+    assert_one_person(found)
+
+
+def test_lists_that_nothing_has_suppressed_are() -> None:
+    boxes = np.tile(np.array(BOX) * [96, 64, 96, 64], (1, 2000, 1))
+    assert_one_person(read([boxes, np.linspace(0.9, 0.31, 2000)[None], np.zeros((1, 2000))])[1])
 
 
 def test_lists_of_torchvision_are_pixels() -> None:
