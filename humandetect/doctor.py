@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humandetect.config import EngineConfig, ServingConfig, SourceConfig
+from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
 from humandetect.engines import ENGINES, has_model_server, load_engine
 from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, ModelError, SourceError
 from humandetect.models.find import bundled, find_model
@@ -23,6 +23,8 @@ from humandetect.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import supervision as sv
 
     from humandetect.config import Device
     from humandetect.media.frames import Frame
@@ -85,7 +87,8 @@ def _check_model(config: EngineConfig, frames: list[Frame]) -> Iterator[Check]:
 
 def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check:
     try:
-        return Check(f"engine {name}", True, _infer(config, frames))
+        detail, fix = _infer(config, frames)
+        return Check(f"engine {name}", True, detail, fix=fix)
     except MissingExtra as error:
         # An engine nobody installed is no fault of this installation.
         return Check(f"engine {name}", True, "not installed (optional)", fix=str(error))
@@ -151,30 +154,41 @@ def _within(seconds: float, action: Callable[[], str]) -> str:
 
 def _verify(folder: ModelFolder) -> str:
     verify(folder)
-    sizes = ", ".join(f"{name} {preset}" for name, preset in folder.metadata.presets.items())
-    return f"version {folder.version}, sizes {sizes}, {folder.path}"
+    known = [f"version {folder.version}"] if folder.version else []
+    sizes = [f"{name} {preset}" for name, preset in folder.metadata.presets.items() if preset.input_hw]
+    return ", ".join([*known, *([f"sizes {', '.join(sizes)}"] if sizes else []), str(folder.path)])
 
 
-def _infer(config: EngineConfig, frames: list[Frame]) -> str:
-    from humandetect.detection.breaches import contract_told, nobody_told
+def _infer(config: EngineConfig, frames: list[Frame]) -> tuple[str, str]:
+    """Say what a model found, and what is odd about where."""
+    from humandetect.detection.breaches import contract_told, elsewhere_told, nobody_told
     from humandetect.detection.detector import Detector
 
     start = time.perf_counter()
     with Detector(load_engine(config)) as detector:
         loaded = time.perf_counter()
         answers = detector.infer([detector.prepare(frame.image) for frame in frames])
-        people = sum(
-            len(detector.people(answer, frame.image.shape[:2])) for answer, frame in zip(answers, frames, strict=True)
-        )
+        found = [detector.people(answer, frame.image.shape[:2]) for answer, frame in zip(answers, frames, strict=True)]
+        people = sum(map(len, found))
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
         if not people and frames[0].source != BLANK:
             raise ModelError(detector.breach or nobody_told(detector.info, answers, detector.score))
         if detector.breach:
             raise ModelError(detector.breach)
-        return (
+        told = (
             f"{detector.info.engine}: {people} people in {counted(len(frames), 'frame')}, {each_ms:.0f} ms each, "
             f"started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
         )
+        known = [] if config.model == DEFAULT_MODEL or not people else _people_in(frames)
+        return told, elsewhere_told(detector.info, found, known) if known else ""
+
+
+def _people_in(frames: list[Frame]) -> list[sv.Detections]:
+    """Ask the default model who is in the sample."""
+    from humandetect.detection.detector import open_detector
+
+    with open_detector(bundled(f"models/{DEFAULT_MODEL}"), engine="openvino") as detector:
+        return [detector.detect(frame.image) for frame in frames]
 
 
 def _decode_sample(frames: list[Frame]) -> str:

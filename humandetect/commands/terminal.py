@@ -124,7 +124,7 @@ def print_checks(checks: Iterable[Check]) -> bool:
     everything_well = True
     for check in checks:
         mark = ("ok   ", "green") if check.well else ("FAIL ", "bold red")
-        console.print(Text.assemble(mark, (f"{check.name:<22}", "bold"), printable(check.detail)))
+        console.print(Text.assemble(mark, (f"{check.name:<21} ", "bold"), printable(check.detail)))
         if check.fix:
             console.print(Text.assemble(" " * 5, ("fix: ", "yellow"), printable(check.fix)))
         everything_well = everything_well and check.well

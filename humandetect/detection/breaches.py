@@ -12,8 +12,13 @@ from humandetect.plural import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import supervision as sv
+    from numpy.typing import NDArray
+
     from humandetect.engines.base import ModelInfo, RawDetections
 
+FEWEST_COVERED = 0.2
+"""Of the boxes that are found: less are there by chance."""
 FAR_OUTSIDE = 2.0
 """Boxes of people at the edge reach over it a little; pixels reach far."""
 
@@ -29,6 +34,9 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
     farthest = np.abs(answer.xyxy[strong]).max()
     if not farthest <= FAR_OUTSIDE:
         return _told(info, f"boxes reach {farthest:.0f}: not in 0..1", "divide them by the input's width and height")
+    left, top, right, bottom = answer.xyxy[strong].T
+    if (right < left).any() or (bottom < top).any():
+        return _told(info, "boxes end before they begin", "write them as two corners, not as centre and size")
     known = COCO_91.keys() if info.labels == {1: "person"} else info.labels.keys()  # that is what is said of any model
     numbers = sorted(set(answer.class_ids[strong].tolist()))
     if info.person_classes.isdisjoint(numbers) and known.isdisjoint(numbers):
@@ -57,6 +65,29 @@ def nobody_told(info: ModelInfo, answers: Sequence[RawDetections], threshold: fl
         info, f"nobody in pictures that have people; the best score is {best:.2f}, {threshold:g} is asked for",
         "if it finds people elsewhere, say scaling, channels, layout or keep_aspect in humandetect.json",
     )  # fmt: skip
+
+
+def elsewhere_told(info: ModelInfo, found: Sequence[sv.Detections], known: Sequence[sv.Detections]) -> str:
+    """Say of boxes that lie where no people are, in pictures whose people are known; empty if enough lie well."""
+    well = sum(int(_covered(one.xyxy, other.xyxy).sum()) for one, other in zip(found, known, strict=True))
+    total = sum(map(len, found))
+    if well >= FEWEST_COVERED * total:
+        return ""
+    return (
+        f"{well} of {counted(total, 'box', 'boxes')} lie where the sample has people: look at them with detect -o; "
+        f"if they are wrong, say keep_aspect or another dialect than {info.dialect} in humandetect.json"
+    )
+
+
+def _covered(found: NDArray[np.number], known: NDArray[np.number]) -> NDArray[np.bool_]:
+    """Say of which boxes one person has half or more: of those of heads all, of those that are too large few."""
+    if not len(known):
+        return np.zeros(len(found), bool)
+    begin = np.maximum(found[:, None, :2], known[None, :, :2])
+    end = np.minimum(found[:, None, 2:], known[None, :, 2:])
+    shared = (end - begin).clip(0).prod(axis=2).max(axis=1)
+    covered: NDArray[np.bool_] = shared >= (found[:, 2:] - found[:, :2]).prod(axis=1) / 2
+    return covered
 
 
 def _classes_told(info: ModelInfo, numbers: list[int], count: int) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import supervision as sv
 
-from humandetect.detection.breaches import breach_of, nobody_told
+from humandetect.detection.breaches import breach_of, elsewhere_told, nobody_told
 from humandetect.detection.detector import Detector
 from humandetect.engines.base import RawDetections
 from tests.fakes import INFO, FakeEngine
@@ -28,6 +29,10 @@ def answer(box: list[float], *, score: float = 0.9, class_id: int = 1) -> RawDet
     ("odd", "told"),
     [
         (answer(PIXELS), r"boxes reach 576: not in 0..1; divide"),
+        (
+            answer([0.6, 0.7, 0.1, 0.2]),
+            "boxes end before they begin; write them as two corners, not as centre and size",
+        ),
         (answer(WELL, score=3.5), "scores reach from 0 to 3.5: not in 0..1; export"),
         (answer(WELL, score=float("nan")), "scores reach from nan to nan"),
         (answer(WELL, class_id=0), "all 1 detection are of class 0, people are class 1; if .* --person-class 0, or"),
@@ -57,6 +62,18 @@ def test_nobody_where_people_are_is_told_with_what_was_seen() -> None:
     dog = replace(INFO, labels={0: "dog", 1: "person"})
     assert "of class 0 dog, people are class 1" in nobody_told(dog, [answer(WELL, class_id=0)], 0.5)
     assert "the best score is 0.20, 0.5 is asked for" in nobody_told(INFO, [answer(WELL, score=0.2)], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("box", "well"),
+    [([12, 10, 30, 62], True), ([15, 10, 25, 20], True), ([10, 12, 60, 30], False), ([0, 0, 100, 200], False)],
+    ids=["the person", "the head", "y before x", "centre and size"],
+)
+def test_boxes_where_no_people_are_known_are_told(box: list[float], well: bool) -> None:
+    found, known = (sv.Detections(np.array([one], np.float32)) for one in (box, [10, 10, 30, 60]))
+    told = elsewhere_told(INFO, [found, found], [known, known])
+    assert told.startswith("" if well else "0 of 2 boxes lie where the sample has people: look")
+    assert not (well and told)
 
 
 def test_a_run_says_it_once(caplog: pytest.LogCaptureFixture) -> None:

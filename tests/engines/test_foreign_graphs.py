@@ -273,6 +273,7 @@ def test_models_check_tells_the_dialect_and_fails_where_nobody_is_found(tmp_path
     well = invoke("models", "check", path, "--person-class", "0")
     assert "5 people in 5 frames" in well.stdout, well.stdout + well.stderr
     assert "dialect rows, input 64x96 padded" in well.stdout
+    assert "0 of 5 boxes lie where the sample has people" in well.stdout
     odd = invoke("models", "check", path, "--person-class", "7")
     assert odd.returncode == 1
     assert "all 5 detections are of class 0 person, people are class 7" in odd.stdout
