@@ -29,6 +29,9 @@ _REFERENCE_RATE = 8.0
 Its own default of 30 expects people to move far less between frames than they do: with MoveNet's boxes IDF1 is 52
 instead of 75 on a plaza at 10 frames a second, and 77 instead of 84 on a street at 25.
 """
+_LEAST_OVERLAP = 0.1
+_WALKED_WIDTHS_PER_SECOND = 2.0
+"""How far somebody walks in widths of the box, about 1.4 m: so much larger the library takes boxes to overlap."""
 _SAME_TIME_STEP_SECONDS = 1e-6
 """Stands between frames of one and the same time, of which the library warns."""
 
@@ -98,6 +101,7 @@ class Tracker:
         order = _best_first(boxes)
         ids = np.full(len(order), -1)
         self._stamp = max(seconds, self._stamp + _SAME_TIME_STEP_SECONDS) if self._tracker.frame_id else seconds
+        self._reach(seconds)
         asked = _Asked(boxes.xyxy[order], boxes.scores[order], np.arange(len(order)))
         answer: Any = self._tracker.update(cast("Any", asked), timestamp=self._stamp)
         if len(answer):
@@ -111,6 +115,13 @@ class Tracker:
             trails=self._trails(people, seconds) if result.frame.has_pixels else {},  # nobody draws them
             first_seen=self._first_seen(),
         )  # fmt: skip
+
+    def _reach(self, seconds: float) -> None:
+        """Let boxes meet over as much as people may have walked, and turned, since the last look."""
+        passed = seconds - self._last.frame.written_seconds if self._last is not None else 0.0
+        tracker, walked = self._tracker, _WALKED_WIDTHS_PER_SECOND * passed
+        tracker.iou_first.buffer_ratio = max(tracker.buffer_ratio_first, walked)
+        tracker.iou_second.buffer_ratio = max(tracker.buffer_ratio_second, walked)
 
     def _first_seen(self) -> DetectedFrame | None:
         """Return where those were before who were seen again; all of them in the last frame that was looked at."""
@@ -158,7 +169,8 @@ class Tracker:
             track_activation_threshold=self._start_score,
             high_conf_det_threshold=self._high_score,
             minimum_consecutive_frames=2,
-            minimum_iou_threshold_first_assoc=0.1,
+            minimum_iou_threshold_first_assoc=_LEAST_OVERLAP,
+            minimum_iou_threshold_unconfirmed_assoc=_LEAST_OVERLAP,
         )
 
 

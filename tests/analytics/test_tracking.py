@@ -39,6 +39,16 @@ def test_a_walker_keeps_one_id_at_a_variable_rate_and_from_a_late_start() -> Non
     assert [ids(tracker.update(seen(t, 20 + 50 * (t - 3600)))) for t in times] == [[1]] * len(times)
 
 
+@pytest.mark.parametrize("step", [0.1, 0.34, 0.5])
+def test_who_comes_later_walks_turns_back_and_stands_keeps_one_id(step: float) -> None:
+    """They walk 1.4 m a second where their box is 0.6 m wide."""
+    tracker = Tracker()
+    tracker.update(seen(0))
+    times = np.arange(step, 10, step)
+    found = [ids(tracker.update(seen(at, np.interp(at, [0, 3, 6, 7, 10], [20, 300, 20, 20, 300])))) for at in times]
+    assert found == [[-1]] + [[1]] * (len(times) - 1)
+
+
 def test_frames_of_equal_times_are_followed_without_a_warning() -> None:
     tracker = Tracker()
     assert [ids(tracker.update(seen(t, 20 + 2 * k))) for k, t in enumerate([0, 0, 0, 0.1, 0.1, 0.2])] == [[1]] * 6
