@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ _SLOWEST, _FASTEST = Fraction(1, 60), Fraction(240)
 _SMALL_STEP_BACK_SECONDS = 1.0
 _SHORTEST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 1e-6, 24 * 3600.0
 
+_MOST_KEYS = 1000
 _LEAP_SECONDS = 10.0
 """By so much more than has passed no camera's pictures come late: its clock was set."""
 
@@ -97,6 +99,45 @@ class Clock:
             self._origin = stamp - Fraction(repaired)
         self._repaired_last = True
         return repaired
+
+
+class PacketTurns:
+    """Gives pictures their stamps where a container tells only when packets come: each has that of its turn.
+
+    Pictures may be coded in another order than that in which they are shown.
+    """
+
+    def __init__(self) -> None:
+        self._due: deque[int] = deque()
+        """Stamps of packets whose pictures are still to come."""
+        self._keys: deque[int] = deque(maxlen=_MOST_KEYS)
+        """Those of key frames: none is shown before its own."""
+        self._begun = False
+
+    def came(self, packet: av.Packet[av.VideoStream]) -> None:
+        if packet.dts is None:
+            return
+        if packet.is_keyframe:
+            if not self._begun:
+                self._due.clear()  # what comes before the first cannot be decoded
+            self._begun = True
+            self._keys.append(packet.dts)
+        self._due.append(packet.dts)
+
+    def drop_latest(self) -> None:
+        """Give no turn to a packet that was damaged."""
+        if self._due and self._keys and self._due[-1] == self._keys[-1]:
+            self._keys.pop()
+        if self._due:
+            self._due.pop()
+
+    def next(self, picture: av.VideoFrame) -> int | None:
+        """Return the stamp of the next picture."""
+        if picture.key_frame and self._keys:
+            key = self._keys.popleft()
+            while self._due and self._due[0] < key:  # of packets that gave no picture, and no error
+                self._due.popleft()
+        return self._due.popleft() if self._due else None
 
 
 def is_believable_gap(seconds: float) -> bool:

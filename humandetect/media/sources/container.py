@@ -125,6 +125,14 @@ class Media:
         """Whether the demuxer makes up when pictures were, as for cameras that send one JPEG after the other."""
         return self.live and self.container.format.name == "mpjpeg"
 
+    @property
+    def times_packets(self) -> bool:
+        """Whether it tells when packets come and not when pictures are shown: each is when a packet of its number is.
+
+        libav would guess, and errs where pictures are coded in another order than that in which they are shown.
+        """
+        return self.container.format.name == "avi"
+
     def why_no_picture(self) -> str:
         """Explain a video stream that gives nothing."""
         if self.bytes is not None and self.bytes.is_mp4 and not self.seekable:

@@ -17,6 +17,7 @@ from humandetect.cpus import usable_cpus
 from humandetect.errors import SourceError
 from humandetect.media.audio import AudioTrack
 from humandetect.media.images import upright
+from humandetect.media.sources.clock import PacketTurns
 from humandetect.media.sources.container import reason
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Decoder:
         self._media = media
         self._stream = stream
         self._sound = sound
+        self._turns = PacketTurns() if media.times_packets else None
         # Sound tells that a live source goes on without its pictures, so it is read there though nobody wants it.
         self._beside = media.container.streams.audio if silence_seconds is not None else sound
         self._early: deque[av.Packet[av.AudioStream]] = deque(maxlen=_EARLY_SOUND_PACKETS)
@@ -76,7 +78,7 @@ class Decoder:
         leading: list[tuple[int | None, bool]] | None = []
         for packet in self._read:
             if leading is not None and not packet.is_discard:  # what an edit list hides gives no picture either
-                leading.append((packet.pts, packet.is_keyframe))
+                leading.append((packet.dts if self._turns else packet.pts, packet.is_keyframe))
             pictures = self._decode(packet)
             if pictures:
                 if leading is not None:
@@ -157,13 +159,20 @@ class Decoder:
         return _HUNG_UP if error.errno == errno.EIO else reason(error)
 
     def _decode(self, packet: av.Packet[av.VideoStream] | None) -> list[av.VideoFrame]:
+        if self._turns and packet is not None:
+            self._turns.came(packet)
         try:
             pictures = self._stream.codec_context.decode(packet)
         except EOFError:
             return []
         except (av.FFmpegError, OSError):
             self.damaged += 1
+            if self._turns:
+                self._turns.drop_latest()
             return []
+        if self._turns:
+            for picture in pictures:
+                picture.pts = self._turns.next(picture)
         self.damaged += sum(picture.is_corrupt for picture in pictures)
         return pictures
 

@@ -56,21 +56,24 @@ def plan_start(
     """
     if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
         return None
+    if media.times_packets and stream.codec_context.has_b_frames:  # packets do not tell which pictures they hold
+        return None
     target = math.floor(start / stream.time_base)
     stamps: list[int] = []
     key_stamp = None
     try:
         packets = (packet for packet in media.container.demux(stream) if packet.size)
         for packet in islice(packets, 0, None, 2 if in_fields else 1):
-            if packet.pts is None:
+            stamp = packet.dts if media.times_packets else packet.pts
+            if stamp is None:
                 return None
             if packet.dts is not None and packet.dts > target:  # no later packet is shown before the start
                 break
-            if packet.is_keyframe and packet.pts <= target:
-                key_stamp = packet.pts
-            seen = first_stamp is None or packet.pts >= first_stamp
+            if packet.is_keyframe and stamp <= target:
+                key_stamp = stamp
+            seen = first_stamp is None or stamp >= first_stamp
             if seen and not packet.is_discard:  # what an edit list hides is decoded, but never counted
-                stamps.append(packet.pts)
+                stamps.append(stamp)
     except (av.FFmpegError, OSError):
         return None
     return None if key_stamp is None else StartPlan(key_stamp, target, stamps)
@@ -81,7 +84,8 @@ def seek(media: Media, stream: av.VideoStream, key_stamp: int) -> bool:
     try:
         media.container.seek(key_stamp, stream=stream)
         first = next(packet for packet in media.container.demux(stream) if packet.is_keyframe)
-        landed = first.pts is not None and first.pts <= key_stamp
+        stamp = first.dts if media.times_packets else first.pts
+        landed = stamp is not None and stamp <= key_stamp
         # That look took a packet away.
         media.container.seek(key_stamp, stream=stream)
     except (av.FFmpegError, OSError, StopIteration):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import cv2
 import pytest
+from av.video.frame import PictureType
 
 from humandetect.config import SourceConfig
 from humandetect.media.frames import DetectedFrame
 from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
-from humandetect.media.sources.clock import Clock
+from humandetect.media.sources.clock import Clock, PacketTurns
 from humandetect.media.sources.seeking import are_fields, plan_start
 from tests.builders import make_clip, people
 from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_fields
@@ -127,7 +128,9 @@ def packets(count: int) -> list[Any]:
 
 def test_two_fields_are_one_frame_where_reading_begins_later() -> None:
     stream: Any = SimpleNamespace(codec_context=SimpleNamespace(name="h264"), time_base=Fraction(1, 1000))
-    media: Any = SimpleNamespace(seekable=True, container=SimpleNamespace(demux=lambda _: packets(40)))
+    media: Any = SimpleNamespace(
+        seekable=True, times_packets=False, container=SimpleNamespace(demux=lambda _: packets(40))
+    )
     plan = plan_start(media, stream, Fraction(1), in_fields=True)
     assert plan is not None
     assert plan.key_stamp == 960, "the first field of the last key frame before 1 s"
@@ -236,6 +239,30 @@ def test_what_a_file_says_of_what_it_shows_goes_along_unless_it_should_not(
         assert said.get("location", "").startswith("+52.52") is wanted
         language = video.streams.audio[0].metadata.get("language", "und")
         assert language == ("deu" if wanted else "und")
+
+
+def test_an_avi_shows_pictures_in_the_turns_of_its_packets_though_they_are_coded_in_another_order(
+    tmp_path: Path,
+) -> None:
+    path = make_clip(tmp_path / "in.avi", audio="libmp3lame", frames=30)
+    with av.open(str(path)) as clip:
+        assert any(picture.pict_type == PictureType.B for picture in clip.decode(video=0))
+    with open_source(str(path)) as source:
+        times = [frame.time_seconds for frame in source]
+        assert source.warnings == []
+    assert times == pytest.approx([number / 10 for number in range(30)])
+    with open_source(str(path), SourceConfig(start_seconds=2)) as source:
+        assert [frame.index for frame in source] == list(range(20, 30))
+
+
+def test_packets_that_give_no_picture_take_turns_of_none_beyond_the_next_key_frame() -> None:
+    turns = PacketTurns()
+    for number in range(12):
+        turns.came(cast("Any", SimpleNamespace(dts=number, is_keyframe=number % 6 == 3)))
+        if number == 5:
+            turns.drop_latest()
+    shown: Any = [SimpleNamespace(key_frame=key) for key in (True, False, True, False, False)]
+    assert [turns.next(picture) for picture in shown] == [3, 4, 9, 10, 11]
 
 
 def begun_late(path: Path, *, packets: int, **options: Any) -> Path:
