@@ -40,6 +40,7 @@ STRIP_PIXELS = 1 << 16
 
 _NARROW_SHARE = 0.25
 """Of what 16 bits can tell: cameras of 10 to 14 bits and thermal ones use less, and would be black."""
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
 
@@ -190,7 +191,10 @@ def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | 
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
     if image.mode.startswith(("I", "F")):
-        return _gray_from_deep(np.asarray(image))
+        pixels, shades = _gray_from_deep(np.asarray(image))
+        if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow heeds it up to 8 bits
+            pixels, shades = 255 - pixels, shades and shades[::-1]
+        return pixels, shades
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.width)
     shown = _to_sdr(image.info["hdr"]) if image.info.get("hdr") else None
@@ -228,8 +232,9 @@ def _gray_from_deep(samples: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tu
     if samples.dtype.itemsize == 2 and np.ptp(samples) > _NARROW_SHARE * np.iinfo(np.uint16).max:
         gray = (samples >> 8).astype(np.uint8)  # type: ignore[operator]
     else:
-        values = np.nan_to_num(samples.astype(np.float32), posinf=0, neginf=0)
-        low, high = (float(value) for value in np.percentile(values, (0.1, 99.9)))
+        values = samples.astype(np.float32)
+        measured = np.isfinite(values)  # elsewhere there is nothing, which is black
+        low, high = np.percentile(values[measured], (0.1, 99.9)).tolist() if measured.any() else (0.0, 0.0)
         shades = low, high
-        gray = ((values - low) * (255 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
+        gray = np.where(measured, (values - low) * (255 / max(high - low, 1e-9)), 0).clip(0, 255).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2), shades

@@ -66,6 +66,28 @@ def test_what_uses_all_of_16_bits_stays_as_it_is(tmp_path: Path) -> None:
     assert (image[..., 0] == deep >> 8).all()
 
 
+@pytest.mark.parametrize("high", [4095, 60_000])
+def test_a_deep_tiff_in_which_white_is_zero_is_no_negative(high: int) -> None:
+    deep = np.linspace(0, high, 64 * 48).reshape(48, 64).astype(np.uint16)
+    out = io.BytesIO()
+    Image.fromarray(deep).save(out, format="TIFF", tiffinfo={262: 0})
+    image = decode_image(out.getvalue(), max_megapixels=1)
+    assert image[0].min() > 240
+    assert image[-1].max() < 30
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf, -np.inf])
+def test_where_a_thermal_picture_measured_nothing_it_is_black_and_the_rest_as_without(nothing: float) -> None:
+    kelvin = np.linspace(280, 310, 64 * 48).reshape(48, 64).astype(np.float32)
+    kelvin[:5] = nothing
+    out = io.BytesIO()
+    Image.fromarray(kelvin).save(out, format="TIFF")
+    image = decode_image(out.getvalue(), max_megapixels=1)
+    assert image[:5].max() == 0
+    assert image[5].max() < 10
+    assert image[-1].min() > 245
+
+
 def several(path: Path, **options: Any) -> Path:
     pages = [Image.new("RGB", (64, 48), (60 * number, 0, 0)) for number in range(1, 4)]
     pages[0].save(path, save_all=True, append_images=pages[1:], **options)
