@@ -42,7 +42,9 @@ class CountingConfig:
         Path | None,
         Opt("Sums per interval and line or zone, as .csv or .parquet.", "Counting", metavar="FILE", variable=None),
     ] = None
-    per_seconds: Annotated[float, Opt("Length of an interval of --counts.", "Counting"), Ge(1), Le(86_400)] = 60.0
+    per_seconds: Annotated[
+        float, Opt("Length of an interval of --counts.", "Counting", needs=("counts", "report")), Ge(1), Le(86_400)
+    ] = 60.0
     event_crops: Annotated[
         Path | None,
         Opt("A picture of whom each event is about, into this folder.", "Counting", metavar="DIR", variable=None),

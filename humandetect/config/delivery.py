@@ -34,8 +34,13 @@ class DeliveryConfig:
         int, Opt("Most events, and rows of counts, that are kept; the oldest go first.", "Limits"), Ge(1)
     ] = 1_000_000
     most_queued: Annotated[
-        int, Opt("Most events that wait for --mqtt or --webhook each; the oldest are dropped.", "Limits"), Ge(1)
-    ] = 100_000
+        int,
+        Opt(
+            "Most events that wait for --mqtt or --webhook each; the oldest are dropped.", "Limits",
+            needs=("mqtt", "webhook"),
+        ),
+        Ge(1),
+    ] = 100_000  # fmt: skip
 
     def __post_init__(self) -> None:
         check(self)

@@ -76,20 +76,34 @@ class ServingConfig:
     parallel: Annotated[
         int, Opt("Requests under way at once, for each server.", "TensorFlow Serving"), Ge(1), Le(1024)
     ] = 2
-    tls: Annotated[bool, Opt("Encrypt; implied by the next four.", "TensorFlow Serving")] = False
+    tls: Annotated[bool, Opt("Encrypt; implied by the next four.", "TensorFlow Serving", needs=("targets",))] = False
     ca: Annotated[
         Path | None,
-        Opt("PEM certificates to trust.", "TensorFlow Serving", metavar="FILE", unset="those that gRPC trusts"),
+        Opt(
+            "PEM certificates to trust.",
+            "TensorFlow Serving",
+            needs=("targets",),
+            metavar="FILE",
+            unset="those that gRPC trusts",
+        ),
     ] = None
-    cert: Annotated[Path | None, Opt("This client's own certificate.", "TensorFlow Serving", metavar="FILE")] = None
-    key: Annotated[Path | None, Opt("Its private key.", "TensorFlow Serving", metavar="FILE")] = None
+    cert: Annotated[
+        Path | None, Opt("This client's own certificate.", "TensorFlow Serving", needs=("targets",), metavar="FILE")
+    ] = None
+    key: Annotated[Path | None, Opt("Its private key.", "TensorFlow Serving", needs=("targets",), metavar="FILE")] = (
+        None
+    )
     server_name: Annotated[
-        str | None, Opt("Name to expect in the certificate.", "TensorFlow Serving", unset="the host's")
+        str | None,
+        Opt("Name to expect in the certificate.", "TensorFlow Serving", needs=("targets",), unset="the host's"),
     ] = None
     token: Annotated[
         str | None,
         Opt(
-            "Bearer token for a proxy before the servers; safest in the environment.", "TensorFlow Serving", secret=True
+            "Bearer token for a proxy before the servers; safest in the environment.",
+            "TensorFlow Serving",
+            needs=("targets",),
+            secret=True,
         ),
     ] = field(default=None, repr=False)
 

@@ -47,8 +47,12 @@ class FeedConfig(RunConfig):
             variable=None,
         ),
     ] = False
-    batch: Annotated[int, Opt("Images a request, with --async.", "Load", variable=None), Ge(1), Le(1024)] = 16
-    workers: Annotated[int, Opt("Requests at once, with --async.", "Load", variable=None), Ge(1), Le(256)] = 4
+    batch: Annotated[
+        int, Opt("Images a request, with --async.", "Load", variable=None, needs=("concurrent",)), Ge(1), Le(1024)
+    ] = 16
+    workers: Annotated[
+        int, Opt("Requests at once, with --async.", "Load", variable=None, needs=("concurrent",)), Ge(1), Le(256)
+    ] = 4
     jpeg_quality: Annotated[
         int, Opt("Of the frames that are sent; under 95 people are lost.", "Load", variable=None), Ge(1), Le(100)
     ] = 97

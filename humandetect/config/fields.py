@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from dataclasses import Field as DataclassField
-from functools import cache
+from functools import cache, reduce
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
@@ -49,6 +49,8 @@ class Opt:
     argument: bool = False
     """Given by its place on the command line, and nowhere else."""
     hidden: bool = False
+    needs: tuple[str, ...] = ()
+    """Fields beside it of which one must be set, where the command has them: else it means nothing."""
     object_stores: bool = False
     """A path may also be an address in an object store, and stays text then."""
 
@@ -182,6 +184,15 @@ class Field:
         else:
             for one in value:
                 self._check_one(one, name)
+
+    def check_use(self, config: Any) -> None:
+        """Raise UsageError where a config sets nothing of what this field is about."""
+        within = self.path[:-1]
+        needed = [one for one in fields_of(config.__class__) if one.path[:-1] == within and one.name in self.opt.needs]
+        beside = reduce(getattr, within, config)
+        if needed and not any(getattr(beside, one.name) for one in needed):
+            names = " or ".join(one.names[0] for one in needed)
+            raise UsageError(f"{self.names[0]} means nothing without {names}: give that, too, or leave it out")
 
     def _adopted(self, value: Any, name: str) -> Any:
         if isinstance(value, str):

@@ -15,8 +15,10 @@ LogFormat = Literal["text", "json"]
 SERVE_PATIENCE_SECONDS = 5.0
 """Whoever asks an endpoint can ask again; a video cannot."""
 HostField = Annotated[str, Opt("Address to listen at; 0.0.0.0 lets the network in.", "Server")]
-TlsCertField = Annotated[Path | None, Opt("Serve HTTPS: certificate, PEM.", "Server", metavar="FILE")]
-TlsKeyField = Annotated[Path | None, Opt("Its key, PEM, not encrypted.", "Server", metavar="FILE")]
+TlsCertField = Annotated[
+    Path | None, Opt("Serve HTTPS: certificate, PEM.", "Server", metavar="FILE", needs=("listen",))
+]
+TlsKeyField = Annotated[Path | None, Opt("Its key, PEM, not encrypted.", "Server", metavar="FILE", needs=("listen",))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,14 @@ def config_of(config: type[C], settings: Iterable[Setting]) -> C:
     """Make a config of what was found. Raises UsageError, which names what was set out of sight of the command line."""
     given = [setting for setting in settings if setting.source != "default"]
     try:
-        return built(config, {setting.field.path: setting.value for setting in given})
+        made = built(config, {setting.field.path: setting.value for setting in given})
     except UsageError as error:  # of several values that do not go together
         unseen = [setting.where for setting in given if setting.source != "option"]
         raise UsageError(f"{error} (set by {', '.join(unseen)})" if unseen else str(error)) from None
+    for setting in given:
+        if setting.source == "option":  # what is set for several commands need not mean something to each
+            setting.field.check_use(made)
+    return made
 
 
 def config_from_environment(config: type[C], environment: Mapping[str, str] | None = None) -> C:

@@ -24,7 +24,7 @@ class WebConfig:
         str | None,
         Opt(
             "Ask whoever wants to see a camera for it; safest in the environment.", "Server", metavar="KEY",
-            secret=True,
+            secret=True, needs=("listen",),
         ),
     ] = field(default=None, repr=False)  # fmt: skip
     tls_cert: TlsCertField = None

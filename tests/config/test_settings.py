@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from humandetect.config import BenchConfig, DetectConfig, ServeConfig, ServingConfig
+from humandetect.config import BenchConfig, DetectConfig, FeedConfig, ServeConfig, ServingConfig, WatchConfig
 from humandetect.config.commands import COMMANDS
 from humandetect.config.fields import Field, built, fields_of
 from humandetect.config.file import SettingsFile
@@ -126,3 +126,34 @@ def test_what_does_not_go_together_names_what_set_it_out_of_sight() -> None:
     options: dict[tuple[str, ...], str | list[str] | bool] = {("sweep",): True, ("rate",): "5"}
     said = refusal(lambda: config_of(BenchConfig, settings_of(BenchConfig, options=options, environment={})))
     assert "set by" not in said
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "value", "needed"),
+    [
+        (WatchConfig, "--api-key", "s3cret", "--web"),
+        (WatchConfig, "--most-queued", "9", "--mqtt or --webhook"),
+        (WatchConfig, "--serving-token", "s3cret", "--serving"),
+        (FeedConfig, "--batch", "8", "--async"),
+        (DetectConfig, "--per", "60", "--counts or --report"),
+    ],
+)
+def test_an_option_that_would_mean_nothing_names_the_one_that_it_is_about(
+    config: type, option: str, value: str, needed: str
+) -> None:
+    (field,) = (field for field in fields_of(config) if option in field.names)
+    (argument,) = (field for field in fields_of(config) if field.opt.argument)
+    options: dict[tuple[str, ...], str | list[str] | bool] = {argument.path: ["a=1"], field.path: value}
+    said = refusal(lambda: config_of(config, settings_of(config, options=options, environment={})))
+    assert said == f"{option} means nothing without {needed}: give that, too, or leave it out"
+    elsewhere = {field.variable: value} if field.variable else {}  # where it may be meant for another command
+    config_of(config, settings_of(config, options={argument.path: ["a=1"]}, environment=elsewhere))
+
+
+def test_both_parts_of_a_certificate_are_about_the_page() -> None:
+    options: dict[tuple[str, ...], str | list[str] | bool] = {
+        ("cameras",): ["a=1"], ("web", "tls_cert"): "c.pem", ("web", "tls_key"): "k.pem",
+    }  # fmt: skip
+    said = refusal(lambda: config_of(WatchConfig, settings_of(WatchConfig, options=options, environment={})))
+    assert said.startswith("--tls-cert means nothing without --web")
+    config_of(WatchConfig, settings_of(WatchConfig, options={**options, ("web", "listen"): "80"}, environment={}))

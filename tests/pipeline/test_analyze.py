@@ -173,7 +173,7 @@ def test_the_command_says_what_is_wrong_and_needs_something_to_do(clip: Path, tm
     nothing = invoke("analyze", tmp_path / "r.jsonl")
     assert nothing.returncode == 2
     assert "give --events" in error_line(nothing)
-    done = invoke("analyze", tmp_path / "r.jsonl", "--line", SCENE["line"][0], "--events", "-", "--quiet", "--per", "1")
+    done = invoke("analyze", tmp_path / "r.jsonl", "--line", SCENE["line"][0], "--events", "-", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[0])["event"] == "crossing"
     assert invoke("analyze", tmp_path / "none.jsonl", "--heatmap", "h.png").returncode == 1
