@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from humandetect import __version__
 from humandetect.media.frames import people_in
 from humandetect.media.parquet import MADE_KEY, PART, pa, pq
-from humandetect.media.sinks.text_formats import provenance_record
+from humandetect.media.sinks.text_formats import provenance_record, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,13 @@ class PartRows:
 
     def add(self, result: DetectedFrame) -> None:
         frame = result.frame
+        source = frame.source.removeprefix(self._job.video.base)  # one of several pictures
         people = [*_boxes(result.detections, weak=False), *_boxes(result.weak, weak=True)]
-        self._add(frame.index, frame.written_seconds, detected=True, people=people)
+        self._add(source, frame.index, frame.written_seconds, detected=True, people=people)
 
     def add_absent(self, number: int, seconds: float) -> None:
         """Take a frame that could not be decoded: nobody looked at it."""
-        self._add(number, round(seconds, 6), detected=False, people=[])
+        self._add(self._provenance.source, number, round(seconds, 6), detected=False, people=[])
 
     def as_bytes(self) -> bytes:
         """Return the whole file; its footer says how it was made."""
@@ -59,12 +60,10 @@ class PartRows:
         pq.write_table(table.replace_schema_metadata({MADE_KEY: json.dumps(footer)}), sink, compression="zstd")
         return bytes(sink.getvalue())
 
-    def _add(self, number: int, seconds: float, *, detected: bool, people: list[dict[str, Any]]) -> None:
-        source = self._provenance.source
+    def _add(self, source: str, number: int, seconds: float, *, detected: bool, people: list[dict[str, Any]]) -> None:
         self.numbers.add(number)
-        self._rows.append(
-            {"source": source, "frame": number, "time_seconds": seconds, "detected": detected, "people": people}
-        )
+        where = {"source": readable(source), "frame": number, "time_seconds": seconds}
+        self._rows.append({**where, "detected": detected, "people": people})
         if len(self._rows) == TABLE_ROWS:
             self._pack()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,8 @@ class Video:
     """Of the files: whoever finds another one has another file before him."""
     segments: tuple[Segment, ...]
     """Empty: it is read in one go, as one part."""
+    base: str = ""
+    """Folder from which relative names were given, with its `/`: results have those of pictures as they were."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -240,8 +243,9 @@ def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[
 
 
 def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: dict[str, int]) -> Video:
-    files = tuple(file if is_object_store(file) else str(Path(file).absolute()) for file in ref.files)
-    return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments)
+    base = "" if is_object_store(ref.files[0]) or Path(ref.files[0]).is_absolute() else f"{Path.cwd()}/"
+    files = tuple(file if is_object_store(file) or Path(file).is_absolute() else f"{base}{file}" for file in ref.files)
+    return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments, base)
 
 
 def stamp_of(files: Sequence[str]) -> str:
@@ -262,7 +266,7 @@ def _folder(source: str, taken: dict[str, int]) -> str:
 
     Names that differ in capitals are one folder on some shares.
     """
-    name = Path(source).name.lstrip(".").encode()[:_LONGEST_FOLDER].decode(errors="ignore") or "video"
+    name = os.fsencode(Path(source).name.lstrip("."))[:_LONGEST_FOLDER].decode(errors="ignore") or "video"
     folder, wanted = name, name.casefold()
     while folder.casefold() in taken or folder.casefold() in ("failed", "warned", NAME):
         taken[wanted] = taken.get(wanted, 1) + 1

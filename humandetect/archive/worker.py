@@ -20,7 +20,9 @@ from humandetect.errors import HumanDetectError
 from humandetect.media.frames import Provenance
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
+from humandetect.media.sources.image import DamagedPicture
 from humandetect.media.sources.segments import SegmentSource
+from humandetect.plural import counted
 from humandetect.processes import Parent
 from humandetect.storage import open_storage
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 READ_AHEAD_FRAMES = 2
 TOLD_EVERY_SECONDS = 1.0
+MOST_NAMED = 5
 
 
 class Worker:
@@ -70,16 +73,27 @@ class Worker:
                 if time.monotonic() - told_at > TOLD_EVERY_SECONDS:
                     yield Told(untold)
                     told_at, untold = time.monotonic(), 0
-        if source.failures:
-            raise source.failures[0]
+        self._note(job, source)
         missing = list(source.absent(rows.numbers)) if isinstance(source, SegmentSource) else []
         for number, seconds in missing:
             rows.add_absent(number, seconds)
-        if source.warnings and not job.segment:  # of segments the plan has what the whole lacks
-            note = {"source": job.video.source, "warnings": source.warnings}
-            self._storage.write(job.warning_name, json.dumps(note).encode())
         self._storage.write(job.name, rows.as_bytes())
         yield Told(untold, done=True, missing=len(missing))
+
+    def _note(self, job: Job, source: Source) -> None:
+        """Write down what a source lacks that was read in one go; of segments the plan has that of the whole.
+
+        Raises what kept any of it from being read, unless that is for ever.
+        """
+        damaged = [failure for failure in source.failures if isinstance(failure, DamagedPicture)]
+        if len(damaged) < len(source.failures):
+            raise next(failure for failure in source.failures if failure not in damaged)
+        lacks = [*source.warnings, *map(str, damaged[:MOST_NAMED])]
+        if len(damaged) > MOST_NAMED:
+            lacks.append(f"{counted(len(damaged), 'damaged picture')} in all")
+        if lacks and not job.segment:
+            note = {"source": job.video.source, "warnings": lacks}
+            self._storage.write(job.warning_name, json.dumps(note).encode())
 
     def _opened(self, job: Job) -> Source:
         video = job.video

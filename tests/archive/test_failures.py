@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,21 +15,25 @@ from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")
 
+import pyarrow.parquet as pq
+
 from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.cli import app
 from humandetect.config import ArchiveConfig, SourceConfig
-from humandetect.errors import SinkError, UsageError
+from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.media.images import encode_jpeg
+from humandetect.media.sources.files import open_file
 from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
-from tests.builders import make_clip
+from tests.builders import make_clip, picture
 from tests.media.clips import cut, fast_start
 from tests.media.gone import open_going
 
 if TYPE_CHECKING:
     import threading
-    from pathlib import Path
+    from io import BufferedReader
 
     from humandetect.archive.run import ArchiveSummary
 
@@ -97,6 +104,49 @@ def test_of_many_warnings_the_first_are_told_and_how_many_more(
     told = CliRunner().invoke(app, ["archive", "--out", str(tmp_path / "out"), "--status"]).stderr.splitlines()
     assert told == ["3 of 3 parts of 1 source", *["warning: 'b.avi': it is cut off"] * 5, "warning: 2 more like these"]
     assert len([name for name in names if name.startswith("warned")]) == 5
+
+
+def test_pictures_keep_the_names_they_were_given_and_a_damaged_one_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = Path("pictures")
+    pictures.mkdir()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (pictures / name).write_bytes(encode_jpeg(picture(320, 240)))
+    (pictures / "b.jpg").write_bytes((pictures / "b.jpg").read_bytes()[:700])
+    standing = make(tmp_path / "out", pictures).standing
+    assert standing.is_complete
+    assert len(warnings := [*standing.warnings()]) == 1
+    assert re.search("'pictures': cannot read '.*b.jpg': a damaged image", warnings[0])
+    rows = pq.read_table(tmp_path / "out" / "pictures" / "000000.parquet")
+    assert rows["source"].to_pylist() == ["pictures/a.jpg", "pictures/c.jpg"]
+
+
+def test_a_picture_that_went_with_its_share_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "pictures" / name).write_bytes(encode_jpeg(picture(320, 240)))
+
+    def open_all_but_one(path: str) -> BufferedReader:
+        if path.endswith("b.jpg"):
+            raise SourceError("Stale file handle")
+        return open_file(path)
+
+    monkeypatch.setattr("humandetect.media.sources.image.open_file", open_all_but_one)
+    (_, reason), *more = make(tmp_path / "out", tmp_path / "pictures").outcome.failed
+    assert "b.jpg': Stale file handle" in reason
+    assert not more
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its disks have only names in UTF-8")
+def test_names_may_be_any_bytes(video: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv")
+    Path(odd).write_bytes(video.read_bytes())
+    assert make(tmp_path / "out", Path(odd)).standing.is_complete
+    assert pq.read_table(tmp_path / "out" / "caf.mkv" / "000000.parquet")["source"][0].as_py().endswith("/caf�.mkv")
 
 
 def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:

@@ -54,18 +54,18 @@ class JsonLines:
 
 def provenance_record(provenance: Provenance) -> dict[str, Any]:
     """Return what a line of JSON says of how results were made."""
-    return asdict(replace(provenance, source=_readable(provenance.source)))
+    return asdict(replace(provenance, source=readable(provenance.source)))
 
 
 def frame_record(result: DetectedFrame, weakest_score: float | None) -> dict[str, Any]:
     """Return what a line of JSON says of a frame; with a `weakest_score` also its weak boxes."""
     frame = result.frame
-    record: dict[str, Any] = {"source": _readable(frame.source), "frame": frame.index}
+    record: dict[str, Any] = {"source": readable(frame.source), "frame": frame.index}
     record["time_seconds"] = frame.written_seconds
     if not result.detected:
         record["detected"] = False
     if result.failure is not None:
-        record["error"] = _readable(result.failure)
+        record["error"] = readable(result.failure)
     record["people"] = [
         {"box": person.box, "score": person.score, "track_id": person.track_id}
         for person in people_in(result.detections)
@@ -95,7 +95,7 @@ class Csv:
         frame = result.frame
         lines = io.StringIO()
         rows = csv.writer(lines, lineterminator="\n")
-        where = (_readable(frame.source), frame.index, frame.written_seconds)
+        where = (readable(frame.source), frame.index, frame.written_seconds)
         person, weak = ([], []) if self._weakest_score is None else (["false"], ["true"])
         rows.writerows((*where, one.track_id, *one.box, one.score, *person) for one in people_in(result.detections))
         rows.writerows((*where, None, *one.box, one.score, *weak) for one in _weak(result, self._weakest_score))
@@ -131,7 +131,7 @@ class Coco:
                 "category_id": 1,
                 "bbox": _xywh(person),
                 "score": person.score,
-                "source": _readable(frame.source),
+                "source": readable(frame.source),
                 "frame": frame.index,
             }
             yield self._separator + _json(entry)
@@ -242,7 +242,7 @@ class _Images:
     """Images of a dataset that follow one another: of a long video one entry, so that memory does not grow with it."""
 
     def __init__(self, first: Frame, image_id: int) -> None:
-        self._source, self._index, self._id = _readable(first.source), first.index, image_id
+        self._source, self._index, self._id = readable(first.source), first.index, image_id
         self._is_picture = _is_picture(first)
         self._shape = first.image.shape
         self._count = 1
@@ -250,7 +250,7 @@ class _Images:
     def take(self, frame: Frame, image_id: int) -> bool:
         """Take the next image, if it is the next frame of the same video."""
         follows = (frame.index - self._index, image_id - self._id) == (self._count, self._count)
-        same = _readable(frame.source) == self._source and frame.image.shape == self._shape and not self._is_picture
+        same = readable(frame.source) == self._source and frame.image.shape == self._shape and not self._is_picture
         self._count += follows and same
         return follows and same
 
@@ -302,6 +302,6 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
     """Replace the bytes of a file name that are not UTF-8: no text format may hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class DamagedPicture(SourceError):
+    """One that was read and cannot be decoded, however often."""
+
+
 class ImageSource(Source):
     """Image files in order. One that is bad goes to `failures`; if there is no other, opening fails."""
 
@@ -47,15 +51,19 @@ class ImageSource(Source):
     def _pictures(self) -> Iterator[tuple[str, Picture]]:
         for file in self._files:
             try:
-                yield from self._pictures_in(file)
+                with open_file(file) as opened:
+                    data = read_image_bytes(opened, max_megapixels=self._config.max_megapixels)
             except (SourceError, OSError) as error:
                 self.failures.append(SourceError(f"cannot read {file!r}: {error}"))
+                continue
+            try:
+                yield from self._pictures_in(file, data)
+            except (SourceError, OSError) as error:
+                self.failures.append(DamagedPicture(f"cannot read {file!r}: {error}"))
 
-    def _pictures_in(self, file: str) -> Iterator[tuple[str, Picture]]:
+    def _pictures_in(self, file: str, data: bytes) -> Iterator[tuple[str, Picture]]:
         """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
         most, ending = self._config.max_megapixels, Path(file).suffix
-        with open_file(file) as opened:
-            data = read_image_bytes(opened, max_megapixels=most)
         number = 0
         for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
             yield file if number == 1 else f"{file.removesuffix(ending)}_page{number}{ending}", picture
