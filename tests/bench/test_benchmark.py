@@ -26,6 +26,7 @@ from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
 from tests.bench.figures import figures, report
 from tests.children import children_with
+from tests.command_line import error_line, invoke
 from tests.fakes import FakeEngine
 from tests.service.faults import Call, Faulty, good, problem
 from tests.service.servers import running
@@ -269,16 +270,15 @@ def test_without_names_every_installed_engine_is_measured(monkeypatch: pytest.Mo
 def test_an_engine_that_nobody_named_and_that_cannot_start_is_left_out_and_told(
     images: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFlow runs nothing in bf16."""
-    names = ["tensorflow", "openvino"]
+    names = ["tf-serving", "openvino"]
     monkeypatch.setattr("humandetect.bench.targets.engines_of", lambda config: config.engines or names)
-    engine = EngineConfig(precision="bf16", device="cpu")
-    options: dict[str, Any] = {"engine": engine, "target": "engine", "windows": 1, "batch": 1}
+    nobody = ServingConfig(targets=("127.0.0.1:1",), timeout_seconds=0.1, patience_seconds=0.1)
+    options: dict[str, Any] = {"engine": EngineConfig(serving=nobody), "target": "engine", "windows": 1, "batch": 1}
     made = go(images, **options)
     assert [one.target for one in made.figures] == ["openvino"]
-    assert "tensorflow is left out: " in made.warnings[0]
-    with pytest.raises(HumanDetectError, match="bf16"):
-        go(images, **options, engines=("tensorflow",))
+    assert "tf-serving is left out: " in made.warnings[0]
+    with pytest.raises(HumanDetectError, match=r"127\.0\.0\.1:1"):
+        go(images, **options, engines=("tf-serving",))
 
 
 def test_a_model_that_is_not_there_ends_the_run_before_anything_is_started() -> None:
@@ -382,22 +382,18 @@ def test_a_command_that_is_killed_leaves_no_server(images: str) -> None:
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments: list[str], code: int, words: str) -> None:
-    with command(*arguments) as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert words in err
-    assert out == ""
+    run = invoke("bench", *arguments)
+    assert (run.returncode, run.stdout) == (code, "")
+    assert words in error_line(run)
+    assert run.stderr.count("\n") == 1
 
 
 def test_a_report_of_other_targets_is_a_mistake_in_one_line(images: str, tmp_path: Path) -> None:
     Files(json=tmp_path / "old.json").write(report(figures(target="http://127.0.0.1:8000")))
     engines = ("--engine", "openvino", "--engine", "tensorflow")
-    with command(*engines, "--images", images, "--compare", str(tmp_path / "old.json")) as process:
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
-    assert "http://127.0.0.1:8000 then, openvino, tensorflow now" in err
+    run = invoke("bench", *engines, "--images", images, "--compare", tmp_path / "old.json")
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:8000 then, openvino, tensorflow now" in error_line(run)
 
 
 def test_files_can_be_none() -> None:
