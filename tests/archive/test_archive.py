@@ -38,7 +38,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(videos: Path) -> Path:
     """What detect says of the same videos."""
     results = videos.parent / "plain.jsonl"
-    run = humandetect(
+    run = invoke(
         "detect", videos, "--recursive", "--size", "small", "--precision", "f32",
         "--results", results, "--results-score", "0.1",
     )  # fmt: skip
@@ -50,7 +50,7 @@ def plain(videos: Path) -> Path:
 def done(videos: Path) -> Path:
     """An archive of them."""
     out = videos.parent / "done"
-    run = humandetect("archive", videos, "--recursive", "--out", out, *FAST)
+    run = invoke("archive", videos, "--recursive", "--out", out, *FAST)
     assert run.returncode == 0, run.stderr
     return out
 
@@ -89,7 +89,7 @@ def test_again_it_makes_only_what_is_missing(done: Path, plain: Path) -> None:
     before = {name: (done / name).stat().st_mtime_ns for name in parts(done)}
     (done / "b.mkv" / "000001.parquet").unlink()
     assert invoke("archive", "--out", done, *FAST, "--status").returncode == 1
-    run = humandetect("archive", "--out", done, *FAST)
+    run = invoke("archive", "--out", done, *FAST)
     assert run.returncode == 0, run.stderr
     assert "1 part" in run.stderr
     changed = [name for name in parts(done) if before[name] != (done / name).stat().st_mtime_ns]
@@ -126,7 +126,7 @@ def test_a_killed_worker_and_a_killed_command_cost_nothing(videos: Path, plain: 
     run.kill()
     run.wait()
     psutil.wait_procs(workers, timeout=20)
-    again = humandetect("archive", videos, "--recursive", "--out", out, *FAST)
+    again = invoke("archive", videos, "--recursive", "--out", out, *FAST)
     assert again.returncode == 0, again.stderr
     assert merged(out) == plain.read_bytes()
     assert not list(out.rglob(".*"))
@@ -162,7 +162,7 @@ def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) ->
     out = tmp_path / "out"
     assert invoke("archive", good, bad, "--out", out, *FAST, "--plan").returncode == 0
     write_people(bad, frames=30, options=TEN)
-    run = humandetect("archive", "--out", out, *FAST, "--retries", "1")
+    run = invoke("archive", "--out", out, *FAST, "--retries", "1")
     assert run.returncode == 1
     assert "'bad.mp4'" in run.stderr or str(bad) in run.stderr
     assert "changed since it was planned" in run.stderr

@@ -26,7 +26,7 @@ from humandetect.storage import FolderStorage, open_storage
 from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, UNEVEN, write_people
 from tests.archive.worker_here import Silent, work_here
 from tests.builders import picture
-from tests.command_line import humandetect, invoke
+from tests.command_line import invoke
 from tests.fakes import FakeEngine
 from tests.media.clips import damage, late_pictures, turn
 
@@ -269,7 +269,7 @@ def test_on_the_command_line_status_tells_of_videos_to_come_and_workers_make_the
     told = invoke("archive", "--out", in_parts, "--status")
     assert told.returncode == 1
     assert "1 of 2 parts of 1 source, 1 annotated video to come" in told.stderr
-    made = humandetect("archive", "--out", in_parts, "--segment", "1", "--video")
+    made = invoke("archive", "--out", in_parts, "--segment", "1", "--video")
     assert made.returncode == 0, made.stderr
     assert names(in_parts / "clip.mp4") == JOINED
     assert len(shown(in_parts / "clip.mp4" / "annotated.mp4").pictures) == 40

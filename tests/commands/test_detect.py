@@ -39,7 +39,7 @@ def test_results_on_stdout_are_nothing_but_json_lines() -> None:
 
 
 def test_json_prints_the_summary_on_stdout_and_quiet_nothing_else() -> None:
-    run = humandetect("detect", SAMPLE, "--results", "out.csv", "--limit", "5", "--json", "--quiet")
+    run = invoke("detect", SAMPLE, "--results", "out.csv", "--limit", "5", "--json", "--quiet")
     summary = json.loads(run.stdout)
     assert summary["frames"] == 5
     assert summary["outputs"] == ["out.csv"]
@@ -93,7 +93,7 @@ def test_a_mistake_is_one_clear_line_and_its_exit_code(arguments: list[str], cod
 
 
 def test_debug_shows_where_it_happened() -> None:
-    assert "Traceback" in humandetect("detect", "missing.mp4", "--debug").stderr
+    assert "Traceback" in invoke("detect", "missing.mp4", "--debug").stderr
 
 
 def test_verbose_says_what_happens() -> None:

@@ -21,6 +21,7 @@ from humandetect.config import ServingConfig
 from humandetect.engines.tfserving.channel import channel_options
 from humandetect.engines.tfserving.servers import LAST_BACKOFF_SECONDS, Servers, _backoff
 from humandetect.errors import Closed, EngineUnavailable, UsageError
+from tests.command_line import invoke
 from tests.engines.tfserving.fake_server import LOADING, FakeServing, Refusal, engine_for, pictures
 
 if TYPE_CHECKING:
@@ -202,8 +203,7 @@ def test_options_that_contradict_themselves_are_refused(options: dict[str, Any])
 
 
 def test_the_command_line_refuses_a_wrong_address_with_exit_code_2() -> None:
-    command = [sys.executable, "-m", "humandetect", "detect", "sample", "--serving", "http://me:pw@host:8500"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = invoke("detect", "sample", "--serving", "http://me:pw@host:8500")
     assert ended.returncode == 2
     assert "pw" not in ended.stderr
 

@@ -234,7 +234,7 @@ def test_the_api_key_is_asked_for_and_never_shown() -> None:
 
 def test_a_port_in_use_is_exit_code_3_and_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = humandetect("serve", "--port", str(taken.getsockname()[1]))
+        run = invoke("serve", "--port", str(taken.getsockname()[1]))
     assert run.returncode == 3
     assert run.stderr.splitlines()[-1].startswith(f"error: port {taken and run.args[-1]} of 127.0.0.1 is in use")
     assert "--port" in run.stderr

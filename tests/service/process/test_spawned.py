@@ -15,7 +15,7 @@ import pytest
 from humandetect.config import EngineConfig, ServeConfig
 from humandetect.errors import ServerError
 from humandetect.service.process.spawned import spawned
-from tests.command_line import error_line, frame_lines, humandetect
+from tests.command_line import error_line, frame_lines, humandetect, invoke
 
 PARENT = """
 from humandetect.config import ServeConfig
@@ -76,7 +76,7 @@ def test_feed_starts_a_server_and_leaves_none(tmp_path: Path, monkeypatch: pytes
 
 def test_feed_says_why_its_server_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run = humandetect("feed", "--spawn", HUMANDETECT_MODEL="nonsense")
+    run = invoke("feed", "--spawn", HUMANDETECT_MODEL="nonsense")
     assert run.returncode == 3
     assert "nonsense" in error_line(run)
     assert list(tmp_path.iterdir()) == []
