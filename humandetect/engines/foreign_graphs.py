@@ -80,7 +80,7 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     if dialect is None:
         raise ModelError(_unknown(outputs, metadata, model))
     picture = _picture(dialect, metadata)
-    if graph.input(0).element_type == ov.Type.u8:
+    if graph.input(0).element_type.is_integral():
         picture = replace(picture, scaling="0..255")
     adopted = _preprocessed(_pruned(graph, dialect), picture, layout)
     labels = labels or dict(dialect.labels)
@@ -198,8 +198,15 @@ def _picture(dialect: Dialect, metadata: ModelMetadata) -> Picture:
 
 def _pruned(graph: ov.Model, dialect: Dialect) -> ov.Model:
     """Keep the outputs that the dialect reads, in its order."""
-    nodes = [opset.result(graph.output(index).node.input_value(0)) for index in dialect.outputs]
+    nodes = [opset.result(_as_floats(graph.output(index).node.input_value(0))) for index in dialect.outputs]
     return ov.Model(nodes, graph.get_parameters(), graph.friendly_name)
+
+
+def _as_floats(value: ov.Output) -> ov.Output:
+    """Take what TFLite writes as numbers of 8 bits before it is made so: their scale stands nowhere behind."""
+    node = value.get_node()
+    rounded = node.input_value(0).get_node() if node.get_type_name() == "Convert" else node
+    return rounded.input_value(0) if rounded.get_type_name() == "FakeQuantize" else value
 
 
 def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model:
@@ -211,7 +218,9 @@ def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model
     steps: Any = image.preprocess()
     if picture.channels == "bgr":
         steps.convert_color(ColorFormat.BGR)
-    if picture.scaling != "0..255":
+    if graph.input().element_type == ov.Type.i8:
+        steps.convert_element_type(ov.Type.f32).mean(128.0)
+    elif picture.scaling != "0..255":
         mean, deviation = MEAN_AND_DEVIATION[picture.scaling]
         steps.convert_element_type(ov.Type.f32).mean(mean).scale(deviation)
     return builder.build()

@@ -25,6 +25,7 @@ SHADE = (0, 51, 204)
 """Of the test's picture, in BGR order: RGB is .8, .2, 0."""
 PICTURE = np.full((HEIGHT, WIDTH, 3), SHADE, np.uint8)
 BOX = (24.0, 16.0, 48.0, 48.0)
+FRACTIONS = (0.25, 0.25, 0.5, 0.75)
 
 
 def graph(
@@ -82,8 +83,9 @@ def test_humandetect_json_overrules_channels_and_scaling(tmp_path: Path) -> None
     assert_sees(saved(model, tmp_path, said), 0.5)
 
 
-def test_bytes_stay_bytes(tmp_path: Path) -> None:
-    model = graph([1, HEIGHT, WIDTH, 3], [*BOX, -203.2, 0], [1, 6], score_at=4, dtype=np.uint8)
+@pytest.mark.parametrize(("dtype", "red"), [(np.uint8, 204), (np.int32, 204), (np.int8, 76)])
+def test_bytes_stay_bytes(dtype: Any, red: int, tmp_path: Path) -> None:
+    model = graph([1, HEIGHT, WIDTH, 3], [*BOX, 0.8 - red, 0], [1, 6], score_at=4, dtype=dtype)
     assert_sees(saved(model, tmp_path), 0.8)
 
 
@@ -244,16 +246,26 @@ def test_names_in_an_onnx_file_are_its_labels(tmp_path: Path) -> None:
     assert_sees(tmp_path / "tiny.onnx", 0.9)
 
 
-def test_a_tflite_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [32, 8])
+def test_a_tflite_file(bits: int, tmp_path: Path) -> None:
     class Model(tf.Module):  # type: ignore[misc]  # without types
         @tf.function(input_signature=[tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)])
         def run(self, image: Any) -> Any:
-            return tf.constant([[[*BOX, 0, 0]]]) + tf.reduce_mean(image[..., 0]) * tf.constant([0.0, 0, 0, 0, 1, 0])
+            seen = tf.reduce_mean(tf.nn.relu6(image)[..., 0])
+            return tf.constant([[[*FRACTIONS, 0, 0]]]) + seen * tf.constant([0.0, 0, 0, 0, 1, 0])
 
     model = Model()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([model.run.get_concrete_function()], model)
+    if bits == 8:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        ramp = np.linspace(0, 1, HEIGHT * WIDTH * 3, dtype=np.float32).reshape(1, HEIGHT, WIDTH, 3)
+        converter.representative_dataset = lambda: [[ramp], [np.ones_like(ramp)]]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     (tmp_path / "tiny.tflite").write_bytes(converter.convert())
-    assert_sees(tmp_path / "tiny.tflite", 0.8)
+    with detector_of(tmp_path / "tiny.tflite") as detector:
+        people = detector.detect(PICTURE)
+    assert people.xyxy.tolist() == pytest.approx(np.array([BOX]), abs=0 if bits == 32 else 1)
+    assert people.confidence == pytest.approx([0.8], abs=0.01)
 
 
 def test_other_graphs_are_refused_with_what_they_have(tmp_path: Path) -> None:
