@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from humandetect.analytics.shapes import Point, Size
 
 MOST_SHAPES = 64
+MOST_COORDINATE = 1e6
+"""No picture is larger, and nothing overflows."""
+_SHOWN = 60
+"""Characters of a value in an error."""
 _ASPECT_TOLERANCE = 0.01
 _NAME = re.compile(r"[^\W_](?:[\w .-]{0,38}[\w.-])?")
 _LINE_KEYS = ("name", "from", "to", "in", "out", "margin")
@@ -142,7 +147,7 @@ class _SceneFile(LocatedToml):
     def _zone(self, entry: Mapping[str, Any], size: Size | None, at: KeyPath) -> _Drawn:
         points = entry.get("points")
         if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
-            self.fail((*at, "points"), f"points is {points!r}; write pairs: [[x, y], [x, y], [x, y]]")
+            self.fail((*at, "points"), f"points is {_shown(points)}; write pairs: [[x, y], [x, y], [x, y]]")
         people = entry.get("max_people")
         if people is not None and (isinstance(people, bool) or not isinstance(people, int) or people < 0):
             self.fail((*at, "max_people"), f"max_people is {people!r}; write a whole number from 0")
@@ -154,13 +159,13 @@ class _SceneFile(LocatedToml):
             return default
         size = table["size"]
         if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
-            self.fail((*above, "size"), f"size is {size!r}; write the picture's width and height: [1920, 1080]")
+            self.fail((*above, "size"), f"size is {_shown(size)}; write the picture's width and height: [1920, 1080]")
         return size[0], size[1]
 
     def _pair(self, entry: Mapping[str, Any], key: str, at: KeyPath) -> list[Any]:
         pair = entry.get(key)
         if not isinstance(pair, list) or len(pair) != 2:
-            self.fail((*at, key), f"{key} is {pair!r}; write a point: [x, y]")
+            self.fail((*at, key), f"{key} is {_shown(pair)}; write a point: [x, y]")
         return pair
 
     def _name(self, entry: Mapping[str, Any], at: KeyPath) -> str:
@@ -178,7 +183,7 @@ class _SceneFile(LocatedToml):
 
 def _option(option: str, text: str) -> _Drawn:
     name, _, numbers = text.partition("=")
-    place = f"{option} {text}"
+    place = f"{option} {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
     coordinates = numbers.split(",") if numbers else []
     if len(coordinates) % 2 or (option == "--line" and len(coordinates) != 4):
         form = "NAME=x1,y1,x2,y2" + ("" if option == "--line" else ",x3,y3,...")
@@ -205,19 +210,30 @@ def _coordinate(value: object, place: str) -> float:
     text = value.strip().removesuffix("%") if isinstance(value, str) else value
     try:
         number = float("nan") if isinstance(text, bool) or not isinstance(text, str | int | float) else float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = float("nan")
-    if not math.isfinite(number):
-        raise UsageError(f"{place}: {value!r} is no coordinate; write pixels, 320, or a percentage, 50%")
+    if not abs(number) <= MOST_COORDINATE:
+        raise UsageError(f"{place}: {_shown(value)} is no coordinate; write pixels, 320, or a percentage, 50%")
     return number
 
 
+def _shown(value: object) -> str:
+    """Return a value as an error shows it."""
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _checked_name(name: object, place: str, *, what: str = "name") -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch("".join(itertools.filterfalse(_is_mark, name))):
         raise UsageError(
-            f"{place}: {what} is {name!r}; write 1 to 40 letters, digits, spaces, or '_-.', a letter first"
+            f"{place}: {what} is {_shown(name)}; write 1 to 40 letters, digits, spaces, or '_-.', a letter first"
         )
     return name
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it belongs to the letter before it, as vowels of Indian scripts do, and accents that come apart."""
+    return unicodedata.category(character).startswith("M")
 
 
 def _check_names(drawn: Sequence[_Drawn]) -> None:

@@ -14,6 +14,8 @@ Size = tuple[int, int]
 """Width and height of a picture."""
 
 DEFAULT_MARGIN = 0.05
+MOST_POINTS = 500
+"""Of a zone; it takes a second to see whether that many cross."""
 _LEAST_AREA = 1e-6
 """Of rounding, in square pixels or percent."""
 
@@ -59,6 +61,8 @@ def fault_of(shape: Line | Zone, points: Sequence[Point]) -> str | None:
         return "has no length: its two points are the same" if points[0] == points[1] else None
     if len(points) < 3:
         return f"has {len(points)} different points, and needs 3 or more"
+    if len(points) > MOST_POINTS:
+        return f"has {len(points)} points, and may have {MOST_POINTS}"
     edges = list(zip(points, (*points[1:], points[0]), strict=True))
     for (i, edge), (j, other) in itertools.combinations(enumerate(edges), 2):
         neighbours = j - i in (1, len(edges) - 1)

@@ -1,6 +1,5 @@
 """humandetect.toml: a table per command, and `[defaults]` for what means the same in all of them."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -9,7 +8,7 @@ from typing import Any
 
 from humandetect.config.commands import COMMANDS, fields_of_command
 from humandetect.config.fields import Field
-from humandetect.config.toml_lines import toml_lines
+from humandetect.config.toml_lines import read_toml, toml_lines
 from humandetect.errors import UsageError
 
 NAME = "humandetect.toml"
@@ -32,14 +31,8 @@ class SettingsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._text = path.read_text(encoding="utf-8")
-            self._values = dict(_leaves(tomllib.loads(self._text)))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-            raise UsageError(f"cannot read the settings in {str(path)!r}: {reason}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path} is no TOML: {error}") from error
+        self._text, values = read_toml(path, what="the settings")
+        self._values = dict(_leaves(values))
         for key, value in self._values.items():
             self._check(key, value)
 

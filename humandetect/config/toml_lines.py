@@ -13,20 +13,33 @@ KeyPath = tuple[str | int, ...]
 """Names of tables and keys; the entries of an array of tables are numbered from 0."""
 
 
+MOST_BYTES = 1 << 20
+"""Of a file; ten times more than anybody writes, and a second to read."""
+
+
+def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
+    """Return a file's text and what it says; `what` calls it in errors, as `the scene`. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UsageError(f"cannot read {what} in {str(path)!r}: it has more than 1 MB, and is none")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        return text, tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise UsageError(f"cannot read {what} in {str(path)!r}: {reason}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+
+
 class LocatedToml:
     """A file of TOML. A reader of one kind of them inherits it, and reads `values`."""
 
     def __init__(self, path: Path, *, what: str) -> None:
         """Read it; `what` calls it in errors, as `the scene`. Raises UsageError."""
         self.path = path
-        try:
-            text = path.read_text(encoding="utf-8")
-            self.values = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-            raise UsageError(f"cannot read {what} in {str(path)!r}: {reason}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path} is no TOML: {error}") from error
+        text, self.values = read_toml(path, what=what)
         self._lines = toml_lines(text)
 
     def check_keys(self, table: Mapping[str, Any], known: Sequence[str], at: KeyPath = ()) -> None:

@@ -102,6 +102,7 @@ def test_a_wrong_line_names_its_option_and_the_fault(line: str, message: str) ->
     [
         ("hall=1,2,3,4,5", "5 numbers do not make its points; write NAME=x1,y1,x2,y2,x3,y3,..."),
         ("hall=1,2,3,4", "has 2 different points, and needs 3 or more"),
+        ("hall=" + ",".join(f"{n},{n * n}" for n in range(501)), "has 501 points, and may have 500"),
         ("hall=0,0,5,5,0,0", "has 2 different points"),
         ("hall=0.1%,0.1%,0.2%,0.2%,0.7%,0.7%", "has no area"),
         ("hall=0,0,5,5,10,10", "has no area"),
@@ -124,7 +125,9 @@ def test_a_wrong_zone_names_its_option_and_the_fault(zone: str, message: str) ->
         (GATE + GATE, "scene.toml:7: there is a line 'gate' already, at .*scene.toml:3"),
         (GATE.replace("[540, 150]", "[nan, 150]"), "scene.toml:3: nan is no coordinate"),
         (GATE.replace("[540, 150]", "[540]"), r"scene.toml:3: from is \[540\]; write a point"),
-        (GATE.replace("to =", "# to ="), "scene.toml:1: to is None; write a point"),
+        (GATE.replace("to =", "# to ="), "scene.toml:1: to is missing; write a point"),
+        (GATE.replace("[540, 150]", "[" + 400 * "9" + ", 150]"), r"scene.toml:3: 9{60}\.\.\. is no coordinate"),
+        (GATE.replace("[540, 150]", "[1e300, 150]"), r"scene.toml:3: 1e\+300 is no coordinate"),
         (GATE.replace('"gate"', '"a/b"'), "scene.toml:2: name is 'a/b'"),
         (GATE + "margin = -1\n", "scene.toml:5: margin is -1; write a number from 0"),
         (GATE + "in = 3\n", "scene.toml:5: in is 3"),
@@ -135,6 +138,8 @@ def test_a_wrong_zone_names_its_option_and_the_fault(zone: str, message: str) ->
         ("line = 3\n", r"scene.toml:1: write a table for each line: \[\[line\]\]"),
         ("source = 3\n", r"scene.toml:1: write a table for each source: \[source.NAME\]"),
         ("[[line]\n", "scene.toml is no TOML"),
+        ("a = " + 2000 * "[" + 2000 * "]", "scene.toml is no TOML"),
+        ("# no scene\n" * 100_000, "more than 1 MB"),
     ],
 )
 def test_a_wrong_file_names_its_line_and_the_fault(tmp_path: Path, text: str, message: str) -> None:
@@ -148,6 +153,13 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "scene.toml").write_bytes(b"\xff")
     with pytest.raises(UsageError, match="it is no text in UTF-8"):
         read_scene(tmp_path / "scene.toml")
+
+
+def test_a_file_of_windows_and_names_in_any_script_are_read(tmp_path: Path) -> None:
+    names = ["Tür Süd", "入口", "ประตู", "द्वार", "e\u0301te\u0301"]
+    text = "".join(GATE.replace("gate", name) for name in names)
+    (tmp_path / "scene.toml").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert read_scene(tmp_path / "scene.toml").names("") == (names, [])
 
 
 def test_more_shapes_than_can_be_seen_are_refused() -> None:

@@ -6,7 +6,6 @@ import html
 import json
 import secrets
 import socket
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -16,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from humandetect.analytics.scene import read_scene
+from humandetect.config.toml_lines import read_toml
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
@@ -64,7 +64,7 @@ def _existing(path: Path, frame: Frame) -> dict[str, Any]:
     if not path.is_file():
         return {}
     _check(path, frame)
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    _, tables = read_toml(path, what="the scene")
     if "source" in tables:
         raise UsageError(f"{path} has shapes by source, which the page does not draw: name another file with -o")
     return tables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
+from humandetect.config.toml_lines import read_toml
 from humandetect.errors import SinkError, UsageError
 from humandetect.service.accept import quality
 from humandetect.service.metrics import Metrics
@@ -138,7 +138,7 @@ class _Site:
         """Show the page that draws a camera's lines and zones."""
         camera = self._camera(request)
         path = self._scene_file(camera.name)
-        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        tables = read_toml(path, what="the scene")[1] if path.is_file() else {}
         if "source" in tables:
             text = f"{path.name} has shapes by source, which the page does not draw: give {camera.name} its own `scene`"
             raise HTTPException(Cause.NOT_UNDERSTOOD, text)
