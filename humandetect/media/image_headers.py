@@ -33,9 +33,11 @@ RAW_PHOTO = "a camera's raw photo, of which only a thumbnail can be read: save i
 _HEIF = re.compile(rb"....ftyp(he[iv][cmsx]|mif1|msf1)", re.DOTALL)
 _GIF = b"GIF8"
 """What people send, and is named where it is refused."""
-_RAW_FILE = re.compile(rb"II\*\0....CR|IIR[OS]|IIU\0|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", re.DOTALL)
+_RAW_FILE = re.compile(
+    rb"II\*\0....CR|II\x1a\0\0\0HEAPCCDR|IIR[OS]|IIU\0|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", re.DOTALL
+)
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1
+_DNG_VERSION, NEW_SUBFILE_TYPE, REDUCED = 50706, 254, 1
 _PILLOWS_LIMIT = threading.Lock()
 
 
@@ -144,7 +146,7 @@ def _know_heif() -> None:
 def _is_raw(image: ImageFile, head: bytes) -> bool:
     """Tell whether the first picture of a TIFF is only there to show what the file is of."""
     tags = getattr(image, "tag_v2", {})
-    return is_raw_photo(head) or bool(_DNG_VERSION in tags or tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED)
+    return is_raw_photo(head) or bool(_DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED)
 
 
 def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from humandetect.errors import SourceError
 from humandetect.media.decode_limits import MAX_SMALL_PICTURES, check_scans
 from humandetect.media.hdr import CUBE_SIDE, cube
-from humandetect.media.image_headers import FORMATS, check_header, read_header
+from humandetect.media.image_headers import FORMATS, NEW_SUBFILE_TYPE, REDUCED, check_header, read_header
 from humandetect.media.photo_tags import kept_tags, orientation_of
 from humandetect.stderr import quiet
 
@@ -40,6 +40,9 @@ STRIP_PIXELS = 1 << 16
 
 _NARROW_SHARE = 0.25
 """Of what 16 bits can tell: cameras of 10 to 14 bits and thermal ones use less, and would be black."""
+_MASK = 4
+_PILLOW_KNOWS_NO_SUCH = ("unknown pixel mode", "cannot handle ")
+_OTHER_PIXELS = "its kind of pixels is not read: save it as JPEG, or as PNG of 8 or 16 bits"
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
@@ -95,9 +98,11 @@ def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
             check_scans(data)
     pages = header.format == "TIFF"  # which nobody has counted
     most = 1 if header.format == "HEIF" else _pictures_in(header)
-    for number in itertools.count() if pages else range(most):
+    for number in itertools.count() if pages else range(_first_in(header), most):
         with _damage_is_refused():
             try:
+                if pages and number and not _go_to_page(header, number):
+                    continue
                 header.seek(number)
             except EOFError:
                 if pages:
@@ -121,18 +126,37 @@ def count_pictures(data: bytes, *, max_megapixels: float) -> int:
     """
     with _damage_is_refused():
         header = read_header(io.BytesIO(data), max_megapixels=max_megapixels)
-        return _pictures_in(header)
+        return _pictures_in(header) - _first_in(header)
 
 
 def holds_several(data: bytes, *, max_megapixels: float) -> bool:
     """Tell whether there is a second picture, without a walk through all of them. Raises as `decode_image` does."""
     with _damage_is_refused():
         header = read_header(io.BytesIO(data), max_megapixels=max_megapixels)
-        return bool(getattr(header, "is_animated", False))
+        return header.format not in ("JPEG", "MPO") and bool(getattr(header, "is_animated", False))
 
 
 def _pictures_in(header: ImageFile) -> int:
     return 1 if header.format in ("JPEG", "MPO", "TIFF") else int(getattr(header, "n_frames", 1))
+
+
+def _first_in(header: ImageFile) -> int:
+    """Return the number of the first picture: 1 in an animated PNG that has another for who knows no animations."""
+    return int(getattr(header, "default_image", False))
+
+
+def _go_to_page(tiff: ImageFile, number: int) -> bool:
+    """Tell whether a page is a picture of its own, not one before it made smaller, or its mask. Raises EOFError."""
+    try:
+        tiff.seek(number)
+    except SyntaxError:  # its pixels are of no kind that is known
+        if not _is_aside(tiff):
+            raise
+    return not _is_aside(tiff)
+
+
+def _is_aside(tiff: ImageFile) -> bool:
+    return bool(getattr(tiff, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0) & (REDUCED | _MASK))
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
@@ -174,6 +198,8 @@ def _damage_is_refused() -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:  # decoders raise almost anything at hostile bytes
+        if str(error).startswith(_PILLOW_KNOWS_NO_SUCH):
+            raise SourceError(_OTHER_PIXELS) from error
         raise SourceError(f"a damaged image: {str(error).strip()}") from error
 
 

@@ -105,6 +105,40 @@ def test_the_pages_of_a_tiff_are_pictures_with_names_of_their_own(tmp_path: Path
     assert [int(frame.image[0, 0, 2]) for frame in frames] == [60, 120, 180]
 
 
+@pytest.mark.parametrize("kind", [1, 4], ids=["made smaller", "mask"])
+def test_a_smaller_copy_of_a_page_and_a_mask_are_no_pages(tmp_path: Path, kind: int) -> None:
+    """As scanners and maps have them behind each page."""
+    page, aside = Image.new("RGB", (64, 48), "red"), Image.new("1" if kind == 4 else "RGB", (32, 24))
+    aside.encoderinfo = {"tiffinfo": {254: kind, 262: 4} if kind == 4 else {254: kind}}
+    page.save(tmp_path / "in.tif", save_all=True, append_images=[aside, page])
+    with open_source(str(tmp_path / "in.tif")) as source:
+        assert [frame.image.shape for frame in source] == [(48, 64, 3)] * 2
+        assert source.failures == []
+
+
+def test_the_picture_for_who_knows_no_animated_png_is_no_part_of_the_film(tmp_path: Path) -> None:
+    several(tmp_path / "in.png", default_image=True, duration=[200, 700])
+    with open_source(str(tmp_path / "in.png")) as source:
+        assert source.info.frame_count == 2
+        assert [(round(frame.time_seconds, 3), int(frame.image[0, 0, 2])) for frame in source] == [(0, 120), (0.2, 180)]
+
+
+def test_pixels_of_a_kind_that_is_not_read_are_not_called_damage() -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.update({256: 1, 257: 1, 258: 64, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 8, 339: 3})
+    out = io.BytesIO(b"II*\0\x10\0\0\0" + bytes(8))
+    out.seek(16)
+    tags.save(out)
+    with pytest.raises(SourceError, match="its kind of pixels is not read: save it as JPEG"):
+        decode_image(out.getvalue(), max_megapixels=1)
+
+
+def test_what_telephones_keep_beside_their_jpegs_is_no_second_picture() -> None:
+    out, first = io.BytesIO(), Image.new("RGB", (64, 48))
+    first.save(out, format="MPO", save_all=True, append_images=[first])
+    assert ImageBytes("-", out.getvalue(), SourceConfig()).warnings == []
+
+
 @pytest.mark.parametrize("ending", [".webp", ".png", ".avif"])
 def test_an_animation_is_a_film_whose_pictures_last_as_long_as_they_say(tmp_path: Path, ending: str) -> None:
     several(tmp_path / f"in{ending}", duration=[300, 200, 700])
@@ -159,7 +193,9 @@ def test_a_cameras_raw_photo_is_refused_with_the_way_out(tmp_path: Path, tag: di
         decode_image((tmp_path / "photo.tif").read_bytes(), max_megapixels=1)
 
 
-@pytest.mark.parametrize("head", [b"IIRO", b"IIU\0", b"FUJIFILMCCD-RAW 0201", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"])
+@pytest.mark.parametrize(
+    "head", [b"IIRO", b"IIU\0", b"II\x1a\0\0\0HEAPCCDR", b"FUJIFILMCCD-RAW 0201", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"]
+)
 def test_raw_photos_that_are_no_tiff_are_refused_alike(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "a.raw").write_bytes(head + bytes(1000))
     for refused in (lambda: open_source(str(tmp_path / "a.raw")), lambda: decode_image(head, max_megapixels=1)):
