@@ -31,6 +31,12 @@ _TAGS_OF_THE_FILE = {
     "handler_name",
     "vendor_id",
 }
+_APPLES_TAGS = {
+    "creation_time": "com.apple.quicktime.creationdate",
+    "location": "com.apple.quicktime.location.iso6709",
+    "title": "com.apple.quicktime.title",
+}
+"""By the names under which other files hold the same."""
 _NARROWEST = Fraction(1, 8)
 """Of a pixel's width in heights; what claims more is damaged."""
 _LATE_START_SECONDS = 10
@@ -83,7 +89,10 @@ def pixel_aspect(stream: av.VideoStream, *, lying: bool) -> Fraction:
 
 def tags_of(media: Media) -> dict[str, str]:
     """Return what a file says of what it shows; what it says of itself as a file would be wrong of another."""
-    return {name: value for name, value in media.container.metadata.items() if name.lower() not in _TAGS_OF_THE_FILE}
+    said = {name.lower(): value for name, value in media.container.metadata.items()}
+    usual = {name: said[apples] for name, apples in _APPLES_TAGS.items() if apples in said and name not in said}
+    kept = {name: value for name, value in media.container.metadata.items() if name.lower() not in _TAGS_OF_THE_FILE}
+    return kept | usual
 
 
 def claimed_frames(stream: av.VideoStream, rate: Fraction | None, size: int | None) -> int | None:

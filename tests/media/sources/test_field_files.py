@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def written(source: Path, target: Path, config: SourceConfig | None = None) -> Source:
     with open_source(str(source), config, audio=True) as opened:
-        with VideoSink(target, opened.info, audio=opened.audio) as sink:
+        with VideoSink(target, opened.info, audio=opened.audio, tags=opened.tags) as sink:
             for frame in opened:
                 sink.write(DetectedFrame(frame, people([])))
         return opened
@@ -220,6 +220,25 @@ def write_tagged(path: Path) -> Path:
                 packet.stream = streams[packet.stream_index]
                 out.mux(packet)
     return path
+
+
+def test_what_telephones_of_apple_say_under_names_of_their_own_goes_along(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "plain.mp4", frames=2)
+    with (
+        av.open(str(path)) as source,
+        av.open(str(tmp_path / "in.mov"), "w", options={"movflags": "use_metadata_tags"}) as out,
+    ):
+        apples = {"location.ISO6709": "+48.1000+011.5000+500/", "creationdate": "2024-01-02T03:04:05+0100"}
+        out.metadata.update({f"com.apple.quicktime.{name}": value for name, value in apples.items()})
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    written(tmp_path / "in.mov", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        assert video.metadata["location"].startswith("+48.1000+011.5000")
+        assert video.metadata["creation_time"] == "2024-01-02T02:04:05.000000Z"
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
