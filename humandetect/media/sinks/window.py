@@ -11,6 +11,7 @@ import cv2
 
 from humandetect.errors import UsageError
 from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.pictures import as_shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class WindowSink(ClosingSink):
         """Show a frame."""
         if self.stopped:
             return
-        image = result.frame.image
+        image = as_shown(result.frame.image, result.frame.pixel_aspect)
         height, width = image.shape[:2]
         scale = min(_LARGEST[0] / width, _LARGEST[1] / height)
         if scale < 1:

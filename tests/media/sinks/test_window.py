@@ -13,6 +13,7 @@ from humandetect.errors import UsageError
 from humandetect.media.frames import DetectedFrame, Frame
 from humandetect.media.sinks.window import WindowSink
 from tests.builders import detected, people
+from tests.media.clips import PAL_WIDE
 
 
 class Screen:
@@ -62,6 +63,12 @@ def test_large_frames_are_shown_smaller_and_the_frame_itself_stays(screen: Scree
         sink.write(DetectedFrame(Frame(image, 0, 0.0, "x"), people([])))
     assert screen.shown == [(720, 1280, 3)]
     assert image.shape == (2160, 3840, 3)
+
+
+def test_pixels_that_are_not_square_are_shown_as_wide_as_players_show_them(screen: Screen) -> None:
+    with WindowSink("people") as sink:
+        sink.write(DetectedFrame(Frame(np.zeros((576, 720, 3), np.uint8), 0, 0.0, "x", None, PAL_WIDE), people([])))
+    assert screen.shown == [(576, 1024, 3)]
 
 
 @pytest.mark.parametrize("key", [ord("q"), ord("Q"), 27, 0x100000 | ord("q")])
