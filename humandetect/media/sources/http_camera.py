@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-import ssl
 import time
-import urllib.request
-from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException
 from typing import TYPE_CHECKING, cast
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import HEAD_BYTES, is_image
 from humandetect.media.sources.container import Media, NothingSent, PictureTooLong, open_motion_jpeg
 from humandetect.media.sources.files import most_bytes
+from humandetect.media.sources.http_client import ask
 from humandetect.media.sources.url import NotKnownThere, NoVideoThere, open_url
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from io import BufferedReader
-    from typing import IO
-    from urllib.request import Request
 
     from humandetect.config import SourceConfig
 
@@ -32,10 +27,6 @@ _BOUNDARY_BYTES = 128
 """The longest there may be, and less than any picture. libav wants all of it at once."""
 _BUSY_SECONDS = 0.2
 JPEG = b"\xff\xd8"
-_UNVERIFIED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""As libav asks cameras, most of which sign their certificates themselves."""
-_UNVERIFIED.check_hostname = False
-_UNVERIFIED.verify_mode = ssl.CERT_NONE
 _PART_OF_A_JPEG = b"Content-Type: image/jpeg\r\n\r\n"
 
 
@@ -44,7 +35,8 @@ def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> 
     since, within = time.monotonic(), config.read_timeout_seconds
     most = int(min(most, most_bytes(config.max_megapixels)))
     try:
-        with _ask(url, timeout_seconds=min(config.open_timeout_seconds, within)) as answer:
+        patience = min(config.open_timeout_seconds, within)
+        with ask(url, timeout_seconds=patience, head_seconds=patience) as answer:
             data = _read(answer, HEAD_BYTES, since=since, within_seconds=within)
             if not is_image(data):
                 return None
@@ -119,21 +111,6 @@ class _Parts:
         return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(JPEG) else b"") + begin
 
 
-class _Digest(urllib.request.HTTPDigestAuthHandler):
-    """Answers the first challenge that it can; that of Python knows of the first alone, and fails at others."""
-
-    def http_error_401(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
-    ) -> HTTPResponse | None:
-        for challenge in headers.get_all("WWW-Authenticate", []):
-            if challenge.lower().startswith("digest"):
-                alone = HTTPMessage()
-                alone["WWW-Authenticate"] = challenge
-                with suppress(ValueError):  # an algorithm that it does not know
-                    return cast("HTTPResponse | None", super().http_error_401(req, fp, code, msg, alone))
-        return None
-
-
 def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: float) -> bytes:
     """Read so many bytes, or all there are. Raises NothingSent where they only drip: `read` would wait for the last."""
     data = bytearray()
@@ -149,23 +126,8 @@ def _ask_once_free(url: str, config: SourceConfig) -> HTTPResponse:
     until = time.monotonic() + config.open_timeout_seconds
     while True:
         try:
-            return _ask(url, timeout_seconds=config.read_timeout_seconds)
+            return ask(url, timeout_seconds=config.read_timeout_seconds, head_seconds=config.open_timeout_seconds)
         except HTTPError as error:
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until:
                 raise
         time.sleep(_BUSY_SECONDS)
-
-
-def _ask(url: str, *, timeout_seconds: float) -> HTTPResponse:
-    """Ask for what is at an address, and tell the server who asks, in the ways that cameras want it."""
-    parts = urlsplit(url)
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if parts.username is not None:
-        known.add_password(None, bare, unquote(parts.username), unquote(parts.password or ""))
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=_UNVERIFIED),
-        urllib.request.HTTPBasicAuthHandler(known),
-        _Digest(known),
-    )
-    return cast("HTTPResponse", opener.open(bare, timeout=timeout_seconds))

@@ -9,6 +9,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 import traceback
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -28,6 +29,7 @@ from humandetect.media.images import encode_jpeg
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import expand, open_source
 from humandetect.media.sources.container import Media
+from humandetect.media.sources.http_camera import fetch_picture
 from humandetect.media.sources.libav import VideoSource
 from tests.builders import make_clip, picture
 from tests.certificates import issued
@@ -303,6 +305,24 @@ def test_what_is_no_picture_is_not_read_beyond_its_head() -> None:
     with serving(Endless) as url, pytest.raises(SourceError, match="a playlist or another format"):
         open_source(f"{url}/live", SourceConfig(max_megapixels=1))
     assert next(sent) < 1000
+
+
+class Dripping(socketserver.StreamRequestHandler):
+    """Sends the head of an answer a byte at a time, for longer than anybody should wait."""
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            for byte in b"HTTP/1.0 200 OK\r\nX-Slow: " + b"x" * 40:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+
+
+def test_an_answer_whose_head_drips_in_is_given_up() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        with pytest.raises(SourceError, match="cannot be fetched: TimeoutError"):
+            fetch_picture(f"http://127.0.0.1:{server.server_address[1]}/snap.jpg", SHORT)
+        server.shutdown()
 
 
 def test_a_missing_page_and_a_closed_port_say_so(tmp_path: Path) -> None:
