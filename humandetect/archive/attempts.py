@@ -129,7 +129,10 @@ class Attempts:
             self._under_way -= 1
             if tries <= self._retries:
                 self.outcome.again += 1
-                self._waiting.append(Attempt(job, tries + 1))
+                if isinstance(error, SinkError):  # before the others, whose results would be lost like this one's
+                    self._waiting.appendleft(Attempt(job, tries + 1))
+                else:
+                    self._waiting.append(Attempt(job, tries + 1))
                 for listener in self._listeners:
                     listener.again(attempt, reason)
                 return
