@@ -26,7 +26,9 @@ FAR_OUTSIDE = 2.0
 def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str | None:
     """Say what is odd in an answer, and the fix; None if nothing is."""
     highest, lowest = answer.scores.max(initial=0), answer.scores.min(initial=0)
-    if not -0.01 <= lowest <= highest <= 1.01:  # nor NaN
+    if np.isnan(highest) or np.isnan(answer.xyxy[answer.scores >= max(threshold, 1e-6)]).any():
+        return _told(info, "scores or boxes are no numbers (NaN)", "try --precision f32, or export it in float32")
+    if not -0.01 <= lowest <= highest <= 1.01:
         return _told(info, f"scores reach from {lowest:g} to {highest:g}: not in 0..1", "export it with its sigmoid")
     strong = (answer.scores >= threshold) & (answer.scores > 0)
     if not strong.any():

@@ -68,6 +68,10 @@ class TensorFlowEngine:
         self._run_errors = (tf.errors.OpError, RuntimeError)
         shape = _shape(image) or [None] * 4
         self._max_call = shape[0]
+        if shape[0] not in (1, None):
+            raise ModelError(
+                f"{model.path} takes {shape[0]} pictures at a time and no single one. Export it for any number."
+            )
         fixed_hw = (shape[1], shape[2]) if shape[1] and shape[2] else None
         self.info = model_info(
             model.metadata, name=model.name, version=model.version,

@@ -133,7 +133,9 @@ def _in_folder(folder: Path, *, name: str, allowed: tuple[int, ...] = ()) -> Mod
             f"version {' or '.join(map(str, allowed))}" if allowed else f"a version, as in {folder.name}/1/{GRAPH_NAME}"
         )
         there = ", ".join(version.name for version in versions) or "none"
-        raise ModelError(f"{folder} holds no model: expected {wanted}; versions there: {there}")
+        files = sorted(str(child) for child in folder.iterdir() if child.suffix in (".pb", *OPENVINO_SUFFIXES))
+        hint = f"; or give a file of it: {', '.join(files)}" if files else ""
+        raise ModelError(f"{folder} holds no model: expected {wanted}; versions there: {there}{hint}")
     return ModelFolder(name, usable[-1].name, usable[-1], read_metadata(usable[-1]))
 
 

@@ -45,6 +45,11 @@ def test_other_detectors_are_refused_with_the_engine_that_takes_them(tmp_path: P
         TensorFlowEngine(ModelFolder("rows", "", tmp_path / "rows", ModelMetadata()))
 
 
+def test_a_batch_that_is_fixed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="takes 4 pictures at a time and no single one"):
+        TensorFlowEngine(saved_model(tmp_path / "model", Kind(batch=4)))
+
+
 def test_a_gpu_that_is_not_there_is_an_error_with_the_fix(model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(savedmodel, "visible_gpus", list)
     with pytest.raises(DeviceError, match=r"sees only the CPU.*humandetect\[gpu\]"):

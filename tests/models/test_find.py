@@ -133,6 +133,9 @@ class TestPaths:
             find_model(str(folder / "model.keras"))
         with pytest.raises(ModelError, match=r"holds no model: expected a version, as in chosen/1/saved_model\.pb"):
             find_model(str(folder))
+        (folder / "person.xml").touch()
+        with pytest.raises(ModelError, match=r"or give a file of it: \S+/chosen/person\.xml"):
+            find_model(str(folder))
 
 
 class TestConfig:
