@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_NUMBER = re.compile(r"^\s*\d+[\s:,]+")
+_NUMBER = re.compile(r"^\s*(\d+)[\s:,]+")
 """Before a name, as some write it."""
 PEOPLE = frozenset({"person", "people", "persons", "pedestrian", "human"})
 
@@ -24,7 +24,7 @@ def labels_beside(path: Path) -> dict[int, str]:
     for name in (f"{stem}.txt", f"{stem}.names", "labels.txt", "labelmap.txt", "coco.names"):
         if (folder / name).is_file():
             try:
-                lines = (folder / name).read_text(encoding="utf-8").splitlines()
+                lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, ValueError) as error:
                 raise ModelError(f"cannot read the labels {str(folder / name)!r}: {error}") from error
             return parse_lines(lines)
@@ -32,7 +32,10 @@ def labels_beside(path: Path) -> dict[int, str]:
 
 
 def parse_lines(lines: Sequence[str]) -> dict[int, str]:
-    """Read a name a line, from class 0 on."""
+    """Read a name a line, from class 0 on; where all have numbers from 0 on, COCO's may leave some out."""
+    numbers = [_NUMBER.match(line) for line in lines if line.strip()]
+    if numbers and all(numbers) and numbers[0] and int(numbers[0][1]) == 0:
+        return {int(number[1]): number.string[number.end() :].strip() for number in numbers if number}
     names = [_NUMBER.sub("", line).strip() for line in lines]
     if names and names[0] == "???":  # TensorFlow's background, which TFLite's class numbers leave out
         names = names[1:]

@@ -34,6 +34,11 @@ def test_labels_may_have_numbers_or_tensorflows_background(text: str, tmp_path: 
     assert labels_beside(tmp_path / "model.tflite") == {0: "person", 1: "hot dog"}
 
 
+def test_numbers_may_leave_some_out(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("\ufeff0  person\n11  stop sign\n13  bench\n", encoding="utf-8")
+    assert labels_beside(tmp_path / "model.tflite") == {0: "person", 11: "stop sign", 13: "bench"}
+
+
 def test_people_are_found_by_name_or_as_the_only_class_or_as_given() -> None:
     labels = {0: "helmet", 3: "Pedestrian"}
     assert person_classes_of(labels, None, model=MODEL) == {3}
