@@ -103,7 +103,7 @@ def rows_of(path: Path, text: str, read: Callable[[str], Any], *, kind: str) -> 
 def _read(place: str, read: Callable[[Any], Any], value: Any, *, kind: str) -> Any:
     try:
         return read(value)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else error
         raise UsageError(f"{place} is no {kind}: {reason}") from error
 
@@ -111,7 +111,7 @@ def _read(place: str, read: Callable[[Any], Any], value: Any, *, kind: str) -> A
 def text_of(path: Path) -> str:
     """Return the text of a file. Raises SourceError, and UsageError where it is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SourceError(f"cannot read {str(path)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -271,7 +271,7 @@ def _person_categories(path: Path, dataset: dict[str, Any]) -> set[int]:
 def _coco_json(path: Path, text: str, kind: type) -> Any:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise UsageError(f"{path} is no JSON: {error}") from error
     if not isinstance(data, kind):
         wanted = "a COCO dataset, an object with `images`" if kind is dict else "COCO results, an array"

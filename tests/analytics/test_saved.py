@@ -90,7 +90,15 @@ def test_a_last_line_that_was_cut_is_left_out_with_a_warning(path: Path) -> None
         ([{"event": "crossing"}, line()], r"r\.jsonl:1 is no line of results: there is no 'size'"),
         ([BEGIN, line(people=[{"box": [1, 2], "score": 1}])], "r.jsonl:2"),
         ([BEGIN, line(people=[{"box": [1, 2, 3, 4]}])], "there is no 'score'"),
-        ([BEGIN, json.dumps(line(time_seconds=float("nan")))], "not finite"),
+        ([BEGIN, json.dumps(line(time_seconds=float("nan")))], "time_seconds nan"),
+        ([BEGIN, line(people=[{"box": [1, 2, float("nan"), 4], "score": 1}])], "expected x1 <= x2, y1 <= y2"),
+        ([BEGIN, line(people=[{"box": [9, 2, 3, 4], "score": 1}])], "expected x1 <= x2, y1 <= y2"),
+        ([BEGIN, line(people=[{"box": [1, 2, 3, 4], "score": 90}])], "with score 90.0"),
+        ([BEGIN, line(source="b.mp4")], "r.jsonl:2 is .* of 'b.mp4', and stands among those of 'a.mp4'"),
+        ([BEGIN, line(time_seconds=1e300)], "time_seconds 1e"),
+        (["[" * 10_000 + "]" * 10_000, line()], r"r\.jsonl:1"),
+        ([], "has no line of results"),
+        ([{**BEGIN, "started": "9999-12-31T23:59:59+00:00"}, line()], "expected a year from 1970 to 9000"),
         ([{**BEGIN, "size": [0, 0]}, line()], "a picture of 0 x 0"),
         ([{**BEGIN, "track_scores": 0.5}, line()], r"r\.jsonl:1"),
         ([{**BEGIN, "started": "soon"}, line()], "Invalid isoformat string: 'soon'"),
@@ -99,6 +107,12 @@ def test_a_last_line_that_was_cut_is_left_out_with_a_warning(path: Path) -> None
 def test_what_makes_no_sense_is_named_with_its_line(path: Path, lines: list[Any], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         [list(each.frames) for each in write(path, *lines)]
+
+
+def test_a_byte_order_mark_is_no_fault(path: Path) -> None:
+    saved = write(path, BEGIN, line())
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [each.provenance.source for each in saved] == ["a.mp4"]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
