@@ -30,7 +30,9 @@ ANIMATION_HEAD_BYTES = 1 << 16
 """Enough to tell an animation: a PNG may have a colour profile and texts before it says so."""
 RAW_PHOTO = "a camera's raw photo, of which only a thumbnail can be read: save it as JPEG or TIFF first"
 
-_HEIF = re.compile(rb"....ftyp(he[iv][cmsx]|mif1|msf1)", re.DOTALL)
+_HEIF = re.compile(rb"....ftyp(hei[cmsx]|mif1)", re.DOTALL)
+_HEIF_FILM = re.compile(rb"....ftyp(hev[cmsx]|msf1)", re.DOTALL)
+"""Its pictures are a track as that of an MP4, and read so; a still that it may have besides is one of them."""
 _GIF = b"GIF8"
 """What people send, and is named where it is refused."""
 _RAW_FILE = re.compile(
@@ -111,8 +113,11 @@ def _format_of(head: bytes) -> str | None:
     from PIL import AvifImagePlugin, Image, Jpeg2KImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.preinit()
-    if _HEIF.match(head) and b"avif" not in head:  # which says so only among its other brands
-        return "HEIF"
+    if b"avif" not in head and b"avis" not in head:  # which says so only among its other brands
+        if _HEIF.match(head):
+            return "HEIF"
+        if _HEIF_FILM.match(head):
+            return None
     for name in FORMATS:
         accept = Image.OPEN[name][1] if name in Image.OPEN else None
         if accept is not None and accept(head) is True:

@@ -181,6 +181,18 @@ def test_a_burst_is_its_first_picture_with_a_warning(tmp_path: Path) -> None:
         assert source.warnings == [f"'{tmp_path}/burst.heic' holds 2 pictures: the first was read"]
 
 
+@pytest.mark.parametrize("brand", [b"hevc", b"hevx", b"msf1"])
+def test_a_heif_whose_pictures_are_a_sequence_is_a_film(tmp_path: Path, brand: bytes) -> None:
+    data = bytearray(make_clip(tmp_path / "in.mp4", codec="libx265", frames=4).read_bytes())
+    data[8:12] = brand
+    (tmp_path / "in.mp4").unlink()
+    (tmp_path / "in.heics").write_bytes(data)
+    (ref,) = expand([str(tmp_path)])
+    with open_source(ref) as source:
+        assert [round(frame.time_seconds, 3) for frame in source] == [0, 0.1, 0.2, 0.3]
+        assert source.info.kind == "video"
+
+
 def test_one_picture_is_one(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "in.jpg")
     assert count_pictures((tmp_path / "in.jpg").read_bytes(), max_megapixels=1) == 1

@@ -28,7 +28,7 @@ VIDEO_ENDINGS = (
     ".gif", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".flv",
     ".ogv", ".wmv", ".asf", ".3gp", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m", ".mxf", ".vob", ".dv",
     ".ivf", ".mjpeg", ".mjpg", ".dav", ".3g2", ".m2v", ".mpe", ".mod", ".tod", ".trp", ".f4v", ".rm", ".rmvb",
-    ".nut", ".av1",
+    ".nut", ".av1", ".heics", ".heifs",
 )  # fmt: skip
 _MOST_NAMED = 5
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image

@@ -56,8 +56,9 @@ def video_streams(media: Media) -> list[av.VideoStream]:
     return sorted(known, key=_rank, reverse=True)
 
 
-def _rank(stream: av.VideoStream) -> tuple[bool, int]:
-    return bool(stream.disposition & Disposition.default), stream.width * stream.height
+def _rank(stream: av.VideoStream) -> tuple[bool, bool, int]:
+    is_film = stream.frames != 1  # 0: nobody counted them
+    return bool(stream.disposition & Disposition.default), is_film, stream.width * stream.height
 
 
 def start_of(media: Media, stream: av.VideoStream, first_stamp: Fraction | None) -> Fraction | None:
