@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
 from humandetect.media.decode_limits import BoundedReads, check_boxes, check_texts
-from humandetect.media.heif_colours import hdr_of
+from humandetect.media.heif_properties import hdr_of, told_sizes
 from humandetect.media.photo_tags import jpeg_2000_tags
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _prepare(name: str, file: BinaryIO, head: bytes, *, max_megapixels: float) -
     elif name == "WEBP":
         check_size(*_webp_size(head), max_megapixels=max_megapixels)
     elif name == "AVIF":
-        for width, height in coded_sizes(file):
+        for width, height in chain(told_sizes(file), coded_sizes(file)):
             check_size(width, height, max_megapixels=max_megapixels)
         file.seek(0)
 

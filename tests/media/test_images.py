@@ -174,6 +174,15 @@ def test_an_avif_that_lies_about_its_size_is_refused_before_it_is_decoded(
         read_size(io.BytesIO(data), max_megapixels=0.1)
 
 
+def test_an_avif_that_is_said_to_be_huge_is_told_as_that_not_as_damaged() -> None:
+    """Its tiles may be small."""
+    data = bytearray(encoded(Image.new("RGB", (64, 48)), "AVIF", speed=10))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", 30_000, 20_000)
+    with pytest.raises(SourceError, match=r"image of 30000 x 20000 pixels is too large \(limit 50 megapixels\)"):
+        decode_image(bytes(data), max_megapixels=50)
+
+
 def test_sizes_in_an_avif_are_read_from_every_kind_of_it() -> None:
     for mode, subsampling in (("L", "4:0:0"), ("RGB", "4:4:4"), ("RGBA", "4:2:0")):
         data = encoded(Image.new(mode, (50, 30)), "AVIF", speed=10, subsampling=subsampling)

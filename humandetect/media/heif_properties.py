@@ -1,4 +1,4 @@
-"""Which curve the codes of a HEIC or AVIF photo follow: its decoders hand them on as they are."""
+"""What the boxes of a HEIC or AVIF photo tell of the picture that is shown: its size, and its codes' curve."""
 
 from __future__ import annotations
 
@@ -17,28 +17,42 @@ if TYPE_CHECKING:
     from humandetect.media.hdr import Hdr
 
 _MOST_BOXES, _MOST_BYTES = 1000, 1 << 20
+_BEGIN_BYTES = 12
+"""Of a property: enough for a size, or for the numbers of colours."""
 _NUMBERED = struct.Struct(">4sHH")
 """The begin of a `colr` that names primaries and curve by their numbers."""
 
 
 def hdr_of(file: BinaryIO) -> Hdr | None:
-    """Return the curve of the picture that is shown, where it is one of HDR; damaged boxes say nothing."""
+    """Return the curve of the picture that is shown, where it is one of HDR: decoders hand codes on as they are."""
+    for kind, content in _properties(file):
+        if kind == b"colr" and content[:4] == b"nclx":
+            _, _, curve = _NUMBERED.unpack_from(content.ljust(_NUMBERED.size, b"\0"))
+            return HDR.get(curve)
+    return None
+
+
+def told_sizes(file: BinaryIO) -> list[tuple[int, int]]:
+    """Return width and height of the picture that is shown, if told, before it is turned."""
+    extents = [content[4:12] for kind, content in _properties(file) if kind == b"ispe"]
+    return [(int.from_bytes(sides[:4]), int.from_bytes(sides[4:])) for sides in extents]
+
+
+def _properties(file: BinaryIO) -> list[tuple[bytes, bytes]]:
+    """Return the kind of each property, and how it begins, of the picture that is shown; damaged boxes say nothing."""
     at = file.tell()
-    with suppress(OSError, LookupError, struct.error):
+    found: list[tuple[bytes, bytes]] = []
+    with suppress(OSError, LookupError):
         top = _by_kind(file, 0, file.seek(0, io.SEEK_END))
         meta = _by_kind(file, top[b"meta"].content + 4, top[b"meta"].end)
         about = _by_kind(file, meta[b"iprp"].content, meta[b"iprp"].end)
         properties = list(islice(boxes(file, about[b"ipco"].content, about[b"ipco"].end), _MOST_BOXES))
         shown = _read(file, meta[b"pitm"])
         number = int.from_bytes(shown[4 : 8 if shown[0] else 6])
-        for index in _properties_of(io.BytesIO(_read(file, about[b"ipma"])), number):
-            if properties[index].kind == b"colr":
-                kind, _, curve = _NUMBERED.unpack_from(_read(file, properties[index]))
-                if kind == b"nclx":
-                    file.seek(at)
-                    return HDR.get(curve)
+        places = islice(_properties_of(io.BytesIO(_read(file, about[b"ipma"])), number), _MOST_BOXES)
+        found += [(properties[place].kind, _read(file, properties[place], most=_BEGIN_BYTES)) for place in places]
     file.seek(at)
-    return None
+    return found
 
 
 def _by_kind(file: BinaryIO, start: int, end: int) -> dict[bytes, Box]:
@@ -49,9 +63,9 @@ def _by_kind(file: BinaryIO, start: int, end: int) -> dict[bytes, Box]:
     return found
 
 
-def _read(file: BinaryIO, box: Box) -> bytes:
+def _read(file: BinaryIO, box: Box, *, most: int = _MOST_BYTES) -> bytes:
     file.seek(box.content)
-    return file.read(min(box.size - box.header, _MOST_BYTES))
+    return file.read(min(box.size - box.header, most))
 
 
 def _properties_of(table: io.BytesIO, item: int) -> Iterator[int]:
