@@ -33,11 +33,6 @@ class Openings:
         self._open: list[_Ticket] = []
         self._changed = threading.Condition()
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for a turn."""
-        return bool(self._waiting)
-
     @contextmanager
     def turn(self, *, is_dead: bool, is_stopped: Callable[[], bool]) -> Iterator[bool]:
         """Wait for a turn and hold it; yield whether there is one, for who is stopped gets none."""

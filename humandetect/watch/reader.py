@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from humandetect.watch.states import Change
 
 CROWD_OPEN_SECONDS = 3.0
-"""For the first try where others wait for theirs: many dead cameras must not hold up the start of the rest."""
+"""For the first try where there are more cameras than turns: dead ones must not hold up the start of the rest."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,12 @@ class CameraReader:
         self, name: str, url: str, *, settings: ReaderSettings, openings: Openings,
         on_change: Callable[[StateChange], None], on_picture: Callable[[float], None] | None = None,
         packets: PacketSink | None = None, states: CameraStates | None = None, first_after_seconds: float = 0.0,
+        is_crowded: bool = False,
     ) -> None:  # fmt: skip
-        """`openings` are shared by all cameras; `on_picture` is told when what `take` has now arrived.
+        """`openings` are shared by all cameras, and `is_crowded` is whether these are more than can open at once.
 
-        Both callbacks come on the camera's thread, and must return at once.
+        `on_picture` is told when what `take` has now arrived. Both callbacks come on the camera's thread, and must
+        return at once.
         """
         self.frames = 0
         """Pictures that arrived."""
@@ -62,7 +64,7 @@ class CameraReader:
         self._on_change, self._on_picture = on_change, on_picture
         self._packets = packets
         self._states = states or CameraStates(settings.max_delay_seconds)
-        self._first_after_seconds = first_after_seconds
+        self._first_after_seconds, self._is_crowded = first_after_seconds, is_crowded
         self._connection: Connection | None = None
         self._is_dead = False
         """Whether it did not answer the last time, or had all the time that there is."""
@@ -139,7 +141,7 @@ class CameraReader:
             if not has_turn:
                 raise Lost("closed", "told to stop")
             longest = open_seconds = self._settings.open_seconds
-            if not self.reconnects and self._openings.is_awaited:
+            if self._is_crowded and not self.reconnects:
                 open_seconds = min(longest, CROWD_OPEN_SECONDS)
             try:
                 connection = Connection(self._url, self._settings, self._packets, open_seconds=open_seconds)

@@ -22,7 +22,7 @@ from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.gate import MotionGate
 from humandetect.watch.looks import Looks
 from humandetect.watch.metrics import RecordingFigures
-from humandetect.watch.openings import Openings
+from humandetect.watch.openings import OPENINGS_AT_ONCE, Openings
 from humandetect.watch.reader import CameraReader
 from humandetect.watch.recording import Recordings
 from humandetect.watch.retention import Reason
@@ -210,6 +210,7 @@ class Watch:
             ),
             openings=self._openings, on_change=lambda change: self._on_change(camera, change),
             on_picture=partial(self._looks.turns.arrived, name), first_after_seconds=after_seconds, packets=recorder,
+            is_crowded=len(self._wanted) > OPENINGS_AT_ONCE,
         )  # fmt: skip
 
         def analyse(scene: Scene) -> CameraAnalysis:

@@ -76,4 +76,4 @@ def test_who_is_stopped_waits_no_longer_and_holds_up_nobody(is_dead: bool) -> No
         first.leave.set()
         assert third.opens.wait(5)
     assert not second.opens.is_set()
-    assert not openings.is_awaited
+    assert not openings._waiting

@@ -143,11 +143,13 @@ def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypa
     monkeypatch.setattr(reader, "CROWD_OPEN_SECONDS", 0.2)
     monkeypatch.setattr(states, "BACK_OFF_SECONDS", (1.0,))
     at_once: list[int] = []
+    waits: list[float] = []
     opened = connection.Connection.__init__
 
     def counting(*values: Any, **options: Any) -> None:
         (openings,) = {camera.reader._openings for camera in one.watching._cameras.values()}
         at_once.append(len(openings._open))
+        waits.append(options["open_seconds"])
         opened(*values, **options)
 
     monkeypatch.setattr(connection.Connection, "__init__", counting)
@@ -163,6 +165,7 @@ def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypa
             one.listener.sees("yard", more=5)
             assert threading.active_count() - threads <= 50 + 8
     assert 1 < max(at_once) <= 4
+    assert waits[:4] == [0.2] * 4  # though nobody has waited yet
 
 
 def test_a_camera_whose_pictures_take_long_to_convert_costs_the_other_nothing(
