@@ -38,7 +38,6 @@ _FIXES = {
     "NoCredentialsError": _NO_CREDENTIALS,
     "PartialCredentialsError": _NO_CREDENTIALS,
     "AccessDenied": "no permission: these credentials may not do this there",
-    "403": "no permission: these credentials may not do this there",
     "InvalidAccessKeyId": "the store does not know the access key: correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key does not fit the access key: correct AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials ran out: get new ones",
@@ -51,6 +50,9 @@ _FIXES = {
     "503": "it was overloaded again and again: go on later, or with fewer workers",
     "InternalError": "it failed again and again: go on later",
     "500": "it failed again and again: go on later",
+    # All that is said of a look at a file.
+    "403": "no permission: these credentials are unknown there, or may not do this",
+    "400": "it was refused: the credentials ran out, or AWS_DEFAULT_REGION is not that of the bucket",
     "HTTPClientError": _UNREACHABLE,
     "ConnectionError": _UNREACHABLE,
     "FSTimeoutError": _UNREACHABLE,
@@ -77,7 +79,8 @@ def plainly() -> Iterator[None]:
 @plainly()
 def open_file_system(address: str) -> tuple[AbstractFileSystem, str]:
     """Return what reaches an address, and the path there. Raises MissingExtra and OSError."""
-    scheme = address.partition("://")[0].lower()
+    scheme, _, path = address.partition("://")
+    scheme = scheme.lower()
     try:
         import fsspec
 
@@ -85,7 +88,7 @@ def open_file_system(address: str) -> tuple[AbstractFileSystem, str]:
         system = fsspec.filesystem(scheme, use_listings_cache=False)
     except ImportError as error:
         raise MissingExtra(f"{scheme}:// needs more: pip install {_PACKAGES[scheme]}") from error
-    return system, str(system._strip_protocol(address))
+    return system, str(system._strip_protocol(f"{scheme}://{path}"))
 
 
 def _codes(error: BaseException | None) -> Iterator[str]:
@@ -93,7 +96,8 @@ def _codes(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         told: dict[str, Any] = getattr(error, "response", None) or {}
         yield str(told.get("Error", {}).get("Code"))
-        yield str(told.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+        status = str(told.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+        yield from [status] if status != "400" else ()  # which has many reasons, and mostly a code that tells
         yield from (kind.__name__ for kind in type(error).__mro__)
         error = error.__cause__ or error.__context__
 

@@ -21,7 +21,9 @@ NOWHERE = {
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1",
 }  # fmt: skip
 """No credentials of whoever runs the tests are used."""
-_STATUS = {"SlowDown": "503 Slow Down", "InternalError": "500 Internal Server Error"}
+_STATUS = {
+    "SlowDown": "503 Slow Down", "InternalError": "500 Internal Server Error", "ExpiredToken": "400 Bad Request",
+}  # fmt: skip
 """Of codes whose status is not that of a refusal."""
 
 

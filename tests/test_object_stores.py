@@ -76,6 +76,7 @@ def test_what_fails_now_and_then_is_asked_again(fault: str, bucket: str, object_
         ("InternalError", "failed again and again"),
         (LOST, "lost"),
         ("AccessDenied", "no permission"),
+        ("ExpiredToken", "the credentials ran out: get new ones"),
     ],
 )
 def test_what_fails_for_good_is_told_after_some_tries(
@@ -87,6 +88,24 @@ def test_what_fails_for_good_is_told_after_some_tries(
     with object_store.failing(lambda _: fault), pytest.raises(OSError, match=words):
         list_objects(bucket)
     assert len(object_store.asked) <= 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("AccessDenied", "are unknown there, or may not"), ("ExpiredToken", "credentials ran out, or")]
+)
+def test_of_a_file_that_may_not_be_looked_at_it_is_said_what_it_may_be(
+    fault: str, words: str, bucket: str, object_store: ObjectStore
+) -> None:
+    """The answer is a number and nothing more."""
+    address = put(f"{bucket}/file", b"data")
+    with object_store.failing(lambda _: fault), pytest.raises(OSError, match=words):
+        stamp_of_object(address)
+
+
+def test_schemes_may_be_in_capitals(bucket: str) -> None:
+    put(f"{bucket}/file", b"data")
+    with open_object(f"S3{bucket.removeprefix('s3')}/file") as file:
+        assert file.read() == b"data"
 
 
 def test_a_store_that_is_not_there_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
