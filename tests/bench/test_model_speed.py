@@ -27,7 +27,10 @@ def model(tmp_path: Path) -> ModelFolder:
 
 
 @pytest.mark.parametrize("setup", SETUPS, ids=str)
-def test_every_engine_is_measured_and_its_figure_kept(setup: Setup, tmp_path: Path) -> None:
+def test_every_engine_is_measured_and_its_figure_kept(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_speed, "LONGEST_SECONDS", 0.1)
     trial = Trial(saved_model(tmp_path / "model", Kind(hw=(40, 60))), setup, "default")
     ((measured, result),) = measure([trial], [frame(0)], seconds=10)
     assert measured == trial

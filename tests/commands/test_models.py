@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from humandetect.bench import model_speed
 from humandetect.models.find import bundled
 from tests.command_line import error_line, invoke
 from tests.models.model_folders import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from humandetect.bench.model_speed import Speed
+
+
+@pytest.fixture
+def time_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure once, briefly; for others no time is left then."""
+    real = model_speed._speed
+
+    def measure(*given: Any, seconds: float) -> Speed:
+        monkeypatch.setattr(model_speed, "SHORTEST_SECONDS", 1000.0)
+        return real(*given, seconds=0.1)
+
+    monkeypatch.setattr(model_speed, "_speed", measure)
 
 
 def test_models_list_shows_the_default_model() -> None:
@@ -28,18 +43,19 @@ def test_models_list_says_what_a_model_is_not_for() -> None:
     assert "3 to 6 feet from a webcam" in scope
 
 
-def test_models_list_has_a_row_for_each_size_with_what_is_known_of_it() -> None:
-    lines = invoke("models", "list", COLUMNS="40").stdout.splitlines()
+def test_models_list_has_a_row_for_each_size_with_what_is_known_of_it(tmp_path: Path) -> None:
+    lines = invoke("models", "list", COLUMNS="40", XDG_CACHE_HOME=str(tmp_path)).stdout.splitlines()
     assert lines[0].split() == ["MODEL", "VERSION", "SIZE", "PIXELS", "PLAZA", "STREET", "SCORE", "IMAGES/S"]
     assert ["human_detection", "2", "default", "384x512", "84.9", "79.3", "0.50", "-"] in map(str.split, lines)
     assert ["movenet_multipose", "1", "far", "384x512", "89.2", "81.6", "0.35", "-"] in map(str.split, lines)
     assert all(len(line) <= 80 for line in lines[:9])
 
 
+@pytest.mark.usefixtures("time_for_one")
 def test_models_bench_measures_what_models_list_then_shows(tmp_path: Path) -> None:
     model = str(bundled("models/human_detection"))
     cache = str(tmp_path / "cache")
-    run = invoke("models", "bench", model, "--seconds", "10", "--json", XDG_CACHE_HOME=cache)
+    run = invoke("models", "bench", model, "--json", XDG_CACHE_HOME=cache)
     assert run.returncode == 0, run.stderr
     figures = {(one["size"], one["setup"]): one for one in json.loads(run.stdout)["speeds"]}
     speed = figures["default", "openvino"]["images_per_second"]
@@ -53,8 +69,9 @@ def test_models_bench_measures_what_models_list_then_shows(tmp_path: Path) -> No
     assert row.split()[-1] == f"{speed:.1f}"
 
 
+@pytest.mark.usefixtures("time_for_one")
 def test_models_bench_tells_in_a_table_what_was_left_out() -> None:
-    run = invoke("models", "bench", "human_detection", "--seconds", "10")
+    run = invoke("models", "bench", "human_detection")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("MODEL ")
     assert "left out: human_detection 2 at " in run.stdout
