@@ -59,7 +59,7 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     metadata = model.metadata
     port = _image_port(graph, model)
     shape = _shape(port)
-    layout = metadata.layout or _layout(shape, model)
+    layout = _layout(shape, model)
     said = {**read_exported(model.path), **_said(graph)}
     if said.get("task") == "obb":
         raise ModelError(f"{model.path} finds turned boxes (its task is obb): export a detector of upright ones.")
@@ -71,7 +71,8 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     except RuntimeError as error:
         if _batch(shape) > 1:
             raise ModelError(_not_one_by_one(model, _batch(shape))) from error
-        raise UsageError(_not_of_this_size(model, input_hw, error)) from error
+        fix = "leave out --size, or say the size that it was exported for as" if hw or own_hw is None else "correct"
+        raise UsageError(_not_of_this_size(model, input_hw, error, fix)) from error
     labels = dict(metadata.labels) if "labels" in metadata.said else labels_beside(model.path) or labels_of(said)
     outputs = [Output(output.any_name if output.names else "", _shape(output)) for output in graph.outputs]
     if _batch(shape) > 1 and any(len(one.shape) > 2 and one.shape[0] == shape[0] for one in outputs):
@@ -122,8 +123,13 @@ def _image_port(graph: ov.Model, model: ModelFolder) -> ov.Output:
 
 
 def _layout(shape: tuple[int | None, ...], model: ModelFolder) -> Layout:
-    """Tell it from where the 3 channels are."""
+    """Tell it from where the 3 channels are, unless humandetect.json says it."""
     channels_first, channels_last = shape[-3], shape[-1]
+    said = model.metadata.layout
+    if said and (channels_first if said == "nchw" else channels_last) in (3, None):
+        return said
+    if said:
+        raise ModelError(f"{model.path} takes images {shape}, which are not {said}: correct layout in humandetect.json")
     if channels_last == 3 and channels_first != 3:
         return "nhwc"
     if channels_first in (3, None):
@@ -226,12 +232,9 @@ def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model
     return builder.build()
 
 
-def _not_of_this_size(model: ModelFolder, hw: tuple[int, int], error: RuntimeError) -> str:
+def _not_of_this_size(model: ModelFolder, hw: tuple[int, int], error: RuntimeError, fix: str) -> str:
     reason = str(error).strip().splitlines()[-1]
-    return (
-        f"{model.path} takes no pictures of {hw[0]}x{hw[1]} ({reason}): leave out --size, or say the "
-        "size that it was exported for as input_hw in humandetect.json"
-    )
+    return f"{model.path} takes no pictures of {hw[0]}x{hw[1]} ({reason}); {fix} input_hw in humandetect.json"
 
 
 def _not_one_by_one(model: ModelFolder, batch: int) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from humandetect.errors import ModelError
@@ -13,6 +16,8 @@ from humandetect.models.sizes import Preset
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 GRAPH_NAME = "saved_model.pb"
 METADATA_NAME = "assets.extra/humandetect.json"
@@ -118,13 +123,24 @@ def read_metadata(model: Path) -> ModelMetadata:
     if path is None:
         return ModelMetadata()
     try:
-        return _metadata(json.loads(path.read_text(encoding="utf-8")))
+        metadata = _metadata(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is malformed: {error}; correct it, or delete it to use the defaults") from error
+    _tell_of_unknown(path, metadata.said.difference(_PRESET_FIELDS, _FIELDS, ["sizes"]))
+    return metadata
+
+
+@cache
+def _tell_of_unknown(path: Path, names: frozenset[str]) -> None:
+    """Say once of fields that they do nothing: they are misspelt, or of a newer version."""
+    near = {name: get_close_matches(name, [*_PRESET_FIELDS, *_FIELDS], n=1) for name in sorted(names)}
+    listed = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
+    if listed:
+        logger.warning("%s has fields that there are not, which do nothing: %s", path, listed)
 
 
 def _metadata(values: object) -> ModelMetadata:
-    """Translate JSON; what is absent keeps its default, what is unknown is left to newer versions."""
+    """Translate JSON; what is absent keeps its default."""
     if not isinstance(values, dict):
         raise ValueError("expected an object {...}")  # noqa: TRY004  # wrong content of a file, not a wrong call
     preset = Preset(**_read(values, _PRESET_FIELDS))
@@ -162,9 +178,15 @@ def _pixels(value: Any) -> int:
 
 
 def _score(value: Any) -> float:
-    if not 0 <= value <= 1:
+    if isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError
     return float(value)
+
+
+def _classes(value: Any) -> frozenset[int]:
+    if not value:
+        raise ValueError
+    return frozenset(map(int, value))
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], object], str]:
@@ -205,7 +227,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "channels": _one_of(get_args(Channels)),
     "scaling": _one_of(get_args(Scaling)),
     "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
-    "person_classes": (lambda value: frozenset(map(int, value)), "a list of class numbers"),
+    "person_classes": (_classes, "a list of class numbers"),
     "accuracy": (
         lambda value: {size: {clip: float(ap) for clip, ap in clips.items()} for size, clips in value.items()},
         '{"default": {"clip": 80.0, ...}, ...}',

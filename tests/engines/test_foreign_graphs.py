@@ -14,7 +14,7 @@ from onnx import helper
 from openvino import opset13 as opset
 
 from humandetect.detection.detector import Detector, open_detector
-from humandetect.errors import ModelError, UsageError
+from humandetect.errors import HumanDetectError, ModelError, UsageError
 from tests.command_line import invoke
 
 if TYPE_CHECKING:
@@ -199,8 +199,23 @@ def test_a_graph_that_seems_open_says_which_size_it_cannot_take(tmp_path: Path) 
     most = opset.reduce_max(bias, opset.constant([0, 1, 2, 3]), keep_dims=False)
     rows = opset.multiply(opset.constant(np.array([[*BOX, 1, 0]], np.float32)), most)
     path = saved(ov.Model([opset.result(rows)], [image], "tiny"), tmp_path, {"input_hw": [HEIGHT, WIDTH]})
-    with pytest.raises(UsageError, match=r"takes no pictures of 128x128 .*leave out --size"):
+    with pytest.raises(UsageError, match=r"takes no pictures of 128x128 .*; leave out --size"):
         detector_of(path, size="128x128")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [({"layout": "nhwc"}, "which are not nhwc: correct layout in"), ({"input_hw": [32, 32]}, "; correct input_hw in")],
+    ids=str,
+)
+def test_humandetect_json_that_the_graph_cannot_keep_is_blamed(said: dict[str, Any], told: str, tmp_path: Path) -> None:
+    image = opset.parameter([1, 3, HEIGHT, WIDTH], np.float32, name="images")
+    bias = opset.add(image, opset.constant(np.zeros((1, 3, HEIGHT, WIDTH), np.float32)))
+    most = opset.reduce_max(bias, opset.constant([0, 1, 2, 3]), keep_dims=False)
+    rows = opset.multiply(opset.constant(np.array([[*BOX, 1, 0]], np.float32)), most)
+    path = saved(ov.Model([opset.result(rows)], [image], "tiny"), tmp_path, said)
+    with pytest.raises(HumanDetectError, match=told):
+        detector_of(path)
 
 
 def test_what_the_exporter_wrote_beside_a_model_names_classes_and_size(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_what_the_file_says(folder: Path) -> None:
         ('{"licence": 3}', "licence is 3, expected text"),
         ('{"labels": {"one": "person"}}', "labels is"),
         ('{"person_classes": 1}', "person_classes is 1, expected a list"),
+        ('{"person_classes": []}', "person_classes is .., expected a list"),
+        ('{"default_score": true}', "default_score is True"),
     ],
 )
 def test_mistakes_name_file_and_reason(text: str, reason: str, folder: Path) -> None:
@@ -86,6 +88,14 @@ def test_mistakes_name_file_and_reason(text: str, reason: str, folder: Path) -> 
 
     with pytest.raises(ModelError, match=rf"humandetect\.json is malformed: .*{reason}.*; correct it, or delete it"):
         find_model("people", folder)
+
+
+def test_a_field_that_does_nothing_is_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_model(folder / "people" / "1", {"keep_aspec": True, "origin": {"any": "thing"}})
+    for _ in range(2):
+        find_model("people", folder)
+    (told,) = (record.message for record in caplog.records)
+    assert told.endswith("has fields that there are not, which do nothing: keep_aspec (did you mean keep_aspect?)")
 
 
 def test_default_model_is_whole_and_described() -> None:
