@@ -14,6 +14,8 @@ from humandetect.errors import SourceError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+MOST_FRAMES = 1_000_000  # of a truth: all up to its last are judged
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedPerson:
@@ -140,6 +142,8 @@ def _frame(value: Any, *, first: int = 0) -> int:
     """Return a frame as counted from 0 in a file whose first frame is `first`."""
     if _whole(value) < first:
         raise ValueError(f"frame {value}, and frames count from {first}")
+    if _whole(value) > MOST_FRAMES:
+        raise ValueError(f"frame {value}, and {MOST_FRAMES} are the most")
     return _whole(value) - first
 
 
@@ -235,12 +239,12 @@ def _coco_truth(path: Path) -> Truth:
     persons = _person_categories(path, dataset)
 
     def read(entry: dict[str, Any]) -> tuple[int, RecordedPerson] | None:
-        if entry["category_id"] not in persons:
+        if _whole(entry["category_id"]) not in persons:
             return None
         crowd = bool(entry.get("iscrowd"))
-        return entry["image_id"], _person(_xyxy(entry["bbox"]), 1.0, entry.get("track_id"), ignored=crowd)
+        return _whole(entry["image_id"]), _person(_xyxy(entry["bbox"]), 1.0, entry.get("track_id"), ignored=crowd)
 
-    for number, entry in enumerate(dataset.get("annotations", [])):
+    for number, entry in enumerate(_read(str(path), _annotations, dataset, kind="COCO dataset")):
         place = f"{path}, annotation {number}"
         found = _read(place, read, entry, kind="COCO annotation")
         if found is None:
@@ -252,6 +256,14 @@ def _coco_truth(path: Path) -> Truth:
     return Truth(path, people, images)
 
 
+def _annotations(dataset: dict[str, Any]) -> list[Any]:
+    return list(dataset.get("annotations", []))
+
+
+def _categories(dataset: dict[str, Any]) -> dict[int, str]:
+    return {_whole(one["id"]): str(one.get("name")).lower() for one in dataset.get("categories", [])}
+
+
 def _images(dataset: dict[str, Any]) -> dict[str, int]:
     """Return the ids by names without folders. Raises ValueError where two images would have the same name."""
     images = {PurePath(image["file_name"]).name: _whole(image["id"]) for image in dataset["images"]}
@@ -261,7 +273,7 @@ def _images(dataset: dict[str, Any]) -> dict[str, int]:
 
 
 def _person_categories(path: Path, dataset: dict[str, Any]) -> set[int]:
-    categories = {one["id"]: str(one.get("name")).lower() for one in dataset.get("categories", [])}
+    categories: dict[int, str] = _read(str(path), _categories, dataset, kind="COCO dataset")
     found = {key for key, name in categories.items() if name in ("person", "people", "pedestrian")}
     if not found:
         raise UsageError(f"{path} has no category `person`, but {', '.join(categories.values()) or 'none'}")
