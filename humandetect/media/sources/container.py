@@ -41,6 +41,7 @@ _NO_RANGES = (
     "no frame came: the index of this MP4 comes last and the server sends no parts of files (ranges), or it is "
     "damaged; download it and give the file's name"
 )
+_JPEG = b"\xff\xd8"
 _MOST_PIXELS = 2**31 - 1
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 
@@ -166,11 +167,13 @@ def open_bytes(file: BufferedReader, config: SourceConfig, *, parses: bool = Tru
     """
     data = Input(file)
     try:
-        if is_raw_photo(file.peek(HEAD_BYTES)[:HEAD_BYTES]):  # some look like a film
+        head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
+        if is_raw_photo(head):  # some look like a film
             raise SourceError(RAW_PHOTO)
         seekable = file.seekable()
         size = _length(file) if seekable else None
-        container = _open(data, config, parses=parses)
+        demuxer = "mjpeg" if head.startswith(_JPEG) else None  # libav may take it for a single one
+        container = _open(data, config, demuxer=demuxer, parses=parses)
     except BaseException:
         file.close()
         raise

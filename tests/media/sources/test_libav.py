@@ -12,6 +12,7 @@ import pytest
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
+from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import Source, open_source
 from humandetect.media.sources.decoding import orientation_of, to_bgr
 from tests.archive.clips import INTRA_REFRESH, write_people
@@ -66,6 +67,14 @@ def test_every_common_format_gives_all_frames_in_order(tmp_path: Path, name: str
     assert frames[0].time_seconds == 0
     assert (source.info.width, source.info.height, source.info.kind) == (64, 48, "video")
     assert all(frame.image.flags.c_contiguous and frame.image.flags.writeable for frame in frames)
+
+
+def test_large_jpegs_one_after_the_other_are_no_single_one(tmp_path: Path) -> None:
+    """A small one shows the next within what libav looks at."""
+    noise = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+    (tmp_path / "a.mjpeg").write_bytes(encode_jpeg(noise) * 3)
+    frames, _ = read(tmp_path / "a.mjpeg")
+    assert len(frames) == 3
 
 
 def test_pixels_are_exact_and_belong_to_the_frame(tmp_path: Path) -> None:
