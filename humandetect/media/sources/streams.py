@@ -115,6 +115,8 @@ def count_if_cut(stream: av.VideoStream, rate: Fraction | None, *, packets: int,
         whole = len(stream.index_entries) if container.startswith("mov") else stream.frames
         return whole if whole - packets > max(1, whole * _TOLERATED_LOSS) else None
     seconds = _duration_seconds(stream) if is_avi or "DURATION" in stream.metadata else 0
+    if is_avi and stream.time_base:  # the duration is by now that of what is left, the count still that of the head
+        seconds = max(seconds, float(stream.frames * stream.time_base))
     return round(seconds * (rate or 0)) if seconds - end > _TOLERATED_SECONDS else None
 
 
