@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from humandetect.media.hdr import HDR
+from humandetect.media.hdr import hdr_of_numbers
 from humandetect.media.iso_boxes import Box, boxes
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _NUMBERED = struct.Struct(">4sHH")
 
 
 def hdr_of(file: BinaryIO) -> Hdr | None:
-    """Return the curve of the picture that is shown, where it is one of HDR: decoders hand codes on as they are."""
+    """Tell whether the picture that is shown has HDR or wide colours, whose codes decoders hand on as they are."""
     for kind, content in _properties(file):
         if kind == b"colr" and content[:4] == b"nclx":
-            _, _, curve = _NUMBERED.unpack_from(content.ljust(_NUMBERED.size, b"\0"))
-            return HDR.get(curve)
+            _, primaries, curve = _NUMBERED.unpack_from(content.ljust(_NUMBERED.size, b"\0"))
+            return hdr_of_numbers(primaries, curve)
     return None
 
 

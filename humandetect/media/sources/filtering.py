@@ -13,7 +13,7 @@ from av.error import BlockingIOError as NothingYet
 from av.error import EOFError as NothingLeft
 from av.filter import Graph
 
-from humandetect.media.hdr import CUBE_SIDE, HDR, cube
+from humandetect.media.hdr import CUBE_SIDE, cube, hdr_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ class PictureFilter:
     def apply(self, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for picture in pictures:
             self.interlaced = self.interlaced or picture.interlaced_frame
-            hdr = HDR.get(picture.color_trc)
+            hdr = hdr_of_numbers(picture.color_primaries, picture.color_trc)
             kind = (picture.width, picture.height, picture.format.name, self.interlaced, hdr)
             if kind != self._kind:
                 yield from self._finish()
@@ -64,7 +64,7 @@ class PictureFilter:
         self._kind = kind
         if not (interlaced or hdr):
             return
-        done = ["interlaced pictures are made whole"] * interlaced + [f"{hdr} is mapped to SDR"] * bool(hdr)
+        done = ["interlaced pictures are made whole"] * interlaced + [f"{hdr} is mapped to SDR in BT.709"] * bool(hdr)
         logger.info("%r: %s", self._name, " and ".join(done))
         graph = Graph()
         nodes = [graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=_TICK)]

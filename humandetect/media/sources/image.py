@@ -41,7 +41,7 @@ class ImageSource(Source):
         for name, picture in islice(self._pictures(), self._config.limit):
             yield _frame(picture, name)
             if picture.hdr:
-                logger.info("%r: %s is mapped to SDR", name, picture.hdr)
+                logger.info("%r: %s is mapped to SDR in BT.709", name, picture.hdr)
             shades += [picture.shades] if picture.shades else []
         _tell_of_deep(shades)
 

@@ -39,6 +39,10 @@ def hlg(nits: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright))
 
 
+def sdr(nits: np.ndarray) -> np.ndarray:
+    return np.asarray((nits / 203) ** (1 / 2.2))
+
+
 def write_hdr(path: Path, colour: tuple[float, ...], curve: Callable[[np.ndarray], np.ndarray], transfer: int) -> Path:
     """Write one colour in 10 bits of BT.2020, white at 203 nits."""
     red, green, blue = curve(TO_2020 @ (np.array(colour) ** 2.2 * 203))
@@ -60,9 +64,9 @@ def write_hdr(path: Path, colour: tuple[float, ...], curve: Callable[[np.ndarray
     return path
 
 
-@pytest.mark.parametrize(("curve", "transfer"), [(pq, 16), (hlg, 18)])
+@pytest.mark.parametrize(("curve", "transfer"), [(pq, 16), (hlg, 18), (sdr, 14), (sdr, 1)])
 @pytest.mark.parametrize("colour", BARS)
-def test_hdr_has_the_colours_that_it_was_made_of(
+def test_hdr_and_wide_colours_have_the_colours_that_they_were_made_of(
     tmp_path: Path, colour: str, curve: Callable[[np.ndarray], np.ndarray], transfer: int
 ) -> None:
     with open_source(str(write_hdr(tmp_path / "in.mkv", BARS[colour], curve, transfer))) as source:
