@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from humandetect.archive.attempts import SILENT_SECONDS
 from humandetect.cpus import usable_cpus
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 END_SECONDS = 5.0
 START_SECONDS = 120.0
+LISTEN_SECONDS = 0.5
 
 
 class LocalWorkers:
@@ -63,11 +65,11 @@ class LocalWorkers:
                 starts += 1
                 try:
                     child.send((self._config, cpus))
-                    child.receive(START_SECONDS)
+                    self._hear(child, START_SECONDS)
                 except HumanDetectError as error:  # no other worker would do better
                     self._break(error)
                 except (ChildProcessError, TimeoutError) as error:
-                    if starts > self._config.retries:
+                    if starts > self._config.retries and not self._stop.is_set():
                         self._break(EngineError(f"no worker could begin: {error}"))
                 else:
                     starts = 0
@@ -101,19 +103,23 @@ class LocalWorkers:
         return True
 
     def _follow(self, child: Child, attempts: Attempts, attempt: Attempt) -> None:
-        silent = 0.0
-        while True:
-            try:
-                told = child.receive(0.5)
-            except TimeoutError:
-                silent += 0.5
-                if self._stop.is_set() or silent >= SILENT_SECONDS:
-                    raise
-                continue
-            silent = 0.0
+        done = False
+        while not done:
+            told = self._hear(child, SILENT_SECONDS)
             attempts.tell(attempt, told)
-            if told.done:
-                return
+            done = told.done
+
+    def _hear(self, child: Child, within_seconds: float) -> Any:
+        """Return what a worker says next. Raises TimeoutError, soon once all is to end: an engine opens for seconds.
+
+        Looks are counted: the clock goes on while all of this is stopped, or its machine.
+        """
+        for _ in range(round(within_seconds / LISTEN_SECONDS)):
+            if self._stop.is_set():
+                break
+            with suppress(TimeoutError):
+                return child.receive(LISTEN_SECONDS)
+        raise TimeoutError
 
 
 def shares(count: int) -> list[list[int]]:

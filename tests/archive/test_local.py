@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Self
 
 import psutil
+import pytest
 
 from humandetect.archive import local
 from humandetect.archive.plan import Job
@@ -18,8 +21,6 @@ from tests.archive.worker_here import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 class StoppedChild(Child):
@@ -49,3 +50,34 @@ def test_a_stopped_worker_is_replaced_and_ended(tmp_path: Path, monkeypatch: pyt
     outcome = archive(config, Silent()).outcome
     assert (outcome.made, outcome.again, outcome.frames) == (2, 1, 50)
     assert not any(psutil.pid_exists(pid) for pid in StoppedChild.pids)
+
+
+class OpeningChild:
+    """A worker whose engine opens for a long time; Ctrl-C comes meanwhile."""
+
+    waits: list[float]
+
+    def __init__(self, _module: str, **_: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def send(self, value: object) -> None: ...
+
+    def receive(self, within_seconds: float) -> None:
+        if not self.waits:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        self.waits.append(within_seconds)
+        time.sleep(0.01)
+        raise TimeoutError
+
+
+def test_ctrl_c_does_not_wait_for_engines_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpeningChild, "waits", [], raising=False)
+    monkeypatch.setattr(local, "Child", OpeningChild)
+    video = write_people(tmp_path / "a.mp4", frames=10, options=TEN)
+    with pytest.raises(KeyboardInterrupt):
+        archive(ArchiveConfig(sources=(str(video),), out=tmp_path / "out", jobs=1), Silent())
+    assert max(OpeningChild.waits) <= 1
