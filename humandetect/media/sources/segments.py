@@ -7,8 +7,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BufferedReader
-from itertools import count, pairwise
-from typing import TYPE_CHECKING
+from itertools import count, islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 
@@ -33,6 +33,8 @@ _EXACT = {"mov", "matroska"}
 """Containers that have an index of key frames, and stamps that are those of the pictures."""
 _TOLD_BY_INDEX = {"h264", "hevc", "mpeg4", "av1", "libdav1d"}
 """Codecs whose packets in an MP4 are what its index says, without a look into them."""
+_ORDER_SAMPLE = 12
+"""Pictures, of which some would come in another order than their packets, where any do."""
 _NO_COUNT = {"vp8"}
 """Codecs whose packets may hold no picture to show."""
 
@@ -60,13 +62,24 @@ def cut(
     There are none where its numbers or its stamps cannot be told from packets; `warnings` takes what the file lacks.
     Raises SourceError, also once `stop` is set.
     """
-    with VideoSource(path, lambda: open_bytes(open_file(path), config), config) as source:
+    with _Beginning(path, lambda: open_bytes(open_file(path), config), config) as source:
         stamps = (
             _stamps(_opened_for_packets(path, config), stop or threading.Event(), [] if warnings is None else warnings)
             if source.is_progressive
             else None
         )
-    return tuple(_segments(*stamps, seconds=seconds)) if stamps else ()
+        if not stamps or not (stamps.reordered or source.is_in_order()):
+            return ()
+    return tuple(_segments(stamps, seconds=seconds))
+
+
+class _Beginning(VideoSource):
+    """The first pictures of a video, which tell what packets do not."""
+
+    def is_in_order(self) -> bool:
+        """Whether stamps rise from picture to picture: some files have those of decoding, which say less."""
+        few = islice(self._pictures, _ORDER_SAMPLE) if self._stream.codec_context.has_b_frames else ()
+        return all(before < after for before, after in pairwise(picture.pts or 0 for picture in few))
 
 
 def _opened_for_packets(path: str, config: SourceConfig) -> Media:
@@ -82,11 +95,18 @@ def _opened_for_packets(path: str, config: SourceConfig) -> Media:
     return open_bytes(open_file(path), config)
 
 
-def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> tuple[list[int], list[int], Fraction] | None:
-    """Return the stamps of all shown frames and of key frames, in order, and their tick; None: they say too little.
+class _Stamps(NamedTuple):
+    """Of all frames that are shown and of key frames, in order, and their tick."""
 
-    Raises SourceError where reading fails, which is no end.
-    """
+    shown: list[int]
+    keys: list[int]
+    tick: Fraction
+    reordered: bool
+    """Whether packets come in another order."""
+
+
+def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> _Stamps | None:
+    """Return what packets tell; None: that is too little. Raises SourceError where reading fails, which is no end."""
     stream = video_streams(media)[0]
     name = media.container.format.name.split(",")[0]
     shown: list[int] = []
@@ -104,6 +124,7 @@ def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> tuple[l
                 if packet.is_keyframe:
                     keys.append(packet.pts)
         media.check()
+        reordered = any(after < before for before, after in pairwise(shown))
         shown.sort()
         tick = stream.time_base
         # What a clock repairs it repairs by the frames before, which a segment has not seen.
@@ -114,7 +135,7 @@ def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> tuple[l
             return None
         if whole := count_if_cut(stream, stream.average_rate, packets=packets, end=float(shown[-1] * tick)):
             warnings.append(cut_off(packets, whole))
-        return shown, sorted(keys), tick
+        return _Stamps(shown, sorted(keys), tick, reordered)
     except (av.FFmpegError, OSError):
         media.check()
         return None
@@ -130,7 +151,8 @@ def _until(stop: threading.Event, packets: Iterable[av.Packet[av.VideoStream]]) 
             yield packet
 
 
-def _segments(shown: list[int], keys: list[int], tick: Fraction, *, seconds: float) -> Iterator[Segment]:
+def _segments(stamps: _Stamps, *, seconds: float) -> Iterator[Segment]:
+    shown, keys, tick, _ = stamps
     starts = [keys[0]]
     for key in keys[1:]:
         if (key - starts[-1]) * tick >= seconds:

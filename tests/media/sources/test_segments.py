@@ -6,6 +6,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import av
 import pytest
 
 from humandetect.config import SourceConfig
@@ -103,6 +104,17 @@ def test_segments_are_turned_and_timed_as_the_whole(kind: str, tmp_path: Path) -
 def test_what_has_stamps_that_are_repaired_is_not_cut(stamps: tuple[int, ...], tmp_path: Path) -> None:
     """The whole file, and nothing less, knows the frames that they are repaired by."""
     assert cut(str(write_stamps(tmp_path / "a.mkv", stamps)), CONFIG, seconds=0.1) == ()
+
+
+def test_what_has_stamps_of_decoding_only_is_not_cut(tmp_path: Path) -> None:
+    path = write_people(tmp_path / "b.mp4", options=B_FRAMES)
+    with av.open(str(path)) as video, av.open(str(tmp_path / "a.mkv"), "w") as other:
+        stream = other.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video=0):
+            if packet.size:
+                packet.pts, packet.stream = packet.dts, stream
+                other.mux(packet)
+    assert cut(str(tmp_path / "a.mkv"), CONFIG, seconds=0.4) == ()
 
 
 def test_planning_can_be_stopped(tmp_path: Path) -> None:
