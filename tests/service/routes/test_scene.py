@@ -51,6 +51,21 @@ def url() -> Iterator[str]:
         yield f"{url}/scene"
 
 
+@pytest.fixture(scope="module")
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    with drawing_at(browser, url, SCENE) as page:
+        yield page
+
+
+@pytest.fixture
+def page(opened: Page) -> Page:
+    """The page with a scene that is good, as often as it is asked for."""
+    open_scene(opened, SCENE)
+    expect(opened.locator("#save")).to_be_enabled()
+    expect(opened.locator("#message")).to_be_hidden()
+    return opened
+
+
 @contextmanager
 def drawing_at(
     browser: Browser, url: str, scene: str = "", *, size: tuple[int, int] = SIZE, **options: Any
@@ -301,14 +316,11 @@ def test_a_scene_of_another_size_is_scaled(browser: Browser, url: str) -> None:
         ('name = "', "Line 1: this is not TOML"),
     ],
 )
-def test_a_file_that_cannot_be_drawn_is_told_and_changes_nothing(
-    browser: Browser, url: str, text: str, told: str
-) -> None:
-    with drawing_at(browser, url, SCENE) as page:
-        before = page.inner_text("#code")
-        open_scene(page, text)
-        expect(page.locator("#message")).to_contain_text(told)
-        assert page.inner_text("#code") == before
+def test_a_file_that_cannot_be_drawn_is_told_and_changes_nothing(page: Page, text: str, told: str) -> None:
+    before = page.inner_text("#code")
+    open_scene(page, text)
+    expect(page.locator("#message")).to_contain_text(told)
+    assert page.inner_text("#code") == before
 
 
 @pytest.mark.parametrize(
@@ -323,13 +335,11 @@ def test_a_file_that_cannot_be_drawn_is_told_and_changes_nothing(
         ("[[zone]]", '[[line]]\nname = "gate"\nfrom = [1, 2]\nto = [3, 4]\n[[zone]]', "name of its own"),
     ],
 )
-def test_what_the_command_would_refuse_is_told_and_not_saved(
-    browser: Browser, url: str, old: str, new: str, told: str
-) -> None:
-    with drawing_at(browser, url, SCENE.replace(old, new)) as page:
-        expect(page.locator(".wrong:not(:empty)").first).to_contain_text(told)
-        expect(page.locator("#save")).to_be_disabled()
-        page.locator(".fault").first.wait_for(state="attached")
+def test_what_the_command_would_refuse_is_told_and_not_saved(page: Page, old: str, new: str, told: str) -> None:
+    open_scene(page, SCENE.replace(old, new))
+    expect(page.locator(".wrong:not(:empty)").first).to_contain_text(told)
+    expect(page.locator("#save")).to_be_disabled()
+    page.locator(".fault").first.wait_for(state="attached")
 
 
 def test_the_file_is_downloaded_and_nothing_is_sent(browser: Browser, url: str) -> None:
