@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from humandetect.errors import ServerError
+from tests.command_line import invoke
 from tests.model_server.started import Client, config_text, serving
 
 if TYPE_CHECKING:
@@ -37,11 +38,10 @@ def start(*arguments: str | Path, cwd: Path = ROOT, stdin: int = subprocess.DEVN
 
 def failure(*arguments: str | Path) -> tuple[int, str]:
     """Return how a server that cannot start ends, and its only line."""
-    process = start(*arguments)
-    stdout, stderr = process.communicate(timeout=60)
-    assert stdout == ""
-    assert len(stderr.splitlines()) == 1, stderr
-    return process.returncode, stderr.strip()
+    run = invoke("model-server", "--port", "0", *arguments)
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+    return run.returncode, run.stderr.strip()
 
 
 @pytest.fixture(scope="module")
