@@ -12,6 +12,7 @@ from openvino import opset13 as opset
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
 from humandetect.engines.foreign_graphs import Foreign, adopt
+from humandetect.engines.tflite_detections import detections_of_tflite
 from humandetect.errors import ModelError
 from humandetect.models.metadata import checksum, takes
 from humandetect.stderr import quiet
@@ -112,6 +113,8 @@ def _hw(compiled: ov.CompiledModel) -> tuple[int, int] | None:
 
 def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model | Foreign:
     """Read the graph and keep of it one input and the four outputs, in the order of OUTPUT_KEYS."""
+    if model.path.suffix == ".tflite":
+        core.add_extension(detections_of_tflite())
     with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
         graph = core.read_model(model.path)
     outputs = _outputs(graph)

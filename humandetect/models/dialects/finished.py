@@ -79,13 +79,13 @@ class Lists:
         return COCO_90 if self._counted else COCO_80 if self.batched else COCO_91
 
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Take as many as there are; so many that nothing has suppressed them yet are left to suppression."""
+        """Take as many as there are; TFLite's and very many may not be suppressed yet."""
         class_ids, scores = _classes_and_scores(answers[1].reshape(-1), answers[2].reshape(-1))
         count = int(answers[3].reshape(-1)[0]) if self._counted else len(scores)
         boxes = Boxes(answers[0].reshape(-1, 4)[:count], scores[:count], class_ids[:count])
         if self._counted and not in_pixels(boxes):
             boxes = replace(boxes, xyxy=boxes.xyxy[:, [1, 0, 3, 2]])
-        return as_fractions(suppress(boxes) if len(boxes.scores) > MOST_QUERIES else boxes, input_hw)
+        return as_fractions(suppress(boxes) if self._counted or count > MOST_QUERIES else boxes, input_hw)
 
 
 def _classes_and_scores(
