@@ -30,10 +30,12 @@ class StartPlan:
 
     def number(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Pair pictures with their index from the source's start."""
-        index = -1
+        index, begun = -1, False
         for picture in pictures:
             # Up to the start every stamp is known, so a picture that a decoder leaves out after a seek costs no count.
-            if picture.pts is not None and (index < 0 or picture.pts <= self._target):
+            # Beyond it stamps may begin anew, in a file of several joined.
+            begun = begun or (picture.pts is not None and picture.pts > self._target)
+            if picture.pts is not None and (index < 0 or not begun):
                 index = bisect_left(self._stamps, picture.pts)
             else:
                 index += 1
@@ -60,7 +62,7 @@ def plan_start(
         return None
     target = math.floor(start / stream.time_base)
     stamps: list[int] = []
-    key_stamp = None
+    key_stamp = before = None
     try:
         packets = (packet for packet in media.container.demux(stream) if packet.size)
         for packet in islice(packets, 0, None, 2 if in_fields else 1):
@@ -69,6 +71,9 @@ def plan_start(
                 return None
             if packet.dts is not None and packet.dts > target:  # no later packet is shown before the start
                 break
+            if before is not None and packet.dts is not None and packet.dts < before:  # several files joined
+                return None
+            before = packet.dts
             if packet.is_keyframe and stamp <= target:
                 key_stamp = stamp
             seen = first_stamp is None or stamp >= first_stamp

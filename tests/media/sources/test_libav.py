@@ -192,6 +192,21 @@ def test_a_part_is_the_same_as_that_part_of_the_whole(
         np.testing.assert_array_equal(frame.image, whole[frame.index].image)
 
 
+@pytest.mark.parametrize(("start", "first"), [(0.7, 7), (2.5, 25)], ids=["in the first", "in the second"])
+def test_a_part_of_several_recordings_joined_has_the_numbers_and_times_of_the_whole(
+    tmp_path: Path, start: float, first: int
+) -> None:
+    path = make_clip(tmp_path / "a.ts")
+    path.write_bytes(path.read_bytes() * 2)
+    whole, _ = read(path)
+    frames, _ = read(path, SourceConfig(start))
+    assert len(whole) == 40
+    assert [(frame.index, frame.time_seconds) for frame in frames] == [
+        (frame.index, frame.time_seconds) for frame in whole if frame.time_seconds >= start
+    ]
+    assert frames[0].index in (first, first + 1), "the join is half a picture long"
+
+
 def test_expected_frames_follow_the_wanted_part(tmp_path: Path) -> None:
     path = str(make_clip(tmp_path / "a.mp4"))
     for config, count in [
