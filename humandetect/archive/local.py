@@ -70,7 +70,8 @@ class LocalWorkers:
                     self._break(error)
                 except (ChildProcessError, TimeoutError) as error:
                     if starts > self._config.retries and not self._stop.is_set():
-                        self._break(EngineError(f"no worker could begin: {error}"))
+                        why = str(error) or f"no answer within {START_SECONDS:g} s"
+                        self._break(EngineError(f"no worker could begin: {why}"))
                 else:
                     starts = 0
                     self._feed(child, attempts)
