@@ -18,9 +18,9 @@ from humandetect.detection.finders import EngineFinder, detect_in_order, open_ba
 from humandetect.engines import load_engine
 from humandetect.errors import HumanDetectError
 from humandetect.media.frames import Provenance
+from humandetect.media.images import DamagedImage
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
-from humandetect.media.sources.image import DamagedPicture
 from humandetect.media.sources.segments import SegmentSource
 from humandetect.plural import counted
 from humandetect.processes import Parent
@@ -85,12 +85,12 @@ class Worker:
 
         Raises what kept any of it from being read, unless that is for ever.
         """
-        damaged = [failure for failure in source.failures if isinstance(failure, DamagedPicture)]
+        damaged = [failure for failure in source.failures if isinstance(failure, DamagedImage)]
         if len(damaged) < len(source.failures):
             raise next(failure for failure in source.failures if failure not in damaged)
         lacks = [*source.warnings, *map(str, damaged[:MOST_NAMED])]
         if len(damaged) > MOST_NAMED:
-            lacks.append(f"{counted(len(damaged), 'damaged picture')} in all")
+            lacks.append(f"{counted(len(damaged), 'damaged image')} in all")
         if lacks and not job.segment:
             note = {"source": job.video.source, "warnings": lacks}
             self._storage.write(job.warning_name, json.dumps(note).encode())

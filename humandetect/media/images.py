@@ -48,6 +48,10 @@ _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
 
 
+class DamagedImage(SourceError):
+    """One that was read and cannot be decoded, however often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One of the pictures of a file."""
@@ -199,8 +203,8 @@ def _damage_is_refused() -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise almost anything at hostile bytes
         if str(error).startswith(_PILLOW_KNOWS_NO_SUCH):
-            raise SourceError(_OTHER_PIXELS) from error
-        raise SourceError(f"a damaged image: {str(error).strip()}") from error
+            raise DamagedImage(_OTHER_PIXELS) from error
+        raise DamagedImage(f"a damaged image: {str(error).strip()}") from error
 
 
 def _ignore_pillows_warnings() -> None:

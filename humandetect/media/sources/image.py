@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import count_pictures, each_picture, holds_several, read_size
+from humandetect.media.images import DamagedImage, count_pictures, each_picture, holds_several, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 from humandetect.plural import counted
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from humandetect.media.images import Picture
 
 logger = logging.getLogger(__name__)
-
-
-class DamagedPicture(SourceError):
-    """One that was read and cannot be decoded, however often."""
 
 
 class ImageSource(Source):
@@ -51,19 +47,16 @@ class ImageSource(Source):
     def _pictures(self) -> Iterator[tuple[str, Picture]]:
         for file in self._files:
             try:
-                with open_file(file) as opened:
-                    data = read_image_bytes(opened, max_megapixels=self._config.max_megapixels)
+                yield from self._pictures_in(file)
             except (SourceError, OSError) as error:
-                self.failures.append(SourceError(f"cannot read {file!r}: {error}"))
-                continue
-            try:
-                yield from self._pictures_in(file, data)
-            except (SourceError, OSError) as error:
-                self.failures.append(DamagedPicture(f"cannot read {file!r}: {error}"))
+                kind = DamagedImage if isinstance(error, DamagedImage) else SourceError
+                self.failures.append(kind(f"cannot read {file!r}: {error}"))
 
-    def _pictures_in(self, file: str, data: bytes) -> Iterator[tuple[str, Picture]]:
+    def _pictures_in(self, file: str) -> Iterator[tuple[str, Picture]]:
         """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
         most, ending = self._config.max_megapixels, Path(file).suffix
+        with open_file(file) as opened:
+            data = read_image_bytes(opened, max_megapixels=most)
         number = 0
         for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
             yield file if number == 1 else f"{file.removesuffix(ending)}_page{number}{ending}", picture
