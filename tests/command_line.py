@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,11 +58,8 @@ def frame_lines(results: str | Path) -> list[dict[str, Any]]:
 
 def invoke(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, where being one of its own is not what a test is about: that takes a second."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with patch.dict(os.environ, environment):  # a command tells its children of --config
         run = CliRunner().invoke(app, [*map(str, arguments)], prog_name="humandetect")
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     if run.exception and not isinstance(run.exception, SystemExit):
         raise run.exception
     return subprocess.CompletedProcess(arguments, run.exit_code, run.stdout, run.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,12 +67,15 @@ def own_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Undo what a command run in this process sets: the next test must not see its level of the log."""
+def own_process() -> Iterator[None]:
+    """Undo what a command run in this process sets: the level of the log, and that it hears no signal any more."""
     logger = logging.getLogger("humandetect")
-    before = logger.level
+    level = logger.level
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
-    logger.setLevel(before)
+    logger.setLevel(level)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
