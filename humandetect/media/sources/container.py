@@ -145,7 +145,7 @@ class Media:
     def packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
         """Yield packets in the order in which they come."""
         packets = self.container.demux(*streams)
-        for packet in at_their_time(packets) if self.in_pieces else packets:
+        for packet in at_their_time(packets, streams[0].index) if self.in_pieces else packets:
             if self.bytes is not None:
                 self.bytes.packet_came()
             yield packet

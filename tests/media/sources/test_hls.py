@@ -6,7 +6,8 @@ import io
 from fractions import Fraction
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, BinaryIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, BinaryIO
 from unittest import mock
 
 import pytest
@@ -97,10 +98,24 @@ def test_a_playlist_leads_to_no_file(tmp_path: Path, scheme: str) -> None:
 
 
 def test_a_piece_is_handed_on_as_it_was_shown_and_what_is_late_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert waits(monkeypatch, 5000, 5100, 5300, None, 5200) == [0, 0.1, 0.2, 0]
+
+
+def test_pieces_that_were_missed_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else those after them would be missed, too, once a server's clock is ahead by more than its playlist is long."""
+    assert waits(monkeypatch, 5000, 5100, 7100, 7200, 20, 120) == [0, 0.1, 0, 0.1, 0, 0.1]
+
+
+def test_what_comes_later_and_later_is_waited_for_a_little_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nothing would be waited for any more once a server's clock is behind by all that was read ahead."""
+    assert waits(monkeypatch, 5000, 5200, 5100, 5100, 5300) == [0, 0.2, 0, 0, 0.102]
+
+
+def waits(monkeypatch: pytest.MonkeyPatch, *stamps: int | None) -> list[float]:
+    """Return for how long pictures with stamps in milliseconds are held that all are there; sound is not held."""
     slept: list[float] = []
-    clock = mock.Mock(monotonic=lambda: 100 + sum(slept), sleep=slept.append)
-    monkeypatch.setattr(pacing, "time", clock)
-    stamps = [5000, 5100, 5300, None, 5200, 900_000, 900_100, 20]
-    packets = [mock.Mock(dts=stamp, time_base=Fraction(1, 1000)) for stamp in stamps]
-    assert list(pacing.at_their_time(packets)) == packets
-    assert [round(seconds, 6) for seconds in slept] == [0, 0.1, 0.2, 0, 0, 0.1, 0]
+    monkeypatch.setattr(pacing, "time", mock.Mock(monotonic=lambda: sum(slept), sleep=slept.append))
+    packets: list[Any] = [SimpleNamespace(dts=10**6, time_base=1, stream_index=1)]
+    packets += [SimpleNamespace(dts=stamp, time_base=Fraction(1, 1000), stream_index=0) for stamp in stamps]
+    assert list(pacing.at_their_time(packets, 0)) == packets
+    return [round(seconds, 6) for seconds in slept]
