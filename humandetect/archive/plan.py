@@ -243,8 +243,9 @@ def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[
 
 
 def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: dict[str, int]) -> Video:
-    base = "" if is_object_store(ref.files[0]) or Path(ref.files[0]).is_absolute() else f"{Path.cwd()}/"
-    files = tuple(file if is_object_store(file) or Path(file).is_absolute() else f"{base}{file}" for file in ref.files)
+    relative = {file for file in ref.files if not (is_object_store(file) or Path(file).is_absolute())}
+    base = f"{Path.cwd()}/" if relative else ""
+    files = tuple(f"{base}{file}" if file in relative else file for file in ref.files)
     return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments, base)
 
 

@@ -141,6 +141,17 @@ def test_a_picture_that_went_with_its_share_is_not_taken_for_a_damaged_one(
     assert not more
 
 
+def test_pictures_of_here_are_found_from_anywhere_beside_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        Path(name).write_bytes(encode_jpeg(picture(320, 240)))
+    make(tmp_path / "out", tmp_path / "a.jpg", Path("b.jpg"), plan=True)
+    monkeypatch.chdir("/")
+    assert make(tmp_path / "out").standing.is_complete
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="its disks have only names in UTF-8")
 def test_names_may_be_any_bytes(video: Path, tmp_path: Path) -> None:
     odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mkv")
