@@ -109,6 +109,17 @@ def test_what_makes_no_sense_is_named_with_its_line(path: Path, lines: list[Any]
         [list(each.frames) for each in write(path, *lines)]
 
 
+def test_pictures_of_a_folder_have_names_of_their_own(path: Path) -> None:
+    pictures = [line(source="shop/a.jpg"), line(source="shop/b.jpg")]
+    _, frames = first(write(path, {**BEGIN, "source": "shop", "kind": "image"}, *pictures))
+    assert [frame.frame.source for frame in frames] == ["shop/a.jpg", "shop/b.jpg"]
+
+
+def test_a_score_that_was_rounded_to_more_than_1_is_no_fault(path: Path) -> None:
+    _, frames = first(write(path, BEGIN, line(people=[{**STRONG, "score": 1.0039}])))
+    assert len(list(frames)) == 1
+
+
 def test_a_byte_order_mark_is_no_fault(path: Path) -> None:
     saved = write(path, BEGIN, line())
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
