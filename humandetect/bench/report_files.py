@@ -20,7 +20,7 @@ PLOT_ENDINGS = (".png", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ReportFiles:
     """Where a report goes. None: not there."""
 
     json: Path | None = None

@@ -28,10 +28,10 @@ def bench(config: BenchConfig, talk: ReportConfig) -> None:
     from humandetect.bench.figures import BenchInterrupted, read_report
     from humandetect.bench.gates import Gate
     from humandetect.bench.progress import BenchProgress
-    from humandetect.bench.report_files import Files
+    from humandetect.bench.report_files import ReportFiles
     from humandetect.bench.tables import print_report
 
-    files = Files(talk.json, talk.csv, talk.markdown, talk.plot)
+    files = ReportFiles(talk.json, talk.csv, talk.markdown, talk.plot)
     files.check()
     gates = [Gate.parse(text) for text in talk.fail_if]
     old = read_report(talk.compare) if talk.compare is not None else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from humandetect.engines.tfserving.request_plan import Plan
+    from humandetect.engines.tfserving.request_plan import RequestPlan
     from humandetect.models.metadata import ModelFolder
 
 WARMUP_NAME = "assets.extra/tf_serving_warmup_requests"
@@ -81,7 +81,7 @@ def export_warmup(
         raise sink_error(path, error) from error
 
 
-def _plan(folder: ModelFolder) -> Plan:
+def _plan(folder: ModelFolder) -> RequestPlan:
     """Find out from the model's file how it is asked."""
     if folder.path.is_file():
         raise ModelError(f"{folder.path}: TensorFlow Serving takes SavedModels only, not a frozen graph")
@@ -95,7 +95,7 @@ def _plan(folder: ModelFolder) -> Plan:
     return make_plan(str(folder.path), signatures)
 
 
-def _pictures(folder: ModelFolder, plan: Plan, *, count: int) -> NDArray[np.uint8]:
+def _pictures(folder: ModelFolder, plan: RequestPlan, *, count: int) -> NDArray[np.uint8]:
     """Read pictures with people in them, as the model wants them."""
     # What decodes video takes longer to import than the server, which reads this file's constants, to start.
     from humandetect.detection.preprocess import prepare_image

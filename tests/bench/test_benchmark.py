@@ -16,7 +16,7 @@ import pytest
 
 from humandetect.bench.benchmark import BenchObserver, run
 from humandetect.bench.figures import BenchInterrupted, read_report
-from humandetect.bench.report_files import Files
+from humandetect.bench.report_files import ReportFiles
 from humandetect.bench.tables import change_grid, print_report
 from humandetect.bench.targets import engines_of
 from humandetect.config import BenchConfig, BenchTarget, EngineConfig, ServeConfig, ServingConfig, SourceConfig
@@ -389,7 +389,7 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], code: int, words: str
 
 
 def test_a_report_of_other_targets_is_a_mistake_in_one_line(images: str, tmp_path: Path) -> None:
-    Files(json=tmp_path / "old.json").write(report(figures(target="http://127.0.0.1:8000")))
+    ReportFiles(json=tmp_path / "old.json").write(report(figures(target="http://127.0.0.1:8000")))
     engines = ("--engine", "openvino", "--engine", "tensorflow")
     run = invoke("bench", *engines, "--images", images, "--compare", tmp_path / "old.json")
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
@@ -397,4 +397,4 @@ def test_a_report_of_other_targets_is_a_mistake_in_one_line(images: str, tmp_pat
 
 
 def test_files_can_be_none() -> None:
-    assert Files().write(report()) == []
+    assert ReportFiles().write(report()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from humandetect.bench.figures import TargetFigures, read_report
 from humandetect.bench.machine import command_line
-from humandetect.bench.report_files import Files
+from humandetect.bench.report_files import ReportFiles
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
 from tests.bench.figures import figures, report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_json_comes_back_as_the_same_report(tmp_path: Path) -> None:
     made = report()
-    Files(json=tmp_path / "a.json").write(made)
+    ReportFiles(json=tmp_path / "a.json").write(made)
     assert read_report(tmp_path / "a.json") == made
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["machine"]["cpus"] >= 1
@@ -31,7 +31,7 @@ def test_json_comes_back_as_the_same_report(tmp_path: Path) -> None:
 
 
 def test_csv_has_a_row_for_each_load_and_target(tmp_path: Path) -> None:
-    Files(csv=tmp_path / "a.csv").write(report(figures(errors={"timeout": 2}), figures(stages_ms_per_image={})))
+    ReportFiles(csv=tmp_path / "a.csv").write(report(figures(errors={"timeout": 2}), figures(stages_ms_per_image={})))
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["images_per_second"] for row in rows] == ["60.0", "60.0"]
@@ -84,8 +84,8 @@ def test_the_picture_is_drawn(ending: str, tmp_path: Path) -> None:
     )
     some = (figures(), figures(concurrency=40, p95_ms=None), figures(target=far.name, concurrency=1, p95_ms=2.0))
     here = report(figures()).targets
-    Files(plot=path).write(report(some[-1], targets=[far]))  # nobody's memory is known
-    Files(plot=path).write(report(*some, targets=[*here, far]))
+    ReportFiles(plot=path).write(report(some[-1], targets=[far]))  # nobody's memory is known
+    ReportFiles(plot=path).write(report(*some, targets=[*here, far]))
     if ending == "png":
         assert cv2.imread(str(path)) is not None
     else:
@@ -111,10 +111,10 @@ def test_what_is_no_report_is_refused(text: str | None, error: type[Exception], 
 
 def test_what_cannot_be_written_is_found_first(tmp_path: Path) -> None:
     for files, error in (
-        (Files(plot=tmp_path / "a.bmp"), UsageError),
-        (Files(json=tmp_path / "a", csv=tmp_path / "a"), UsageError),
-        (Files(json=tmp_path), SinkError),
-        (Files(json=tmp_path / "none" / "a.json"), SinkError),
+        (ReportFiles(plot=tmp_path / "a.bmp"), UsageError),
+        (ReportFiles(json=tmp_path / "a", csv=tmp_path / "a"), UsageError),
+        (ReportFiles(json=tmp_path), SinkError),
+        (ReportFiles(json=tmp_path / "none" / "a.json"), SinkError),
     ):
         with pytest.raises(error):
             files.check()

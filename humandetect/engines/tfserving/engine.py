@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from humandetect.config import EngineConfig, ServingConfig
     from humandetect.engines.base import RawDetections
-    from humandetect.engines.tfserving.request_plan import Plan
+    from humandetect.engines.tfserving.request_plan import RequestPlan
     from humandetect.errors import HumanDetectError
     from humandetect.models.sizes import InputSize, Preset
 
@@ -132,7 +132,7 @@ class TFServingEngine:
                 raise
         return self._ask(self._plan, images)
 
-    def _learn(self, failure: CallFailed, plan: Plan, count: int) -> bool:
+    def _learn(self, failure: CallFailed, plan: RequestPlan, count: int) -> bool:
         """Find out from a refusal how to ask instead; False where there is no other way."""
         too_many = _TOO_MANY.search(failure.details)
         if too_many and 0 < int(too_many[1]) < (self._most or count):
@@ -145,7 +145,7 @@ class TFServingEngine:
                 self._adopt(*self._discover())
             return self._plan != plan
 
-    def _ask(self, plan: Plan, images: NDArray[np.uint8]) -> RawDetections:
+    def _ask(self, plan: RequestPlan, images: NDArray[np.uint8]) -> RawDetections:
         answers: list[Outputs] = []
         for response in self._responses(self._requests(plan, images)):
             outputs, version = plan.read(response)
@@ -154,7 +154,7 @@ class TFServingEngine:
                 self._notice(version)
         return plan.detections(answers, len(images))
 
-    def _requests(self, plan: Plan, images: NDArray[np.uint8]) -> Iterator[bytes]:
+    def _requests(self, plan: RequestPlan, images: NDArray[np.uint8]) -> Iterator[bytes]:
         size = len(images) if plan.batch or self._most is None else self._most
         for start in range(0, len(images), size):
             yield from plan.requests(self._spec, images[start : start + size])
@@ -173,7 +173,7 @@ class TFServingEngine:
         while under_way:
             yield under_way.popleft().result()
 
-    def _discover(self) -> tuple[Plan, int | None]:
+    def _discover(self) -> tuple[RequestPlan, int | None]:
         """Ask for the signatures; return how to ask the model, and the version that this is true of."""
         try:
             signatures, version = read_metadata(self._servers.call(METADATA, metadata_request(self._spec)))
@@ -198,7 +198,7 @@ class TFServingEngine:
             self._plans[version] = plan
             self._adopt(plan, found)
 
-    def _adopt(self, plan: Plan, version: int | None) -> None:
+    def _adopt(self, plan: RequestPlan, version: int | None) -> None:
         """Ask in this way from now on; raise ModelError where pictures would have to be prepared differently."""
         if self._size(plan)[0] != self.info.size:
             raise ModelError(
@@ -209,7 +209,7 @@ class TFServingEngine:
         self._plans[version] = plan
         self.info = replace(self.info, version=_text(version))
 
-    def _size(self, plan: Plan) -> tuple[InputSize | None, Preset]:
+    def _size(self, plan: RequestPlan) -> tuple[InputSize | None, Preset]:
         """Choose the size of pictures; a model that decodes pictures itself gets them whole."""
         if plan.encoded and self._wanted_size != "default":
             raise UsageError(f"{self._model} decodes pictures itself and gets them whole: leave out --size")

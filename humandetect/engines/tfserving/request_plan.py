@@ -33,7 +33,7 @@ JPEG_QUALITY = 97
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RequestPlan:
     """What a served model takes and gives."""
 
     model: str
@@ -115,7 +115,7 @@ def keep_request_memory() -> None:
     bytes(4 * KEPT_BYTES)
 
 
-def make_plan(model: str, signatures: Mapping[str, Signature], wanted: str | None = None) -> Plan:
+def make_plan(model: str, signatures: Mapping[str, Signature], wanted: str | None = None) -> RequestPlan:
     """Choose how to ask `model`; raise ModelError, saying what it has, where it cannot be asked for people."""
     name, signature = _choose_signature(model, signatures, wanted)
     missing = [key for key in OUTPUT_KEYS if key not in signature.outputs]
@@ -134,7 +134,7 @@ def make_plan(model: str, signatures: Mapping[str, Signature], wanted: str | Non
     shape = info.shape if info.shape is not None else (None,) * (1 if encoded else 4)
     batch = shape[0] if shape else 1
     height, width = shape[1:3] if len(shape) == 4 else (None, None)
-    return Plan(
+    return RequestPlan(
         model=model, signature=name, input=key, encoded=encoded, rank=len(shape), batch=batch,
         input_hw=(height, width) if height and width else None,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from humandetect.errors import EngineError, ModelError
 from humandetect.protos.serving_pb2 import PredictRequest, PredictResponse
 
 if TYPE_CHECKING:
-    from humandetect.engines.tfserving.request_plan import Plan
+    from humandetect.engines.tfserving.request_plan import RequestPlan
 
 SPEC = model_spec("people")
 OUTPUTS = {
@@ -28,7 +28,7 @@ IMAGES = TensorInfo("uint8", (None, None, None, 3))
 FILES = TensorInfo("string", (None,))
 
 
-def plan_for(**inputs: TensorInfo) -> Plan:
+def plan_for(**inputs: TensorInfo) -> RequestPlan:
     return make_plan("people at here:8500", {"serving_default": Signature(inputs, OUTPUTS)})
 
 

@@ -52,8 +52,8 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._waited = 0.0  # for what is awaited now, in seconds
         self._ignoring = self._is_parting = False
         self._due: Refusal | None = None  # when the requests before it have their answers
-        self._body = Pace(BODY_SECONDS, BODY_BYTES)
-        self._answer = Pace(ANSWER_SECONDS, ANSWER_BYTES)
+        self._body = LeastPace(BODY_SECONDS, BODY_BYTES)
+        self._answer = LeastPace(ANSWER_SECONDS, ANSWER_BYTES)
         self._check_timer = self.loop.call_later(CHECK_SECONDS, self._check)
         if len(self.connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
@@ -259,7 +259,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.transport.write_eof()
 
 
-class Pace:
+class LeastPace:
     """Tell whether a count grows by at least `least` within each `seconds`."""
 
     def __init__(self, seconds: float, least: int) -> None:
