@@ -7,10 +7,10 @@ BIN := .venv/bin
 demo: .venv/all.stamp
 	$(BIN)/humandetect detect examples/plaza.mp4 -o out.mp4
 
-# The tests last, so that what they say is the last to be seen. A file's tests share its servers and models: one worker has them.
-# Three for two cores, because tests wait for processes a lot. In their order: the files of the fewest tests, which xdist would
-# leave for last, are those of the longest.
-test: lint docs browser
+# The tests last, so that what they say is the last to be seen; they build the site, too. A file's tests share its servers and
+# models: one worker has them. Three for two cores, because tests wait for processes a lot. In their order: the files of the fewest
+# tests, which xdist would leave for last, are those of the longest.
+test: lint browser
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Linters, types, layers, and the tests that start no process and no server and run no model.
