@@ -161,20 +161,21 @@ def _verify(folder: ModelFolder) -> str:
 
 def _infer(config: EngineConfig, frames: list[Frame]) -> tuple[str, str]:
     """Say what a model found, and what is odd about where."""
-    from humandetect.detection.breaches import contract_told, elsewhere_told, nobody_told
+    from humandetect.detection.breaches import breach_of, contract_told, elsewhere_told, nobody_told
     from humandetect.detection.detector import Detector
 
     start = time.perf_counter()
     with Detector(load_engine(config)) as detector:
         loaded = time.perf_counter()
         answers = detector.infer([detector.prepare(frame.image) for frame in frames])
+        breaches = (breach_of(answer, detector.info, detector.score) for answer in answers)
+        if breach := next(filter(None, breaches), None):  # before the detector logs it, too
+            raise ModelError(breach)
         found = [detector.people(answer, frame.image.shape[:2]) for answer, frame in zip(answers, frames, strict=True)]
         people = sum(map(len, found))
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
         if not people and frames[0].source != BLANK:
-            raise ModelError(detector.breach or nobody_told(detector.info, answers, detector.score))
-        if detector.breach:
-            raise ModelError(detector.breach)
+            raise ModelError(nobody_told(detector.info, answers, detector.score))
         told = (
             f"{detector.info.engine}: {people} people in {counted(len(frames), 'frame')}, {each_ms:.0f} ms each, "
             f"started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
