@@ -66,7 +66,7 @@ class Counts:
     ) -> None:  # fmt: skip
         """Take whom to give rows, the length of an interval, and the names of what is counted."""
         self._write = write
-        self._per_seconds = per_seconds
+        self._per_seconds = float(per_seconds)
         self._names = [*(("line", name) for name in lines), *(("zone", name) for name in zones)]
         self._started = started
         self._most_filled_seconds = most_filled_seconds

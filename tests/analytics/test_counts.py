@@ -151,6 +151,11 @@ def test_frames_that_were_not_looked_at_count_as_the_last_that_was() -> None:
     assert of(counted(frames)[0], "hall", "person_seconds")[0] == (10,)
 
 
+def test_rows_are_written_alike_whether_the_interval_is_whole_or_not() -> None:
+    rows = [counted([walked(12, {}), walked(13, {})], per_seconds=each)[0] for each in (10, 10.0)]
+    assert repr(rows[0]) == repr(rows[1])
+
+
 def test_a_start_later_in_the_source_begins_with_its_interval() -> None:
     rows, _ = counted([walked(3605 + k, {}) for k in range(6)])
     assert of(rows, "flat", "start_seconds", "seconds_covered") == [(3600, 5), (3610, 0)]
