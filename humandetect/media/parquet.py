@@ -58,7 +58,7 @@ MADE_KEY = "humandetect"
 def read_made(path: Path) -> list[dict[str, Any]]:
     """Return how the results of each source were made. Raises SourceError and UsageError."""
     with _opened(path) as file:
-        return _made(file)
+        return _made(path, file)
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
@@ -67,7 +67,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     Raises SourceError, and UsageError for a file that has no results.
     """
     with _opened(path) as file:
-        made = _made(file)
+        made = _made(path, file)
         row = 0
         try:
             for batch in file.iter_batches(batch_size=1024, columns=FRAMES.names):
@@ -78,6 +78,8 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                     row += 1
         except (pa.ArrowException, OSError) as error:
             raise UsageError(f"{path} is damaged after frame {row}: {error}") from error
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} has no results of frames: column 'people' is not as detect writes it") from error
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -93,8 +95,17 @@ def _opened(path: Path) -> pq.ParquetFile:
     return file
 
 
-def _made(file: pq.ParquetFile) -> list[dict[str, Any]]:
-    return list(json.loads((file.metadata.metadata or {}).get(MADE_KEY.encode(), b"[]")))
+def _made(path: Path, file: pq.ParquetFile) -> list[dict[str, Any]]:
+    text = (file.metadata.metadata or {}).get(MADE_KEY.encode(), b"[]")
+    try:
+        made = list(json.loads(text))
+        if not all(isinstance(one, dict) and isinstance(one.get("first_row"), int) for one in made):
+            raise ValueError("no first_row")
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path} does not say how its results were made: {MADE_KEY} in its metadata: {error}"
+        ) from error
+    return made
 
 
 def _frames(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:

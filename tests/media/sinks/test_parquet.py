@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from humandetect.analytics.counts import CountRow
 from humandetect.errors import MissingExtra, SinkError, SourceError, UsageError
 from humandetect.media.frames import Event, Provenance
-from humandetect.media.parquet import read_records
+from humandetect.media.parquet import FRAMES, MADE_KEY, read_records
 from humandetect.media.sinks import parquet
 from humandetect.media.sinks.events import open_counts, open_events
 from humandetect.media.sinks.parquet import ParquetResults
@@ -164,6 +165,19 @@ def test_files_that_are_no_results_are_named(tmp_path: Path) -> None:
     open_counts(tmp_path / "counts.parquet", {"source": str}).close()
     with pytest.raises(UsageError, match="no results of frames: there is no column 'frame'"):
         list(read_records(tmp_path / "counts.parquet"))
+
+
+@pytest.mark.parametrize("said", ["{", "[1]", '[{"source": "a"}]'])
+def test_metadata_and_people_of_another_kind_are_refused(said: str, tmp_path: Path) -> None:
+    empty = FRAMES.empty_table()
+    pq.write_table(empty.replace_schema_metadata({MADE_KEY: said}), tmp_path / "made.parquet")
+    with pytest.raises(UsageError, match="does not say how its results were made"):
+        list(read_records(tmp_path / "made.parquet"))
+    numbers = empty.set_column(empty.num_columns - 1, "people", pa.array([], pa.int64()))
+    rows = pa.concat_tables([numbers, pa.table({name: [None] for name in FRAMES.names}, schema=numbers.schema)])
+    pq.write_table(rows, tmp_path / "people.parquet")
+    with pytest.raises(UsageError, match="column 'people' is not as detect writes it"):
+        list(read_records(tmp_path / "people.parquet"))
 
 
 def test_without_its_package_the_error_says_what_to_install() -> None:
