@@ -150,10 +150,10 @@ class VideoSource(Source):
         with closing(open_media()) as media:
             stream = video_streams(media)[0]
             plan = plan_start(media, stream, start, in_fields=self._in_fields, first_stamp=self._first_stamp)
-        if plan is not None and self._go_to_key(plan.key_stamp, open_media):
+        if plan is not None and self._go_to_key(plan.key_stamp, open_media, plan.key_place):
             self._plan = plan
 
-    def _go_to_key(self, key_stamp: int, open_media: Callable[[], Media]) -> bool:
+    def _go_to_key(self, key_stamp: int, open_media: Callable[[], Media], key_place: int | None = None) -> bool:
         """Go on from a key frame, or from one before it; False, and at the beginning, where there is no way to it.
 
         With intra refresh, whose key frames are no pictures of their own, decoding takes until the next to get there.
@@ -161,7 +161,7 @@ class VideoSource(Source):
         for stamp in (key_stamp, key_stamp - 1):
             self._media.close()
             self._use(open_media())
-            if not seek(self._media, self._stream, stamp):
+            if not seek(self._media, self._stream, stamp, key_place):
                 self._media.close()
                 self._use(open_media())
                 return False

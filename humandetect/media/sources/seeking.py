@@ -23,8 +23,10 @@ _UNCOUNTABLE = {"vp8"}
 class StartPlan:
     """The key frame to start from, and the number of each frame after it."""
 
-    def __init__(self, key_stamp: int, target: int, stamps: list[int]) -> None:
+    def __init__(self, key_stamp: int, key_place: int | None, *, target: int, stamps: list[int]) -> None:
         self.key_stamp = key_stamp
+        self.key_place = key_place
+        """Where it lies in the file, if that is told."""
         self._target = target
         self._stamps = sorted(stamps)
 
@@ -62,7 +64,7 @@ def plan_start(
         return None
     target = math.floor(start / stream.time_base)
     stamps: list[int] = []
-    key_stamp = before = None
+    key_stamp = key_place = before = None
     try:
         packets = (packet for packet in media.container.demux(stream) if packet.size)
         for packet in islice(packets, 0, None, 2 if in_fields else 1):
@@ -75,22 +77,26 @@ def plan_start(
                 return None
             before = packet.dts
             if packet.is_keyframe and stamp <= target:
-                key_stamp = stamp
+                key_stamp, key_place = stamp, packet.pos
             seen = first_stamp is None or stamp >= first_stamp
             if seen and not packet.is_discard:  # what an edit list hides is decoded, but never counted
                 stamps.append(stamp)
     except (av.FFmpegError, OSError):
         return None
-    return None if key_stamp is None else StartPlan(key_stamp, target, stamps)
+    return None if key_stamp is None else StartPlan(key_stamp, key_place, target=target, stamps=stamps)
 
 
-def seek(media: Media, stream: av.VideoStream, key_stamp: int) -> bool:
-    """Move to a key frame, or to one before it; False where the container cannot."""
+def seek(media: Media, stream: av.VideoStream, key_stamp: int, key_place: int | None = None) -> bool:
+    """Move to a key frame, or to one before it; False where the container cannot.
+
+    Where recordings were joined several frames have its stamp; `key_place` tells which one is meant.
+    """
     try:
         media.container.seek(key_stamp, stream=stream)
         first = next(packet for packet in media.container.demux(stream) if packet.is_keyframe)
         stamp = first.dts if media.times_packets else first.pts
-        landed = stamp is not None and stamp <= key_stamp
+        beyond = key_place is not None and first.pos is not None and first.pos > key_place
+        landed = stamp is not None and stamp <= key_stamp and not beyond
         # That look took a packet away.
         media.container.seek(key_stamp, stream=stream)
     except (av.FFmpegError, OSError, StopIteration):

@@ -19,7 +19,7 @@ from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock, PacketTurns
-from humandetect.media.sources.seeking import are_fields, plan_start
+from humandetect.media.sources.seeking import are_fields, plan_start, seek
 from tests.builders import make_clip, people
 from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_fields
 
@@ -124,7 +124,9 @@ def test_a_file_that_was_cut_off_is_told_with_the_frames_that_it_should_have(
 def packets(count: int) -> list[Any]:
     """Every fourth picture is a key frame; each comes as two fields."""
     return [
-        SimpleNamespace(size=1, pts=20 * number, dts=20 * number, is_keyframe=number % 8 in (0, 1), is_discard=False)
+        SimpleNamespace(
+            size=1, pos=number, pts=20 * number, dts=20 * number, is_keyframe=number % 8 in (0, 1), is_discard=False
+        )
         for number in range(2 * count)
     ]
 
@@ -139,6 +141,16 @@ def test_two_fields_are_one_frame_where_reading_begins_later() -> None:
     assert plan.key_stamp == 960, "the first field of the last key frame before 1 s"
     pictures: Any = [SimpleNamespace(pts=960), SimpleNamespace(pts=1000), SimpleNamespace(pts=1040)]
     assert [index for index, _ in plan.number(pictures)] == [24, 25, 26]
+
+
+@pytest.mark.parametrize(("place", "meant"), [(900, True), (500, False), (None, True)])
+def test_a_key_frame_of_the_same_stamp_in_a_later_one_of_joined_recordings_is_not_meant(
+    place: int | None, meant: bool
+) -> None:
+    key = SimpleNamespace(is_keyframe=True, pts=100, dts=100, pos=900)
+    container = SimpleNamespace(seek=lambda *_, **__: None, demux=lambda _: iter([key]))
+    media: Any = SimpleNamespace(times_packets=False, container=container)
+    assert seek(media, cast("Any", None), 100, place) is meant
 
 
 @pytest.mark.parametrize(("rate", "fields"), [(50, True), (25, False), (30, False)])

@@ -192,19 +192,18 @@ def test_a_part_is_the_same_as_that_part_of_the_whole(
         np.testing.assert_array_equal(frame.image, whole[frame.index].image)
 
 
-@pytest.mark.parametrize(("start", "first"), [(0.7, 7), (2.5, 25)], ids=["in the first", "in the second"])
+@pytest.mark.parametrize("start", [2.0, 3.6, 8.0])
 def test_a_part_of_several_recordings_joined_has_the_numbers_and_times_of_the_whole(
-    tmp_path: Path, start: float, first: int
+    tmp_path: Path, start: float
 ) -> None:
-    path = make_clip(tmp_path / "a.ts")
+    path = make_clip(tmp_path / "a.ts", frames=60, gop=10)
     path.write_bytes(path.read_bytes() * 2)
     whole, _ = read(path)
     frames, _ = read(path, SourceConfig(start))
-    assert len(whole) == 40
+    assert [frame.index for frame in whole] == list(range(120))
     assert [(frame.index, frame.time_seconds) for frame in frames] == [
         (frame.index, frame.time_seconds) for frame in whole if frame.time_seconds >= start
     ]
-    assert frames[0].index in (first, first + 1), "the join is half a picture long"
 
 
 def test_expected_frames_follow_the_wanted_part(tmp_path: Path) -> None:
