@@ -14,7 +14,7 @@ from PIL import Image
 from tests.builders import make_clip, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -152,30 +152,39 @@ def write_anamorphic(
     return path
 
 
-def write_fields(path: Path, count: int) -> Path:
-    """Write interlaced H.264 of 64 x 64 at 25 a second, each field a packet of its own, which no encoder here makes."""
-    units = [_field(number, bottom=bottom) for number in range(count) for bottom in (0, 1)]
-    raw = io.BytesIO(b"".join(units))
+def write_fields(path: Path, count: int, *, whole: Callable[[int], bool] = lambda _: False) -> Path:
+    """Write interlaced H.264 of 64 x 64 at 25 a second, which no encoder here makes.
+
+    Each field is a packet of its own, but for the `whole` pictures.
+    """
+    units = []
+    for number in range(count):
+        if whole(number):
+            units.append((3600 * number, 3600, _picture(number)))
+        else:
+            units += [(3600 * number + 1800 * bottom, 1800, _picture(number, bottom=bottom)) for bottom in (0, 1)]
+    raw = io.BytesIO(b"".join(unit for *_, unit in units))
     with av.open(raw, format="h264") as source, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
         stream.time_base = Fraction(1, 90_000)
-        for number, unit in enumerate(units):
+        for stamp, duration, unit in units:
             packet = av.Packet(unit)
-            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 90_000), number % 2 == 0
-            packet.pts = packet.dts = 1800 * number
-            packet.duration = 1800
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 90_000), stamp % 3600 == 0
+            packet.pts = packet.dts = stamp
+            packet.duration = duration
             out.mux(packet)
     return path
 
 
-def _field(number: int, *, bottom: int) -> bytes:
-    """Write a field as an intra slice of raw macroblocks (I_PCM), the first with the parameter sets before it."""
+def _picture(number: int, *, bottom: int | None = None) -> bytes:
+    """Write a picture, or a field, as an intra slice of raw macroblocks (I_PCM), with the parameter sets before it."""
     # Main profile, level 2.1; a frame number and an order count of 4 bits; 4 x 2 map units in fields, nothing else.
     sequence = f"{77:08b}{0:08b}{21:08b}" + _golomb(0, 0, 0, 0, 1) + "0" + _golomb(3, 1) + "001000"
     picture_set = _golomb(0, 0) + "00" + _golomb(0, 0, 0) + "000" + _golomb(0, 0, 0) + "000"
-    slice_head = _golomb(0, 7, 0) + "00001" + ("1" if bottom else "0" + _golomb(number % 2))
-    bits = slice_head + f"{bottom:04b}" + ("0" if bottom else "00") + _golomb(0)
-    for _ in range(8):
+    which = "0" if bottom is None else f"1{bottom}"
+    slice_head = _golomb(0, 7, 0) + "0000" + which + ("" if bottom else _golomb(number % 2))
+    bits = slice_head + f"{bottom or 0:04b}" + ("0" if bottom else "00") + _golomb(0)
+    for _ in range(16 if bottom is None else 8):
         bits += _golomb(25)
         bits += "0" * (-len(bits) % 8) + f"{16 + 2 * number % 200:08b}" * 256 + f"{128:08b}" * 128
     sets = b"" if bottom else _nal(0x67, sequence) + _nal(0x68, picture_set)

@@ -17,7 +17,7 @@ from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate
 from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.filtering import PictureFilter
-from humandetect.media.sources.seeking import StartPlan, are_fields, plan_start, seek
+from humandetect.media.sources.seeking import StartPlan, plan_start, seek, shortest_step
 from humandetect.media.sources.streams import (
     claimed_frames,
     count_if_cut,
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 _NO_TIME_BASE = Fraction(1, 1000)
 _FIELD_SAMPLE = 3
-"""Pictures beyond the first that tell whether each comes in two packets."""
+"""Pictures beyond the first that tell how far pictures are apart: packets of which two are one are closer."""
+_ONE_AND_A_HALF, _ALL_IN_FIELDS = Fraction(3, 2), Fraction(19, 10)
+"""Packets to a picture; between them some pictures come in one and most in two."""
 
 
 class VideoSource(Source):
@@ -94,14 +96,16 @@ class VideoSource(Source):
         if first is None:
             raise SourceError(self._media.why_no_picture())
         self._check_size(first)
+        self._rate = believable_rate(self._stream)
         more = _FIELD_SAMPLE if self._filter.interlaced and not self._media.live else 0
         seen = [first, *islice(self._pictures, more)]
         self._pictures = chain(seen, self._pictures)
         self._orientation = orientation_of(first)
-        self._rate = believable_rate(self._stream)
-        self._in_fields = self._rate is not None and are_fields(seen, self._time_base, self._rate)
-        if self._in_fields and self._rate is not None:
-            self._rate /= 2
+        self._step = shortest_step(seen) or 0
+        packets = self._step * self._time_base * (self._rate or 0)
+        self._in_fields = packets > _ONE_AND_A_HALF
+        if self._rate and self._in_fields:
+            self._rate /= 2 if packets > _ALL_IN_FIELDS else packets
         self.is_progressive = not (self._filter.interlaced or self._in_fields)
         self._first_stamp = first.pts
         stamp = stamp_seconds(first, self._time_base)
@@ -149,7 +153,7 @@ class VideoSource(Source):
         start = self._origin + _exactly(self._config.start_seconds)
         with closing(open_media()) as media:
             stream = video_streams(media)[0]
-            plan = plan_start(media, stream, start, in_fields=self._in_fields, first_stamp=self._first_stamp)
+            plan = plan_start(media, stream, start, step=self._step, first_stamp=self._first_stamp)
         if plan is not None and self._go_to_key(plan.key_stamp, open_media, plan.key_place):
             self._plan = plan
 
@@ -206,7 +210,7 @@ class VideoSource(Source):
             if seconds >= end:
                 break
             self._check_size(picture)
-            packets = 2 if self._in_fields else 1
+            packets = 2 if self._in_fields and (picture.duration or 0) < self._step else 1
             shown_for = float(packets * picture.duration * self._time_base) if picture.duration else None
             yield Frame(
                 to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from fractions import Fraction
 
     from humandetect.media.sources.container import Media
 
-_ONE_AND_A_HALF = Fraction(3, 2)
+_MUCH_CLOSER = 0.75
 _UNCOUNTABLE = {"vp8"}
 """Codecs whose packets may hold no picture to show: counting packets would not count frames."""
 
@@ -44,19 +44,19 @@ class StartPlan:
             yield index, picture
 
 
-def are_fields(pictures: Sequence[av.VideoFrame], time_base: Fraction, rate: Fraction) -> bool:
-    """Tell whether each picture came in two packets, one for each of its fields, of which `rate` come a second."""
+def shortest_step(pictures: Sequence[av.VideoFrame]) -> int | None:
+    """Return the ticks between the two pictures that are shown closest to each other."""
     stamps = sorted(picture.pts for picture in pictures if picture.pts is not None)
-    gaps = [after - before for before, after in pairwise(stamps)]
-    return bool(gaps) and min(gaps) * time_base * rate > _ONE_AND_A_HALF
+    return min((after - before for before, after in pairwise(stamps)), default=None)
 
 
 def plan_start(
-    media: Media, stream: av.VideoStream, start: Fraction, *, in_fields: bool = False, first_stamp: int | None = None
+    media: Media, stream: av.VideoStream, start: Fraction, *, step: int = 0, first_stamp: int | None = None
 ) -> StartPlan | None:
     """Read packets up to `start`, in seconds of the container's clock; None where they cannot be counted.
 
-    The picture of `first_stamp` has number 0: what lies before it cannot be decoded.
+    The picture of `first_stamp` has number 0: what lies before it cannot be decoded. Packets much closer than `step`
+    ticks are the fields of one picture.
     """
     if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
         return None
@@ -66,9 +66,7 @@ def plan_start(
     stamps: list[int] = []
     key_stamp = key_place = before = None
     try:
-        packets = (packet for packet in media.container.demux(stream) if packet.size)
-        for packet in islice(packets, 0, None, 2 if in_fields else 1):
-            stamp = packet.dts if media.times_packets else packet.pts
+        for stamp, packet in _frames(media, stream, step):
             if stamp is None:
                 return None
             if packet.dts is not None and packet.dts > target:  # no later packet is shown before the start
@@ -84,6 +82,20 @@ def plan_start(
     except (av.FFmpegError, OSError):
         return None
     return None if key_stamp is None else StartPlan(key_stamp, key_place, target=target, stamps=stamps)
+
+
+def _frames(media: Media, stream: av.VideoStream, step: int) -> Iterator[tuple[int | None, av.Packet[av.VideoStream]]]:
+    """Yield a packet for each frame, of two fields the first, with its stamp."""
+    first_field = None
+    for packet in media.container.demux(stream):
+        stamp = packet.dts if media.times_packets else packet.pts
+        if not packet.size:
+            continue
+        if stamp is not None and first_field is not None and 0 < stamp - first_field < step * _MUCH_CLOSER:
+            first_field = None
+            continue
+        first_field = stamp
+        yield stamp, packet
 
 
 def seek(media: Media, stream: av.VideoStream, key_stamp: int, key_place: int | None = None) -> bool:

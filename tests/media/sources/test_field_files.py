@@ -19,7 +19,7 @@ from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock, PacketTurns
-from humandetect.media.sources.seeking import are_fields, plan_start, seek
+from humandetect.media.sources.seeking import plan_start, seek
 from tests.builders import make_clip, people
 from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_fields
 
@@ -136,7 +136,7 @@ def test_two_fields_are_one_frame_where_reading_begins_later() -> None:
     media: Any = SimpleNamespace(
         seekable=True, times_packets=False, container=SimpleNamespace(demux=lambda _: packets(40))
     )
-    plan = plan_start(media, stream, Fraction(1), in_fields=True)
+    plan = plan_start(media, stream, Fraction(1), step=40)
     assert plan is not None
     assert plan.key_stamp == 960, "the first field of the last key frame before 1 s"
     pictures: Any = [SimpleNamespace(pts=960), SimpleNamespace(pts=1000), SimpleNamespace(pts=1040)]
@@ -153,10 +153,17 @@ def test_a_key_frame_of_the_same_stamp_in_a_later_one_of_joined_recordings_is_no
     assert seek(media, cast("Any", None), 100, place) is meant
 
 
-@pytest.mark.parametrize(("rate", "fields"), [(50, True), (25, False), (30, False)])
-def test_fields_are_told_by_pictures_half_as_many_as_packets(rate: int, fields: bool) -> None:
-    pictures: Any = [SimpleNamespace(pts=40 * number) for number in (0, 2, 1, 3)]
-    assert are_fields(pictures, Fraction(1, 1000), Fraction(rate)) is fields
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+def test_frames_of_which_some_come_in_two_fields_have_one_number_wherever_reading_begins(
+    tmp_path: Path, ending: str
+) -> None:
+    """As broadcasts choose picture by picture."""
+    source = write_fields(tmp_path / f"in{ending}", 30, whole=lambda number: number % 4 == 3)
+    with open_source(str(source)) as opened:
+        assert opened.info.fps == pytest.approx(25)
+        assert [frame.index for frame in opened] == list(range(30))
+    with open_source(str(source), SourceConfig(start_seconds=0.8)) as opened:
+        assert next((frame.index, round(frame.time_seconds, 3)) for frame in opened) == (20, 0.8)
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
