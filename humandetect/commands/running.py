@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import typer
 
 from humandetect.addresses import without_secrets
+from humandetect.ending import end_if_left
 from humandetect.errors import HumanDetectError, ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -126,6 +127,14 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            run(*args, **kwargs)
+        except typer.Exit as end:
+            end_if_left(end.exit_code)
+            raise
+        end_if_left(0)
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
         SIGNALS.listen()
         try:
             function(*args, **kwargs)

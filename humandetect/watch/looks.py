@@ -16,6 +16,7 @@ from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.cpus import usable_cpus
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, open_batcher
+from humandetect.ending import leave_behind
 from humandetect.engines import asks_servers, load_engine
 from humandetect.errors import Closed, EngineError, EngineTimeout, EngineUnavailable, SourceError
 from humandetect.media.frames import DetectedFrame, Frame
@@ -89,6 +90,7 @@ class Looks:
         closing.join(within_seconds)
         if closing.is_alive():
             logger.warning("the engine does not answer, and is left as it is")
+            leave_behind(closing)
 
     def finder(self, camera: CameraConfig) -> Finder[Any]:
         """Return who finds the people of a camera. Raises UsageError where the model takes no such size."""

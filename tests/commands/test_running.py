@@ -160,3 +160,26 @@ def test_closed_and_full_standard_streams_are_ordinary_events(command: str, code
 
 def test_success_is_zero() -> None:
     assert exit_code(None) == 0
+
+
+@pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise typer.Exit(0)", 0), ("raise SourceError('x')", 1)])
+def test_where_a_thread_is_left_in_foreign_code_nothing_is_tidied_up_and_the_exit_code_stays(
+    last: str, code: int
+) -> None:
+    """As by C++ that still runs, and aborts the process then."""
+    script = f"""
+import atexit, os, threading, typer
+from humandetect.commands.running import command
+from humandetect.ending import leave_behind
+from humandetect.errors import SourceError
+def end():
+    thread = threading.Thread(target=threading.Event().wait, daemon=True)
+    thread.start()
+    leave_behind(thread)
+    print("done")
+    {last}
+atexit.register(os.abort)
+typer.run(command(end))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (code, "done\n"), done.stderr

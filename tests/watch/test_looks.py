@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import httpx
 
@@ -33,8 +34,11 @@ def test_an_engine_that_fails_ends_it_with_the_reason(farm: RunningFarm) -> None
     assert "the fake engine broke" in str(one.watching.failure)
 
 
-def test_an_engine_that_never_answers_holds_up_no_end(farm: RunningFarm, caplog: pytest.LogCaptureFixture) -> None:
-    gate = threading.Event()
+def test_an_engine_that_never_answers_holds_up_no_end(
+    farm: RunningFarm, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, left = threading.Event(), mock.Mock()
+    monkeypatch.setattr(looks, "leave_behind", left)
     with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
         eventually(lambda: min(one.status(name).frames for name in ("door", "yard")) > 5, 15)
         began = time.monotonic()
@@ -44,6 +48,7 @@ def test_an_engine_that_never_answers_holds_up_no_end(farm: RunningFarm, caplog:
     assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
     assert one.watching.failure is None
     assert "the engine does not answer" in caplog.text
+    left.assert_called_once()
 
 
 class AwayEngine(FakeEngine):
