@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from humandetect.config.recording import RecordConfig
-    from humandetect.watch.layout import Layout
     from humandetect.watch.packet_ring import ArrivedPacket
     from humandetect.watch.retention import Retention
 
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 class Part:
     """A file, as it is planned."""
 
-    layout: Layout
     started: datetime
     path: str | None
     """Relative to the folder of recordings; None: it could not be written."""
@@ -154,8 +152,8 @@ class PartWriter:
         if not one.is_key or (self._retry_at is not None and self._clock() < self._retry_at):
             return None
         self._retention.make_room()
-        name = segment_name(self._camera, one.arrived, part.layout.ending)
-        self._file = self._open_file(self._config.folder, name, layout=part.layout, started=one.arrived)
+        name = segment_name(self._camera, one.arrived, one.layout.ending)
+        self._file = self._open_file(self._config.folder, name, layout=one.layout, started=one.arrived)
         self._file_part = part
         with self._lock:
             part.started, part.path = one.arrived, self._file.path.relative_to(self._config.folder).as_posix()

@@ -64,6 +64,8 @@ class Recorder:
         self._parameters = b""
         self._parts: deque[Part] = deque(maxlen=_KNOWN_PARTS)
         self._part: Part | None = None
+        self._part_layout: Layout | None = None
+        """Beside the part, which is remembered for hours: each has some 20 kB."""
         self._ring = PacketRing(kept=BEFORE + _CERTAIN, max_bytes=_RING_BYTES)
         self._until: datetime | None = None
         """In `events` mode, when recording ends."""
@@ -159,7 +161,7 @@ class Recorder:
         if one.is_key and one.layout.has_size and (self._part is None or self._is_over(self._part, one)):
             self._end_part(one.arrived)
             name = segment_name(self._camera, one.arrived, one.layout.ending)
-            self._part = Part(one.layout, one.arrived, name)
+            self._part, self._part_layout = Part(one.arrived, name), one.layout
             self._parts.append(self._part)
         if self._part is not None:
             self.writer.take(self._part, one)
@@ -167,10 +169,10 @@ class Recorder:
     def _is_over(self, part: Part, one: ArrivedPacket) -> bool:
         length = self._config.segment_seconds
         is_next = one.arrived.timestamp() // length != part.started.timestamp() // length
-        return is_next or one.layout is not part.layout or one.arrived < part.started
+        return is_next or one.layout is not self._part_layout or one.arrived < part.started
 
     def _end_part(self, at: datetime) -> None:
         if self._part is not None:
             self._part.ended = at
             self.writer.end(self._part)
-        self._part = None
+        self._part = self._part_layout = None

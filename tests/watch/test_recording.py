@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import logging
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from humandetect.config.recording import RecordConfig
 from humandetect.errors import SinkError
 from humandetect.media.frames import Event
+from humandetect.watch.layout import Layout
 from humandetect.watch.part_writer import PartWriter
 from humandetect.watch.recording import Recorder, Recordings
 from humandetect.watch.segments import SegmentFile, finish_remains, started_at
@@ -62,6 +64,12 @@ def pictures(path: Path) -> int:
 
 def happened(at: datetime, kind: Any = "crossing") -> Event:
     return Event(kind, "1", "door", 0.0, wall_time=at.isoformat())
+
+
+def layouts() -> int:
+    """Return how many descriptions of streams there are in this process."""
+    gc.collect()
+    return sum(isinstance(one, Layout) for one in gc.get_objects())
 
 
 class Disk:
@@ -116,6 +124,17 @@ def test_a_stream_that_is_joined_before_it_says_its_size_is_recorded_from_its_fi
     assert pictures(path) == len(packets) - second_key
     with av.open(str(path)) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
+
+
+def test_files_that_are_finished_keep_nothing_of_the_connection_they_came_by(short: Path, tmp_path: Path) -> None:
+    """A camera that is lost and found for hours would hold memory for each time."""
+    before = layouts()
+    recorder = Recordings(config(tmp_path)).recorder("door")
+    for number in range(5):
+        feed(recorder, short, started=START + timedelta(seconds=10 * number))
+    recorder.close()
+    assert recorder.where(START + timedelta(seconds=1))
+    assert layouts() <= before
 
 
 def test_sound_of_telephones_is_kept_in_a_file_that_can_hold_it(tmp_path: Path) -> None:
