@@ -26,6 +26,8 @@ _SHOWN = 60
 """Characters of a value in an error."""
 _ASPECT_TOLERANCE = 0.01
 _NAME = re.compile(r"[^\W_](?:[\w .-]{0,38}[\w.-])?")
+_LONGEST_NAME = 80
+"""With a mark on each letter."""
 _LINE_KEYS = ("name", "from", "to", "in", "out", "margin")
 _ZONE_KEYS = ("name", "points", "loiter_seconds", "max_people")
 _SHAPE_KEYS = ("size", "line", "zone")
@@ -224,7 +226,8 @@ def _shown(value: object) -> str:
 
 
 def _checked_name(name: object, place: str, *, what: str = "name") -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch("".join(itertools.filterfalse(_is_mark, name))):
+    letters = "".join(itertools.filterfalse(_is_mark, name)) if isinstance(name, str) else ""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or not _NAME.fullmatch(letters):
         raise UsageError(
             f"{place}: {what} is {_shown(name)}; write 1 to 40 letters, digits, spaces, or '_-.', a letter first"
         )

@@ -129,6 +129,7 @@ def test_a_wrong_zone_names_its_option_and_the_fault(zone: str, message: str) ->
         (GATE.replace("[540, 150]", "[" + 400 * "9" + ", 150]"), r"scene.toml:3: 9{60}\.\.\. is no coordinate"),
         (GATE.replace("[540, 150]", "[1e300, 150]"), r"scene.toml:3: 1e\+300 is no coordinate"),
         (GATE.replace('"gate"', '"a/b"'), "scene.toml:2: name is 'a/b'"),
+        (GATE.replace("gate", "a" + 80 * "\u0301"), "scene.toml:2: name is 'a.*write 1 to 40 letters"),
         (GATE + "margin = -1\n", "scene.toml:5: margin is -1; write a number from 0"),
         (GATE + "in = 3\n", "scene.toml:5: in is 3"),
         (LAWN + "max_people = 1.5\n", "scene.toml:4: max_people is 1.5; write a whole number from 0"),
