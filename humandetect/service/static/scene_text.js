@@ -8,6 +8,7 @@ export const MOST_SHAPES = 64;
 export const CORNERS = 3;
 export const MORE = { line: ["in", "out", "margin"], zone: ["loiter_seconds", "max_people"] };
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}_ .-]{0,38}[\p{L}\p{N}_.-])?$/u;
+const LONGEST_NAME = 80; // with its marks, which belong to the letter before them
 const ASPECT_TOLERANCE = 0.01;
 
 export class Refusal extends Error {}
@@ -143,7 +144,7 @@ export function shapesOf({ size: drawnOn, line = [], zone = [], ...others }, siz
 
 export function faultOf(shape, shapes) {
   const { kind, name, points, more } = shape;
-  if (![name, more.in ?? "in", more.out ?? "out"].every((one) => NAME.test(one))) return "A name has 1 to 40 letters, digits, spaces, _, - or ., a letter or digit first.";
+  if (![name, more.in ?? "in", more.out ?? "out"].map(String).every(isName)) return "A name has 1 to 40 letters, digits, spaces, _, - or ., a letter or digit first.";
   if (shapes.some((other) => other !== shape && other.kind === kind && other.name === name)) return `There are two: give each ${kind} a name of its own.`;
   if (shapes.indexOf(shape) >= MOST_SHAPES) return `At most ${MOST_SHAPES} shapes are taken.`;
   const rounded = points.map((point) => point.map(Math.round));
@@ -151,6 +152,8 @@ export function faultOf(shape, shapes) {
   if (new Set(rounded.map(String)).size < Math.max(CORNERS, points.length)) return "A zone has three corners or more, no two in one place.";
   return crossesItself(rounded) ? "This zone crosses itself or has no area: drag its corners apart." : "";
 }
+
+const isName = (text) => text.length <= LONGEST_NAME && NAME.test(text.replace(/\p{M}/gu, ""));
 
 function crossesItself(points) {
   const edges = points.map((point, index) => [point, points[(index + 1) % points.length]]);

@@ -32,7 +32,7 @@ size = [640, 480]  # of the camera at the door
 name = "gate"
 from = [100, 240]
 to = [500, 240]
-in = "entering"
+in = "เข้า"
 margin = 0.1
 
 [[zone]]
