@@ -59,7 +59,7 @@ def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 
 def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.container import open_bytes
-    from humandetect.media.sources.files import open_file, open_stdin, read_image_bytes
+    from humandetect.media.sources.files import motion_jpeg, open_file, open_stdin
     from humandetect.media.sources.image import ImageBytes
     from humandetect.media.sources.libav import VideoSource
 
@@ -68,9 +68,10 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
     if not head:
         raise SourceError("nothing came through the pipe")
-    if is_image(head):
-        return ImageBytes(ref.name, read_image_bytes(file, max_megapixels=most), config)
-    return VideoSource(ref.name, lambda: open_bytes(file, config), config, audio=audio)
+    video = motion_jpeg(file, max_megapixels=most) if is_image(head) else file
+    if isinstance(video, bytes):
+        return ImageBytes(ref.name, video, config)
+    return VideoSource(ref.name, lambda: open_bytes(video, config), config, audio=audio)
 
 
 def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:

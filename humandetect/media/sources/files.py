@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import stat
@@ -14,8 +15,12 @@ from humandetect.errors import SourceError
 if TYPE_CHECKING:
     from io import BufferedReader
 
+    from _typeshed import WriteableBuffer
+
 _BYTES_A_PIXEL = 8
 _ROOM_FOR_HEADERS = 1_000_000
+_READ_BYTES = 1 << 16
+_JPEG, _END_AND_JPEG, _MULTI_PICTURE = b"\xff\xd8\xff", b"\xff\xd9\xff\xd8\xff", b"MPF\0"
 
 
 def open_file(path: str, *, pipe_timeout_seconds: float = 0.0) -> BufferedReader:
@@ -52,8 +57,53 @@ def read_image_bytes(file: BufferedReader, *, max_megapixels: float) -> bytes:
     most = most_bytes(max_megapixels)
     data = file.read(most + 1)
     if len(data) > most:
-        raise SourceError(f"longer than any image of {max_megapixels:g} megapixels")
+        raise _too_long(max_megapixels)
     return data
+
+
+def _too_long(max_megapixels: float) -> SourceError:
+    return SourceError(f"longer than any image of {max_megapixels:g} megapixels")
+
+
+def motion_jpeg(file: BufferedReader, *, max_megapixels: float) -> BufferedReader | bytes:
+    """Return a pipe again whose JPEG is followed by another, as cameras write them; else the image that it holds.
+
+    A telephone's JPEG may hold further views of the same picture, and says so. Raises as `read_image_bytes` does.
+    """
+    if not file.peek(len(_JPEG)).startswith(_JPEG):
+        return read_image_bytes(file, max_megapixels=max_megapixels)
+    most, data = most_bytes(max_megapixels), bytearray()
+    while len(data) <= most and (more := file.read1(_READ_BYTES)):
+        known = max(0, len(data) - len(_END_AND_JPEG))
+        data += more
+        end = data.find(_END_AND_JPEG, known)
+        if end >= 0 and _MULTI_PICTURE not in data[:end]:
+            return io.BufferedReader(_Again(bytes(data), file))
+    if len(data) > most:
+        raise _too_long(max_megapixels)
+    return bytes(data)
+
+
+class _Again(io.RawIOBase):
+    """What was read of a pipe, and then the rest of it."""
+
+    def __init__(self, read: bytes, rest: BufferedReader) -> None:
+        self._read, self._rest = memoryview(read), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
+        if not self._read:
+            return self._rest.readinto1(room)
+        size = min(len(room), len(self._read))
+        room[:size], self._read = self._read[:size], self._read[size:]
+        return size
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
 
 
 def most_bytes(max_megapixels: float) -> int:

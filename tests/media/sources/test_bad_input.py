@@ -328,6 +328,21 @@ def test_an_image_on_stdin_is_read(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("stdin")
+@pytest.mark.parametrize(("head", "kind", "count"), [(b"", "video", 3), (b"\xff\xe2\x00\x06MPF\x00", "image", 1)])
+def test_jpegs_one_after_the_other_on_stdin_are_a_video_unless_they_are_views_of_one_picture(
+    head: bytes, kind: str, count: int
+) -> None:
+    from humandetect.media.images import encode_jpeg
+
+    noise = encode_jpeg(np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8))
+    writer = put_on_stdin((noise[:2] + head + noise[2:]) * 3)
+    with open_source("-") as source:
+        assert source.info.kind == kind
+        assert len(list(source)) == count
+    writer.join(10)
+
+
+@pytest.mark.usefixtures("stdin")
 def test_a_file_on_stdin_is_read_like_a_file(here: Path) -> None:
     with make_clip(here / "a.mp4").open("rb") as file:
         os.dup2(file.fileno(), 0)
