@@ -128,13 +128,14 @@ def _host_trouble(address: str) -> str | None:
         if "[" in user or "]" in user:
             return "in a user name or password write [ and ] as %5B and %5D"
         return "its host in [ ] is no IPv6 address" if "[" in host or "]" in host else "its host is no name"
+    is_pushed = parts.scheme.lower() in ("udp", "rtp")
     if not parts.hostname:
-        return "it names no host"
+        return f"it names no host{', such as 0.0.0.0 for what is sent to this machine' if is_pushed else ''}"
     try:
         is_port = parts.port != 0
     except ValueError:
         is_port = False
-    if is_port and parts.port is None and parts.scheme.lower() in ("udp", "rtp"):
+    if is_port and parts.port is None and is_pushed:
         return "it names no port"
     # What else stands there may be the password of an address without its host.
     shown = re.search(":([0-9]{1,5})$", host)

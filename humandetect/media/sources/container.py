@@ -134,6 +134,11 @@ class Media:
         """
         return self.container.format.name == "avi"
 
+    @property
+    def guesses_stamps(self) -> bool:
+        """Whether some packets alone have stamps: after a seek libav guesses those before the first of them wrong."""
+        return self.container.format.name == "mpeg"
+
     def why_no_picture(self) -> str:
         """Explain a video stream that gives nothing."""
         if self.bytes is not None and self.bytes.is_mp4 and not self.seekable:

@@ -58,9 +58,7 @@ def plan_start(
     The picture of `first_stamp` has number 0: what lies before it cannot be decoded. Packets much closer than `step`
     ticks are the fields of one picture.
     """
-    if not media.seekable or stream.codec_context.name in _UNCOUNTABLE or stream.time_base is None:
-        return None
-    if media.times_packets and stream.codec_context.has_b_frames:  # packets do not tell which pictures they hold
+    if not _is_countable(media, stream) or stream.time_base is None:
         return None
     target = math.floor(start / stream.time_base)
     stamps: list[int] = []
@@ -82,6 +80,13 @@ def plan_start(
     except (av.FFmpegError, OSError):
         return None
     return None if key_stamp is None else StartPlan(key_stamp, key_place, target=target, stamps=stamps)
+
+
+def _is_countable(media: Media, stream: av.VideoStream) -> bool:
+    """Tell whether packets say which frames they hold, and can be gone back to."""
+    if not media.seekable or media.guesses_stamps or stream.codec_context.name in _UNCOUNTABLE:
+        return False
+    return not (media.times_packets and stream.codec_context.has_b_frames)
 
 
 def _frames(media: Media, stream: av.VideoStream, step: int) -> Iterator[tuple[int | None, av.Packet[av.VideoStream]]]:

@@ -134,8 +134,9 @@ def packets(count: int) -> list[Any]:
 def test_two_fields_are_one_frame_where_reading_begins_later() -> None:
     stream: Any = SimpleNamespace(codec_context=SimpleNamespace(name="h264"), time_base=Fraction(1, 1000))
     media: Any = SimpleNamespace(
-        seekable=True, times_packets=False, container=SimpleNamespace(demux=lambda _: packets(40))
-    )
+        seekable=True, guesses_stamps=False, times_packets=False,
+        container=SimpleNamespace(demux=lambda _: packets(40)),
+    )  # fmt: skip
     plan = plan_start(media, stream, Fraction(1), step=40)
     assert plan is not None
     assert plan.key_stamp == 960, "the first field of the last key frame before 1 s"

@@ -69,6 +69,15 @@ def test_every_common_format_gives_all_frames_in_order(tmp_path: Path, name: str
     assert all(frame.image.flags.c_contiguous and frame.image.flags.writeable for frame in frames)
 
 
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video"])
+def test_frames_of_a_program_stream_are_the_same_after_a_later_start(tmp_path: Path, codec: str) -> None:
+    path = make_clip(tmp_path / "a.mpg", frames=60, gop=12, codec=codec, fps=25)
+    whole, _ = read(path)
+    part, _ = read(path, SourceConfig(start_seconds=1.99))
+    assert [(frame.index, frame.time_seconds) for frame in part] == [(f.index, f.time_seconds) for f in whole[50:]]
+    assert shades(part) == shades(whole[50:])
+
+
 def test_large_jpegs_one_after_the_other_are_no_single_one(tmp_path: Path) -> None:
     """A small one shows the next within what libav looks at."""
     noise = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
