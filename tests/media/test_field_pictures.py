@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -237,6 +239,32 @@ def test_a_folder_is_read_by_content_and_says_what_it_leaves_out(tmp_path: Path)
     below = expand([str(tmp_path)], recursive=True, warnings=more)
     assert [path.name for ref in below for path in ref.paths] == [*names, "e.jpg"]
     assert len(more) == 1
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".avi", ".ts", ".mpg", ".flv", ".mov"])
+def test_videos_of_a_folder_whose_names_do_not_say_so_are_read_too(tmp_path: Path, ending: str) -> None:
+    codec = "mpeg2video" if ending == ".mpg" else "libx264"
+    clip = make_clip(tmp_path / f"clip{ending}", frames=20, codec=codec, fps=25)
+    clip.rename(tmp_path / "20261126")
+    shutil.copy(tmp_path / "20261126", tmp_path / "clip.part")
+    (tmp_path / "like.mp3").write_bytes((tmp_path / "20261126").read_bytes()[:20])
+    warnings: list[str] = []
+    refs = expand([str(tmp_path)], warnings=warnings)
+    assert [path.name for ref in refs for path in ref.paths] == ["20261126", "clip.part"]
+    assert warnings == [f"'{tmp_path}': 1 file left out, no image or video: like.mp3"]
+
+
+def test_sound_in_a_folder_is_no_video(tmp_path: Path) -> None:
+    jpeg_in(tmp_path, "a.jpg")
+    with av.open(str(tmp_path / "song.mp4"), "w") as out:
+        track = out.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        out.mux([*track.encode(frame), *track.encode(None)])
+    (tmp_path / "song.mp4").rename(tmp_path / "song.m4a")
+    warnings: list[str] = []
+    expand([str(tmp_path)], warnings=warnings)
+    assert warnings == [f"'{tmp_path}': 1 file left out, no image or video: song.m4a"]
 
 
 def jpeg_in(folder: Path, name: str) -> None:

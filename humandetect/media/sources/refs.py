@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from glob import has_magic
 from itertools import groupby
@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 from humandetect.addresses import is_object_store, looks_like_address, shown_address
 from humandetect.errors import SourceError
-from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
+from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ VIDEO_ENDINGS = (
     ".ivf", ".mjpeg", ".mjpg", ".dav", ".3g2", ".m2v", ".mpe", ".mod", ".tod", ".trp", ".f4v", ".rm", ".rmvb",
     ".nut", ".av1", ".heics", ".heifs",
 )  # fmt: skip
+_CONTAINER = re.compile(
+    rb"....(ftyp|moov|mdat|wide|skip|free)|\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xba|(....)?G.{187,203}G|OggS"
+    rb"|0&\xb2u\x8ef\xcf\x11|\x06\x0e\+4|DHAV",
+    re.DOTALL,
+)
+"""How containers begin; what is in them libav says."""
 _MOST_NAMED = 5
 _JPEG_AFTER_JPEG = {".mjpeg", ".mjpg"}  # videos that begin like an image
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -69,9 +75,9 @@ class _Look:
 def expand(refs: Sequence[str], *, recursive: bool = False, warnings: list[str] | None = None) -> list[SourceRef]:
     """Turn what the user typed into sources, in order; images that follow one another become one source.
 
-    Folders give their images, known by content, and their videos, known by their names' endings, in natural order and
-    without hidden files; with `recursive` the folders inside, too. What they have besides is added to `warnings`.
-    Nothing is opened beyond the first bytes of regular files, and what does not exist fails when it is opened.
+    Folders give their images, known by content, and their videos, known by their names' endings or else by content, in
+    natural order and without hidden files; with `recursive` the folders inside, too. What they have besides is added to
+    `warnings`. What does not exist fails when it is opened.
     """
     look = _Look(recursive, [] if warnings is None else warnings)
     found = _told_apart([single for ref in refs for single in _expand_one(ref, look)])
@@ -147,7 +153,7 @@ def _scan(folder: Path, look: _Look, seen: set[Path]) -> list[SourceRef]:
     for name in _in_order(str(path) for path in shown if not path.is_dir()):
         ref = _file(name)
         meant = Path(name).suffix.lower() in endings  # what is damaged is to fail, not to be left out
-        if ref.kind in ("images", "animation") or (ref.kind == "video" and meant):
+        if ref.kind in ("images", "animation") or (ref.kind == "video" and (meant or _is_video(name))):
             wanted.append(ref)
         else:
             left.append(Path(name).name)
@@ -224,6 +230,24 @@ def _file(name: str) -> SourceRef:
     except (OSError, ValueError):  # opening will say what is wrong
         kind = "video"
     return SourceRef(kind, name, (name,))
+
+
+def _is_video(name: str) -> bool:
+    """Look into a file whose name does not say what it is; sound comes in the same containers."""
+    from humandetect.config import SourceConfig
+    from humandetect.media.sources.container import open_bytes
+    from humandetect.media.sources.files import open_file
+    from humandetect.media.sources.streams import video_streams
+
+    try:
+        file = open_file(name)
+        if not _CONTAINER.match(file.peek(HEAD_BYTES)):
+            file.close()
+            return False
+        with closing(open_bytes(file, SourceConfig())) as media:
+            return bool(video_streams(media))
+    except (OSError, SourceError):
+        return False
 
 
 def _kind_of(file: BinaryIO) -> Kind:
