@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import av
@@ -15,6 +18,10 @@ from typer.testing import CliRunner
 
 from humandetect.cli import app
 from humandetect.models.find import bundled
+from humandetect.service.logs import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SAMPLE = str(bundled("examples/plaza.mp4"))
 COMMAND = [sys.executable, "-m", "humandetect"]
@@ -56,9 +63,25 @@ def frame_lines(results: str | Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, text.splitlines()) if "people" in line]
 
 
+@contextmanager
+def own_process() -> Iterator[None]:
+    """Undo what a command run in this process sets: how logs are written, and that it hears no signal any more."""
+    loggers = [logging.getLogger(name) for name in ("humandetect", *LEVELS)]
+    logs = [(one, one.level, one.handlers[:], one.propagate) for one in loggers]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for logger, level, written_by, propagate in logs:
+            logger.setLevel(level)
+            logger.handlers, logger.propagate = written_by, propagate
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def invoke(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, where being one of its own is not what a test is about: that takes a second."""
-    with patch.dict(os.environ, environment):  # a command tells its children of --config
+    with own_process(), patch.dict(os.environ, environment):  # a command tells its children of --config
         run = CliRunner().invoke(app, [*map(str, arguments)], prog_name="humandetect")
     if run.exception and not isinstance(run.exception, SystemExit):
         raise run.exception

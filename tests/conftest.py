@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+
+from tests.command_line import own_process
 
 STARTS = re.compile(
     r"^(?:from|import) (?:[^\n(]*\([^)]*?|[^\n]*?)"
@@ -67,15 +67,9 @@ def own_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def own_process() -> Iterator[None]:
-    """Undo what a command run in this process sets: the level of the log, and that it hears no signal any more."""
-    logger = logging.getLogger("humandetect")
-    level = logger.level
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    logger.setLevel(level)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+def undisturbed() -> Iterator[None]:
+    with own_process():
+        yield
 
 
 @pytest.fixture(scope="session")

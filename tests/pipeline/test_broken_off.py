@@ -109,7 +109,7 @@ def brief(events: list[dict[str, Any]]) -> list[str]:
 
 def test_an_engine_that_breaks_costs_nothing_that_happened_before(tmp_path: Path) -> None:
     events, summary = go(tmp_path, street=Failing())
-    assert brief(events) == ["crossing", "enter", "exit"]
+    assert brief(events) == ["enter", "crossing", "exit"]
     assert events[-1]["time_seconds"] == (LAST - 1) / 10
     assert [str(failure) for failure in summary.failures] == ["the engine broke"]
 
@@ -117,7 +117,7 @@ def test_an_engine_that_breaks_costs_nothing_that_happened_before(tmp_path: Path
 def test_a_damaged_file_costs_nothing_that_happened_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("humandetect.pipeline.run.open_source", lambda *_, **__: Damaged())
     events, summary = go(tmp_path)
-    assert brief(events) == ["crossing", "enter", "exit"]
+    assert brief(events) == ["enter", "crossing", "exit"]
     assert events[-1]["time_seconds"] == (LAST - 1) / 10
     assert [str(failure) for failure in summary.failures] == ["the disk broke"]
 

@@ -53,9 +53,9 @@ def test_a_walk_over_a_line_and_a_stay_in_a_zone_are_events_and_counts(clip: Pat
     summary = count(clip, line=(GATE,), zone=(DOOR,), events=str(events), counts=counts, per_seconds=1.0)
     told = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
     assert [(one["event"], one["line"] or one["zone"], one["track_id"]) for one in told] == [
-        ("crossing", "gate", 1), ("enter", "door", 2), ("exit", "door", 2),
+        ("enter", "door", 2), ("crossing", "gate", 1), ("exit", "door", 2),
     ]  # fmt: skip
-    crossing, enter, leave = told
+    enter, crossing, leave = told
     assert crossing["direction"] == "in"
     assert crossing["time_seconds"] == pytest.approx(0.875, abs=0.05), "the foot is at 30 % of the width then"
     assert (enter["time_seconds"], leave["time_seconds"]) == (
