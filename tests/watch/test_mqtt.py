@@ -199,6 +199,9 @@ def test_what_told_of_lines_goes_with_them_and_is_not_there_without_any(mosquitt
         config = listener.said(f"homeassistant/device/humandetect_{camera}/config")
         return json.loads(config)["components"] if config else {}
 
+    def kept(camera: str) -> set[str]:
+        return {key for key, one in sensors(camera).items() if one != {"platform": "sensor"}}
+
     def lines() -> dict[str, str | None]:
         return {topic: listener.said(topic) for topic, *_ in listener.heard if re.search("/(in|out)$", topic)}
 
@@ -210,11 +213,10 @@ def test_what_told_of_lines_goes_with_them_and_is_not_there_without_any(mosquitt
         assert len(sensors("door")) == 8
         broker.on_status(status(totals={}))
         eventually(lambda: set(lines().values()) == {""})
-        gone = {key for key, one in sensors("door").items() if one == {"platform": "sensor"}}
-        assert sensors("door").keys() - gone == {"state", "people"}
+        eventually(lambda: kept("door") == {"state", "people"})
         broker.on_status(status(totals={"porch": (5, 3)}))
         eventually(lambda: lines()["humandetect/door/lines/porch/in"] == "5")
-        assert {key for key, one in sensors("door").items() if "unique_id" in one} == {"state", "people", "in", "out"}
+        eventually(lambda: kept("door") == {"state", "people", "in", "out"})
 
 
 def test_what_went_while_nobody_watched_goes_at_the_start(mosquitto: Mosquitto, tmp_path: Path) -> None:
