@@ -170,6 +170,7 @@ def test_how_cameras_are_is_retained_and_only_told_when_it_changes(mosquitto: Mo
         broker.on_status(status())
         broker.on_status(status(people=None, state="lost"))
         eventually(lambda: listener.said("humandetect/door/people") == "None")
+        eventually(lambda: len({topic for topic, *_ in listener.heard}) == 10)
         with listening(mosquitto) as late:
             eventually(lambda: len(late.retained()) == 10)
     said = late.retained()
