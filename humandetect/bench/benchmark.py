@@ -19,6 +19,7 @@ from humandetect.bench.targets import Target, engines_of, open_targets
 from humandetect.bench.usage import gpu_memory_mb
 from humandetect.bench.windows import AGREEING, agree
 from humandetect.bench.workload import Pictures, ReferencePeople, find_reference, read_pictures
+from humandetect.config.commands import command_line
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.models.find import find_model
 
@@ -126,6 +127,7 @@ class _Benchmark:
             ended=[target.ended for target in self.targets if target.ended is not None],
             interrupted=interrupted,
             seconds=round(time.perf_counter() - self.began, 1),
+            command=command_line(self.config),
             began=self.began_at,
         )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from humandetect.bench.machine import command_line, machine, versions
+from humandetect.bench.machine import machine, versions
 from humandetect.bench.plan import Load, Mode
 from humandetect.bench.windows import AGREEMENT
 from humandetect.errors import HumanDetectError, SourceError, UsageError
@@ -108,7 +107,7 @@ class BenchReport:
     seconds: float = 0.0
     machine: dict[str, str | int | float] = field(default_factory=machine)
     versions: dict[str, str] = field(default_factory=versions)
-    command: str = field(default_factory=lambda: command_line(sys.argv[1:]))
+    command: str = ""
     began: str = ""
 
     @property

@@ -1,11 +1,9 @@
-"""What every figure depends on: the machine, the versions, the command."""
+"""What every figure depends on: the machine and the versions."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
-import shlex
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 PACKAGES = ("humandetect", "openvino", "tensorflow", "av", "numpy", "opencv-python", "uvicorn", "fastapi")
 
@@ -54,13 +52,3 @@ def described(machine: Mapping[str, str | int | float], versions: Mapping[str, s
         f"machine: {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gb']} GB, {machine['system']}",
         f"versions: Python {machine['python']}, " + ", ".join(f"{name} {one}" for name, one in versions.items()),
     ]
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """Return the command line without its secrets: reports are handed on."""
-    shown = [
-        re.sub(r"//[^@/]*@|(?<=^--api-key=).*", lambda found: "//" if "@" in found[0] else "...", one)
-        for one in arguments
-    ]
-    hidden = ["..." if before == "--api-key" else one for before, one in zip(["", *shown], shown, strict=False)]
-    return shlex.join(["humandetect", *hidden])

@@ -250,9 +250,12 @@ def test_a_run_that_ends_before_its_pictures_are_read_has_a_report_too(
 
     monkeypatch.setattr("humandetect.bench.benchmark.read_pictures", interrupted)
     with pytest.raises(BenchInterrupted) as caught:
-        go(images, "http://127.0.0.1:1")
-    assert caught.value.report.figures == []
-    print_report(caught.value.report)
+        go(images, "http://me:sesame@127.0.0.1:1", api_key="sesame")
+    made = caught.value.report
+    assert made.figures == []
+    assert "--url 'http://…@127.0.0.1:1' --concurrency 2 --batch 2" in made.command
+    assert "sesame" not in made.command
+    print_report(made)
     assert capsys.readouterr().out == "interrupted before the first figure\n"
 
 

@@ -10,7 +10,6 @@ import cv2
 import pytest
 
 from humandetect.bench.figures import TargetFigures, read_report
-from humandetect.bench.machine import command_line
 from humandetect.bench.report_files import ReportFiles
 from humandetect.bench.tables import change_grid, grids, markdown, print_report
 from humandetect.errors import SinkError, SourceError, UsageError
@@ -123,9 +122,3 @@ def test_what_cannot_be_written_is_found_first(tmp_path: Path) -> None:
 def test_a_load_without_a_good_answer_is_a_failure() -> None:
     (failure,) = report(figures(), figures(mode="stream", good_images=0, errors={"timeout": 3})).failures
     assert "no good answer (3 x timeout)" in str(failure)
-
-
-def test_the_command_line_is_told_without_its_secrets() -> None:
-    told = command_line(["bench", "--api-key", "secret", "--api-key=secret", "--url", "http://me:secret@host"])
-    assert "secret" not in told
-    assert "http://host" in told
