@@ -83,14 +83,15 @@ def serving(answer: Callable[[Call], Response]) -> Iterator[tuple[str, Faulty]]:
 def posts() -> Iterator[list[str]]:
     """Note the paths of all that a client posts meanwhile."""
     paths: list[str] = []
-    post = RetryingClient.post
+    ask = RetryingClient.ask
 
-    def noting(self: RetryingClient, path: str, *arguments: Any, **content: Any) -> Any:
-        paths.append(path)
-        return post(self, path, *arguments, **content)
+    def noting(self: RetryingClient, method: str, path: str, *arguments: Any, **content: Any) -> Any:
+        if method == "POST":
+            paths.append(path)
+        return ask(self, method, path, *arguments, **content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RetryingClient, "post", noting)
+        patch.setattr(RetryingClient, "ask", noting)
         yield paths
 
 

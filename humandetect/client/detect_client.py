@@ -75,8 +75,8 @@ class DetectClient:
     def request_body(self, body: bytes, *, count: int) -> list[ImageOutcome]:
         """Post what `batch_body` made of `count` images to /request."""
         headers = {"Content-Type": "application/json"}
-        return self._server.post(
-            "/request", lambda reply: _read_batch(reply, count=count), content=body, headers=headers
+        return self._server.ask(
+            "POST", "/request", lambda reply: _read_batch(reply, count=count), content=body, headers=headers
         )
 
     def detect(self, image: bytes, *, score: float | None = None) -> Found:
@@ -93,7 +93,7 @@ class DetectClient:
     def model(self) -> ModelUsed | None:
         """Return which model answers, and its usual score; None from a server that does not say."""
         try:
-            return self._server.get("/readyz", lambda reply: _parsed(_Ready, reply)).model
+            return self._server.ask("GET", "/readyz", lambda reply: _parsed(_Ready, reply)).model
         except ServiceError as error:
             if error.status not in NO_SUCH_ROUTE:
                 raise
@@ -111,7 +111,9 @@ class DetectClient:
 
     def _detect(self, names: Sequence[str | None], score: float | None, **content: Any) -> list[Found]:
         params = {} if score is None else {"score": score}
-        return self._server.post("/v1/detect", lambda reply: _read_found(reply, names=names), params=params, **content)
+        return self._server.ask(
+            "POST", "/v1/detect", lambda reply: _read_found(reply, names=names), params=params, **content
+        )
 
 
 class _Ready(BaseModel):

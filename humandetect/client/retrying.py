@@ -48,18 +48,11 @@ class RetryingClient:
         with suppress(TryAgain):  # it is there, and that was the question
             self._transport.send("GET", "/healthz")
 
-    def get(self, path: str, read: Callable[[Reply], Answer]) -> Answer:
-        """Do as `post` does."""
-        return self._ask("GET", path, read)
-
-    def post(self, path: str, read: Callable[[Reply], Answer], **content: Any) -> Answer:
-        """Post, again and again while that may help, and return what `read` makes of the reply (status 200 or 400).
+    def ask(self, method: str, path: str, read: Callable[[Reply], Answer], **content: Any) -> Answer:
+        """Ask, again and again while that may help, and return what `read` makes of the reply (status 200 or 400).
 
         Raises RequestFailed, ServiceAway, ServiceError; Closed after `close()`.
         """
-        return self._ask("POST", path, read, **content)
-
-    def _ask(self, method: str, path: str, read: Callable[[Reply], Answer], **content: Any) -> Answer:
         first_trouble: float | None = None
         for attempt in itertools.count(1):
             try:

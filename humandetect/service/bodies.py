@@ -58,26 +58,19 @@ class Held:
         self._budget.free += self._size
 
 
-class Body:
-    """A request's body on its way in: never more than `limit` bytes, all of them on the account of `budget`.
-
-    A context manager: what the body took of the budget is given back when the request has its answer.
-    """
+class Body(Held):
+    """A request's body on its way in: never more than `limit` bytes, held until the request has its answer."""
 
     def __init__(self, request: Request, *, limit: int, budget: ByteBudget) -> None:
+        super().__init__(budget)
         self._request = request
         self._limit = limit
-        self._budget = budget
-        self._size = 0
 
     def __enter__(self) -> Self:
         length = self._request.headers.get("content-length", "")
         if length.isdecimal():
             self._check(int(length))
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._budget.free += self._size
 
     async def read(self) -> bytearray:
         """Read it whole. Raises Refused, Overloaded, ClientDisconnect."""
@@ -104,8 +97,7 @@ class Body:
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         async for chunk in self._request.stream():
             self._check(self._size + len(chunk))
-            self._budget.take(len(chunk))
-            self._size += len(chunk)
+            self.take(len(chunk))
             yield chunk
 
     def _check(self, size: int) -> None:

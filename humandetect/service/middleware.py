@@ -6,12 +6,13 @@ Plain ASGI, so that answers stream through untouched. What is not HTTP (lifespan
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+
+from starlette.responses import JSONResponse
 
 from humandetect.errors import UsageError
 from humandetect.service.logs import request_id
@@ -163,7 +164,7 @@ class _Exchange:
         if self._status is None:  # else: returning makes the server cut the connection, half an answer shows as one
             text = f"internal error; the server's log has it under request id {self.request_id}"
             with suppress(OSError):
-                await send_json(self.send, Cause.FAILED, {"message": text})
+                await JSONResponse({"message": text}, Cause.FAILED)(self.scope, self.receive, self.send)
 
     def _headers(self, headers: Any) -> list[tuple[bytes, bytes]]:
         kept = [(name, value) for name, value in headers if name.lower() != b"x-request-id"]
@@ -186,7 +187,8 @@ class ApiKey:
             await self._app(scope, receive, send)
             return
         text = "this needs the API key: send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`"
-        await send_json(send, Cause.NO_KEY, {"message": text}, (b"www-authenticate", b"Bearer"))
+        answer = JSONResponse({"message": text}, Cause.NO_KEY, {"WWW-Authenticate": "Bearer"})
+        await answer(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:
         """Compare every key given, in a time that says nothing of the right one."""
@@ -222,11 +224,3 @@ def _path_below_root(scope: Scope) -> str:
     """Return the path that the router sees: what is open must not depend on where the app is mounted."""
     root, path = scope.get("root_path", ""), str(scope["path"])
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
-
-
-async def send_json(send: Send, status: int, content: dict[str, str], *headers: tuple[bytes, bytes]) -> None:
-    """Answer in the application's place."""
-    body = json.dumps(content).encode()
-    described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": described})
-    await send({"type": "http.response.body", "body": body})

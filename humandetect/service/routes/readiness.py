@@ -136,13 +136,11 @@ class DeepCheck:
                 return await self._compare()
         except TimeoutError:
             return _failed(f"no answer within {seconds:g} s")
-        except EngineError as error:
-            if isinstance(error, EngineTimeout):
+        except HumanDetectError as error:
+            if not isinstance(error, EngineError) or isinstance(error, EngineTimeout):
                 return _failed(str(error))
             logger.error("the deep check failed: %s", error)  # noqa: TRY400  the message says it all
             return _failed("the engine failed; the server's log says why")
-        except HumanDetectError as error:
-            return _failed(str(error))
 
     async def _compare(self) -> Readiness:
         if not self._picture:

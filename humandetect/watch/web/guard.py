@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse
 
-from humandetect.service.middleware import keys_given, send_json
+from humandetect.service.middleware import keys_given
 from humandetect.service.refusals import Cause
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Guard:
             await send({"type": "websocket.close"})  # before it is accepted: status 403
         else:
             status, message = refusal
-            asks = [(b"www-authenticate", b"Bearer")] if status == Cause.NO_KEY else []
-            await send_json(send, status, {"message": message}, *asks)
+            asks = {"WWW-Authenticate": "Bearer"} if status == Cause.NO_KEY else None
+            await JSONResponse({"message": message}, status, asks)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[Cause, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
