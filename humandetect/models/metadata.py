@@ -123,17 +123,29 @@ def read_metadata(model: Path) -> ModelMetadata:
     if path is None:
         return ModelMetadata()
     try:
-        metadata = _metadata(json.loads(path.read_text(encoding="utf-8")))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        metadata = _metadata(values)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is malformed: {error}; correct it, or delete it to use the defaults") from error
-    _tell_of_unknown(path, metadata.said.difference(_PRESET_FIELDS, _FIELDS, ["sizes"]))
+    _tell_of_unknown(path, _unknown(values))
     return metadata
+
+
+def _unknown(values: dict[str, Any]) -> frozenset[str]:
+    """Name the fields that there are not, of the model and of its other sizes."""
+    of_model = values.keys() - _PRESET_FIELDS.keys() - _FIELDS.keys() - {"sizes"}
+    sizes = values.get("sizes", {}).items()
+    of_sizes = {f"sizes.{size}.{name}" for size, one in sizes for name in one.keys() - _PRESET_FIELDS.keys()}
+    return frozenset(of_model | of_sizes)
 
 
 @cache
 def _tell_of_unknown(path: Path, names: frozenset[str]) -> None:
     """Say once of fields that they do nothing: they are misspelt, or of a newer version."""
-    near = {name: get_close_matches(name, [*_PRESET_FIELDS, *_FIELDS], n=1) for name in sorted(names)}
+    near = {}
+    for name in sorted(names):
+        fields = _PRESET_FIELDS if "." in name else {**_PRESET_FIELDS, **_FIELDS}
+        near[name] = get_close_matches(name.rpartition(".")[2], fields, n=1)
     listed = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
     if listed:
         logger.warning("%s has fields that there are not, which do nothing: %s", path, listed)

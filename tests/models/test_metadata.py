@@ -91,11 +91,15 @@ def test_mistakes_name_file_and_reason(text: str, reason: str, folder: Path) -> 
 
 
 def test_a_field_that_does_nothing_is_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    make_model(folder / "people" / "1", {"keep_aspec": True, "origin": {"any": "thing"}})
+    said = {"keep_aspec": True, "origin": {"any": "thing"}, "sizes": {"small": {"multiple": 1, "default_scor": 0.4}}}
+    make_model(folder / "people" / "1", said)
     for _ in range(2):
         find_model("people", folder)
     (told,) = (record.message for record in caplog.records)
-    assert told.endswith("has fields that there are not, which do nothing: keep_aspec (did you mean keep_aspect?)")
+    assert told.endswith(
+        "has fields that there are not, which do nothing: keep_aspec (did you mean keep_aspect?), "
+        "sizes.small.default_scor (did you mean default_score?), sizes.small.multiple"
+    )
 
 
 def test_default_model_is_whole_and_described() -> None:
