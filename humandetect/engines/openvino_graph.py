@@ -72,7 +72,7 @@ class Compiler:
             raise ModelError(
                 f"{self.model.path}: OpenVINO cannot take this model ({reason(error)}). "
                 + (
-                    "If the file is sound, --engine tensorflow can."
+                    "If the file is sound and of TensorFlow's Object Detection API, --engine tensorflow can."
                     if takes("tensorflow", self.model)
                     else "Export it anew."
                 )
