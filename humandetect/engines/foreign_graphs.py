@@ -14,10 +14,14 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 from humandetect.errors import ModelError, UsageError
 from humandetect.models.dialects import DIALECTS, Output, recognise
 from humandetect.models.dialects.yolo import STRIDES
-from humandetect.models.exported import labels_of, read_exported, size_of, stride_of
+from humandetect.models.exported import labels_of, picture_of, read_exported, size_of, stride_of
 from humandetect.models.labels import labels_beside, person_classes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from humandetect.models.dialects import Dialect, Picture
     from humandetect.models.metadata import Layout, ModelFolder, ModelMetadata, Scaling
 
@@ -37,6 +41,7 @@ PLACES = {
     "imgsz": (("framework", "imgsz"),),
     "stride": (("framework", "stride"),),
     "task": (("framework", "task"),),
+    "description": (("framework", "description"),),
     "labels": (("model_info", "labels"),),
 }
 """Where OpenVINO keeps what ONNX files say of themselves, and what exporters of its own format write."""
@@ -80,7 +85,7 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     dialect = recognise(outputs, input_hw, classes=len(labels) or None, wanted=metadata.dialect)
     if dialect is None:
         raise ModelError(_unknown(outputs, metadata, model))
-    picture = _picture(dialect, metadata)
+    picture = _picture(dialect, said, metadata)
     if graph.input(0).element_type.is_integral():
         picture = replace(picture, scaling="0..255")
     adopted = _preprocessed(_pruned(graph, dialect), picture, layout)
@@ -154,10 +159,7 @@ def _close_sizes(graph: ov.Model, port: ov.Output, layout: Layout, input_hw: tup
     height, width = input_hw
     image = [3, height, width] if layout == "nchw" else [height, width, 3]
     for other in [other for other in graph.inputs if other.node.friendly_name != port.node.friendly_name]:
-        sizes = _shape(other)
-        value = np.array([[width, height]])
-        if len(sizes) == 3:  # a mask of what is picture and what is padding
-            value = np.ones((1, sizes[1] or height, sizes[2] or width), int)
+        value = _of_the_picture(other, input_hw)
         _replace_parameter(graph, other, opset.constant(value, other.element_type.to_dtype()))
     if port.partial_shape.rank == ov.Dimension(4):
         graph.reshape({graph.input(0): ov.PartialShape([1, *image])})
@@ -167,6 +169,16 @@ def _close_sizes(graph: ov.Model, port: ov.Output, layout: Layout, input_hw: tup
     graph.add_parameters([batch])
     _replace_parameter(graph, port, opset.squeeze(batch, opset.constant([0])))
     graph.validate_nodes_and_infer_types()
+
+
+def _of_the_picture(port: ov.Output, input_hw: tuple[int, int]) -> NDArray[np.int_]:
+    """Return what an input beside the image gets, so that boxes come out in pixels of the input."""
+    height, width = input_hw
+    sizes = _shape(port)
+    if len(sizes) == 3:  # a mask of what is picture and what is padding
+        return np.ones((1, sizes[1] or height, sizes[2] or width), int)
+    paddle = {"scale_factor": [[1, 1]], "im_shape": [[height, width]]}
+    return np.array(next((value for name, value in paddle.items() if name in port.names), [[width, height]]))
 
 
 def _replace_parameter(graph: ov.Model, port: ov.Output, node: ov.Node) -> None:
@@ -191,9 +203,9 @@ def _said(graph: ov.Model) -> dict[str, str]:
     return said
 
 
-def _picture(dialect: Dialect, metadata: ModelMetadata) -> Picture:
-    """Join what the dialect's models were trained on with what humandetect.json says."""
-    picture = dialect.picture
+def _picture(dialect: Dialect, said: Mapping[str, str], metadata: ModelMetadata) -> Picture:
+    """Join what the dialect's models were trained on with what the exporter and humandetect.json say."""
+    picture = replace(dialect.picture, **picture_of(said))
     return replace(
         picture,
         keep_aspect=metadata.keep_aspect if "keep_aspect" in metadata.said else picture.keep_aspect,
@@ -222,13 +234,13 @@ def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model
     image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
     image.model().set_layout(ov.Layout(layout.upper()))
     steps: Any = image.preprocess()
-    if picture.channels == "bgr":
-        steps.convert_color(ColorFormat.BGR)
     if graph.input().element_type == ov.Type.i8:
         steps.convert_element_type(ov.Type.f32).mean(128.0)
     elif picture.scaling != "0..255":
         mean, deviation = MEAN_AND_DEVIATION[picture.scaling]
         steps.convert_element_type(ov.Type.f32).mean(mean).scale(deviation)
+    if picture.channels == "bgr":  # behind the mean, which each colour has its own of
+        steps.convert_color(ColorFormat.BGR)
     return builder.build()
 
 

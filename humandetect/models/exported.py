@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from ast import literal_eval
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from humandetect.errors import ModelError
 from humandetect.models.labels import parse_lines, parse_names
@@ -13,21 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BESIDE_NAME = "metadata.yaml"
-"""What ultralytics writes into the folder of an export."""
+BESIDE_NAMES = ("metadata.yaml", "infer_cfg.yml")
+"""What ultralytics and PaddleDetection write into the folder of an export."""
 
 
 def read_exported(path: Path) -> dict[str, str]:
     """Return what is said by name, as text, `names` and `imgsz` among it; empty where nothing is. Raises ModelError."""
-    beside = (path if path.is_dir() else path.parent) / BESIDE_NAME
-    if beside.is_file():
-        return _read_yaml(beside)
+    folder = path if path.is_dir() else path.parent
+    for beside in (folder / name for name in BESIDE_NAMES):
+        if beside.is_file():
+            return _read_yaml(beside)
     return _read_archive(path) if path.suffix == ".tflite" and zipfile.is_zipfile(path) else {}
 
 
 def labels_of(said: Mapping[str, str]) -> dict[int, str]:
     """Read the names of the classes; empty where there are none."""
-    return parse_names(said.get("names", "")) or dict(enumerate(said.get("labels", "").split()))
+    names = said.get("names") or said.get("label_list", "")
+    return parse_names(names) or dict(enumerate(said.get("labels", "").split()))
 
 
 def size_of(said: Mapping[str, str]) -> tuple[int, int] | None:
@@ -44,6 +46,19 @@ def stride_of(said: Mapping[str, str]) -> int | None:
     """Read the step of sizes that the model takes."""
     stride = _literal(said.get("stride"))
     return stride if isinstance(stride, int) and stride > 0 else None
+
+
+def picture_of(said: Mapping[str, str]) -> dict[str, Any]:
+    """Read how pictures are prepared, as fields of `Picture`; empty where the dialect decides."""
+    if "rtdetr" in said.get("description", "").casefold():  # trained on stretched pictures, in the shapes of YOLOs
+        return {"keep_aspect": False}
+    steps = _literal(said.get("Preprocess"))  # PaddleDetection's, which subtract ImageNet's mean or none
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        return {}
+    return {
+        "keep_aspect": any(step.get("keep_ratio") for step in steps),
+        "scaling": "imagenet" if any(any(step.get("mean", ())) for step in steps) else "0..1",
+    }
 
 
 def _literal(text: str | None) -> object:

@@ -83,6 +83,29 @@ def test_humandetect_json_overrules_channels_and_scaling(tmp_path: Path) -> None
     assert_sees(saved(model, tmp_path, said), 0.5)
 
 
+def test_the_mean_of_each_colour_is_its_own_in_either_order(tmp_path: Path) -> None:
+    said = {"channels": "bgr", "scaling": "imagenet", "labels": {"0": "person"}, "default_score": 0.0}
+    blue = (SHADE[0] - 103.53) / 57.375
+    model = graph([1, 3, HEIGHT, WIDTH], [*BOX, 0.5 - blue, 0], [1, 6], score_at=4)
+    assert_sees(saved(model, tmp_path, said), 0.5)
+
+
+def test_paddledetection_gets_the_size_of_the_input_as_the_pictures_own(tmp_path: Path) -> None:
+    image = opset.parameter([-1, 3, HEIGHT, WIDTH], np.float32, name="image")
+    scale, shape = (opset.parameter([-1, 2], np.float32, name=name) for name in ("scale_factor", "im_shape"))
+    for port in (image, scale, shape):
+        port.output(0).set_names({port.friendly_name})
+    seen = opset.reshape(opset.reduce_mean(opset.convert(image, "f32"), opset.constant([2, 3])), [-1], False)
+    score = opset.gather(seen, opset.constant([0]), opset.constant(0))
+    hw = opset.reshape(opset.divide(shape, scale), [-1], special_zero=False)
+    wh = opset.gather(hw, opset.constant([1, 0, 1, 0]), opset.constant(0))
+    box = opset.multiply(wh, opset.constant(np.array(FRACTIONS, np.float32)))
+    row = opset.reshape(opset.concat([opset.constant(np.zeros(1, np.float32)), score, box], 0), [1, 6], False)
+    number = opset.constant(np.array([1], np.int32))
+    model = ov.Model([opset.result(one) for one in (row, number)], [image, scale, shape], "tiny")
+    assert_sees(saved(model, tmp_path), 0.8)
+
+
 @pytest.mark.parametrize(("dtype", "red"), [(np.uint8, 204), (np.int32, 204), (np.int8, 76)])
 def test_bytes_stay_bytes(dtype: Any, red: int, tmp_path: Path) -> None:
     model = graph([1, HEIGHT, WIDTH, 3], [*BOX, 0.8 - red, 0], [1, 6], score_at=4, dtype=dtype)

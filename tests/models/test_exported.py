@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.errors import ModelError
-from humandetect.models.exported import labels_of, read_exported, size_of, stride_of
+from humandetect.models.exported import labels_of, picture_of, read_exported, size_of, stride_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,28 @@ def test_a_file_beside_the_model(tmp_path: Path) -> None:
     assert labels_of(said) == {0: "person", 1: "it's"}
     assert stride_of(said) == 32
     assert read_exported(tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    ("mean", "keep_ratio", "picture"),
+    [
+        ([0.0, 0.0, 0.0], False, {"keep_aspect": False, "scaling": "0..1"}),
+        ([0.485, 0.456, 0.406], True, {"keep_aspect": True, "scaling": "imagenet"}),
+    ],
+)
+def test_what_paddledetection_writes_beside_a_model(
+    mean: list[float], keep_ratio: bool, picture: dict[str, object], tmp_path: Path
+) -> None:
+    steps = f"Preprocess:\n- {{type: Resize, keep_ratio: {keep_ratio}}}\n- {{type: NormalizeImage, mean: {mean}}}\n"
+    (tmp_path / "infer_cfg.yml").write_text(f"arch: DETR\n{steps}label_list:\n- helmet\n- person\n", encoding="utf-8")
+    said = read_exported(tmp_path / "model.onnx")
+    assert labels_of(said) == {0: "helmet", 1: "person"}
+    assert picture_of(said) == picture
+
+
+def test_rt_detr_of_ultralytics_is_trained_on_stretched_pictures() -> None:
+    assert picture_of({"description": "Ultralytics rtdetr-l model trained on coco.yaml"}) == {"keep_aspect": False}
+    assert picture_of({"description": "Ultralytics YOLO11n model trained on coco.yaml"}) == {}
 
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:

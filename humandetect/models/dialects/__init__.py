@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Output, Picture
 from humandetect.models.dialects.detr import recognise_detr
-from humandetect.models.dialects.finished import DetectionOutput, Lists, Rows
-from humandetect.models.dialects.yolo import YoloPair, Yolox, are_queries, recognise_yolo
+from humandetect.models.dialects.finished import CountedRows, DetectionOutput, LabelledRows, Lists, Rows
+from humandetect.models.dialects.yolo import YoloPair, are_queries, recognise_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["DIALECTS", "Boxes", "Dialect", "Output", "Picture", "recognise"]
 
-DIALECTS = ("yolo", "yolo-pair", "yolox", "detr", "rows", "detection-output", "lists")
+DIALECTS = (
+    "yolo", "yolo-pair", "yolox", "detr", "rows", "labelled-rows", "counted-rows", "detection-output", "lists",
+)  # fmt: skip
 
 
 def recognise(
@@ -34,10 +36,7 @@ def _candidates(outputs: Sequence[Output], input_hw: tuple[int, int], classes: i
     found = [*_rows(outputs, input_hw, masks, classes), *_finished(outputs), *_pairs(outputs, input_hw, classes)]
     tables = [index for index, output in enumerate(outputs) if len(output.shape) == 3]
     if len(tables) == 1:
-        yolo = recognise_yolo(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
-        found += [yolo] if yolo else []
-        if yolo and yolo.name == "yolo" and yolo.with_objectness and not yolo.columns:  # type: ignore[union-attr]
-            found.append(Yolox(yolo.outputs, yolo.classes))
+        found += recognise_yolo(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
     return found
 
 
@@ -55,10 +54,12 @@ def _rows(outputs: Sequence[Output], input_hw: tuple[int, int], masks: int, clas
 
 
 def _finished(outputs: Sequence[Output]) -> list[Dialect]:
-    """Take rows of seven columns, or boxes with two lists beside them."""
+    """Take rows of seven columns, rows with a list or a number beside them, or boxes with two lists."""
     shapes = [output.shape for output in outputs]
     if len(shapes) == 1:
         return [DetectionOutput((0,))] if len(shapes[0]) == 4 and shapes[0][-1] == 7 else []
+    if rows := _rows_with_another(shapes):
+        return [rows]
     boxes = [index for index, shape in enumerate(shapes) if len(shape) in (2, 3) and shape[-1] == 4]
     if len(boxes) != 1 or len(shapes) not in (3, 4):
         return []
@@ -68,6 +69,18 @@ def _finished(outputs: Sequence[Output]) -> list[Dialect]:
     lists = [index for index in others if len(shapes[index]) == rank and shapes[index] != one]
     counts = [index for index in others if index not in lists]
     return [Lists((boxes[0], *lists, *counts), batched=rank == 2)] if len(lists) == 2 and len(counts) <= 1 else []
+
+
+def _rows_with_another(shapes: Sequence[tuple[int | None, ...]]) -> Dialect | None:
+    """Take rows of five columns with a class for each, or of six with their number; masks may follow."""
+    for index, shape in enumerate(shapes):
+        others = [other for other, one in enumerate(shapes) if len(one) == len(shape) - 1]
+        if len(others) == 1 and len(shapes) <= 3:
+            if len(shape) in (2, 3) and shape[-1] == 5:
+                return LabelledRows((index, *others))
+            if len(shape) == 2 and shape[-1] == 6:
+                return CountedRows((index, *others))
+    return None
 
 
 def _pairs(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | None) -> list[Dialect]:

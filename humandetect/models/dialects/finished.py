@@ -37,6 +37,36 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """MMDetection's and OpenVINO Training Extensions': rows of x1, y1, x2, y2, score, and the classes beside them."""
+
+    outputs: tuple[int, ...]
+    picture: Picture = field(default_factory=lambda: Picture(scaling="imagenet"))
+    labels: dict[int, str] = field(default_factory=lambda: COCO_80)
+    name: ClassVar[str] = "labelled-rows"
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Split the columns."""
+        rows, class_ids = answers[0].reshape(-1, 5), answers[1].reshape(-1).astype(np.int32)
+        return as_fractions(Boxes(rows[:, :4], rows[:, 4], class_ids), input_hw)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRows:
+    """PaddleDetection's: rows of class, score, x1, y1, x2, y2, and their number beside them."""
+
+    outputs: tuple[int, ...]
+    picture: Picture = field(default_factory=lambda: Picture(keep_aspect=False))
+    labels: dict[int, str] = field(default_factory=lambda: COCO_80)
+    name: ClassVar[str] = "counted-rows"
+
+    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
+        """Split the columns of as many as there are."""
+        rows = answers[0][: int(answers[1].reshape(-1)[0])]
+        return as_fractions(Boxes(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32)), input_hw)
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionOutput:
     """OpenVINO's and Caffe's SSD layer: rows of image, class, score, x1, y1, x2, y2 in 0..1."""
 

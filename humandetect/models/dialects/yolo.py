@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from humandetect.models.dialects.base import Output
 
 STRIDES = (8, 16, 32)
+YOLOV6_OUTPUT = "outputs"
+"""What YOLOv6 calls its output, which has YOLOX's shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +98,27 @@ class YoloPair:
 
 def recognise_yolo(
     index: int, output: Output, input_hw: tuple[int, int], *, classes: int | None, masks: int
-) -> Yolo | Yolox | None:
-    """Tell which YOLO an output (1, N, A) or (1, A, N) is from; `masks` columns at the end are none of its classes."""
+) -> list[Yolo | Yolox]:
+    """Tell which YOLO an output (1, N, A) or (1, A, N) may be from, likeliest first.
+
+    `masks` columns at the end are none of its classes.
+    """
     first, second = output.shape[1:]
     if first is None or second is None:
-        return None
+        return []
     columns = first < second
     attributes, places = sorted((first, second))
     found = attributes - masks - 4
     with_objectness = _has_objectness(found, columns=columns, classes=classes)
     count = classes if classes and classes <= found - with_objectness else found - with_objectness
     if count < 1:
-        return None
-    if with_objectness and not columns and places == cells(input_hw):
-        return Yolox((index,), count)
+        return []
     picture = Picture(keep_aspect=not are_queries(places, input_hw))
-    return Yolo((index,), count, with_objectness, columns, picture)
+    yolo = Yolo((index,), count, with_objectness, columns, picture)
+    if not with_objectness or columns:
+        return [yolo]
+    yolox = Yolox((index,), count)
+    return [yolox, yolo] if places == cells(input_hw) and output.name != YOLOV6_OUTPUT else [yolo, yolox]
 
 
 def are_queries(places: int, input_hw: tuple[int, int]) -> bool:

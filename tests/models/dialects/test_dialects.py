@@ -90,6 +90,14 @@ def test_yolox_is_told_by_its_number_of_cells(decoded: bool) -> None:
     assert_one_person(boxes)
 
 
+def test_yolov6_is_told_from_yolox_by_the_name_of_its_output() -> None:
+    dialects = [recognise([Output(name, (1, CELLS, 85))], HW) for name in ("output", "outputs")]
+    assert [dialect and (dialect.name, dialect.picture.channels) for dialect in dialects] == [
+        ("yolox", "bgr"), ("yolo", "rgb"),
+    ]  # fmt: skip
+    assert read([yolo_rows(CELLS, 85, objectness=True)], wanted="yolo")[0] == "yolo"
+
+
 @pytest.mark.parametrize("as_corners", [False, True])
 @pytest.mark.parametrize("pixels", [False, True])
 def test_boxes_and_scores_of_a_whole_grid_are_two_outputs(as_corners: bool, pixels: bool) -> None:
@@ -150,6 +158,21 @@ def test_finished_rows_may_go_on_with_masks_or_joints() -> None:
 def test_rows_of_seven_without_a_batch_begin_with_the_image(end: list[float]) -> None:
     name, boxes = read([np.array([[0, 24, 16, 48, 48, *end], [0, 0, 0, 9, 9, *(0.2 if one else 16 for one in end)]])])
     assert name == "rows"
+    assert_one_person(boxes)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_rows_of_five_have_their_classes_beside_them(rank: int) -> None:
+    rows, classes = np.array([[24, 16, 48, 48, 0.9], [0, 0, 9, 9, 0.1]]), np.array([0, 2])
+    more = [np.zeros((1, 2, 28, 28))] if rank == 3 else []
+    name, boxes = read([rows.reshape([1] * (rank - 2) + [2, 5]), classes.reshape([1] * (rank - 2) + [2]), *more])
+    assert name == "labelled-rows"
+    assert_one_person(boxes)
+
+
+def test_rows_of_six_with_their_number_begin_with_the_class() -> None:
+    name, boxes = read([np.array([[0, 0.9, 24, 16, 48, 48], [0, 0.8, 0, 0, 9, 9]]), np.array([1])])
+    assert name == "counted-rows"
     assert_one_person(boxes)
 
 
