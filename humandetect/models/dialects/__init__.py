@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Output, Picture
-from humandetect.models.dialects.detr import recognise_detr
-from humandetect.models.dialects.finished import CountedRows, DetectionOutput, LabelledRows, Lists, Rows
-from humandetect.models.dialects.yolo import YoloPair, are_queries, recognise_yolo
+from humandetect.models.dialects.detr import detr
+from humandetect.models.dialects.finished import counted_rows, detection_output, labelled_rows, lists, rows
+from humandetect.models.dialects.yolo import are_queries, yolo_pair, yolos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def _candidates(outputs: Sequence[Output], input_hw: tuple[int, int], classes: i
     found = [*_rows(outputs, input_hw, masks, classes), *_finished(outputs), *_pairs(outputs, input_hw, classes)]
     tables = [index for index, output in enumerate(outputs) if len(output.shape) == 3]
     if len(tables) == 1:
-        found += recognise_yolo(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
+        found += yolos(tables[0], outputs[tables[0]], input_hw, classes=classes, masks=masks)
     return found
 
 
@@ -48,27 +48,27 @@ def _rows(outputs: Sequence[Output], input_hw: tuple[int, int], masks: int, clas
     shape = outputs[tables[0]].shape
     places, columns = shape[-2] or 0, shape[-1] or 0
     if columns == 6 or (len(shape), columns) == (2, 7):
-        return [Rows((tables[0],))] if places <= MOST_QUERIES else []
+        return [rows((tables[0],))] if places <= MOST_QUERIES else []
     with_more = columns == 6 + masks if masks else classes and columns - classes not in (4, 5)
-    return [Rows((tables[0],))] if with_more and 6 < columns < places and are_queries(places, input_hw) else []
+    return [rows((tables[0],))] if with_more and 6 < columns < places and are_queries(places, input_hw) else []
 
 
 def _finished(outputs: Sequence[Output]) -> list[Dialect]:
     """Take rows of seven columns, rows with a list or a number beside them, or boxes with two lists."""
     shapes = [output.shape for output in outputs]
     if len(shapes) == 1:
-        return [DetectionOutput((0,))] if len(shapes[0]) == 4 and shapes[0][-1] == 7 else []
-    if rows := _rows_with_another(shapes):
-        return [rows]
+        return [detection_output((0,))] if len(shapes[0]) == 4 and shapes[0][-1] == 7 else []
+    if found := _rows_with_another(shapes):
+        return [found]
     boxes = [index for index, shape in enumerate(shapes) if len(shape) in (2, 3) and shape[-1] == 4]
     if len(boxes) != 1 or len(shapes) not in (3, 4):
         return []
     rank = len(shapes[boxes[0]]) - 1
     others = [index for index, shape in enumerate(shapes) if index != boxes[0]]
     one = (1,) * rank if shapes[boxes[0]][-2] != 1 else None  # a number as long as a list of one
-    lists = [index for index in others if len(shapes[index]) == rank and shapes[index] != one]
-    counts = [index for index in others if index not in lists]
-    return [Lists((boxes[0], *lists, *counts), batched=rank == 2)] if len(lists) == 2 and len(counts) <= 1 else []
+    two = [index for index in others if len(shapes[index]) == rank and shapes[index] != one]
+    counts = [index for index in others if index not in two]
+    return [lists((boxes[0], *two, *counts), batched=rank == 2)] if len(two) == 2 and len(counts) <= 1 else []
 
 
 def _rows_with_another(shapes: Sequence[tuple[int | None, ...]]) -> Dialect | None:
@@ -77,9 +77,9 @@ def _rows_with_another(shapes: Sequence[tuple[int | None, ...]]) -> Dialect | No
         others = [other for other, one in enumerate(shapes) if len(one) == len(shape) - 1]
         if len(others) == 1 and len(shapes) <= 3:
             if len(shape) in (2, 3) and shape[-1] == 5:
-                return LabelledRows((index, *others))
+                return labelled_rows((index, *others))
             if len(shape) == 2 and shape[-1] == 6:
-                return CountedRows((index, *others))
+                return counted_rows((index, *others))
     return None
 
 
@@ -93,8 +93,8 @@ def _pairs(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | 
     _, places, columns = outputs[logits].shape
     if not columns:
         return []
-    pair, detr = YoloPair((boxes, logits), columns), recognise_detr(boxes, logits, columns, classes=classes)
-    return [detr, pair] if are_queries(places or 0, input_hw) else [pair, detr]
+    found = [detr(boxes, logits, columns, classes=classes), yolo_pair(boxes, logits, columns)]
+    return found if are_queries(places or 0, input_hw) else found[::-1]
 
 
 def _one_named(tables: Sequence[tuple[int, Output]], name: str) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,39 +48,35 @@ class Boxes:
     """What was found in one picture."""
 
     xyxy: NDArray[np.float32]
-    """(N, 4), in 0..1 of the model's input."""
+    """(N, 4), in 0..1 or in pixels of the model's input."""
     scores: NDArray[np.float32]
     """(N,)."""
     class_ids: NDArray[np.int32]
     """(N,)."""
 
 
-class Dialect(Protocol):
+@dataclass(frozen=True, slots=True)
+class Dialect:
     """One way of writing detections."""
 
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        ...
-
-    @property
-    def outputs(self) -> tuple[int, ...]:
-        """Which of the graph's outputs it reads, in the order of `decode`."""
-        ...
-
-    @property
-    def picture(self) -> Picture:
-        """What models of this dialect were trained on."""
-        ...
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """Names of the classes where the model itself says none; empty where nobody can tell."""
-        ...
+    name: str
+    outputs: tuple[int, ...]
+    """Which of the graph's outputs it reads, in the order of `boxes`."""
+    boxes: Callable[[Sequence[NDArray[np.float32]], tuple[int, int]], Boxes]
+    """Reads the answer to one picture of that (height, width)."""
+    picture: Picture = Picture()
+    """What models of this dialect were trained on."""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    """Names of the classes where the model itself says none; empty where nobody can tell."""
 
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Read the answer to one picture of that size."""
-        ...
+        """Read the answer to one picture, and scale boxes to 0..1 where the exporter did not."""
+        boxes = self.boxes(answers, input_hw)
+        if not in_pixels(boxes):
+            return boxes
+        height, width = input_hw
+        scale: NDArray[np.float32] = np.array([width, height, width, height], np.float32)
+        return replace(boxes, xyxy=boxes.xyxy / scale)
 
 
 def corners(cxcywh: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,15 +88,6 @@ def corners(cxcywh: NDArray[np.float32]) -> NDArray[np.float32]:
 def in_pixels(boxes: Boxes) -> bool:
     """Tell pixels from fractions, which no graph says, by the likeliest box: unlikely ones may reach anywhere."""
     return boxes.scores.size > 0 and bool(np.abs(boxes.xyxy[boxes.scores.argmax()]).max() > LARGEST_FRACTION)
-
-
-def as_fractions(boxes: Boxes, input_hw: tuple[int, int]) -> Boxes:
-    """Scale boxes to 0..1, where exporters did not."""
-    if not in_pixels(boxes):
-        return boxes
-    height, width = input_hw
-    scale: NDArray[np.float32] = np.array([width, height, width, height], np.float32)
-    return replace(boxes, xyxy=boxes.xyxy / scale)
 
 
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

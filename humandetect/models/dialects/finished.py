@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Picture, as_fractions, in_pixels, suppress
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Picture, in_pixels, suppress
 from humandetect.models.dialects.coco import COCO_80, COCO_90, COCO_91
 
 if TYPE_CHECKING:
@@ -15,107 +16,77 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Answers = Sequence[NDArray[np.float32]]
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+
+def rows(outputs: tuple[int, ...]) -> Dialect:
     """End to end: rows of x1, y1, x2, y2, score, class, as YOLOv10 and exports with suppression write them.
 
     More may follow, of masks or joints. Seven columns without a batch begin with the image's number, as YOLOv7 does.
     """
-
-    outputs: tuple[int, ...]
-    picture: Picture = field(default_factory=Picture)
-    labels: dict[int, str] = field(default_factory=lambda: COCO_80)
-    name: ClassVar[str] = "rows"
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Split the columns."""
-        rows = answers[0].reshape(-1, answers[0].shape[-1])
-        rows = rows[:, 1:] if answers[0].shape[1:] == (7,) else rows
-        class_ids, scores = _classes_and_scores(rows[:, 5], rows[:, 4])
-        return as_fractions(Boxes(rows[:, :4], scores, class_ids), input_hw)
+    return Dialect("rows", outputs, _rows, labels=COCO_80)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledRows:
+def labelled_rows(outputs: tuple[int, ...]) -> Dialect:
     """MMDetection's and OpenVINO Training Extensions': rows of x1, y1, x2, y2, score, and the classes beside them."""
-
-    outputs: tuple[int, ...]
-    picture: Picture = field(default_factory=lambda: Picture(scaling="imagenet"))
-    labels: dict[int, str] = field(default_factory=lambda: COCO_80)
-    name: ClassVar[str] = "labelled-rows"
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Split the columns."""
-        rows, class_ids = answers[0].reshape(-1, 5), answers[1].reshape(-1).astype(np.int32)
-        return as_fractions(Boxes(rows[:, :4], rows[:, 4], class_ids), input_hw)
+    return Dialect("labelled-rows", outputs, _labelled_rows, Picture(scaling="imagenet"), COCO_80)
 
 
-@dataclass(frozen=True, slots=True)
-class CountedRows:
+def counted_rows(outputs: tuple[int, ...]) -> Dialect:
     """PaddleDetection's: rows of class, score, x1, y1, x2, y2, and their number beside them."""
-
-    outputs: tuple[int, ...]
-    picture: Picture = field(default_factory=lambda: Picture(keep_aspect=False))
-    labels: dict[int, str] = field(default_factory=lambda: COCO_80)
-    name: ClassVar[str] = "counted-rows"
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Split the columns of as many as there are."""
-        rows = answers[0][: int(answers[1].reshape(-1)[0])]
-        return as_fractions(Boxes(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32)), input_hw)
+    return Dialect("counted-rows", outputs, _counted_rows, Picture(keep_aspect=False), COCO_80)
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionOutput:
+def detection_output(outputs: tuple[int, ...]) -> Dialect:
     """OpenVINO's and Caffe's SSD layer: rows of image, class, score, x1, y1, x2, y2 in 0..1."""
-
-    outputs: tuple[int, ...]
-    picture: Picture = field(default_factory=lambda: Picture(keep_aspect=False, channels="bgr", scaling="0..255"))
-    labels: dict[int, str] = field(default_factory=lambda: {1: "person"})
-    name: ClassVar[str] = "detection-output"
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Take the rows up to the first of image -1, which ends the list."""
-        rows = answers[0].reshape(-1, 7)
-        rows = rows[: int(np.argmax(rows[:, 0] < 0)) if (rows[:, 0] < 0).any() else len(rows)]
-        return as_fractions(Boxes(rows[:, 3:], rows[:, 2], rows[:, 1].astype(np.int32)), input_hw)
+    picture = Picture(keep_aspect=False, channels="bgr", scaling="0..255")
+    return Dialect("detection-output", outputs, _detection_output, picture, {1: "person"})
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Boxes, classes and scores as three outputs; with a fourth, their number.
+def lists(outputs: tuple[int, ...], *, batched: bool) -> Dialect:
+    """Boxes, then classes and scores in any order; with a fourth output, their number.
 
-    With that TFLite writes fractions, y before x, and YOLO-NAS pixels, x before y.
+    With that TFLite writes fractions, y before x, and YOLO-NAS pixels, x before y. TFLite's SSDs take -1..1 (or bytes)
+    and count COCO's classes from 0 with gaps, RT-DETR without; torchvision's models have COCO's own numbers.
     """
+    counted = len(outputs) == 4
+    picture = Picture(keep_aspect=False, scaling="-1..1" if counted else "0..1")
+    labels = COCO_90 if counted else COCO_80 if batched else COCO_91
+    return Dialect("lists", outputs, partial(_lists, counted=counted), picture, labels)
 
-    outputs: tuple[int, ...]
-    """Boxes, then the two lists as they come, then the number, if there is one."""
-    batched: bool = True
-    name: ClassVar[str] = "lists"
 
-    @property
-    def _counted(self) -> bool:
-        return len(self.outputs) == 4
+def _rows(answers: Answers, _: tuple[int, int]) -> Boxes:
+    table = answers[0].reshape(-1, answers[0].shape[-1])
+    table = table[:, 1:] if answers[0].shape[1:] == (7,) else table
+    class_ids, scores = _classes_and_scores(table[:, 5], table[:, 4])
+    return Boxes(table[:, :4], scores, class_ids)
 
-    @property
-    def picture(self) -> Picture:
-        """TFLite's SSDs take -1..1 (or bytes), torchvision's models 0..1."""
-        return Picture(keep_aspect=False, scaling="-1..1" if self._counted else "0..1")
 
-    @property
-    def labels(self) -> dict[int, str]:
-        """COCO's: counted from 0 with gaps by TFLite, without by RT-DETR; torchvision has COCO's own numbers."""
-        return COCO_90 if self._counted else COCO_80 if self.batched else COCO_91
+def _labelled_rows(answers: Answers, _: tuple[int, int]) -> Boxes:
+    table, class_ids = answers[0].reshape(-1, 5), answers[1].reshape(-1).astype(np.int32)
+    return Boxes(table[:, :4], table[:, 4], class_ids)
 
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Take as many as there are; TFLite's and very many may not be suppressed yet."""
-        class_ids, scores = _classes_and_scores(answers[1].reshape(-1), answers[2].reshape(-1))
-        count = int(answers[3].reshape(-1)[0]) if self._counted else len(scores)
-        boxes = Boxes(answers[0].reshape(-1, 4)[:count], scores[:count], class_ids[:count])
-        if self._counted and not in_pixels(boxes):
-            boxes = replace(boxes, xyxy=boxes.xyxy[:, [1, 0, 3, 2]])
-        return as_fractions(suppress(boxes) if self._counted or count > MOST_QUERIES else boxes, input_hw)
+
+def _counted_rows(answers: Answers, _: tuple[int, int]) -> Boxes:
+    table = answers[0][: int(answers[1].reshape(-1)[0])]
+    return Boxes(table[:, 2:], table[:, 1], table[:, 0].astype(np.int32))
+
+
+def _detection_output(answers: Answers, _: tuple[int, int]) -> Boxes:
+    """Take the rows up to the first of image -1, which ends the list."""
+    table = answers[0].reshape(-1, 7)
+    table = table[: int(np.argmax(table[:, 0] < 0)) if (table[:, 0] < 0).any() else len(table)]
+    return Boxes(table[:, 3:], table[:, 2], table[:, 1].astype(np.int32))
+
+
+def _lists(answers: Answers, _: tuple[int, int], *, counted: bool) -> Boxes:
+    """Take as many as there are; TFLite's and very many may not be suppressed yet."""
+    class_ids, scores = _classes_and_scores(answers[1].reshape(-1), answers[2].reshape(-1))
+    count = int(answers[3].reshape(-1)[0]) if counted else len(scores)
+    boxes = Boxes(answers[0].reshape(-1, 4)[:count], scores[:count], class_ids[:count])
+    if counted and not in_pixels(boxes):
+        boxes = replace(boxes, xyxy=boxes.xyxy[:, [1, 0, 3, 2]])
+    return suppress(boxes) if counted or count > MOST_QUERIES else boxes
 
 
 def _classes_and_scores(

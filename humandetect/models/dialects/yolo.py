@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import (
-    MOST_QUERIES,
-    Boxes,
-    Picture,
-    as_fractions,
-    best_class,
-    corners,
-    suppress,
-)
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Picture, best_class, corners, suppress
 from humandetect.models.dialects.coco import labels_by_count
 
 if TYPE_CHECKING:
@@ -25,80 +17,14 @@ if TYPE_CHECKING:
 
     from humandetect.models.dialects.base import Output
 
+    Answers = Sequence[NDArray[np.float32]]
+
 STRIDES = (8, 16, 32)
 YOLOV6_OUTPUT = "outputs"
 """What YOLOv6 calls its output, which has YOLOX's shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Yolo:
-    """YOLOv5 to v12 and what ultralytics exports: centre, size, perhaps objectness, class scores."""
-
-    outputs: tuple[int, ...]
-    classes: int
-    with_objectness: bool
-    columns: bool
-    """Whether a detection is a column, (1, 4 + C, N)."""
-    picture: Picture = field(default_factory=Picture)
-    name: ClassVar[str] = "yolo"
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """COCO's, where the number of classes fits."""
-        return labels_by_count(self.classes)
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Multiply objectness in, and suppress."""
-        rows = answers[0][0].T if self.columns else answers[0][0]
-        return _boxes(rows, input_hw, classes=self.classes, with_objectness=self.with_objectness)
-
-
-@dataclass(frozen=True, slots=True)
-class Yolox:
-    """YOLOX: offsets in cells and logarithms of sizes, on grids of three strides, one after the other."""
-
-    outputs: tuple[int, ...]
-    classes: int
-    picture: Picture = field(default_factory=lambda: Picture(channels="bgr", scaling="0..255"))
-    name: ClassVar[str] = "yolox"
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """COCO's, where the number of classes fits."""
-        return labels_by_count(self.classes)
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Place the offsets on their grids, unless the graph has done so (`--decode_in_inference`)."""
-        rows = answers[0][0]
-        if np.abs(rows[:, :2]).max() < max(input_hw) / 4:  # pixels reach the picture's far edge, offsets a few cells
-            rows = _placed(rows, input_hw)
-        return _boxes(rows, input_hw, classes=self.classes, with_objectness=True)
-
-
-@dataclass(frozen=True, slots=True)
-class YoloPair:
-    """YOLO-NAS, DAMO-YOLO and others: boxes and class scores of each place of a grid as two outputs."""
-
-    outputs: tuple[int, ...]
-    classes: int
-    picture: Picture = field(default_factory=Picture)
-    name: ClassVar[str] = "yolo-pair"
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """COCO's, where the number of classes fits."""
-        return labels_by_count(self.classes)
-
-    def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
-        """Suppress; boxes of a whole grid are corners where none is inside out."""
-        boxes = answers[0][0]
-        xyxy = boxes if (boxes[:, 2:] >= boxes[:, :2]).all() else corners(boxes)
-        return as_fractions(suppress(Boxes(xyxy, *best_class(answers[1][0]))), input_hw)
-
-
-def recognise_yolo(
-    index: int, output: Output, input_hw: tuple[int, int], *, classes: int | None, masks: int
-) -> list[Yolo | Yolox]:
+def yolos(index: int, output: Output, input_hw: tuple[int, int], *, classes: int | None, masks: int) -> list[Dialect]:
     """Tell which YOLO an output (1, N, A) or (1, A, N) may be from, likeliest first.
 
     `masks` columns at the end are none of its classes.
@@ -113,12 +39,19 @@ def recognise_yolo(
     count = classes if classes and classes <= found - with_objectness else found - with_objectness
     if count < 1:
         return []
-    picture = Picture(keep_aspect=not are_queries(places, input_hw))
-    yolo = Yolo((index,), count, with_objectness, columns, picture)
+    labels = labels_by_count(count)
+    read = partial(_yolo, classes=count, with_objectness=with_objectness, columns=columns)
+    yolo = Dialect("yolo", (index,), read, Picture(keep_aspect=not are_queries(places, input_hw)), labels)
     if not with_objectness or columns:
         return [yolo]
-    yolox = Yolox((index,), count)
+    picture = Picture(channels="bgr", scaling="0..255")
+    yolox = Dialect("yolox", (index,), partial(_yolox, classes=count), picture, labels)
     return [yolox, yolo] if places == cells(input_hw) and output.name != YOLOV6_OUTPUT else [yolo, yolox]
+
+
+def yolo_pair(boxes: int, scores: int, classes: int) -> Dialect:
+    """YOLO-NAS, DAMO-YOLO and others: boxes and class scores of each place of a grid as two outputs."""
+    return Dialect("yolo-pair", (boxes, scores), _yolo_pair, labels=labels_by_count(classes))
 
 
 def are_queries(places: int, input_hw: tuple[int, int]) -> bool:
@@ -139,14 +72,32 @@ def _has_objectness(found: int, *, columns: bool, classes: int | None) -> bool:
     return not columns and classes is None
 
 
-def _boxes(
-    rows: NDArray[np.float32], input_hw: tuple[int, int], *, classes: int, with_objectness: bool
-) -> Boxes:  # fmt: skip
+def _yolo(answers: Answers, _: tuple[int, int], *, classes: int, with_objectness: bool, columns: bool) -> Boxes:
+    """Read rows, or columns, of centre, size, perhaps objectness, class scores: v5 to v12, what ultralytics exports."""
+    return _suppressed(answers[0][0].T if columns else answers[0][0], classes, with_objectness=with_objectness)
+
+
+def _yolox(answers: Answers, input_hw: tuple[int, int], *, classes: int) -> Boxes:
+    """Place offsets in cells and logarithms of sizes on their grids, unless the graph did (`--decode_in_inference`)."""
+    rows = answers[0][0]
+    if np.abs(rows[:, :2]).max() < max(input_hw) / 4:  # pixels reach the picture's far edge, offsets a few cells
+        rows = _placed(rows, input_hw)
+    return _suppressed(rows, classes, with_objectness=True)
+
+
+def _yolo_pair(answers: Answers, _: tuple[int, int]) -> Boxes:
+    """Suppress; boxes of a whole grid are corners where none is inside out."""
+    boxes = answers[0][0]
+    xyxy = boxes if (boxes[:, 2:] >= boxes[:, :2]).all() else corners(boxes)
+    return suppress(Boxes(xyxy, *best_class(answers[1][0])))
+
+
+def _suppressed(rows: NDArray[np.float32], classes: int, *, with_objectness: bool) -> Boxes:
     start = 5 if with_objectness else 4
     scores, class_ids = best_class(rows[:, start : start + classes])
     if with_objectness:
         scores = scores * rows[:, 4]
-    return as_fractions(suppress(Boxes(corners(rows[:, :4]), scores, class_ids)), input_hw)
+    return suppress(Boxes(corners(rows[:, :4]), scores, class_ids))
 
 
 def _placed(rows: NDArray[np.float32], input_hw: tuple[int, int]) -> NDArray[np.float32]:
