@@ -96,10 +96,9 @@ class Compiler:
 
     def _cache_key(self, hw: tuple[int, int] | None) -> str:
         """Name everything that the compiled model depends on, the hardware's instructions among it."""
-        try:
-            content = checksum(self.model.path)
-        except OSError as error:
-            raise ModelError(f"{self.model.path}: cannot read the model: {error.strerror}") from error
+        path = self.model.path
+        weights = path.with_suffix(".bin")  # of an .xml, in which a model that was trained again looks the same
+        content = [checksum(file) for file in (path, weights) if file == path or file.is_file()]
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         hardware = [self._core.get_property(self._target, name) for name in properties]
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))

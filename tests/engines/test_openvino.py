@@ -16,21 +16,37 @@ from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
 from humandetect.errors import DeviceError, EngineError, UsageError
 from humandetect.models.find import find_model
-from humandetect.models.metadata import ModelMetadata
+from humandetect.models.metadata import ModelFolder, ModelMetadata
 from humandetect.models.sizes import Preset
-from tests.engines.models import Kind, saved_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from humandetect.models.metadata import ModelFolder
-
 BRIGHT = np.full((1, 40, 60, 3), 204, np.uint8)
+
+
+def saved_model(folder: Path, *, hw: tuple[int, int] = (-1, -1), share: float = 1.0) -> ModelFolder:
+    """Write a model of the Object Detection API that finds a person, whose score is a share of the light."""
+    image = opset.parameter([-1, *hw, 3], np.uint8, name="inputs")
+    light = opset.reduce_mean(opset.convert(image, "f32"), opset.constant([1, 2, 3]), keep_dims=False)
+    score = opset.multiply(light, opset.constant(np.array([share / 255], np.float32)))
+    outputs = {
+        "detection_boxes": opset.constant(np.array([[[0.1, 0.2, 0.5, 0.6]]], np.float32)),
+        "detection_scores": opset.unsqueeze(score, opset.constant([1])),
+        "detection_classes": opset.constant(np.ones((1, 1), np.float32)),
+        "num_detections": opset.constant(np.ones(1, np.float32)),
+    }
+    for name, node in [("inputs", image), *outputs.items()]:
+        node.output(0).set_names({name})
+    folder.mkdir(exist_ok=True)
+    graph = ov.Model([opset.result(one) for one in outputs.values()], [image], "tiny")
+    ov.save_model(graph, folder / "tiny.xml", compress_to_fp16=False)
+    return ModelFolder("tiny", "1", folder / "tiny.xml", ModelMetadata())
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> ModelFolder:
-    return saved_model(tmp_path / "model", Kind(hw=(40, 60)))
+    return saved_model(tmp_path / "model", hw=(40, 60))
 
 
 @pytest.fixture
@@ -70,8 +86,17 @@ def test_the_second_start_reads_no_model(model: ModelFolder, readings: list[Any]
 def test_another_precision_or_model_is_compiled_anew(model: ModelFolder, readings: list[Any], tmp_path: Path) -> None:
     answers(model)
     answers(model, precision="f32")
-    answers(saved_model(tmp_path / "other", Kind(hw=(40, 60), more_outputs=True)))
+    answers(saved_model(tmp_path / "other", hw=(40, 60), share=0.5))
     assert len(readings) == 3
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_same_graph_with_other_weights_is_another_model(model: ModelFolder) -> None:
+    assert answers(model, precision="f32") == pytest.approx([0.8])
+    weights = model.path.with_suffix(".bin")
+    whole, half = (np.array([share / 255], np.float32).tobytes() for share in (1, 0.5))
+    weights.write_bytes(weights.read_bytes().replace(whole, half))
+    assert answers(model, precision="f32") == pytest.approx([0.4])
 
 
 def test_a_damaged_cache_is_survived(model: ModelFolder, readings: list[Any], cache: Path) -> None:
@@ -153,7 +178,7 @@ def test_a_failing_picture_leaves_the_engine_whole(model: ModelFolder, monkeypat
 @pytest.fixture
 def open_model(tmp_path: Path) -> ModelFolder:
     """A model for pictures of any size, of which the metadata says that they follow the picture's aspect."""
-    model = saved_model(tmp_path / "open", Kind())
+    model = saved_model(tmp_path / "open")
     return replace(model, metadata=ModelMetadata(Preset((32, 64), step=32), multiple=1))
 
 
