@@ -10,6 +10,7 @@ import pytest
 
 from humandetect.config import EngineConfig, ServingConfig
 from humandetect.detection.detector import Detector
+from humandetect.detection.preprocess import sample
 from humandetect.engines import load_engine
 from humandetect.models.find import bundled
 from tests.engines.tfserving.server_process import model_server
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.config import EngineName
+
+    ConfigFor = Callable[..., EngineConfig]
 
 MODELS = {"human_detection": ("2", (384, 512)), "movenet_multipose": ("1", (288, 384))}
 """Version and input size of the models in the package, by name."""
@@ -42,38 +45,41 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def config_for(request: pytest.FixtureRequest, model: str) -> Callable[[EngineName], EngineConfig]:
+def config_for(request: pytest.FixtureRequest) -> ConfigFor:
     """Tell how an engine is started so that all give the same answers; one gets a server."""
 
-    def config(name: EngineName) -> EngineConfig:
+    def config(name: EngineName, model: str = "human_detection", size: str = "default") -> EngineConfig:
         targets = (request.getfixturevalue("serving_address"),) if name == "tf-serving" else ()
         serving = ServingConfig(targets=targets)
-        return EngineConfig(engine=name, model=model, precision="f32", device="cpu", serving=serving)
+        return EngineConfig(engine=name, model=model, size=size, precision="f32", device="cpu", serving=serving)
 
     return config
 
 
 @pytest.fixture(scope="session")
-def detectors(config_for: Callable[[EngineName], EngineConfig]) -> Iterator[dict[str, Detector]]:
-    found: dict[str, Detector] = {name: Detector(load_engine(config_for(name))) for name in NAMES}
+def detectors(config_for: ConfigFor, model: str) -> Iterator[dict[str, Detector]]:
+    """Each engine on each model, with pictures as large as usual."""
+    found: dict[str, Detector] = {name: Detector(load_engine(config_for(name, model))) for name in NAMES}
     yield found
     for detector in found.values():
         detector.close()
 
 
-@pytest.fixture(params=NAMES)
-def detector(request: pytest.FixtureRequest, detectors: dict[str, Detector]) -> Detector:
-    return detectors[request.param]
+@pytest.fixture(scope="session", params=NAMES)
+def detector(request: pytest.FixtureRequest, config_for: ConfigFor) -> Iterator[Detector]:
+    """Each engine on one model, with small pictures: for what does not depend on either."""
+    with Detector(load_engine(config_for(request.param, size="192x256"))) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
 def street() -> list[np.ndarray]:
     """Real BGR frames, two seconds apart."""
     with av.open(str(bundled("examples/plaza.mp4"))) as clip:
-        return [frame.to_ndarray(format="bgr24") for i, frame in enumerate(clip.decode(video=0)) if i % 50 == 0][:4]
+        return [frame.to_ndarray(format="bgr24") for i, frame in enumerate(clip.decode(video=0)) if i % 50 == 0][:3]
 
 
 @pytest.fixture(scope="session")
-def prepared(street: list[np.ndarray], detectors: dict[str, Detector]) -> np.ndarray:
-    """The same frames as the model takes them."""
-    return np.stack([detectors["openvino"].prepare(image).pixels for image in street])
+def prepared(street: list[np.ndarray]) -> np.ndarray:
+    """The same frames as `detector` takes them."""
+    return np.stack([sample(image, (192, 256), "linear") for image in street])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from humandetect.config import EngineConfig, ServingConfig
@@ -21,11 +20,12 @@ from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.children import children_with
 from tests.engines.tfserving.fake_server import pictures
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import psutil
 
 
 def servers_of(parent: int) -> list[psutil.Process]:
@@ -41,22 +41,6 @@ def test_all_that_is_needed_is_the_engines_name() -> None:
     engine.close()
     engine.close()
     assert len(servers_of(os.getpid())) == others
-
-
-def test_the_server_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "humandetect", "detect", "sample", "--engine", "tf-serving", "--results"]
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen([*command, str(tmp_path / "o.csv")], stderr=subprocess.DEVNULL, env=environment) as run:
-        try:
-            eventually(lambda: bool(servers_of(run.pid)), 30)
-            started = servers_of(run.pid)
-        finally:
-            run.kill()
-    gone, alive = psutil.wait_procs(started, timeout=40)
-    assert (len(gone), alive) == (1, [])
-    assert list(temporary.iterdir()) == []
 
 
 @pytest.fixture
@@ -96,6 +80,19 @@ def test_a_server_that_will_not_end_is_ended(stub: Callable[[str], None], monkey
     server = EmbeddedServer(MODEL)
     assert server.target == "127.0.0.1:9"
     server.close()
+    server.close()
+
+
+def test_the_server_is_told_to_end_with_this_process_which_leaves_nothing_behind(
+    stub: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends with its standard input ends with a parent that is killed, too."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    stub(f"echo \"$@\" > {tmp_path / 'told'}; echo 'gRPC at 127.0.0.1:9' >&2; cat")
+    server = EmbeddedServer(MODEL)
+    assert "--exit-with-stdin" in (tmp_path / "told").read_text()
+    assert not list((tmp_path / "temporary").iterdir())
     server.close()
 
 
