@@ -130,7 +130,7 @@ class VideoFile:
         self._out.metadata.update(tags or {})
         self._stream = self._add_video(encoder, info.fps or Fraction(25), preset)
         self._stream.codec_context.sample_aspect_ratio = pixel_aspect
-        self._sound, left_out = soundtracks(self._out, audio, says_language=tags is not None)
+        self._sound, left_out = soundtracks(self._out, audio, tagged=tags is not None)
         self.warnings += left_out
 
     def encode(self, frame: Frame) -> None:

@@ -74,7 +74,7 @@ class JoinedVideo:
         out.metadata.update(self._tags)
         self._stream = out.add_stream_from_template(template)
         self._stream.time_base = tick
-        self._sound, self.warnings = soundtracks(out, self._audio, says_language=True)
+        self._sound, self.warnings = soundtracks(out, self._audio, tagged=True)
         return out
 
     def _write_sound(self, *, until_seconds: float) -> None:

@@ -27,6 +27,9 @@ _MOV_CODECS = _MP4_CODECS | {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"}
 _COPIED = {"mp4": _MP4_CODECS, "mov": _MOV_CODECS}
 """Codecs copied, by format; any that can be written where the format is missing here."""
 
+_TAGS = {"language": "language", "title": "title", "name": "title"}
+"""What goes along of a track; titles are called otherwise in an MP4 that is read."""
+
 _PRIMING_SECONDS = 0.2
 """Encoders put their run-up before time zero, and players cut it off; what ends earlier than this is no run-up."""
 
@@ -45,15 +48,15 @@ class Soundtrack:
     The source of `track` must still be open when this is made.
     """
 
-    def __init__(self, out: OutputContainer, track: AudioTrack, *, says_language: bool = True) -> None:
+    def __init__(self, out: OutputContainer, track: AudioTrack, *, tagged: bool = True) -> None:
         self._out = out
         self._track = track
         name = track.stream.codec_context.codec.canonical_name
         self._copied = _can_copy(out.format.name, track.stream)
         self._codec: _Codec = _Copy(out, track.stream) if self._copied else _Encode(out, track.stream)
-        language = track.stream.metadata.get("language")
-        if says_language and language:
-            self._codec.stream.metadata["language"] = language
+        if tagged:
+            said = track.stream.metadata
+            self._codec.stream.metadata.update({tag: said[name] for name, tag in _TAGS.items() if said.get(name)})
         self._what = f"audio stream {track.stream.index} ({name})"
         self._damaged = 0
         self._before = 0
@@ -145,10 +148,10 @@ class _Encode:
 
 
 def soundtracks(
-    out: OutputContainer, audio: Sequence[AudioTrack], *, says_language: bool
+    out: OutputContainer, audio: Sequence[AudioTrack], *, tagged: bool
 ) -> tuple[list[Soundtrack], list[str]]:
     """Return a stream of `out` for each track that can be written, and what was left out, as lines for people."""
-    usable = [Soundtrack(out, track, says_language=says_language) for track in audio if _is_usable(track)]
+    usable = [Soundtrack(out, track, tagged=tagged) for track in audio if _is_usable(track)]
     lost = len(audio) - len(usable)
     return usable, [f"{lost} audio streams of an unknown kind were left out"] if lost else []
 

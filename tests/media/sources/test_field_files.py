@@ -237,7 +237,7 @@ def write_tagged(path: Path) -> Path:
     with av.open(str(path.with_name("plain.mp4"))) as source, av.open(str(path), "w") as out:
         out.metadata.update(title="Gate 3", creation_time="2024-05-06T07:08:09Z", location="+52.5200+013.4050/")
         streams = [out.add_stream_from_template(stream) for stream in source.streams]
-        streams[1].metadata["language"] = "deu"
+        streams[1].metadata.update(language="deu", title="Comments")
         for packet in source.demux():
             if packet.size:
                 packet.stream = streams[packet.stream_index]
@@ -279,8 +279,9 @@ def test_what_a_file_says_of_what_it_shows_goes_along_unless_it_should_not(
         assert said.get("title") == ("Gate 3" if wanted else None)
         assert said.get("creation_time", "")[:19] == ("2024-05-06T07:08:09" if wanted else "")
         assert said.get("location", "").startswith("+52.52") is wanted
-        language = video.streams.audio[0].metadata.get("language", "und")
-        assert language == ("deu" if wanted else "und")
+        of_sound = video.streams.audio[0].metadata
+        assert of_sound.get("language", "und") == ("deu" if wanted else "und")
+        assert of_sound.get("title", of_sound.get("name")) == ("Comments" if wanted else None)
 
 
 def test_an_avi_shows_pictures_in_the_turns_of_its_packets_though_they_are_coded_in_another_order(
