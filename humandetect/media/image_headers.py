@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import contextmanager, nullcontext
-from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO, cast
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from humandetect.errors import SourceError
 from humandetect.media.av1_sizes import coded_sizes
@@ -40,7 +40,7 @@ _RAW_FILE = re.compile(
     rb"II\*\0....CR|II\x1a\0\0\0HEAPCCDR|IIR[OS]|IIU\0|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|....ftypcrx ", re.DOTALL
 )
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
-_DNG_VERSION, NEW_SUBFILE_TYPE, REDUCED = 50706, 254, 1
+_DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED, _MASK = 50706, 254, 1, 4
 _PILLOWS_LIMIT = threading.Lock()
 
 
@@ -91,14 +91,36 @@ def read_header(
     # The plug-in is called directly: `Image.open` has a size limit of its own, global to the process.
     with _pillow_unlimited() if name == "WEBP" else nullcontext():
         image = Image.OPEN[name][0](file, "")
+    if name == "TIFF" and (is_raw_photo(head) or _is_dng(image) or not go_to_page(image, 0)):
+        raise SourceError(RAW_PHOTO)
     check_header(image, max_megapixels=max_megapixels)
     if name in ("AVIF", "HEIF"):
         image.info["hdr"] = hdr_of(file)
     if name == "JPEG2000":
         image.info.update(jpeg_2000_tags(file))
-    if name == "TIFF" and _is_raw(image, head):
-        raise SourceError(RAW_PHOTO)
     return image
+
+
+def go_to_page(tiff: ImageFile, number: int) -> bool:
+    """Go to a page, or to the first behind it that is no smaller copy and no mask; False: there is none."""
+    with suppress(EOFError):
+        for page in count(number):
+            try:
+                tiff.seek(page)
+            except SyntaxError:  # its pixels are of no kind that is known
+                if not _is_aside(tiff):
+                    raise
+            if not _is_aside(tiff):
+                return True
+    return False
+
+
+def _is_dng(tiff: Any) -> bool:
+    return _DNG_VERSION in tiff.tag_v2
+
+
+def _is_aside(tiff: Any) -> bool:
+    return bool(tiff.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & (_REDUCED | _MASK))
 
 
 def check_header(image: ImageFile, *, max_megapixels: float) -> None:
@@ -147,12 +169,6 @@ def _know_heif() -> None:
     except ModuleNotFoundError:
         raise SourceError("a HEIC photo, which needs more: pip install 'humandetect[heif]'") from None
     register_heif_opener(thumbnails=False)
-
-
-def _is_raw(image: ImageFile, head: bytes) -> bool:
-    """Tell whether the first picture of a TIFF is only there to show what the file is of."""
-    tags = getattr(image, "tag_v2", {})
-    return is_raw_photo(head) or bool(_DNG_VERSION in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED)
 
 
 def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:

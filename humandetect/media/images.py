@@ -6,21 +6,20 @@ Pillow decodes, because it refuses what is damaged without a word on the termina
 from __future__ import annotations
 
 import io
-import itertools
 import re
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from humandetect.errors import SourceError
 from humandetect.media.decode_limits import MAX_SMALL_PICTURES, check_scans
 from humandetect.media.hdr import CUBE_SIDE, cube
-from humandetect.media.image_headers import FORMATS, NEW_SUBFILE_TYPE, REDUCED, check_header, read_header
+from humandetect.media.image_headers import FORMATS, check_header, go_to_page, read_header
 from humandetect.media.photo_tags import kept_tags, orientation_of
 from humandetect.stderr import quiet
 
@@ -40,10 +39,10 @@ STRIP_PIXELS = 1 << 16
 
 _NARROW_SHARE = 0.25
 """Of what 16 bits can tell: cameras of 10 to 14 bits and thermal ones use less, and would be black."""
-_MASK = 4
+_MULTI_PICTURE_ENTRIES = 0xB002
 _PILLOW_KNOWS_NO_SUCH = ("unknown pixel mode", "cannot handle ")
 _OTHER_PIXELS = "its kind of pixels is not read: save it as JPEG, or as PNG of 8 or 16 bits"
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _FILTERS = threading.Lock()
 
@@ -94,37 +93,35 @@ def read_size(file: BinaryIO, *, max_megapixels: float, formats: Sequence[str] =
 def each_picture(data: bytes, *, max_megapixels: float) -> Iterator[Picture]:
     """Yield every picture of a file as `decode_image` gives it. Raises SourceError as that does, also half way.
 
-    Only pages and animations have several; of a burst it is the first.
+    Only pages and animations have several; of a burst, or several views, it is the one that is shown.
     """
     with _damage_is_refused():
         header = read_header(io.BytesIO(data), max_megapixels=max_megapixels, pictures=MAX_SMALL_PICTURES)
         if header.format in ("JPEG", "MPO"):
             check_scans(data)
-    pages = header.format == "TIFF"  # which nobody has counted
-    most = 1 if header.format == "HEIF" else _pictures_in(header)
-    for number in itertools.count() if pages else range(_first_in(header), most):
+    number, pages = header.tell() + _first_in(header), header.format == "TIFF"  # which nobody has counted
+    end = number + 1 if header.format in ("HEIF", "MPO") else _pictures_in(header)
+    single = end - number == 1 and not pages
+    while pages or number < end:
         with _damage_is_refused():
-            try:
-                if pages and number and not _go_to_page(header, number):
-                    continue
+            if not pages:
                 header.seek(number)
-            except EOFError:
-                if pages:
-                    return
-                raise
+            elif not go_to_page(header, number):
+                return
+            number = header.tell() + 1
             check_header(header, max_megapixels=max_megapixels)
             pixels, shades = _decode(header)
             orientation, tags = orientation_of(header), kept_tags(header)  # after the pixels, as above
             hdr = header.info.get("hdr")
             seconds = float(header.info.get("duration", 0)) / 1000
-            if most == 1 and not pages:
+            if single:
                 del header  # and Pillow's pixels with it
             pixels = upright(pixels, orientation)
         yield Picture(pixels, seconds, tags=tags, shades=shades, hdr=hdr)
 
 
 def count_pictures(data: bytes, *, max_megapixels: float) -> int:
-    """Return how many pictures an animation or a burst holds. Raises SourceError as `decode_image` does.
+    """Return how many pictures an animation or a burst holds, or views of one. Raises as `decode_image` does.
 
     Pages are 1: to count them is to walk through all of them.
     """
@@ -133,34 +130,16 @@ def count_pictures(data: bytes, *, max_megapixels: float) -> int:
         return _pictures_in(header) - _first_in(header)
 
 
-def holds_several(data: bytes, *, max_megapixels: float) -> bool:
-    """Tell whether there is a second picture, without a walk through all of them. Raises as `decode_image` does."""
-    with _damage_is_refused():
-        header = read_header(io.BytesIO(data), max_megapixels=max_megapixels)
-        return header.format not in ("JPEG", "MPO") and bool(getattr(header, "is_animated", False))
-
-
-def _pictures_in(header: ImageFile) -> int:
-    return 1 if header.format in ("JPEG", "MPO", "TIFF") else int(getattr(header, "n_frames", 1))
+def _pictures_in(header: Any) -> int:
+    if header.format == "MPO":  # what telephones keep beside their pictures says nothing of its kind, or another
+        kinds = [entry["Attribute"]["MPType"] for entry in header.mpinfo[_MULTI_PICTURE_ENTRIES][1:]]
+        return 1 + sum(str(kind).startswith("Multi-Frame") for kind in kinds)
+    return 1 if header.format in ("JPEG", "TIFF") else int(getattr(header, "n_frames", 1))
 
 
 def _first_in(header: ImageFile) -> int:
     """Return the number of the first picture: 1 in an animated PNG that has another for who knows no animations."""
     return int(getattr(header, "default_image", False))
-
-
-def _go_to_page(tiff: ImageFile, number: int) -> bool:
-    """Tell whether a page is a picture of its own, not one before it made smaller, or its mask. Raises EOFError."""
-    try:
-        tiff.seek(number)
-    except SyntaxError:  # its pixels are of no kind that is known
-        if not _is_aside(tiff):
-            raise
-    return not _is_aside(tiff)
-
-
-def _is_aside(tiff: ImageFile) -> bool:
-    return bool(getattr(tiff, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0) & (REDUCED | _MASK))
 
 
 def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 90) -> bytes:
@@ -218,8 +197,11 @@ def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | 
     """Return the pixels, and of a deep picture what is shown as black and as white."""
     if not isinstance(image.info.get("xmp", b""), bytes | str):  # in a TIFF, and Pillow would give up the pixels
         del image.info["xmp"]
+    with_alpha = _mend_tiles(image)
     with quiet("libtiff") if image.format == "TIFF" else nullcontext():
         image.load()
+    if with_alpha:
+        return _on_white(np.asarray(image).view(">u2"))
     if image.mode.startswith(("I", "F")):
         pixels, shades = _gray_from_deep(np.asarray(image))
         if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow heeds it up to 8 bits
@@ -232,6 +214,19 @@ def _decode(image: ImageFile) -> tuple[NDArray[np.uint8], tuple[float, float] | 
         bottom = min(top + rows, image.height)
         _copy_as_bgr(image.crop((0, top, image.width, bottom)), pixels[top:bottom], shown=shown)
     return pixels, None
+
+
+def _mend_tiles(image: Any) -> bool:
+    """Let Pillow take both bytes of 16 bits where it takes one; tell whether a pixel is those of gray and of alpha."""
+    gray_and_alpha = image.format == "PNG" and [tile.args for tile in image.tile] == ["LA;16B"]
+    if gray_and_alpha:
+        image.tile = [image.tile[0]._replace(args="RGBA")]
+    if image.format == "TIFF" and image.tag_v2.get(_BITS) in ((16,) * 3, (16,) * 4):
+        order = ";16L" if image.tag_v2.prefix == b"II" else ";16B"
+        for number, tile in enumerate(image.tile):
+            if tile.codec_name == "raw" and tile.args[0] in ("R", "G", "B", "A"):  # each colour lies by itself
+                image.tile[number] = tile._replace(args=(tile.args[0] + order, *tile.args[1:]))
+    return gray_and_alpha
 
 
 @cache
@@ -268,3 +263,9 @@ def _gray_from_deep(samples: NDArray[np.generic]) -> tuple[NDArray[np.uint8], tu
         shades = low, high
         gray = np.where(measured, (values - low) * (255 / max(high - low, 1e-9)), 0).clip(0, 255).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2), shades
+
+
+def _on_white(gray_and_alpha: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
+    pixels, shades = _gray_from_deep(gray_and_alpha[..., 0])
+    shown = (gray_and_alpha[..., 1:] >> 8).astype(np.uint16)
+    return (255 - (255 - pixels) * shown // 255).astype(np.uint8), shades

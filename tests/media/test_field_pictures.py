@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from humandetect.detection.detector import Detector
 from humandetect.errors import SourceError
 from humandetect.media.images import count_pictures, decode_image, encode_jpeg
 from humandetect.media.sources import SourceRef, expand, open_source
-from humandetect.media.sources.image import ImageBytes
 from humandetect.pipeline.run import run
 from tests.builders import make_clip, picture
 from tests.fakes import FakeEngine
@@ -76,6 +76,33 @@ def test_a_deep_tiff_in_which_white_is_zero_is_no_negative(high: int) -> None:
     image = decode_image(out.getvalue(), max_megapixels=1)
     assert image[0].min() > 240
     assert image[-1].max() < 30
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_deep_gray_with_transparency_is_seen_and_white_where_there_is_nothing() -> None:
+    deep = np.stack([np.linspace(0, 4095, 64 * 48).reshape(48, 64), np.full((48, 64), 65_535)], axis=-1).astype(">u2")
+    deep[:5, :, 1] = 0
+    lines = b"".join(b"\0" + line.tobytes() for line in deep)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 48, 16, 4, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    image = decode_image(png, max_megapixels=1)
+    assert image[:5].min() == 255
+    assert (image[5, 0, 0], image[-1, -1, 0]) == (26, 255)
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_deep_tiff_whose_colours_lie_apart_keeps_them(order: str) -> None:
+    """As Python writes (3, H, W)."""
+    tags, out = TiffImagePlugin.ImageFileDirectory_v2(prefix=order.encode()), io.BytesIO()
+    bands = np.array([60_000, 20_000, 5_000]).repeat(64 * 48).astype("<u2" if order == "II" else ">u2").tobytes()
+    tags.update({256: 64, 257: 48, 258: (16,) * 3, 259: 1, 262: 2, 277: 3, 278: 48, 279: (6144,) * 3, 284: 2})
+    tags[273] = (0, 6144, 2 * 6144)  # behind the tags
+    tags.save(out)
+    image = decode_image(out.getvalue() + bands, max_megapixels=1)
+    assert (image == [5_000 >> 8, 20_000 >> 8, 60_000 >> 8]).all()
 
 
 @pytest.mark.parametrize("nothing", [np.nan, np.inf, -np.inf])
@@ -135,10 +162,20 @@ def test_pixels_of_a_kind_that_is_not_read_are_not_called_damage() -> None:
         decode_image(out.getvalue(), max_megapixels=1)
 
 
-def test_what_telephones_keep_beside_their_jpegs_is_no_second_picture() -> None:
+@pytest.mark.parametrize(("kind", "warned"), [(0, False), (0x20002, True)], ids=["beside a telephone's photo", "3D"])
+def test_a_second_view_of_a_jpeg_is_told_and_what_telephones_keep_beside_theirs_is_not(
+    tmp_path: Path, kind: int, warned: bool
+) -> None:
     out, first = io.BytesIO(), Image.new("RGB", (64, 48))
     first.save(out, format="MPO", save_all=True, append_images=[first])
-    assert ImageBytes("-", out.getvalue(), SourceConfig()).warnings == []
+    data = bytearray(out.getvalue())
+    index = data.index(b"MPF\0")
+    second = data.rindex(struct.pack("<I", 0x30000), index, index + 100) + 16
+    data[second : second + 4] = struct.pack("<I", kind)
+    (tmp_path / "a.jpg").write_bytes(data)
+    with open_source(str(tmp_path / "a.jpg")) as source:
+        assert len(list(source)) == 1
+        assert source.warnings == [f"'{tmp_path}/a.jpg' holds 2 pictures: the first was read"] * warned
 
 
 @pytest.mark.parametrize("ending", [".webp", ".png", ".avif"])
@@ -200,9 +237,21 @@ def test_one_picture_is_one(tmp_path: Path) -> None:
     assert count_pictures((tmp_path / "in.jpg").read_bytes(), max_megapixels=1) == 1
 
 
-@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\1\4\0\0"}], ids=["thumbnail first", "DNG"])
+def test_a_thumbnail_before_the_pages_of_a_scan_is_none_of_them(tmp_path: Path) -> None:
+    thumbnail, *pages = (Image.new("RGB", size) for size in ((16, 12), (64, 48), (64, 48)))
+    for page in pages:
+        page.encoderinfo = {"tiffinfo": {254: 0}}
+    thumbnail.save(tmp_path / "in.tif", save_all=True, append_images=pages, tiffinfo={254: 1})
+    with open_source(str(tmp_path / "in.tif")) as source:
+        assert [frame.image.shape for frame in source] == [(48, 64, 3)] * 2
+        assert (source.info.width, source.info.height) == (64, 48)
+    assert decode_image((tmp_path / "in.tif").read_bytes(), max_megapixels=1).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("tag", [{254: 1}, {50706: b"\1\4\0\0"}], ids=["only thumbnails", "DNG"])
 def test_a_cameras_raw_photo_is_refused_with_the_way_out(tmp_path: Path, tag: dict[int, object]) -> None:
-    Image.new("RGB", (64, 48)).save(tmp_path / "photo.tif", tiffinfo=tag)
+    thumbnail = Image.new("RGB", (64, 48))
+    thumbnail.save(tmp_path / "photo.tif", save_all=True, append_images=[thumbnail], tiffinfo=tag)
     with pytest.raises(SourceError, match=r"raw photo.*save it as JPEG or TIFF first"):
         decode_image((tmp_path / "photo.tif").read_bytes(), max_megapixels=1)
 
@@ -341,14 +390,6 @@ def test_an_animated_png_with_a_colour_profile_is_a_film(tmp_path: Path) -> None
     several(tmp_path / "in.png", duration=[300, 200, 700], icc_profile=profile)
     with open_source(str(tmp_path / "in.png")) as source:
         assert len(list(source)) == 3
-
-
-@pytest.mark.parametrize("ending", [".tif", ".webp"])
-def test_several_pictures_through_a_pipe_are_the_first_with_a_warning(tmp_path: Path, ending: str) -> None:
-    data = several(tmp_path / f"in{ending}").read_bytes()
-    source = ImageBytes("-", data, SourceConfig())
-    assert len(list(source)) == 1
-    assert source.warnings == ["'-' holds several pictures: the first was read; save it as a file to read all"]
 
 
 def test_what_a_folder_leaves_out_is_told_in_the_summary(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def stem_of(name: str) -> str:
 
 
 def _plain_stem(name: str) -> str:
-    if name == "-":
-        return "stdin"
+    if name == "-" or name.startswith("-_page"):
+        return f"stdin{name[1:]}"
     if name.isascii() and name.isdigit():
         return f"camera{name}"
     if "://" in name:

@@ -6,11 +6,12 @@ which `expand` knows it.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
-from humandetect.media.image_headers import HEAD_BYTES, is_image
+from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, HEAD_BYTES, is_animation, is_image
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.refs import Kind, SourceRef, device_number, expand, tree_roots
 
@@ -60,7 +61,6 @@ def _open_video(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
 def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     from humandetect.media.sources.container import open_bytes
     from humandetect.media.sources.files import motion_jpeg, open_file, open_stdin
-    from humandetect.media.sources.image import ImageBytes
     from humandetect.media.sources.libav import VideoSource
 
     timeout, most = config.open_timeout_seconds, config.max_megapixels
@@ -70,7 +70,7 @@ def _open_pipe(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
         raise SourceError("nothing came through the pipe")
     video = motion_jpeg(file, max_megapixels=most) if is_image(head) else file
     if isinstance(video, bytes):
-        return ImageBytes(ref.name, video, config)
+        return _open_picture(ref.name, video, config)
     return VideoSource(ref.name, lambda: open_bytes(video, config), config, audio=audio)
 
 
@@ -82,12 +82,23 @@ def _open_url(ref: SourceRef, config: SourceConfig, audio: bool) -> Source:
     try:
         return VideoSource(ref.name, lambda: open_camera_url(ref.address, config), config, audio=audio)
     except NoVideoThere:
-        from humandetect.media.sources.image import ImageBytes
-
         data = fetch_picture(ref.address, config) if ref.address.lower().startswith("http") else None
         if data is None:
             raise
-        return ImageBytes(ref.name, data, config)
+        return _open_picture(ref.name, data, config)
+
+
+def _open_picture(name: str, data: bytes, config: SourceConfig) -> Source:
+    """Open what came through a pipe or from an address as the file that it would be."""
+    from humandetect.media.sources.animation import AnimationSource
+    from humandetect.media.sources.image import ImageSource
+
+    def opened(_: str) -> io.BytesIO:
+        return io.BytesIO(data)
+
+    if is_animation(data[:ANIMATION_HEAD_BYTES]):
+        return AnimationSource(name, name, config, open_=opened)
+    return ImageSource(name, (name,), config, open_=opened)
 
 
 def _open_camera(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from humandetect.media.frames import Frame, VideoInfo
 from humandetect.media.images import count_pictures, each_picture, read_size
@@ -12,7 +12,7 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from humandetect.config import SourceConfig
 
@@ -24,10 +24,12 @@ UNSAID_SECONDS = 0.1
 class AnimationSource(Source):
     """The pictures of one file, each as long as it says. Raises SourceError, without the name."""
 
-    def __init__(self, name: str, file: str, config: SourceConfig) -> None:
+    def __init__(
+        self, name: str, file: str, config: SourceConfig, *, open_: Callable[[str], BinaryIO] = open_file
+    ) -> None:
         self._config = config
         self._most = config.max_megapixels
-        with open_file(file) as opened:
+        with open_(file) as opened:
             width, height = read_size(opened, max_megapixels=self._most)
             opened.seek(0)
             self._data = read_image_bytes(opened, max_megapixels=self._most)

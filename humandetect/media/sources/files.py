@@ -7,7 +7,7 @@ import os
 import select
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from humandetect.addresses import is_object_store
 from humandetect.errors import SourceError
@@ -52,7 +52,7 @@ def open_stdin() -> BufferedReader:
     return open(0, "rb", closefd=False)
 
 
-def read_image_bytes(file: BufferedReader, *, max_megapixels: float) -> bytes:
+def read_image_bytes(file: BinaryIO, *, max_megapixels: float) -> bytes:
     """Read all of an image file. Raises SourceError when it is longer than any image of the allowed size."""
     most = most_bytes(max_megapixels)
     data = file.read(most + 1)

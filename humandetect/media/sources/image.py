@@ -1,21 +1,21 @@
-"""Still pictures: one file or all of a folder."""
+"""Still pictures: one, or all of a folder."""
 
 from __future__ import annotations
 
 import logging
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
-from humandetect.media.images import DamagedImage, count_pictures, each_picture, holds_several, read_size
+from humandetect.media.images import DamagedImage, count_pictures, each_picture, read_size
 from humandetect.media.sources.base import Source
 from humandetect.media.sources.files import open_file, read_image_bytes
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from humandetect.config import SourceConfig
     from humandetect.media.images import Picture
@@ -26,7 +26,10 @@ logger = logging.getLogger(__name__)
 class ImageSource(Source):
     """Image files in order. One that is bad goes to `failures`; if there is no other, opening fails."""
 
-    def __init__(self, name: str, files: Sequence[str], config: SourceConfig) -> None:
+    def __init__(
+        self, name: str, files: Sequence[str], config: SourceConfig, *, open_: Callable[[str], BinaryIO] = open_file
+    ) -> None:
+        self._open = open_
         self._files = files if config.limit is None else files[: config.limit]
         self._config = config
         width, height = self._first_size()
@@ -35,7 +38,7 @@ class ImageSource(Source):
     def _frames(self) -> Iterator[Frame]:
         shades = []
         for name, picture in islice(self._pictures(), self._config.limit):
-            yield _frame(picture, name)
+            yield Frame(picture.pixels, index=0, time_seconds=0.0, source=name, tags=picture.tags)
             if picture.hdr:
                 logger.info("%r: %s is mapped to SDR in BT.709", name, picture.hdr)
             shades += [picture.shades] if picture.shades else []
@@ -55,7 +58,7 @@ class ImageSource(Source):
     def _pictures_in(self, file: str) -> Iterator[tuple[str, Picture]]:
         """Yield the picture of a file with its name; of a TIFF each page, from the second on with its number."""
         most, ending = self._config.max_megapixels, Path(file).suffix
-        with open_file(file) as opened:
+        with self._open(file) as opened:
             data = read_image_bytes(opened, max_megapixels=most)
         number = 0
         for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
@@ -67,38 +70,13 @@ class ImageSource(Source):
         errors = []
         for file in self._files:
             try:
-                with open_file(file) as opened:
+                with self._open(file) as opened:
                     return read_size(opened, max_megapixels=self._config.max_megapixels)
             except SourceError as error:
                 errors.append(error)
         if len(errors) == 1:
             raise errors[0]
         raise SourceError(f"none of its {len(errors)} images can be read; the first one: {errors[0]}")
-
-
-class ImageBytes(Source):
-    """One image that came through a pipe or from an address."""
-
-    def __init__(self, name: str, data: bytes, config: SourceConfig) -> None:
-        most = config.max_megapixels
-        self._picture: Picture | None = next(each_picture(data, max_megapixels=most))
-        height, width = self._picture.pixels.shape[:2]
-        super().__init__(name, VideoInfo(width, height, kind="image", frame_count=1))
-        if holds_several(data, max_megapixels=most):
-            self.warnings.append(f"{name!r} holds several pictures: the first was read; save it as a file to read all")
-
-    def _frames(self) -> Iterator[Frame]:
-        picture, self._picture = self._picture, None
-        if picture is not None:
-            yield _frame(picture, self.name)
-            _tell_of_deep([picture.shades] if picture.shades else [])
-
-    def _release(self) -> None:
-        self._picture = None
-
-
-def _frame(picture: Picture, name: str) -> Frame:
-    return Frame(picture.pixels, index=0, time_seconds=0.0, source=name, tags=picture.tags)
 
 
 def _tell_of_deep(shades: Sequence[tuple[float, float]]) -> None:

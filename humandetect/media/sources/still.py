@@ -22,4 +22,6 @@ def still_of(ref: str, config: SourceConfig) -> Frame:
         for frame in source:
             if frame.time_seconds >= begin:
                 return frame
+        if source.failures:
+            raise source.failures[0]
         raise SourceError(f"cannot read {source.name!r}: it ended before a picture to draw on; try an earlier --start")

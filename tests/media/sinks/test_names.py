@@ -15,6 +15,7 @@ from humandetect.media.sinks.names import Destinations, stem_of
     [
         ("folder/one.mov", "one"),
         ("-", "stdin"),
+        ("-_page2", "stdin_page2"),
         ("0", "camera0"),
         ("rtsp://…@host:554/live/main?…", "main"),
         ("rtsp://…@host/cam/realmonitor?channel=2 #2", "realmonitor_channel_2_2"),

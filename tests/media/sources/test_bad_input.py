@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import resource
 import socket
@@ -323,7 +324,18 @@ def test_an_image_on_stdin_is_read(here: Path) -> None:
     with open_source("-") as source:
         assert source.info.kind == "image"
         assert len(list(source)) == 1
-        assert list(source) == []
+    writer.join(10)
+
+
+@pytest.mark.usefixtures("stdin")
+@pytest.mark.parametrize(("kind", "names"), [("TIFF", ["-", "-_page2"]), ("WEBP", ["-", "-"])])
+def test_pages_and_animations_on_stdin_are_read_like_those_of_a_file(kind: str, names: list[str]) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(out, kind, save_all=True, append_images=[Image.new("RGB", (64, 48), "red")])
+    writer = put_on_stdin(out.getvalue())
+    with open_source("-") as source:
+        assert [frame.source for frame in source] == names
+        assert source.info.kind == ("image" if kind == "TIFF" else "video")
     writer.join(10)
 
 
