@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -13,7 +16,6 @@ from humandetect.media.frames import DetectedFrame, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 def picture(width: int = 64, height: int = 48, *, shade: int = 0) -> np.ndarray:
@@ -41,7 +43,19 @@ def detected(index: int = 0, boxes: Sequence[Sequence[float]] = (), **options: o
     return DetectedFrame(frame(index, **options), people(boxes))  # type: ignore[arg-type]
 
 
-def make_clip(
+def make_clip(path: Path, *, ticks: Sequence[int] = (), **options: Any) -> Path:
+    """Write a clip with the options of `write_clip`, which is encoded once for all tests of a process."""
+    path.write_bytes(_encoded(path.suffix, ticks=tuple(ticks), **options))
+    return path
+
+
+@cache
+def _encoded(ending: str, **options: Any) -> bytes:
+    with TemporaryDirectory() as folder:
+        return write_clip(Path(folder) / f"clip{ending}", **options).read_bytes()
+
+
+def write_clip(
     path: Path,
     *,
     frames: int = 20,
@@ -52,7 +66,7 @@ def make_clip(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     gop: int = 5,
-    ticks: Sequence[int] | None = None,
+    ticks: Sequence[int] = (),
     **options: str,
 ) -> Path:
     """Write a clip; `audio` names a codec for a quiet tone as long as the pictures.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from itertools import accumulate, cycle, islice
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
 import av
 import numpy as np
 
 from tests.builders import tone
 from tests.command_line import SAMPLE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EVEN, UNEVEN = (40,), (33, 40, 100)
 """Milliseconds from frame to frame."""
@@ -29,21 +29,42 @@ def write_people(
     options: dict[str, str] | None = None, sound: str | None = None,
 ) -> Path:  # fmt: skip
     """Write the sample's first frames, small; `sound` names a codec for a tone of two seconds beside them."""
-    with av.open(SAMPLE) as sample, av.open(str(path), "w") as video:
-        stream = cast("av.VideoStream", video.add_stream(codec, rate=25, options=options or {}))
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        if codec == "libx264":
-            stream.codec_context.time_base = Fraction(1, 1000)
-        beside = cast("av.AudioStream", video.add_stream(sound, rate=48_000, layout="mono")) if sound else None
-        tick = stream.codec_context.time_base or Fraction(1, 25)
-        times = accumulate(cycle(steps), initial=0)
-        for picture, milliseconds in zip(islice(sample.decode(video=0), frames), times, strict=False):
-            pixels = picture.reformat(*SIZE, "yuv420p").to_ndarray().astype(np.uint8)
-            shown = av.VideoFrame.from_ndarray(pixels, "yuv420p")
-            shown.pts, shown.time_base = round(Fraction(milliseconds, 1000) / tick), tick
-            video.mux(stream.encode(shown))
-        video.mux(stream.encode(None))
-        if beside:
-            for piece in (*(tone(index, 4_800) for index in range(20)), None):
-                video.mux(beside.encode(piece))
+    path.write_bytes(_encoded(path.suffix, frames, steps, codec, tuple((options or {}).items()), sound))
     return path
+
+
+@cache
+def _encoded(
+    ending: str,
+    frames: int,
+    steps: tuple[int, ...],
+    codec: str,
+    options: tuple[tuple[str, str], ...],
+    sound: str | None,
+) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"people{ending}"
+        with av.open(str(path), "w") as video:
+            stream = cast("av.VideoStream", video.add_stream(codec, rate=25, options=dict(options)))
+            stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+            if codec == "libx264":
+                stream.codec_context.time_base = Fraction(1, 1000)
+            beside = cast("av.AudioStream", video.add_stream(sound, rate=48_000, layout="mono")) if sound else None
+            tick = stream.codec_context.time_base or Fraction(1, 25)
+            times = accumulate(cycle(steps), initial=0)
+            for pixels, milliseconds in zip(_people(frames), times, strict=False):
+                shown = av.VideoFrame.from_ndarray(pixels, "yuv420p")
+                shown.pts, shown.time_base = round(Fraction(milliseconds, 1000) / tick), tick
+                video.mux(stream.encode(shown))
+            video.mux(stream.encode(None))
+            if beside:
+                for piece in (*(tone(index, 4_800) for index in range(20)), None):
+                    video.mux(beside.encode(piece))
+        return path.read_bytes()
+
+
+@cache
+def _people(frames: int) -> list[np.ndarray]:
+    with av.open(SAMPLE) as sample:
+        pictures = islice(sample.decode(video=0), frames)
+        return [picture.reformat(*SIZE, "yuv420p").to_ndarray().astype(np.uint8) for picture in pictures]

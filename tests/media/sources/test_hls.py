@@ -14,7 +14,7 @@ import pytest
 
 from humandetect.errors import SourceError
 from humandetect.media.sources import open_source, pacing
-from tests.builders import make_clip
+from tests.builders import make_clip, write_clip
 from tests.media.sources.test_live import Files, serving
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n"
 
 def make_segments(playlist: Path) -> Path:
     """Write 20 frames in 4 segments of 0.1 s, and the playlist of them."""
-    return make_clip(playlist, fps=50, hls_time="0.1", hls_list_size="0")
+    return write_clip(playlist, fps=50, hls_time="0.1", hls_list_size="0")
 
 
 class Rolling(Files):
@@ -73,7 +73,7 @@ def test_of_several_sizes_the_largest_is_read_and_no_other_loaded(tmp_path: Path
     variants = ""
     for width in (32, 64):
         (tmp_path / f"w{width}").mkdir()
-        make_clip(tmp_path / f"w{width}" / "vod.m3u8", frames=100, fps=5, width=width, hls_list_size="0", hls_time="1")
+        write_clip(tmp_path / f"w{width}" / "vod.m3u8", frames=100, fps=5, width=width, hls_list_size="0", hls_time="1")
         variants += f"#EXT-X-STREAM-INF:BANDWIDTH={width}000\nw{width}/vod.m3u8\n"
     (tmp_path / "all.m3u8").write_text(f"#EXTM3U\n{variants}")
     asked = []
