@@ -16,7 +16,7 @@ from tests.builders import people
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SIZES = [(640, 360), (1280, 720), (3840, 2160), (720, 1280)]
+SIZES = [(640, 360), (1280, 720), (720, 1280)]
 
 
 def drawn(
@@ -74,7 +74,7 @@ def test_the_box_is_seen_on_any_ground(width: int, height: int) -> None:
 
 def test_lines_grow_with_the_picture() -> None:
     widths = []
-    for width, height in SIZES[:3]:
+    for width, height in (*SIZES[:2], (3840, 2160)):
         row = drawn([(width // 4, height // 4, width // 2, height // 2)], width=width, height=height)[height // 3]
         widths.append(int(np.all(row == ACCENT, axis=1).sum()) / 2)
     assert widths[0] >= 1

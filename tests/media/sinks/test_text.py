@@ -7,7 +7,6 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ import pytest
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.sinks.text import ResultsSink, open_results
 from tests.builders import detected
+from tests.media.sinks.full_disk import room_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,29 +122,17 @@ def test_every_line_is_on_the_disk_at_once(tmp_path: Path) -> None:
     sink.close()
 
 
-FULL_DISK = """
-import resource, signal, sys
-from humandetect.errors import SinkError
-from humandetect.media.sinks.text import ResultsSink, open_results
-from tests.builders import detected
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-sink = open_results(sys.argv[1])
-try:
-    with sink:
+def write_beyond(path: Path, *, room: int) -> None:
+    """Write more results than there is room for."""
+    with room_for(room), open_results(str(path)) as sink:
         for index in range(1000):
             sink.write(detected(index, [[1, 2, 3, 4]]))
-except SinkError as error:
-    print(error)
-"""
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv"])
 def test_a_full_disk_is_one_clear_error_and_keeps_what_there_is(tmp_path: Path, ending: str) -> None:
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"out{ending}")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert "the file grew beyond the size limit" in done.stdout
+    with pytest.raises(SinkError, match="the file grew beyond the size limit"):
+        write_beyond(tmp_path / f"out{ending}", room=2000)
     partial = tmp_path / f"out.partial{ending}"
     assert names(tmp_path) == [partial.name]
     assert len(read(partial)) > 10  # every line whole
@@ -175,30 +163,13 @@ def test_dash_is_json_lines_on_stdout(capsysbinary: pytest.CaptureFixture[bytes]
     assert sink.close() is None
 
 
-HEAD = """
-import sys
-from humandetect.media.sinks.text import ResultsSink, open_results
-from tests.builders import detected
-
-try:
-    with open_results("-") as sink:
-        for index in range(100_000):
-            sink.write(detected(index))
-except BrokenPipeError:
-    print("went away", file=sys.stderr, flush=True)
-    import os
-    os._exit(7)
-"""
-
-
-def test_a_reader_that_goes_away_is_told_by_a_broken_pipe() -> None:
-    with subprocess.Popen([sys.executable, "-c", HEAD], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b"went away\n"
-    assert process.returncode == 7
+def test_a_reader_that_goes_away_is_told_by_a_broken_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=pipe))
+        with pytest.raises(BrokenPipeError), open_results("-") as sink:
+            sink.write(detected())
 
 
 def test_a_full_disk_behind_stdout_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import cv2
@@ -103,10 +102,6 @@ def test_the_window_is_closed_once_and_only_if_it_was_opened(screen: Screen) -> 
     assert sink.close() is None
     sink.close(complete=False)
     assert screen.destroyed == 1
-
-
-def test_importing_the_module_opens_nothing() -> None:
-    subprocess.run([sys.executable, "-c", "import humandetect.media.sinks.window"], env={}, check=True, timeout=60)
 
 
 def test_a_display_that_does_not_answer_is_said_before_qt_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -388,7 +388,7 @@ def test_the_largest_of_several_video_streams_is_read_with_a_warning(tmp_path: P
 
 
 def test_a_huge_video_is_refused_when_opened(tmp_path: Path) -> None:
-    path = make_clip(tmp_path / "a.mp4", width=640, height=480)
+    path = make_clip(tmp_path / "a.mp4", frames=1, width=640, height=480)
     with pytest.raises(SourceError, match=r"640 x 480 pixels is too large \(limit 0.2 megapixels\)"):
         open_source(str(path), SourceConfig(max_megapixels=0.2))
 
