@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.text import ResultsSink
 from humandetect.reporting.page import HEAD, NOTHING, TAIL, section
 
@@ -47,7 +47,7 @@ class _Page:
         return ""
 
 
-class HeatmapSink(ClosingSink):
+class HeatmapSink(Sink):
     """The heatmap of one source as PNG, drawn once the source has ended."""
 
     picture = "clean"  # as above

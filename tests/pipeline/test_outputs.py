@@ -9,7 +9,7 @@ import pytest
 
 from humandetect.config import DetectConfig
 from humandetect.detection.detector import Detector
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.pipeline.outputs import SourceOutputs
 from humandetect.pipeline.run import run
 from tests.builders import detected, make_clip
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame
 
 
-class NotingSink(ClosingSink):
+class NotingSink(Sink):
     def __init__(self, picture: Literal["none", "clean", "drawn"], notes: list[str]) -> None:
         super().__init__()
         self.picture = picture
@@ -34,7 +34,7 @@ class NotingSink(ClosingSink):
         return None
 
 
-class ClosedWindow(ClosingSink):
+class ClosedWindow(Sink):
     """Stands in for a window that is closed while the third picture is shown."""
 
     picture = "drawn"

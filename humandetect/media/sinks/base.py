@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,32 +15,8 @@ Picture = Literal["none", "clean", "drawn"]
 """How a sink wants its frames: perhaps without pixels, as they were read, or with boxes drawn on them in place."""
 
 
-class Sink(Protocol):
-    """Where results go."""
-
-    @property
-    def picture(self) -> Picture: ...
-
-    warnings: list[str]
-    """What was lost or changed, for people; complete after `close`."""
-
-    pictures: int
-    """Image files written."""
-
-    def write(self, result: DetectedFrame) -> None:
-        """Take the next result. Raises SinkError."""
-        ...
-
-    def close(self, *, complete: bool = True) -> Path | None:
-        """Finish and return where the result is; None: nothing was written. May be called twice.
-
-        Incomplete, what there is stays as NAME.partial.EXT.
-        """
-        ...
-
-
-class ClosingSink:
-    """What all sinks share: warnings, and `with`, where an exception (Ctrl-C too) closes the sink as incomplete."""
+class Sink(ABC):
+    """Where results go. In a `with` block, where an exception (Ctrl-C too) closes it as incomplete."""
 
     picture: Picture
 
@@ -49,8 +26,16 @@ class ClosingSink:
         self.pictures = 0
         """Image files written."""
 
+    @abstractmethod
+    def write(self, result: DetectedFrame) -> None:
+        """Take the next result. Raises SinkError."""
+
+    @abstractmethod
     def close(self, *, complete: bool = True) -> Path | None:
-        raise NotImplementedError
+        """Finish and return where the result is; None: nothing was written. May be called twice.
+
+        Incomplete, what there is stays as NAME.partial.EXT.
+        """
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from humandetect.errors import SinkError
 from humandetect.media.sinks.atomic_files import make_folder
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.names import stem_of
 from humandetect.media.sinks.pictures import as_shown, write_image
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Frame
 
 
-class EventCropsSink(ClosingSink):
+class EventCropsSink(Sink):
     """A folder of pictures of whom events are about; they come by `save`, not with the frames."""
 
     picture = "clean"
@@ -59,7 +59,7 @@ class EventCropsSink(ClosingSink):
             raise failure
 
 
-class CropsSink(ClosingSink):
+class CropsSink(Sink):
     """Writes each detected person as NAME_frame000123_1.jpg; boxes that were only kept from earlier frames are not."""
 
     picture = "clean"

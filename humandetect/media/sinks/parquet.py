@@ -11,7 +11,7 @@ from humandetect.errors import SinkError
 from humandetect.media.frames import Event
 from humandetect.media.parquet import FRAMES, MADE_KEY, SIDES, pa, pq
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.events import EVENT_COLUMNS, event_cells
 from humandetect.media.sinks.text_formats import frame_record, provenance_record
 
@@ -27,7 +27,7 @@ GROUP_BOXES = 20_000
 _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
-class ParquetSink(ClosingSink):
+class ParquetSink(Sink):
     """Writes rows in groups, under a hidden name until complete; what a crash leaves there cannot be read."""
 
     picture: Picture = "none"

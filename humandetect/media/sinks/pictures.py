@@ -10,7 +10,7 @@ import numpy as np
 from humandetect.errors import SinkError
 from humandetect.media.frames import NO_TAGS, SQUARE
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.embedding import embed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 """In pixels. OpenCV would print an error of its own about more."""
 
 
-class ImageSink(ClosingSink):
+class ImageSink(Sink):
     """Writes each annotated frame as an image file, where `path_for` says and in the format of that name's ending."""
 
     picture = "drawn"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _format(kind: type[Format], *, empty_rows: bool, weakest_score: float | None
     return Csv(empty_rows=empty_rows, weakest_score=weakest_score) if kind is Csv else kind()
 
 
-class ResultsSink(ClosingSink):
+class ResultsSink(Sink):
     """Writes results as text, each frame at once, under a hidden name until complete."""
 
     picture: Picture = "none"
@@ -109,7 +109,7 @@ class ResultsSink(ClosingSink):
         self._size = self._file.tell()
 
 
-class StdoutSink(ClosingSink):
+class StdoutSink(Sink):
     """Writes JSON lines to stdout, each at once.
 
     A reader that goes away (`| head`) raises BrokenPipeError: no failure of ours, the command ends quietly.

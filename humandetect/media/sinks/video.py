@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import av
 
-from humandetect.errors import SinkError, UsageError
+from humandetect.errors import SinkError
 from humandetect.media.sinks.atomic_files import PendingFile, reason_of, sink_error
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.fast_start import put_index_first
 from humandetect.media.sinks.h264 import VideoFile
 from humandetect.media.sinks.names import VIDEO_MUXERS
@@ -29,13 +29,7 @@ _WAITING_FRAMES = 2
 _TELL_AGAIN_SECONDS = 0.5
 
 
-def check_video_path(path: Path) -> None:
-    """Raise UsageError unless the ending names a kind of video that can be written."""
-    if path.suffix.lower() not in VIDEO_MUXERS:
-        raise UsageError(f"cannot write a video to {str(path)!r}: the name must end in {', '.join(VIDEO_MUXERS)}")
-
-
-class VideoSink(ClosingSink):
+class VideoSink(Sink):
     """Writes annotated frames as a video, encoding in a thread of its own.
 
     The sound of `audio` is written along. The source must be open until the first frame was written.
@@ -56,8 +50,8 @@ class VideoSink(ClosingSink):
     ) -> None:
         """Without `tags` nothing is said of what it shows, nor the language of its sound."""
         super().__init__()
-        check_video_path(path)
         self._path = path
+        self._muxer = VIDEO_MUXERS[path.suffix.lower()]
         self._info = info
         self._audio = audio
         self._preset = preset
@@ -117,7 +111,7 @@ class VideoSink(ClosingSink):
         try:
             self._file = VideoFile(
                 self._pending.path,
-                VIDEO_MUXERS[self._path.suffix.lower()],
+                self._muxer,
                 hw=first.image.shape[:2],
                 info=self._info,
                 origin_seconds=self._origin_seconds,
@@ -161,7 +155,7 @@ class VideoSink(ClosingSink):
 
     def _put_index_first(self) -> None:
         """So that browsers play while they load; where there is no room for it, the file plays as it is."""
-        if VIDEO_MUXERS[self._path.suffix.lower()] == "matroska":
+        if self._muxer == "matroska":
             return
         ready = self._pending.beside()
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from humandetect.errors import UsageError
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 from humandetect.media.sinks.pictures import as_shown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LARGEST = (1280, 720)
 _STOP_KEYS = {ord("q"), ord("Q"), 27}  # 27: Esc
 
 
-class WindowSink(ClosingSink):
+class WindowSink(Sink):
     """Shows annotated frames as they come, until `q`, Esc or closing the window sets `stopped`.
 
     All calls must come from one thread.

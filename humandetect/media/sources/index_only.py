@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from humandetect.media.iso_boxes import boxes
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -52,20 +56,13 @@ class IndexOnly(io.RawIOBase):
 
 def _media_data(file: io.BufferedReader) -> tuple[int, int]:
     """Return where the media data of an MP4 begin and end, (0, 0) where that is not told once for all of them."""
-    size, at, longest = file.seek(0, io.SEEK_END), 0, (0, 0)
-    for _ in range(_MOST_BOXES):
-        file.seek(at)
-        head = file.read(16)
-        length, kind, begins = int.from_bytes(head[:4]), head[4:8], at + 8
-        if length == 1:
-            length, begins = int.from_bytes(head[8:]), at + 16
-        if kind == b"moof" or length < 8 or not (at or kind == b"ftyp"):
-            longest = (0, 0)
-            break
-        at = min(at + length, size)
-        if kind == b"mdat":
-            longest = max(longest, (begins, at), key=lambda span: span[1] - span[0])
-        if at == size:
-            break
+    spans = [(0, 0)]
+    with suppress(OSError):  # what does not fit in is no box
+        for box in islice(boxes(file, 0, file.seek(0, io.SEEK_END)), _MOST_BOXES):
+            if box.kind == b"moof" or not (box.start or box.kind == b"ftyp"):
+                spans = [(0, 0)]
+                break
+            if box.kind == b"mdat":
+                spans.append((box.content, box.end))
     file.seek(0)
-    return longest
+    return max(spans, key=lambda span: span[1] - span[0])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from humandetect.media.sinks.base import ClosingSink
+from humandetect.media.sinks.base import Sink
 
 
 def test_leaving_a_sink_by_an_exception_closes_it_as_incomplete() -> None:
-    class Recorder(ClosingSink):
+    class Recorder(Sink):
         completes: list[bool]
+
+        def write(self, result: object) -> None:
+            """Take it."""
 
         def close(self, *, complete: bool = True) -> None:
             self.completes.append(complete)
