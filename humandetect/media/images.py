@@ -44,6 +44,8 @@ _PILLOW_KNOWS_NO_SUCH = ("unknown pixel mode", "cannot handle ")
 _OTHER_PIXELS = "its kind of pixels is not read: save it as JPEG, or as PNG of 8 or 16 bits"
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _PILLOWS_WORDS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
+"""How OpenCV turns over a picture of an EXIF orientation, those from 5 on once they are transposed."""
 _FILTERS = threading.Lock()
 
 
@@ -156,21 +158,10 @@ def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (1 to 8); others count as 1, upright already."""
     import cv2
 
-    if orientation == 2:
-        return cv2.flip(image, 1)  # type: ignore[return-value]
-    if orientation == 3:
-        return cv2.rotate(image, cv2.ROTATE_180)  # type: ignore[return-value]
-    if orientation == 4:
-        return cv2.flip(image, 0)  # type: ignore[return-value]
-    if orientation == 5:
-        return cv2.transpose(image)  # type: ignore[return-value]
-    if orientation == 6:
-        return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)  # type: ignore[return-value]
-    if orientation == 7:
-        return cv2.flip(cv2.transpose(image), -1)  # type: ignore[return-value]
-    if orientation == 8:
-        return cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)  # type: ignore[return-value]
-    return image
+    if 5 <= orientation <= 8:
+        image = cv2.transpose(image)  # type: ignore[assignment]
+    flip = _FLIPS.get(orientation)
+    return image if flip is None else cv2.flip(image, flip)  # type: ignore[return-value]
 
 
 @contextmanager

@@ -59,13 +59,14 @@ class VideoSource(Source):
         self._wants_sound = audio
         self._plan: StartPlan | None = None
         self._read = 0
+        self._open_media = open_media
         self._media = open_media()
         self._pictures: Iterator[av.VideoFrame]
         try:
             self._use(self._media)
             self._look_at_first_picture()
             if config.start_seconds > 0:
-                self._jump(open_media)
+                self._jump()
             self.tags = {} if self._media.live else tags_of(self._media)
             self.audio = self._decoder.keep_sound(
                 origin_seconds=float(self._origin or 0) + config.start_seconds,
@@ -146,28 +147,28 @@ class VideoSource(Source):
             size = f"{self._stream.width} x {self._stream.height}"
             self.warnings.append(f"{len(streams)} video streams; stream {self._stream.index} ({size}) was read")
 
-    def _jump(self, open_media: Callable[[], Media]) -> None:
+    def _jump(self) -> None:
         """Go on from the last key frame before the start; without a way to it, frames up to the start are dropped."""
         if not self._media.seekable or self._origin is None:
             return
         start = self._origin + _exactly(self._config.start_seconds)
-        with closing(open_media()) as media:
+        with closing(self._open_media()) as media:
             stream = video_streams(media)[0]
             plan = plan_start(media, stream, start, step=self._step, first_stamp=self._first_stamp)
-        if plan is not None and self._go_to_key(plan.key_stamp, open_media, plan.key_place):
+        if plan is not None and self._go_to_key(plan.key_stamp, plan.key_place):
             self._plan = plan
 
-    def _go_to_key(self, key_stamp: int, open_media: Callable[[], Media], key_place: int | None = None) -> bool:
+    def _go_to_key(self, key_stamp: int, key_place: int | None = None) -> bool:
         """Go on from a key frame, or from one before it; False, and at the beginning, where there is no way to it.
 
         With intra refresh, whose key frames are no pictures of their own, decoding takes until the next to get there.
         """
         for stamp in (key_stamp, key_stamp - 1):
             self._media.close()
-            self._use(open_media())
+            self._use(self._open_media())
             if not seek(self._media, self._stream, stamp, key_place):
                 self._media.close()
-                self._use(open_media())
+                self._use(self._open_media())
                 return False
             first = next(self._pictures, None)
             self._pictures = chain([first] if first else [], self._pictures)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from humandetect.media.sources.container import Media
 
 _MUCH_CLOSER = 0.75
-_UNCOUNTABLE = {"vp8"}
+UNCOUNTABLE = {"vp8"}
 """Codecs whose packets may hold no picture to show: counting packets would not count frames."""
 
 
@@ -84,7 +84,7 @@ def plan_start(
 
 def _is_countable(media: Media, stream: av.VideoStream) -> bool:
     """Tell whether packets say which frames they hold, and can be gone back to."""
-    if not media.seekable or media.guesses_stamps or stream.codec_context.name in _UNCOUNTABLE:
+    if not media.seekable or media.guesses_stamps or stream.codec_context.name in UNCOUNTABLE:
         return False
     return not (media.times_packets and stream.codec_context.has_b_frames)
 

@@ -20,7 +20,7 @@ from humandetect.media.sources.decoding import to_bgr
 from humandetect.media.sources.files import open_file
 from humandetect.media.sources.index_only import IndexOnly
 from humandetect.media.sources.libav import VideoSource
-from humandetect.media.sources.seeking import seek
+from humandetect.media.sources.seeking import UNCOUNTABLE, seek
 from humandetect.media.sources.streams import count_if_cut, cut_off, video_streams
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ _TOLD_BY_INDEX = {"h264", "hevc", "mpeg4", "av1", "libdav1d"}
 """Codecs whose packets in an MP4 are what its index says, without a look into them."""
 _ORDER_SAMPLE = 12
 """Pictures, of which some would come in another order than their packets, where any do."""
-_NO_COUNT = {"vp8"}
-"""Codecs whose packets may hold no picture to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> _Stamps
     keys: list[int] = []
     packets = 0
     try:
-        if name not in _EXACT or stream.codec_context.name in _NO_COUNT or stream.time_base is None:
+        if name not in _EXACT or stream.codec_context.name in UNCOUNTABLE or stream.time_base is None:
             return None
         for packet in _until(stop, media.container.demux(stream)):
             if packet.pts is None:
@@ -176,7 +174,7 @@ class SegmentSource(VideoSource):
         try:
             self._stamps = self._planned()
             if segment.number:
-                self._go_to_key(segment.key_stamp, lambda: open_bytes(open_file(path), config))
+                self._go_to_key(segment.key_stamp)
         except BaseException:
             self.close()
             raise
