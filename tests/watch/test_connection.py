@@ -87,6 +87,29 @@ def test_motion_jpeg_is_watched_however_it_begins(begin: bytes) -> None:
         assert shown(url) == [(48, 64, 3)] * 3
 
 
+@pytest.mark.parametrize(
+    ("boundary", "said_bytes"),
+    [
+        ("--frame", len(JPEG) // 2),
+        ("--frame", len(JPEG) * 3 // 2),
+        ("--frame", 10**12),
+        ("--frame", None),
+        ("--", len(JPEG) // 2),
+        ("--another", len(JPEG) * 3 // 2),
+    ],
+)
+def test_motion_jpeg_is_whole_whatever_is_said_of_its_lengths_and_its_boundary(
+    boundary: str, said_bytes: int | None
+) -> None:
+    length = f"Content-Length: {said_bytes}\r\n" if said_bytes else ""
+    part = f"{boundary}\r\nContent-Type: image/jpeg\r\n{length}\r\n".encode() + JPEG + b"\r\n"
+    with sending(*[part] * 20) as url, Connection(url, SETTINGS) as connection:
+        pictures = [one.image() for one in islice(filter(None, connection.pictures()), 5)]
+    assert all((one == pictures[0]).all() for one in pictures)
+    assert abs(pictures[0].astype(int) - picture()).mean() < 5
+    assert connection.skipped.total() == 0
+
+
 BASIC, MD5 = 'Basic realm="cam"', 'Digest realm="cam", nonce="1"'
 
 
@@ -252,7 +275,7 @@ def test_a_camera_may_give_its_picture_in_another_format(kind: str) -> None:
     ("kind", "begin", "text"),
     [
         (MOTION, PART * 20, "no picture for 0.3 s"),
-        (MOTION, b"", "no picture within 0.3 s"),
+        (MOTION, b"", "no picture for 0.3 s"),
         (SINGLE, JPEG[:100], "no picture within 0.3 s"),
         (SINGLE, b"", "no picture within 0.3 s"),
     ],

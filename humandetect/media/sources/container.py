@@ -7,9 +7,7 @@ some (`%03d`, `concat:`), and cannot spell others.
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,8 +31,6 @@ DEMUXERS = (
     "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
 )
 _BUFFER_BYTES = 256 * 1024
-MOST_PART_BYTES = 32_000_000
-"""A JPEG of 50 megapixels has fewer; one that never ends must not take the machine's memory."""
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
 _NO_RANGES = (
@@ -49,37 +45,21 @@ _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 class Input:
     """Bytes for libav, which sees their end where a read fails and would swallow the error: `check` raises it."""
 
-    def __init__(self, file: BufferedReader, *, most_bytes: float = math.inf, most_seconds: float = math.inf) -> None:
-        """What a packet may have, if whoever takes packets says so by `packet_came`."""
+    def __init__(self, file: BufferedReader) -> None:
         self.error: BaseException | None = None
         self.head = b""
         """The first bytes, to explain what could not be opened."""
         self._file = file
-        self._most_bytes, self._most_seconds = most_bytes, most_seconds
-        self.packet_came()
-
-    def packet_came(self) -> None:
-        self._packet_bytes, self._packet_since = 0, math.inf
 
     def read(self, size: int) -> bytes:
         try:
             # What a pipe has now; it may be a while until there is more.
             taken = b"" if self.error else self._file.read1(size)
-            self._check_packet(len(taken))
         except BaseException as error:  # also KeyboardInterrupt
             self.error = error
             return b""
         self.head = self.head or taken[:_HEAD_BYTES]
         return taken
-
-    def _check_packet(self, bytes_: int) -> None:
-        now = time.monotonic()
-        self._packet_bytes += bytes_
-        self._packet_since = min(self._packet_since, now)
-        if self._packet_bytes > self._most_bytes:
-            raise PictureTooLong(f"a picture of more than {self._most_bytes / 1e6:g} MB, or one that never ends")
-        if now - self._packet_since > self._most_seconds:
-            raise NothingSent(f"no picture for {self._most_seconds:g} s")
 
     def seekable(self) -> bool:
         return self._file.seekable()
@@ -148,12 +128,9 @@ class Media:
         return "no frame of its video can be decoded: damaged, or larger than allowed"
 
     def packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
-        """Yield packets in the order in which they come."""
+        """Return packets in the order in which they come."""
         packets = self.container.demux(*streams)
-        for packet in at_their_time(packets, streams[0].index) if self.in_pieces else packets:
-            if self.bytes is not None:
-                self.bytes.packet_came()
-            yield packet
+        return at_their_time(packets, streams[0].index) if self.in_pieces else packets
 
     def check(self) -> None:
         if self.bytes is not None:
@@ -194,7 +171,7 @@ def _length(file: BufferedReader) -> int:
 
 def open_motion_jpeg(file: BufferedReader, config: SourceConfig) -> Media:
     """Open a live stream of JPEGs in parts. Raises SourceError and closes it when that fails."""
-    data = Input(file, most_bytes=MOST_PART_BYTES, most_seconds=config.read_timeout_seconds)
+    data = Input(file)
     try:
         return Media(_open(data, config, demuxer="mpjpeg"), data, live=True, seekable=False)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What cameras give over HTTP and libav does not take: one picture, or a stream without its first boundary."""
+"""What cameras give over HTTP and libav does not take: one picture, or one after the other."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import math
 import time
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import HEAD_BYTES, is_image
-from humandetect.media.sources.container import Media, NothingSent, PictureTooLong, open_motion_jpeg
+from humandetect.media.sources.container import Media, NothingSent, PictureTooLong
 from humandetect.media.sources.files import most_bytes
 from humandetect.media.sources.http_client import ask
+from humandetect.media.sources.motion_jpeg import Parts, open_pictures
 from humandetect.media.sources.url import NotKnownThere, NoVideoThere, open_url
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
-    from io import BufferedReader
 
     from humandetect.config import SourceConfig
 
 _PIECE_BYTES = 1 << 16
-_BOUNDARY_BYTES = 128
-"""The longest there may be, and less than any picture. libav wants all of it at once."""
 _BUSY_SECONDS = 0.2
-JPEG = b"\xff\xd8"
-_PART_OF_A_JPEG = b"Content-Type: image/jpeg\r\n\r\n"
 
 
 def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> bytes | None:
@@ -50,7 +46,7 @@ def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> 
 
 
 def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
-    """Open an address as `open_url` does, and also JPEG after JPEG, though its first boundary is missing or late."""
+    """Open an address as `open_url` does, and also JPEG after JPEG."""
     try:
         media = open_url(url, config, at_once=at_once)
     except (NotKnownThere, NoVideoThere):
@@ -75,40 +71,8 @@ def _open_motion(url: str, config: SourceConfig, *, at_once: bool) -> Media | No
     if answer.headers.get_content_type() != "multipart/x-mixed-replace":
         answer.close()
         return None
-    return open_motion_jpeg(cast("BufferedReader", _Parts(answer, config.read_timeout_seconds)), config)
-
-
-class _Parts:
-    """The bytes of a stream of JPEGs, begun as its later parts begin; old firmware sends its first boundary last."""
-
-    def __init__(self, answer: HTTPResponse, timeout_seconds: float) -> None:
-        self._answer = answer
-        self._timeout_seconds = timeout_seconds
-        self._begin = b""
-
-    def read1(self, size: int) -> bytes:
-        try:
-            if not self._begin:
-                self._begin = begin = self._first_bytes()
-                return begin
-            return self._answer.read1(size)
-        except TimeoutError:
-            raise NothingSent(f"nothing came for {self._timeout_seconds:g} s") from None
-        except (OSError, HTTPException):
-            raise SourceError("the connection ended") from None
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self._answer.close()
-
-    def _first_bytes(self) -> bytes:
-        begin = _read(self._answer, _BOUNDARY_BYTES, since=time.monotonic(), within_seconds=self._timeout_seconds)
-        begin = begin.lstrip(b"\r\n")
-        if begin.startswith(b"--"):
-            return begin
-        return b"--\r\n" + (_PART_OF_A_JPEG if begin.startswith(JPEG) else b"") + begin
+    pictures = iter(Parts(answer, timeout_seconds=config.read_timeout_seconds))
+    return open_pictures(pictures, config, close=answer.close)
 
 
 def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: float) -> bytes:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from humandetect.errors import SourceError
 from humandetect.media.images import decode_image, encode_jpeg
-from humandetect.media.sources.container import MOST_PART_BYTES, NothingSent, PictureTooLong, open_motion_jpeg
-from humandetect.media.sources.http_camera import JPEG, fetch_picture
+from humandetect.media.sources.container import NothingSent, PictureTooLong
+from humandetect.media.sources.http_camera import fetch_picture
+from humandetect.media.sources.motion_jpeg import JPEG, MOST_PART_BYTES, open_pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from io import BufferedReader
+    from collections.abc import Iterable, Iterator
 
     from humandetect.config import SourceConfig
     from humandetect.media.frames import Frame
@@ -23,7 +23,8 @@ def open_snapshots(url: str, config: SourceConfig, *, period_seconds: float) -> 
     """Ask an HTTP(S) address for its picture again and again; None: it has none. Raises SourceError."""
     if not url.lower().startswith("http") or (first := _fetch(url, config)) is None:
         return None
-    return _open(_fetched(url, config, first=first, period_seconds=period_seconds), config)
+    pictures = _fetched(url, config, first=first, period_seconds=period_seconds)
+    return open_pictures(pictures, config, close=lambda: None)
 
 
 def open_device(number: int, config: SourceConfig, *, period_seconds: float) -> Media:
@@ -31,7 +32,7 @@ def open_device(number: int, config: SourceConfig, *, period_seconds: float) -> 
     from humandetect.media.sources.camera import CameraSource
 
     source = CameraSource(str(number), number, config)
-    return _open(_encoded(source, period_seconds=period_seconds), config, close=source.close)
+    return open_pictures(_encoded(source, period_seconds=period_seconds), config, close=source.close)
 
 
 def _encoded(source: Iterable[Frame], *, period_seconds: float) -> Iterator[bytes]:
@@ -75,26 +76,3 @@ def _fetch(url: str, config: SourceConfig) -> bytes | None:
     if picture is None or picture.startswith(JPEG):
         return picture
     return encode_jpeg(decode_image(picture, max_megapixels=config.max_megapixels))
-
-
-def _open(pictures: Iterator[bytes], config: SourceConfig, *, close: Callable[[], None] = lambda: None) -> Media:
-    return open_motion_jpeg(cast("BufferedReader", _Snapshots(pictures, close)), config)
-
-
-class _Snapshots:
-    """The bytes of a stream of pictures."""
-
-    def __init__(self, pictures: Iterator[bytes], close: Callable[[], None]) -> None:
-        self.close = close
-        self._pictures = pictures
-        self._part = b""
-
-    def read1(self, size: int) -> bytes:
-        if not self._part and (picture := next(self._pictures, None)):
-            head = b"--\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
-            self._part = head + picture + b"\r\n"
-        taken, self._part = self._part[:size], self._part[size:]
-        return taken
-
-    def seekable(self) -> bool:
-        return False
