@@ -44,11 +44,11 @@ class Looks:
     """Takes turns on the threads of `run`; what comes of a look is told on that of `analyse`."""
 
     def __init__(
-        self, config: WatchConfig, *, detector: Detector | None, zero_seconds: float,
+        self, config: WatchConfig, *, detector: Detector | None,
         analyse: Callable[[Callable[[], object]], object], tell: Callable[[Camera, DetectedFrame, float], object],
         on_change: Callable[[Camera, StateChange], object],
     ) -> None:  # fmt: skip
-        """Without a `detector` `open` makes one; frames count from the monotonic time `zero_seconds`.
+        """Without a `detector` `open` makes one; frames have the monotonic time at which they came.
 
         `analyse` does work in order on another thread; there `tell` takes results, and when each was to be seen, and
         `on_change` that a camera has become blind, or is so no more.
@@ -56,7 +56,6 @@ class Looks:
         self.turns = Turns()
         self._config = config
         self._given = detector
-        self._zero_seconds = zero_seconds
         self._analyse, self._tell, self._on_change = analyse, tell, on_change
         self._has_servers = asks_servers(config.engine)
         self._unanswered_since: float | None = None
@@ -125,7 +124,7 @@ class Looks:
             logger.debug("camera %s: %s", camera.config.name, error)
             camera.failed["unreadable"] += 1
             return False
-        seconds = picture.arrived_seconds - self._zero_seconds
+        seconds = picture.arrived_seconds
         camera.taken += 1
         frame = Frame(image, camera.taken, seconds, camera.config.name, pixel_aspect=picture.pixel_aspect)
         seen_at = picture.arrived_seconds - (picture.delay_seconds or 0.0)

@@ -153,7 +153,8 @@ class Recorder:
 
     def _is_wanted(self, one: ArrivedPacket) -> bool:
         """Whether it is near an event; a group of pictures is recorded to its end, so that none is lost."""
-        if self._until is None or one.arrived > self._until:
+        left = None if self._until is None else self._until - one.arrived
+        if left is None or not timedelta() <= left <= AFTER + _CERTAIN:  # more of it: the clock was set back
             return self._part is not None and not one.is_key
         return self._part is not None or one.is_key
 

@@ -49,6 +49,8 @@ ANSWER_SECONDS = 1.0
 """For what is under way to be answered."""
 FILE_SECONDS = 0.3
 """For recorders whose files are not closed by then."""
+CLOCK_SET_SECONDS = 10.0
+"""By so much more or less than has passed a clock was set, or the machine slept."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +74,10 @@ class Watch:
         self._openings = Openings()
         self._inbox: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         """What the analysing thread does next, in order; None: end."""
-        self._run = datetime.now().astimezone()
-        # On the minute, so that counts are those of whole minutes by the clock on the wall.
-        self._started = self._run.replace(second=0, microsecond=0)
-        self._zero = time.monotonic() - (self._run - self._started).total_seconds()
+        self._begin_time()
         self._looks = Looks(
-            config, detector=detector, zero_seconds=self._zero, analyse=self._inbox.put, tell=self._tell,
-            on_change=self._on_change,
-        )  # fmt: skip
+            config, detector=detector, analyse=self._inbox.put, tell=self._tell, on_change=self._on_change
+        )
         self._wanted = self._checked(read_cameras(config))
         self._recordings = Recordings(config.recording) if config.recording.record else None
 
@@ -245,10 +243,30 @@ class Watch:
         while (work := self._inbox.get()) is not None:
             work()
 
+    def _begin_time(self) -> None:
+        """Count seconds from this minute of the clock on the wall, so that counts are those of whole minutes."""
+        self._run = datetime.now().astimezone()
+        self._started = self._run.replace(second=0, microsecond=0)
+        self._zero = time.monotonic() - (self._run - self._started).total_seconds()
+
+    def _follow_clock(self) -> None:
+        """Count by the new time once this machine's clock was set, as that of a machine without a battery is."""
+        passed = time.monotonic() - self._zero
+        set_by_seconds = (datetime.now().astimezone() - self._started).total_seconds() - passed
+        if abs(set_by_seconds) < CLOCK_SET_SECONDS:
+            return
+        logger.warning("this machine's clock was set by %+.0f s: events and counts go on by it", set_by_seconds)
+        self._begin_time()
+        for camera in tuple(self._cameras.values()):
+            self._tell_events(camera, camera.count_at(camera.scene))
+
     def _tell(self, camera: Camera, result: DetectedFrame, seen_at: float) -> None:
         if self._cameras.get(camera.config.name) is not camera:
             return  # removed meanwhile
+        self._follow_clock()
         now = time.monotonic()
+        frame = replace(result.frame, time_seconds=result.frame.time_seconds - self._zero)
+        result = replace(result, frame=frame)
         told = camera.look(result, now=now, delay_seconds=now - seen_at)
         if told is None:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import pytest
@@ -26,11 +27,12 @@ from tests.watch.rtsp_farm import farm_in_thread
 from tests.watch.watching import Listener, pair, watched
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from pathlib import Path
 
     import numpy as np
 
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, Event
     from tests.watch.rtsp_farm import RunningFarm
 
 
@@ -197,6 +199,41 @@ def test_events_are_kept_before_anybody_is_told_and_in_order(farm: RunningFarm) 
     assert one.listener.unkept == []
     assert one.listener.events == one.memory.kept
     assert [event.event for event in one.memory.kept] == ["camera", "enter", "camera", "exit"]
+
+
+class SettableClock(datetime):
+    """The clock of a machine, which somebody may set."""
+
+    set_by = timedelta()
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + cls.set_by
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
+    farm: RunningFarm, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    monkeypatch.setattr(run, "datetime", SettableClock)
+    counting = CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))
+
+    def entered() -> list[Event]:
+        return [event for event in one.listener.events if event.event == "enter"]
+
+    with watched(pair(farm)[0], counting=counting) as one:
+        eventually(entered, 15)
+        monkeypatch.setattr(SettableClock, "set_by", timedelta(hours=hours))
+        eventually(lambda: len(entered()) == 2, 15)
+        assert one.status("door").state == "live"
+    before, after = (datetime.fromisoformat(event.wall_time or "") for event in entered())
+    assert abs(after - before - timedelta(hours=hours)) < timedelta(seconds=60)
+    assert [event.event for event in one.memory.kept] == ["camera", "enter", "exit", "enter", "camera", "exit"]
+    ids = [event.track_id for event in entered()]
+    assert ids[0] != ids[1]
+    starts = {datetime.fromisoformat(row["start_wall"] or "") for row in one.memory.rows}
+    assert starts
+    assert {(start.second, start.microsecond) for start in starts} == {(0, 0)}
 
 
 def test_who_joins_is_told_from_then_on_until_it_leaves(farm: RunningFarm) -> None:
