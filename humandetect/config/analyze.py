@@ -35,7 +35,9 @@ class AnalyzeConfig:
         Path | None,
         Opt("Picture of the place, behind the heatmap: results have none.", "Input", metavar="PICTURE", variable=None),
     ] = None
-    jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
+    jobs: Annotated[
+        int | None, Opt("Workers, a process each.", "Load", unset="one a CPU", auto=True), Ge(1), Le(1024)
+    ] = None
     """At the videos of an archive."""
     counting: Annotated[CountingConfig, Group(without=("event_crops",))] = field(default_factory=CountingConfig)
 

@@ -43,7 +43,9 @@ class ArchiveConfig:
     segment_seconds: Annotated[
         float, Opt("Cut videos into segments of so long.", "Load", variable="ARCHIVE_SEGMENT"), Ge(1), Le(86_400)
     ] = 60.0
-    jobs: Annotated[int | None, Opt("Workers, a process each.", "Load", unset="one a CPU"), Ge(1), Le(1024)] = None
+    jobs: Annotated[
+        int | None, Opt("Workers, a process each.", "Load", unset="one a CPU", auto=True), Ge(1), Le(1024)
+    ] = None
     cluster: Annotated[
         str | None,
         Opt(

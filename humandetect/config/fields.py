@@ -42,6 +42,8 @@ class Opt:
     metavar: str = ""
     unset: str = ""
     """What None or an empty tuple means, in words."""
+    auto: bool = False
+    """Whether the word `auto` stands for None."""
     variable: str | None = ""
     """Its environment variable; empty: made of the option's name; None: there is none."""
     secret: bool = False
@@ -138,9 +140,8 @@ class Field:
         if self.kind is bool:
             return ""
         kinds: Mapping[type, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
-        return (
-            self.opt.metavar or "|".join(self.choices) or ("TIME" if self.is_time else self.range or kinds[self.kind])
-        )
+        kind = "TIME" if self.is_time else self.range or kinds[self.kind]
+        return self.opt.metavar or "|".join(self.choices) or (f"{kind}|auto" if self.opt.auto else kind)
 
     @property
     def default_text(self) -> str:
@@ -161,8 +162,9 @@ class Field:
             str: "text",
             Path: "a path",
         }
+        kind = f"auto or {kinds[self.kind]}" if self.opt.auto else kinds[self.kind]
         limits = " and ".join(_LIMITS[type(bound)].format(bound) for bound in self.bounds)
-        return f"{kinds[self.kind]}, {limits}" if limits else kinds[self.kind]
+        return f"{kind}, {limits}" if limits else kind
 
     def adopt(self, value: Any, name: str) -> Any:
         """Return the value that text, a list of texts, or a value of TOML stands for.
@@ -195,6 +197,8 @@ class Field:
             raise UsageError(f"{self.names[0]} means nothing without {names}: give that, too, or leave it out")
 
     def _adopted(self, value: Any, name: str) -> Any:
+        if self.opt.auto and value == "auto":
+            return None
         if isinstance(value, str):
             try:
                 value = self._parsed(value)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from humandetect.config import BenchConfig, DetectConfig, FeedConfig, ServeConfig, ServingConfig, WatchConfig
+from humandetect.config import (
+    ArchiveConfig,
+    BenchConfig,
+    DetectConfig,
+    FeedConfig,
+    ServeConfig,
+    ServingConfig,
+    WatchConfig,
+)
 from humandetect.config.commands import COMMANDS
 from humandetect.config.fields import Field, built, fields_of
 from humandetect.config.file import SettingsFile
@@ -101,6 +109,19 @@ def test_switches_are_said_in_several_words(text: str, value: bool) -> None:
 
 def test_an_empty_variable_says_nothing() -> None:
     assert config_from_environment(ServeConfig, {"HUMANDETECT_PORT": "", "HUMANDETECT_API_KEY": ""}) == ServeConfig()
+
+
+def test_auto_takes_back_what_a_variable_says() -> None:
+    jobs = ("jobs",)
+    (found,) = [
+        setting.value
+        for setting in settings_of(ArchiveConfig, options={jobs: "auto"}, environment={"HUMANDETECT_JOBS": "4"})
+        if setting.field.path == jobs
+    ]
+    assert found is None
+    assert refusal(lambda: settings_of(ArchiveConfig, options={jobs: "all"})) == (
+        "--jobs must be auto or a whole number, at least 1 and at most 1024, got 'all'"
+    )
 
 
 def test_configs_within_keep_the_defaults_of_their_command() -> None:
