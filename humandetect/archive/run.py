@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import WEAKEST_SCORE
@@ -16,7 +17,6 @@ from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from humandetect.archive.attempts import Progress
     from humandetect.archive.plan import Job, Plan, Video
@@ -81,6 +81,7 @@ def standing_of(config: ArchiveConfig) -> Standing:
 
 def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
     """Do what is missing. Raises UsageError, and EngineError where no worker can begin."""
+    _check_merged(config)
     storage = open_storage(config.out)
     plan = _plan(config, storage)
     storage.sweep(_folders(plan))
@@ -119,6 +120,14 @@ def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
                 sink.write(frame)
         warnings += saved.warnings
         return sink.close()
+
+
+def _check_merged(config: ArchiveConfig) -> None:
+    """Raise UsageError where merging would write over a part."""
+    if config.merge and isinstance(config.out, Path):
+        _, *above = Path(config.merge).resolve().parents
+        if config.out.resolve() in above:
+            raise UsageError(f"--merge {config.merge!r} lies among the parts of the archive: choose a place elsewhere")
 
 
 def _plan(config: ArchiveConfig, storage: Storage) -> Plan:

@@ -75,6 +75,10 @@ class ArchiveConfig:
         asked = [name for name in ("plan", "status") if getattr(self, name)]
         require(len(asked) < 2, "--plan and --status are two questions: ask one")
         require(
+            not (asked and (self.merge or self.retry_failed)),
+            "--plan and --status only look: leave out --merge and --retry-failed",
+        )
+        require(
             self.jobs is None or self.cluster in (None, "local"),
             "--jobs is for this machine: a cluster has as many workers as CPUs",
         )

@@ -210,6 +210,25 @@ def test_an_archive_among_its_sources_is_none_of_them(video: Path, tmp_path: Pat
     assert make(out, tmp_path, source=recursive, plan=True).standing.parts == len(PARTS)
 
 
+@pytest.mark.parametrize("place", ["a.mkv", "failed"])
+def test_nothing_is_merged_into_the_parts(place: str, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(out, video)
+    part = out / place / "000000.parquet"
+    before = part.read_bytes() if part.exists() else None
+    with pytest.raises(UsageError, match="lies among the parts of the archive"):
+        make(out, merge=str(part))
+    assert (part.read_bytes() if part.exists() else None) == before
+    assert make(out, merge=str(out / "all.parquet")).merged == out / "all.parquet"
+
+
+def test_a_question_does_nothing(tmp_path: Path) -> None:
+    for question in ({"plan": True}, {"status": True}):
+        for act in ({"merge": "all.csv"}, {"retry_failed": True}):
+            with pytest.raises(UsageError, match="only look"):
+                ArchiveConfig(out=tmp_path, **question, **act)  # type: ignore[arg-type]
+
+
 def test_a_source_that_is_given_twice_is_made_so_often_and_told(video: Path, tmp_path: Path) -> None:
     standing = make(tmp_path / "out", video, video).standing
     assert [*standing.warnings()] == [f"{str(video)!r} is given 2 times: its people count as often"]
