@@ -7,7 +7,8 @@ import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,8 +33,26 @@ WARNED = "warned/"
 """Folder of what workers found wrong with sources that they read in one go."""
 PLANNED_AT_ONCE = 8
 """Videos whose packets are read side by side: a share or an object store answers late, but many at once."""
+PICTURES_A_PART = 1000
+"""At most, of a folder: some minutes of work."""
 _LONGEST_FOLDER = 100
 """Bytes of a video's name that name its folder: disks take 255, and more is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Some of the pictures of a folder, as a segment is some of the frames of a video."""
+
+    number: int
+    first_frame: int
+    """Counts from the folder's first picture."""
+    frames: int
+    stamp: str
+    """As of Video, of these alone."""
+
+
+Segments = tuple[Segment, ...] | tuple[Pictures, ...]
+"""Empty: a source is read in one go, as one part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +68,21 @@ class Video:
     folder: str
     """Where its parts lie."""
     stamp: str
-    """Of the files: whoever finds another one has another file before him."""
-    segments: tuple[Segment, ...]
-    """Empty: it is read in one go, as one part."""
+    """Of the files: whoever finds another one has another file before him. Pictures have one for each part."""
+    segments: Segments
     base: str = ""
     """Folder from which relative names were given, with its `/`: results have those of pictures as they were."""
 
     @property
     def jobs(self) -> list[Job]:
-        return [Job(self, segment) for segment in self.segments or (None,)]
+        return [Job(self._of(segment), segment) for segment in self.segments or (None,)]
+
+    def _of(self, segment: Segment | Pictures | None) -> Video:
+        """Return what a worker must know of it, which is not told of all pictures for each of their parts."""
+        if not isinstance(segment, Pictures):
+            return self
+        files = self.files[segment.first_frame : segment.first_frame + segment.frames]
+        return replace(self, files=files, stamp=segment.stamp, segments=())
 
     @property
     def is_moving(self) -> bool:
@@ -99,7 +124,7 @@ class Job:
     """One segment of a video, or all of it."""
 
     video: Video
-    segment: Segment | None
+    segment: Segment | Pictures | None
 
     @property
     def name(self) -> str:
@@ -176,12 +201,16 @@ def find_plan(storage: Storage) -> Plan | None:
     try:
         known = json.loads(data)
         videos = tuple(
-            Video(**{**one, "files": tuple(one["files"]), "segments": tuple(Segment(**s) for s in one["segments"])})
+            Video(**{**one, "files": tuple(one["files"]), "segments": tuple(map(_segment, one["segments"]))})
             for one in known["videos"]
         )
         return Plan(known["made"], videos, known["unreadable"], tuple(known["warnings"]))
     except (LookupError, TypeError, ValueError) as error:
         raise UsageError(f"{storage.place}/{NAME} is no plan of an archive: {error}") from error
+
+
+def _segment(known: dict[str, Any]) -> Any:
+    return Pictures(**known) if "stamp" in known else Segment(**known)
 
 
 def agree(plan: Plan, config: ArchiveConfig, storage: Storage) -> None:
@@ -234,19 +263,30 @@ def check_unchanged(video: Video) -> None:
         raise SourceError(f"{video.source!r} changed since it was planned: choose another --out")
 
 
-def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[tuple[Segment, ...], list[str]]:
+def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[Segments, list[str]]:
     """Return the segments, and what the file lacks."""
     lacks: list[str] = []
+    if ref.kind == "images":
+        return tuple(_pictures(ref.files)), lacks
     if ref.kind != "video" or stop.is_set():
         return (), lacks
     return cut(ref.files[0], config.source, seconds=config.segment_seconds, stop=stop, warnings=lacks), lacks
 
 
-def _video(ref: SourceRef, segments: tuple[Segment, ...], folders: dict[str, int]) -> Video:
+def _video(ref: SourceRef, segments: Segments, folders: dict[str, int]) -> Video:
     relative = {file for file in ref.files if not (is_object_store(file) or Path(file).is_absolute())}
     base = f"{Path.cwd()}/" if relative else ""
     files = tuple(f"{base}{file}" if file in relative else file for file in ref.files)
-    return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp_of(ref.files), segments, base)
+    stamp = "" if ref.kind == "images" else stamp_of(files)
+    return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp, segments, base)
+
+
+def _pictures(files: Sequence[str]) -> Iterator[Pictures]:
+    """Divide pictures evenly; few stay one part. Raises OSError."""
+    parts = -(-len(files) // PICTURES_A_PART)
+    ends = [len(files) * number // parts for number in range(parts + 1)]
+    for number, (first, end) in enumerate(pairwise(ends)):
+        yield Pictures(number, first, end - first, stamp_of(files[first:end]))
 
 
 def stamp_of(files: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from humandetect.media.frames import Provenance
 from humandetect.media.images import DamagedImage
 from humandetect.media.reader import FrameReader
 from humandetect.media.sources import SourceRef, open_source
-from humandetect.media.sources.segments import SegmentSource
+from humandetect.media.sources.segments import Segment, SegmentSource
 from humandetect.plural import counted
 from humandetect.processes import Parent
 from humandetect.storage import open_storage
@@ -91,13 +91,13 @@ class Worker:
         lacks = [*source.warnings, *map(str, damaged[:MOST_NAMED])]
         if len(damaged) > MOST_NAMED:
             lacks.append(f"{counted(len(damaged), 'damaged image')} in all")
-        if lacks and not job.segment:
+        if lacks and not isinstance(job.segment, Segment):
             note = {"source": job.video.source, "warnings": lacks}
             self._storage.write(job.warning_name, json.dumps(note).encode())
 
     def _opened(self, job: Job) -> Source:
         video = job.video
-        if job.segment is not None:
+        if isinstance(job.segment, Segment):
             return SegmentSource(video.source, video.files[0], self._config.source, job.segment)
         return open_source(SourceRef(video.kind, video.source, video.files), self._config.source)
 

@@ -123,6 +123,28 @@ def test_pictures_keep_the_names_they_were_given_and_a_damaged_one_costs_itself(
     assert rows["source"].to_pylist() == ["pictures/a.jpg", "pictures/c.jpg"]
 
 
+def test_many_pictures_are_parts_that_are_made_alone_and_come_together_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humandetect.archive.plan.PICTURES_A_PART", 2)
+    monkeypatch.chdir(tmp_path)
+    pictures, out = [Path("pictures", f"{name}.jpg") for name in "abcde"], tmp_path / "out"
+    pictures[0].parent.mkdir()
+    for one in pictures:
+        one.write_bytes(encode_jpeg(picture(320, 240)))
+    assert make(out, Path("pictures"), plan=True).standing.parts == 3
+    (out / "pictures").mkdir()
+    pictures[4].write_bytes(encode_jpeg(picture(320, 242)))
+    first = make(out, Path("pictures"))
+    assert (first.outcome.made, [job.name for job, _ in first.outcome.failed]) == (2, ["pictures/000002.parquet"])
+    assert "changed since it was planned" in first.outcome.failed[0][1]
+    (out / NAME).unlink()  # as a new plan, of which two parts are there
+    again = make(out, Path("pictures"), retry_failed=True, merge=str(tmp_path / "all.jsonl"))
+    assert (again.outcome.made, again.standing.is_complete) == (1, True)
+    sources = [json.loads(line)["source"] for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert sources == ["pictures", *map(str, pictures)]
+
+
 def test_a_picture_that_went_with_its_share_is_not_taken_for_a_damaged_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
