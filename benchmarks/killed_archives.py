@@ -1,6 +1,6 @@
 """Archives whose workers, machines and commands are killed at random times: what that costs, and whose rows they have.
 
-python benchmarks/killed_archives.py [--kills 20] [--seed 1] [--clip VIDEO]
+python benchmarks/killed_archives.py [--kills 20] [--seed 1] [--clip VIDEO] [--only "the command"]
 
 Workers of this machine first, then a Ray cluster of two machines of a CPU each, which are processes here.
 """
@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ from ray.cluster_utils import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Kill = Callable[[subprocess.Popen[str]], bool]
+    """Kills somebody, and says whether anybody was there."""
 
 HUMANDETECT = [sys.executable, "-m", "humandetect"]
 LIKE = ["--size", "small", "--precision", "f32"]
@@ -58,19 +62,20 @@ class Rounds:
         if not self._plain.exists():
             detect = ["detect", str(clip), *LIKE, "--results", str(self._plain), "--results-score", "0.1", "--quiet"]
             subprocess.run([*HUMANDETECT, *detect], check=True)
+        shutil.rmtree(self._out, ignore_errors=True)
         began = time.monotonic()
         self._finish()
         self._seconds = time.monotonic() - began
         self._parts = len(self._made())
 
-    def many(self, kills: int, kill: Callable[[subprocess.Popen[str]], bool]) -> Tally:
+    def many(self, kills: int, kill: Kill) -> Tally:
         tally = Tally()
         while tally.kills < kills:
             self._one(kill, tally)
             say(str(tally))
         return tally
 
-    def _one(self, kill: Callable[[subprocess.Popen[str]], bool], tally: Tally) -> None:
+    def _one(self, kill: Kill, tally: Tally) -> None:
         shutil.rmtree(self._out)
         with subprocess.Popen([*self._archive, str(self._out), *self._where], stderr=subprocess.PIPE, text=True) as run:
             time.sleep(self._dice.uniform(0, self._seconds))
@@ -146,6 +151,14 @@ def tasks() -> list[psutil.Process]:
     return found
 
 
+def lose_machine(cluster: Cluster, run: subprocess.Popen[str]) -> bool:
+    if run.poll() is not None:
+        return False
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3")
+    return True
+
+
 @contextmanager
 def two_machines() -> Iterator[Cluster]:
     machine: dict[str, Any] = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
@@ -161,30 +174,24 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--kills", type=int, default=20, help="of each kind")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--only", default="", metavar="TEXT", help="kinds with this in their name, as in the table")
     args = options.parse_args()
     print_machine()
     dice = random.Random(args.seed)  # noqa: S311 - the same moments each time
     tallies: dict[str, Tally] = {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, two_machines() as cluster:
         folder = Path(name)
         clip = args.clip or clip_720p(folder, seconds=24, key_each=10)
-        local = Rounds(folder, clip, dice)
-        tallies["a worker of this machine"] = local.many(args.kills, kill_local_worker)
-        tallies["the command, workers of this machine"] = local.many(args.kills, kill_command)
-        with two_machines() as cluster:
-
-            def lose_machine(run: subprocess.Popen[str]) -> bool:
-                if run.poll() is not None:
-                    return False
-                cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-                cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3")
-                return True
-
-            shutil.rmtree(folder / "out")
-            rounds = Rounds(folder, clip, dice, cluster=cluster.address)
-            tallies["a worker of the cluster"] = rounds.many(args.kills, kill_task)
-            tallies["a machine of the cluster"] = rounds.many(args.kills, lose_machine)
-            tallies["the command, on the cluster"] = rounds.many(args.kills, kill_command)
+        kinds: dict[str, tuple[str | None, Kill]] = {
+            "a worker of this machine": (None, kill_local_worker),
+            "the command, workers of this machine": (None, kill_command),
+            "a worker of the cluster": (cluster.address, kill_task),
+            "a machine of the cluster": (cluster.address, partial(lose_machine, cluster)),
+            "the command, on the cluster": (cluster.address, kill_command),
+        }
+        for kind, (where, kill) in kinds.items():
+            if args.only in kind:
+                tallies[kind] = Rounds(folder, clip, dice, cluster=where).many(args.kills, kill)
     head = ["killed", "times", "begun again", "by one kill", "parts made twice", "wrong rows", "files left over"]
     rows = [
         [what, *map(str, (one.kills, one.again, one.most_again, one.made_twice, one.wrong_rows, one.left_over))]
