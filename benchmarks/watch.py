@@ -34,6 +34,7 @@ from common import measured, parser, print_machine, print_table, say
 
 from humandetect.config import WatchConfig
 from humandetect.cpus import usable_cpus
+from humandetect.memory import bound_arenas
 from humandetect.models.find import bundled
 from humandetect.watch.base import SEEN
 from humandetect.watch.check import CARRIED_SHARE
@@ -68,6 +69,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     args = options.parse_args()
     random.seed(args.seed)
+    bound_arenas(max(2, usable_cpus()))
     print_machine()
     with tempfile.TemporaryDirectory() as name:
         clip = args.clip or camera_clip(Path(name))

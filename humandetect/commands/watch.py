@@ -14,8 +14,9 @@ import typer
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command, print_error
 from humandetect.config import QuietConfig, WatchConfig
+from humandetect.cpus import usable_cpus
 from humandetect.errors import ServerError, UsageError
-from humandetect.memory import bound_allocations
+from humandetect.memory import bound_allocations, bound_arenas
 from humandetect.plural import counted
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
     SIGHUP reads the file of cameras and the page's certificate again. Ctrl-C or SIGTERM is the normal end.
     """
     bound_allocations(config.max_megapixels)
+    bound_arenas(max(2, usable_cpus()))
     if config.check_cameras:
         raise typer.Exit(_check(config))
     from humandetect.watch.events_file import EventsFile

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.watch.base import PacketSink, State
-    from humandetect.watch.connection import Picture, ReaderSettings
+    from humandetect.watch.connection import LossKind, Picture, ReaderSettings
     from humandetect.watch.openings import Openings
     from humandetect.watch.states import Change
 
@@ -104,19 +104,22 @@ class CameraReader:
         self._stop.wait(self._first_after_seconds)
         while not self._stop.is_set():
             self._tell(self._states.connect())
-            lost = self._read()
+            kind, why = self._read()
             self._newest = None
             give_back()  # what its decoder had; over many losses that would grow
             if self._stop.is_set():
                 break
-            self.reconnects[lost.kind] += 1
-            lose = self._states.refuse if lost.kind == "refused" else self._states.lose
-            self._tell(lose(str(lost), time.monotonic()))
+            self.reconnects[kind] += 1
+            lose = self._states.refuse if kind == "refused" else self._states.lose
+            self._tell(lose(why, time.monotonic()))
             self._stop.wait(max(0.0, self._states.retry_at - time.monotonic()))
         self._tell(self._states.stop())
 
-    def _read(self) -> Lost:
-        """Read one connection to its end, and return that."""
+    def _read(self) -> tuple[LossKind, str]:
+        """Read one connection to its end, and return why it ended.
+
+        In words only: the traceback of an exception that is kept would keep the decoder, until the next loss.
+        """
         try:
             with self._connect() as connection:
                 self._connection = connection
@@ -126,15 +129,15 @@ class CameraReader:
                     if picture:
                         self._offer(picture, connection)
         except Lost as lost:
-            return lost
+            return lost.kind, str(lost)
         except Exception as error:  # a fault of ours must not cost a camera its weeks
             logger.exception("camera %s", self.now.camera)
-            return Lost("unreadable", f"{type(error).__name__}: {error}")
+            return "unreadable", f"{type(error).__name__}: {error}"
         finally:
             if self._connection:
                 self._skipped += self._connection.skipped
             self._connection = None
-        return Lost("closed", "told to stop")
+        return "closed", "told to stop"
 
     def _connect(self) -> Connection:
         with self._openings.turn(is_dead=self._is_dead, is_stopped=self._stop.is_set) as has_turn:

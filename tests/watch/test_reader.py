@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,16 @@ def test_a_camera_that_does_not_answer_is_tried_again(farm: RunningFarm, state: 
         door.frames(1)
     assert door.way[:2] == ["lost", "waiting"]
     assert door.reader.reconnects["unreachable"] >= 1
+
+
+def test_a_lost_camera_keeps_nothing_of_what_it_was_read_with(farm: RunningFarm) -> None:
+    with watched(farm.url("door")) as door:
+        door.frames(1)
+        assert door.reader._connection is not None
+        connection = weakref.ref(door.reader._connection)
+        farm.change("door", kick="1")
+        door.comes("live", times=2)
+        assert connection() is None
 
 
 def test_nobody_there_is_unreachable(farm: RunningFarm) -> None:
