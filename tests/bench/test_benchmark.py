@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +27,7 @@ from humandetect.media.sources import open_source
 from humandetect.models.find import bundled
 from tests.bench.figures import figures, report
 from tests.children import children_with
-from tests.command_line import error_line, invoke
+from tests.command_line import COMMAND, error_line, invoke
 from tests.fakes import FakeEngine
 from tests.service.faults import Call, Faulty, good, problem
 from tests.service.servers import running
@@ -320,41 +318,29 @@ def test_a_server_that_an_engine_starts_counts_and_ends_with_it(
     assert list(tmp_path.glob("humandetect-*")) == []
 
 
-def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HUMANDETECT_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "humandetect", "bench", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
-    )  # fmt: skip
-
-
-@pytest.mark.usefixtures("traced")
 def test_the_command_starts_servers_writes_files_and_keeps_limits(url: str, images: str, tmp_path: Path) -> None:
     old, text = tmp_path / "old.json", tmp_path / "a.md"
-    short = f"--images {images} --concurrency 2 --batch 2 --requests 4 --windows 3".split()
+    short = f"--images {images} --concurrency 2 --batch 2 --requests 1 --windows 3".split()
     written = f"--json {old} --markdown {text} --fail-if images/s<0.01".split()
-    with command("--engine", "openvino", *short, *written) as process:
-        out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    assert "Batch: 2 images a request" in out
+    run = invoke("bench", "--engine", "openvino", *short, *written)
+    assert run.returncode == 0, run.stderr
+    assert "Batch: 2 images a request" in run.stdout
     assert "## Batch: 2 images a request" in text.read_text()
     made = read_report(old)
     assert (made.targets[0].name, made.targets[0].url) == ("openvino", None)
     assert (made.targets[0].start_seconds or 0) > 0
     assert (made.figures[0].peak_memory_mb or 0) > 50
     assert (made.figures[0].cpu_ms_per_image or 0) > 0
-    limit = ("--fail-if", "p50>0.001ms", "--quiet")
-    with command("--url", url, *short, "--compare", str(old), *limit) as process:
-        out, err = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert out == ""
-    assert f"error: {url}, batch 2 x 2: p50 is" in err
+    run = invoke("bench", "--url", url, *short, "--compare", old, "--fail-if", "p50>0.001ms", "--quiet")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert f"error: {url}, batch 2 x 2: p50 is" in run.stderr
 
 
 def test_an_interrupted_command_leaves_a_partial_report_and_no_process(url: str, images: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     forever = ("--batch", "1", "--requests", "2", "--windows", "1000", "--verbose")
-    with command("--url", url, "--images", images, *forever, "--json", str(path)) as process:
+    command = [*COMMAND, "bench", "--url", url, "--images", images, *forever, "--json", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         windows = (line for line in process.stderr if "images/s" in line)
         for _ in range(2):
