@@ -41,7 +41,8 @@ _MOST_DIGITS = 3
 _ENDINGS = frozenset(
     {"avi", "cgi", "flv", "jpg", "m3u8", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpg", "sdp", "ts", "webm"}
 )
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:[0-9]{1,5})?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:([0-9]{1,5}|PORT))?")
+"""Also of `HOST:PORT`, which messages expect."""
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+?(?=[).,:;]*(?:[\s'\"]|$))")
 
 

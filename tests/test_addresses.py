@@ -207,6 +207,11 @@ def test_what_is_wrong_with_an_address_is_told_without_its_password(address: str
     assert address_trouble("rtsp://u:p%5B1@cam:554/s") is None
 
 
+def test_what_an_address_should_look_like_is_not_hidden_as_if_it_were_one() -> None:
+    expected = "rtsp://HOST:PORT/… is expected"
+    assert without_secrets(expected) == expected
+
+
 def test_addresses_within_a_text_are_shown_as_they_may_be() -> None:
     text = "no 'rtsp://a:pw@cam/live', (http://h/tok3n), nor http://127.0.0.1:8000: https:// there?"
     assert without_secrets(text) == "no 'rtsp://…@cam/live', (http://h/…), nor http://127.0.0.1:8000: https:// there?"
