@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-GENERATED = "<!-- Written by tools/generate_docs.py; do not edit. -->"
 
-
-def page(title: str, *parts: str) -> str:
-    """Join a page's parts, each of them a block, by empty lines."""
-    return "\n\n".join([GENERATED, f"# {title}", *(part.strip("\n") for part in parts if part)]) + "\n"
+def page(title: str, *parts: str, by: str = "generate_docs.py") -> str:
+    """Join a page's parts, each of them a block, by empty lines; a comment says which tool writes it."""
+    generated = f"<!-- Written by tools/{by}; do not edit. -->"
+    return "\n\n".join([generated, f"# {title}", *(part.strip("\n") for part in parts if part)]) + "\n"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

