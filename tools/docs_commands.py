@@ -16,7 +16,7 @@ from humandetect.config.commands import COMMANDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.config.fields import Field
+    from humandetect.config.option import Field
 
 COMMANDS_INTRODUCTION = """\
 `humandetect COMMAND --help` says the same, with examples. How values can be set without options:

@@ -11,8 +11,8 @@ import typer
 
 from humandetect.commands.running import set_up_logging
 from humandetect.config.commands import COMMANDS, command_of, fields_of_command
-from humandetect.config.fields import Field
 from humandetect.config.file import NAME, VARIABLE, find_file
+from humandetect.config.option import Field
 from humandetect.config.settings import config_of, settings_of
 
 if TYPE_CHECKING:

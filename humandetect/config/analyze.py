@@ -7,7 +7,8 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from humandetect.config.counting import CountingConfig
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from annotated_types import Ge, Le
 
 from humandetect.config.detect import SourceConfig
 from humandetect.config.engine import EngineConfig, ScoreField
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 _WHOLE = (
     "start_seconds",

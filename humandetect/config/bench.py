@@ -7,7 +7,8 @@ from annotated_types import Ge, Gt, Le
 
 from humandetect.config.detect import SAMPLE
 from humandetect.config.engine import EngineConfig, EngineName, ScoreField
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 BenchTarget = Literal["server", "engine"]
 

@@ -12,9 +12,10 @@ from humandetect.config.detect import DetectConfig
 from humandetect.config.doctor import DoctorConfig
 from humandetect.config.evaluate import EvalConfig
 from humandetect.config.feed import FeedConfig
-from humandetect.config.fields import Field, by_panels, fields_of
+from humandetect.config.fields import by_panels, fields_of
 from humandetect.config.model_server import ModelServerConfig
 from humandetect.config.models import ModelsBenchConfig, ModelsCheckConfig, ModelsListConfig, WarmupConfig
+from humandetect.config.option import Field
 from humandetect.config.scene import SceneCheckConfig, SceneConfig
 from humandetect.config.serve import ServeConfig
 from humandetect.config.talk import QuietConfig, ReportConfig, SummaryConfig, TalkConfig

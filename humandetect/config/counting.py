@@ -7,7 +7,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from humandetect.config.fields import Opt, check, require
+from humandetect.config.fields import check
+from humandetect.config.option import Opt, require
 
 FIRST_YEAR, END_YEAR = 1970, 9000
 """Of a wall clock that can be believed, and that months can be added to."""

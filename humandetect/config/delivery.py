@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 from annotated_types import Ge, Le
 
 from humandetect.addresses import shown_address
-from humandetect.config.fields import Opt, check, require
+from humandetect.config.fields import check
+from humandetect.config.option import Opt, require
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from annotated_types import Ge, Gt, Le
 
 from humandetect.config.counting import CountingConfig
 from humandetect.config.engine import BatchField, EngineConfig
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 RtspTransport = Literal["auto", "tcp", "udp"]
 Anonymize = Literal["blur", "pixelate", "fill"]

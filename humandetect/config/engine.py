@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from humandetect.addresses import looks_like_address, shown_address
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 EngineName = Literal["auto", "openvino", "tensorflow", "tf-serving"]
 Device = Literal["auto", "cpu", "gpu"]

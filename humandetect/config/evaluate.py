@@ -6,7 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from humandetect.config.fields import Opt, check, require
+from humandetect.config.fields import check
+from humandetect.config.option import Opt, require
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from humandetect.config.detect import SAMPLE, RunConfig
-from humandetect.config.fields import Opt, require
+from humandetect.config.option import Opt, require
 
 Endpoint = Literal["auto", "request", "v1"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from humandetect.config.commands import COMMANDS, fields_of_command
-from humandetect.config.fields import Field
+from humandetect.config.option import Field
 from humandetect.config.toml_lines import read_toml, toml_lines
 from humandetect.errors import UsageError
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 
 from humandetect.config.engine import ModelsDirField
-from humandetect.config.fields import Opt, check, require
+from humandetect.config.fields import check
+from humandetect.config.option import Opt, require
 from humandetect.config.serve import HostField
 
 BatchingParametersField = Annotated[

@@ -7,8 +7,9 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField, PersonClassField
-from humandetect.config.fields import Opt, check
+from humandetect.config.fields import check
 from humandetect.config.model_server import BatchingParametersField
+from humandetect.config.option import Opt
 
 ModelField = Annotated[str, Opt("Name or path of a model.", "Input", metavar="MODEL", argument=True)]
 

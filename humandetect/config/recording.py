@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from humandetect.config.fields import UNIT_SECONDS, Opt, check
+from humandetect.config.fields import check
+from humandetect.config.option import UNIT_SECONDS, Opt
 from humandetect.errors import UsageError
 
 RecordMode = Literal["always", "events"]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 from humandetect.config.detect import SourceConfig
-from humandetect.config.fields import Group, Opt, check
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt
 
 RefField = Annotated[
     str,

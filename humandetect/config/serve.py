@@ -8,7 +8,8 @@ from annotated_types import Ge, Gt, Le
 
 from humandetect.config.detect import Anonymize, MegapixelsField
 from humandetect.config.engine import BatchField, EngineConfig, ScoreField, ServingConfig
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 
 LogFormat = Literal["text", "json"]
 

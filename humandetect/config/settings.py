@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from humandetect.config.commands import command_of
-from humandetect.config.fields import Field, built, fields_of
+from humandetect.config.fields import built, check_use, fields_of
 from humandetect.config.file import SettingsFile, find_file
+from humandetect.config.option import Field
 from humandetect.errors import UsageError
 
 C = TypeVar("C")
@@ -66,7 +67,7 @@ def config_of(config: type[C], settings: Iterable[Setting]) -> C:
         raise UsageError(f"{error} (set by {', '.join(unseen)})" if unseen else str(error)) from None
     for setting in given:
         if setting.source == "option":  # what is set for several commands need not mean something to each
-            setting.field.check_use(made)
+            check_use(setting.field, made)
     return made
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from humandetect.config.fields import Opt, check
+from humandetect.config.fields import check
+from humandetect.config.option import Opt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.delivery import DeliveryConfig
 from humandetect.config.detect import Anonymize, MegapixelsField, RtspTransport
 from humandetect.config.engine import BatchField, EngineConfig, ScoreField
-from humandetect.config.fields import Group, Opt, check, require
+from humandetect.config.fields import Group, check
+from humandetect.config.option import Opt, require
 from humandetect.config.recording import RecordConfig, RecordMode
 from humandetect.config.web import WebConfig
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from humandetect.config.fields import Opt, check, require
+from humandetect.config.fields import check
+from humandetect.config.option import Opt, require
 from humandetect.config.serve import TlsCertField, TlsKeyField, require_tls_pair
 
 LARGEST_PORT = 65_535

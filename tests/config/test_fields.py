@@ -10,7 +10,8 @@ import pytest
 
 from humandetect.config import AnalyzeConfig, CountingConfig, FeedConfig, ServeConfig, ServingConfig, SourceConfig
 from humandetect.config.commands import COMMANDS
-from humandetect.config.fields import fields_of, seconds
+from humandetect.config.fields import fields_of
+from humandetect.config.option import seconds
 from humandetect.errors import UsageError
 
 CONFIGS = list(dict.fromkeys(config for configs in COMMANDS.values() for config in configs))

@@ -17,7 +17,7 @@ from humandetect.config import (
     WatchConfig,
 )
 from humandetect.config.commands import COMMANDS
-from humandetect.config.fields import Field, built, fields_of
+from humandetect.config.fields import built, fields_of
 from humandetect.config.file import SettingsFile
 from humandetect.config.settings import config_from_environment, config_of, settings_of
 from humandetect.errors import UsageError
@@ -25,6 +25,8 @@ from humandetect.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from humandetect.config.option import Field
 
 FIELDS = {
     f"{command} {'.'.join(field.path)}": (command, config, field)
