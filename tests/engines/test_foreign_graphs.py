@@ -9,23 +9,16 @@ import numpy as np
 import onnx
 import openvino as ov
 import pytest
-import tensorflow as tf
 from onnx import helper
 from openvino import opset13 as opset
 
-from humandetect.detection.detector import Detector, open_detector
+from humandetect.detection.detector import open_detector
 from humandetect.errors import HumanDetectError, ModelError, UsageError
 from tests.command_line import invoke
+from tests.engines.foreign import BOX, FRACTIONS, HEIGHT, SHADE, WIDTH, assert_sees, detector_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HEIGHT, WIDTH = 64, 96
-SHADE = (0, 51, 204)
-"""Of the test's picture, in BGR order: RGB is .8, .2, 0."""
-PICTURE = np.full((HEIGHT, WIDTH, 3), SHADE, np.uint8)
-BOX = (24.0, 16.0, 48.0, 48.0)
-FRACTIONS = (0.25, 0.25, 0.5, 0.75)
 
 
 def graph(
@@ -58,17 +51,6 @@ def saved(model: ov.Model, folder: Path, metadata: dict[str, Any] | None = None)
     if metadata is not None:
         (folder / "tiny.json").write_text(json.dumps(metadata), encoding="utf-8")
     return folder / "tiny.xml"
-
-
-def detector_of(path: Path, **options: Any) -> Detector:
-    return open_detector(path, engine="openvino", precision="f32", **options)
-
-
-def assert_sees(path: Path, score: float, box: tuple[float, ...] = BOX, **options: Any) -> None:
-    with detector_of(path, **options) as detector:
-        people = detector.detect(PICTURE)
-    assert people.xyxy.tolist() == pytest.approx(np.array([box]), abs=1e-3)
-    assert people.confidence == pytest.approx([score], abs=1e-3)
 
 
 @pytest.mark.parametrize("shape", [[1, 3, HEIGHT, WIDTH], [1, HEIGHT, WIDTH, 3], [-1, 3, HEIGHT, WIDTH]])
@@ -159,21 +141,6 @@ def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     model = graph([1, 3, WIDTH, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5)
     said = {"labels": {"0": "person"}, "person_classes": [0]}
     assert_sees(saved(model, tmp_path, said), 0.9)
-
-
-@pytest.mark.parametrize("said", [{}, {"input_hw": [WIDTH, WIDTH]}, {"keep_aspect": False}], ids=str)
-def test_a_saved_model_is_letterboxed_unless_it_says_otherwise(said: dict[str, Any], tmp_path: Path) -> None:
-    def call(images: Any) -> dict[str, Any]:
-        return {"rows": tf.constant([[*BOX, 0.9, 0]]) + 0 * tf.reduce_mean(images)}
-
-    module = tf.Module()
-    module.call = tf.function(call, input_signature=[tf.TensorSpec([1, WIDTH, WIDTH, 3], tf.float32, "images")])
-    tf.saved_model.save(module, str(tmp_path / "tiny"), signatures=module.call)
-    (tmp_path / "tiny" / "assets.extra").mkdir()
-    said = {**said, "labels": {"0": "person"}, "person_classes": [0]}
-    (tmp_path / "tiny" / "assets.extra" / "humandetect.json").write_text(json.dumps(said), encoding="utf-8")
-    stretched = (BOX[0], BOX[1] * HEIGHT / WIDTH, BOX[2], BOX[3] * HEIGHT / WIDTH)
-    assert_sees(tmp_path / "tiny", 0.9, stretched if "keep_aspect" in said else BOX)
 
 
 def test_an_open_size_is_640_unless_it_is_said(tmp_path: Path) -> None:
@@ -282,28 +249,6 @@ def test_names_in_an_onnx_file_are_its_labels(tmp_path: Path) -> None:
     helper.set_model_props(model, {"names": "{0: 'helmet', 1: 'person'}", "task": "detect"})
     onnx.save(model, tmp_path / "tiny.onnx")
     assert_sees(tmp_path / "tiny.onnx", 0.9)
-
-
-@pytest.mark.parametrize("bits", [32, 8])
-def test_a_tflite_file(bits: int, tmp_path: Path) -> None:
-    class Model(tf.Module):  # type: ignore[misc]  # without types
-        @tf.function(input_signature=[tf.TensorSpec([1, HEIGHT, WIDTH, 3], tf.float32)])
-        def run(self, image: Any) -> Any:
-            seen = tf.reduce_mean(tf.nn.relu6(image)[..., 0])
-            return tf.constant([[[*FRACTIONS, 0, 0]]]) + seen * tf.constant([0.0, 0, 0, 0, 1, 0])
-
-    model = Model()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([model.run.get_concrete_function()], model)
-    if bits == 8:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        ramp = np.linspace(0, 1, HEIGHT * WIDTH * 3, dtype=np.float32).reshape(1, HEIGHT, WIDTH, 3)
-        converter.representative_dataset = lambda: [[ramp], [np.ones_like(ramp)]]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    (tmp_path / "tiny.tflite").write_bytes(converter.convert())
-    with detector_of(tmp_path / "tiny.tflite") as detector:
-        people = detector.detect(PICTURE)
-    assert people.xyxy.tolist() == pytest.approx(np.array([BOX]), abs=0 if bits == 32 else 1)
-    assert people.confidence == pytest.approx([0.8], abs=0.01)
 
 
 def test_other_graphs_are_refused_with_what_they_have(tmp_path: Path) -> None:
