@@ -12,8 +12,6 @@ from humandetect.detection.detector import Detector, open_detector
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.config import Precision
-
 HEIGHT, WIDTH = 480, 640
 
 
@@ -40,14 +38,8 @@ PICTURES = {
 
 
 @pytest.fixture(scope="module", params=["human_detection", "movenet_multipose"])
-def model(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module", params=["f32", "auto"])
-def detector(request: pytest.FixtureRequest, model: str) -> Iterator[Detector]:
-    precision: Precision = request.param
-    with open_detector(model, engine="openvino", precision=precision) as opened:
+def detector(request: pytest.FixtureRequest) -> Iterator[Detector]:
+    with open_detector(request.param, engine="openvino") as opened:
         yield opened
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 import trustme
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humandetect.config import ServingConfig
@@ -167,6 +167,7 @@ def test_other_addresses_are_refused_with_what_was_expected(target: str) -> None
         ServingConfig((target,))
 
 
+@settings(max_examples=30)
 @given(st.text(max_size=40))
 def test_any_text_is_an_address_or_a_usage_error(target: str) -> None:
     try:
