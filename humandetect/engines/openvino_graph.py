@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_LINES_THAT_TELL_NOTHING = (
+    "Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:"
+)  # fmt: skip
 CACHE_FORMAT = 3
 """Part of every cache key: raise it when the way a model is prepared for compiling changes."""
 
@@ -172,6 +175,6 @@ def _by_name(ports: list[ov.Output]) -> dict[str, ov.Output]:
 
 def reason(error: RuntimeError) -> str:
     """Pick the line that tells people most out of OpenVINO's stack of checks."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "FrontEnd API failed"))]
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(_LINES_THAT_TELL_NOTHING)]
     return (telling or lines or ["no reason given"])[0]
