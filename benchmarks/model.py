@@ -70,7 +70,7 @@ def print_accuracy(chosen: Namespace) -> None:
         for size in sizes_of(model):
             one = open_detector(model, engine="openvino", precision=chosen.precision, size=size, score=LOWEST)
             with one as detector:
-                usual = detector.info.default_score
+                usual = detector.info.preset.default_score
                 found = [agreement(detector, *clip.split("="), every=every, canvas=canvas) for clip in clips]
             values = [f"{one.ap50:.1f}; {' '.join(f'{value:.2f}' for value in one.at(usual))}" for one in found]
             rows.append([f"{Path(model).name} {size}", f"{usual:g}", *values])

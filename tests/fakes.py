@@ -15,17 +15,7 @@ from humandetect.models.sizes import InputSize, Preset
 if TYPE_CHECKING:
     import threading
 
-INFO = ModelInfo(
-    name="fake",
-    version="1",
-    engine="fake 1, CPU",
-    size=InputSize((24, 32)),
-    parallel=2,
-    best_batch=2,
-    labels={1: "person"},
-    person_classes=frozenset({1}),
-    default_score=0.5,
-)
+INFO = ModelInfo("fake", "1", "fake 1, CPU", InputSize((24, 32)), parallel=2, best_batch=2)
 
 
 class FakeEngine:

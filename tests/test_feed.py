@@ -28,6 +28,7 @@ from humandetect.errors import ServiceAway, ServiceError, UsageError
 from humandetect.feed import LARGEST_IMAGE_BYTES, Sender, run
 from humandetect.media.images import decode_image
 from humandetect.models.find import bundled
+from humandetect.models.sizes import Preset
 from humandetect.pipeline.run import run as detect
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import make_clip
@@ -209,7 +210,7 @@ def test_tracks_are_made_and_drawn_here(endpoint: str, clip: Path) -> None:
 def test_tracks_are_those_of_detect(clip: Path) -> None:
     """Weak boxes too, which continue them, by the scores of the server's model: here 0.8 starts no track."""
     choosy = Street()
-    choosy.info = dataclasses.replace(choosy.info, track_start_score=0.85, track_high_score=0.82)
+    choosy.info = dataclasses.replace(choosy.info, preset=Preset(track_start_score=0.85, track_high_score=0.82))
     detect(DetectConfig((str(clip),), results=("detect.jsonl",), track=True), detector=Detector(choosy))
     with running(ServeConfig(), detector=Detector(choosy)) as url:
         go(url, clip, endpoint="auto", track=True)

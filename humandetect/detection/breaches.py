@@ -39,9 +39,10 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
     left, top, right, bottom = answer.xyxy[strong].T
     if (right < left).any() or (bottom < top).any():
         return _told(info, "boxes end before they begin", "write them as two corners, not as centre and size")
-    known = COCO_91.keys() if info.labels == {1: "person"} else info.labels.keys()  # that is what is said of any model
+    labels = info.metadata.labels
+    known = COCO_91.keys() if labels == {1: "person"} else labels.keys()  # that is what is said of any model
     numbers = sorted(set(answer.class_ids[strong].tolist()))
-    if info.person_classes.isdisjoint(numbers) and known.isdisjoint(numbers):
+    if info.metadata.person_classes.isdisjoint(numbers) and known.isdisjoint(numbers):
         return _classes_told(info, numbers, int(strong.sum()))
     return None
 
@@ -49,10 +50,11 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
 def contract_told(info: ModelInfo, answers: Sequence[RawDetections]) -> str:
     """Describe a model that keeps the contract: what goes in, what comes out."""
     size = f"{info.size} {'padded' if info.size.keep_aspect else 'stretched'}" if info.size else "any size"
-    people = ", ".join(f"{number} ({info.labels.get(number, 'person')})" for number in sorted(info.person_classes))
+    labels = info.metadata.labels
+    people = ", ".join(f"{one} ({labels.get(one, 'person')})" for one in sorted(info.metadata.person_classes))
     boxes = np.concatenate([answer.xyxy[answer.scores > 0] for answer in answers])
     return (
-        f"dialect {info.dialect}, input {size}, people are class {people} of {len(info.labels)}, "
+        f"dialect {info.dialect}, input {size}, people are class {people} of {len(labels)}, "
         f"boxes {boxes.min(initial=1):.2f} to {boxes.max(initial=0):.2f}"
     )
 
@@ -93,8 +95,8 @@ def _covered(found: NDArray[np.number], known: NDArray[np.number]) -> NDArray[np
 
 
 def _classes_told(info: ModelInfo, numbers: list[int], count: int) -> str:
-    seen = " and ".join(f"{number} {info.labels.get(number, '')}".strip() for number in numbers)
-    people = " and ".join(map(str, sorted(info.person_classes)))
+    seen = " and ".join(f"{number} {info.metadata.labels.get(number, '')}".strip() for number in numbers)
+    people = " and ".join(map(str, sorted(info.metadata.person_classes)))
     return _told(
         info, f"all {counted(count, 'detection')} are of class {seen}, people are class {people}",
         f"if they are people, say --person-class {numbers[0]}, or person_classes in humandetect.json",

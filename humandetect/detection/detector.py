@@ -43,13 +43,14 @@ class Detector:
             raise UsageError(f"the score must be within 0 and 1, got {score}")
         self.engine = engine
         self._given_score = score
-        self.score = engine.info.default_score if score is None else score
-        start_score = engine.info.track_start_score if score is None else score
-        self.track_scores = start_score, min(engine.info.track_high_score, start_score)
+        self.score = engine.info.preset.default_score if score is None else score
+        start_score = engine.info.preset.track_start_score if score is None else score
+        self.track_scores = start_score, min(engine.info.preset.track_high_score, start_score)
         """From which score on a box starts a track, and from which it is matched with tracks before weaker ones."""
         self.breach: str | None = None
         """How the model's answers break the contract, with the fix; None as long as none did."""
-        self._person_classes = sorted(engine.info.person_classes)
+        self._person_classes = sorted(engine.info.metadata.person_classes)
+        self._labels = engine.info.metadata.labels
         self._shapes = shapes or InputShapes()
 
     def __repr__(self) -> str:
@@ -72,7 +73,7 @@ class Detector:
 
     def prepare(self, image: NDArray[np.uint8]) -> PreparedImage:
         """Shrink a BGR image to what the model wants, as RGB; models without a size get it as large as it is."""
-        size, resize = self.info.size, self.info.resize
+        size, resize = self.info.size, self.info.metadata.resize
         if size is None:
             return prepare_image(image, None, resize)
         input_hw = self._shapes.choose(size, image.shape[:2])
@@ -115,7 +116,7 @@ class Detector:
         if size is None or not indices:
             return
         pixels = [prepared[index].pixels for index in indices]
-        halves = [sample(image, size.half(image.shape[:2]), self.info.resize) for image in pixels]
+        halves = [sample(image, size.half(image.shape[:2]), self.info.metadata.resize) for image in pixels]
         for index, second in zip(indices, self._look(halves), strict=True):
             answers[index] = merged(answers[index], second, heights[index])
 
@@ -136,7 +137,7 @@ class Detector:
         order = np.argsort(-scores, kind="stable")
         order = order[wanted[order]]
         class_ids = class_ids[order].astype(int)
-        names = np.array([self.info.labels.get(number, "person") for number in class_ids.tolist()], dtype=str)
+        names = np.array([self._labels.get(number, "person") for number in class_ids.tolist()], dtype=str)
         return sv.Detections(xyxy=xyxy[order], confidence=scores[order], class_id=class_ids, data={"class_name": names})
 
     def detect(self, image: NDArray[np.uint8] | str | Path | PillowImage) -> sv.Detections:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from humandetect.errors import UsageError
 from humandetect.models.metadata import ModelMetadata
-from humandetect.models.sizes import choose_size
+from humandetect.models.sizes import Preset, choose_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,37 +33,33 @@ class ModelInfo:
     """Calls at once that help."""
     best_batch: int
     """Images per call that the engine is fastest with."""
-    labels: dict[int, str]
-    """Names of classes, for `class_name` of the detections."""
-    person_classes: frozenset[int]
-    default_score: float
-    track_start_score: float = 0.5
-    track_high_score: float = 0.3
-    second_look: bool = False
-    """Whether close-ups are worth one at half the size; see `detection.close_ups`."""
-    dialect: str = "detection-api"
-    """How the model writes what it found, for people."""
-    resize: str = "linear"
-    """`legacy` samples at x*W/w without half-pixel centres, as the TF1 Object Detection API does inside its graphs."""
-
+    preset: Preset = field(default_factory=Preset)
+    """The scores that are best at this size."""
     metadata: ModelMetadata = field(default_factory=ModelMetadata, repr=False)
-    """What the model's maker says, of its other sizes, too."""
+    """What the model's maker or its graph says, of its classes and of its other sizes, too."""
 
     @property
     def input_hw(self) -> tuple[int, int] | None:
         """Height and width of images, of those of 4:3 where the size follows the aspect."""
         return self.size.input_hw if self.size else None
 
+    @property
+    def dialect(self) -> str:
+        """How the model writes what it found, for people."""
+        return self.metadata.dialect or "detection-api"
+
+    @property
+    def second_look(self) -> bool:
+        """Whether close-ups are worth one at half the size; see `detection.close_ups`."""
+        return self.preset.second_look and self.size is not None and self.size.multiple is not None
+
     def at_size(self, wanted: str) -> ModelInfo:
         """Return this for pictures of a size, `small`, `default`, `far` or HxW, with its scores. Raises UsageError."""
         if self.size is None:
             raise UsageError(f"{self.name} gets pictures whole: leave out the size")
         fixed_hw = self.size.input_hw if self.size.multiple is None else None
-        size, scores = choose_size(self.name, self.metadata, wanted, fixed_hw=fixed_hw)
-        return replace(
-            self, size=size, default_score=scores.default_score, track_start_score=scores.track_start_score,
-            track_high_score=scores.track_high_score, second_look=scores.second_look and fixed_hw is None,
-        )  # fmt: skip
+        size, preset = choose_size(self.name, self.metadata, wanted, fixed_hw=fixed_hw)
+        return replace(self, size=size, preset=preset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humandetect.engines.base import ModelInfo, RawDetections
+from humandetect.engines.base import RawDetections
 from humandetect.errors import EngineError, ModelError
 from humandetect.models.dialects.coco import COCO_91
 from humandetect.models.labels import person_classes_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from humandetect.engines.base import Engine
     from humandetect.models.dialects import Dialect
     from humandetect.models.metadata import ModelMetadata
-    from humandetect.models.sizes import InputSize, Preset
+    from humandetect.models.sizes import InputSize
 
 INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
@@ -61,33 +62,12 @@ def check_input(path: Path, *, dtype: str, shape: Sequence[int | None] | None) -
     )
 
 
-def model_info(
-    metadata: ModelMetadata,
-    *,
-    name: str,
-    version: str,
-    engine: str,
-    size: tuple[InputSize | None, Preset],
-    parallel: int,
-    best_batch: int,
-) -> ModelInfo:
-    """Join what the model's metadata says with what the engine measured; `size` is what `choose_size` chose."""
-    input_size, scores = size
-    return ModelInfo(
-        name=name, version=version, engine=engine, size=input_size, parallel=parallel, best_batch=best_batch,
-        labels=metadata.labels, person_classes=people_of(metadata, model=name), default_score=scores.default_score,
-        track_start_score=scores.track_start_score, track_high_score=scores.track_high_score, resize=metadata.resize,
-        dialect=metadata.dialect or "detection-api", metadata=metadata,
-        second_look=scores.second_look and input_size is not None and input_size.multiple is not None,
-    )  # fmt: skip
-
-
-def people_of(metadata: ModelMetadata, *, model: str) -> frozenset[int]:
-    """Return the classes that are people: the one the user gave, else the metadata's. Raises UsageError."""
+def with_people(metadata: ModelMetadata, *, model: str) -> ModelMetadata:
+    """Let the class that the user gave, by name or number, take the place of the metadata's. Raises UsageError."""
     if metadata.person_class is None:
-        return metadata.person_classes
+        return metadata
     labels = metadata.labels if "labels" in metadata.said or metadata.dialect else COCO_91
-    return person_classes_of(labels, metadata.person_class, model=model)
+    return replace(metadata, person_classes=person_classes_of(labels, metadata.person_class, model=model))
 
 
 def check_images(images: NDArray[np.uint8], size: InputSize | None) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 
-from humandetect.engines.base import MAX_SHAPES
-from humandetect.engines.detection_api import OUTPUT_KEYS, check_images, decoded, model_info, raw_detections, warm_up
+from humandetect.engines.base import MAX_SHAPES, ModelInfo
+from humandetect.engines.detection_api import OUTPUT_KEYS, check_images, decoded, raw_detections, warm_up, with_people
 from humandetect.engines.openvino_graph import Compiler, reason
 from humandetect.errors import Closed, DeviceError, EngineError
 from humandetect.models.sizes import choose_size
@@ -56,13 +56,13 @@ class OpenVinoEngine:
         input_size, _ = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
         compiled = self._compiler.compiled(input_size, input_size.input_hw if input_size else None)
         # Once more: a graph of another dialect is read by now, and says whether its pictures are padded.
-        chosen = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
+        metadata = with_people(self._compiler.model.metadata, model=model.name)
+        input_size, preset = choose_size(model.name, metadata, size, fixed_hw=fixed_hw)
         self._parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + WAITING_REQUESTS
         ran = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.info = model_info(
-            self._compiler.model.metadata, name=model.name, version=model.version,
-            engine=f"openvino {ov.__version__.partition('-')[0]}, {target}, {ran}", size=chosen,
-            parallel=self._parallel, best_batch=1,
+        self.info = ModelInfo(
+            model.name, model.version, f"openvino {ov.__version__.partition('-')[0]}, {target}, {ran}", input_size,
+            parallel=self._parallel, best_batch=1, preset=preset, metadata=metadata,
         )  # fmt: skip
         self._closed = False
         self._compiling = threading.Lock()

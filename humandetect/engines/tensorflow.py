@@ -11,15 +11,16 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from humandetect.engines.base import ModelInfo
 from humandetect.engines.detection_api import (
     OUTPUT_KEYS,
     check_images,
     check_input,
     check_outputs,
     choose_input,
-    model_info,
     raw_detections,
     warm_up,
+    with_people,
 )
 from humandetect.errors import Closed, DeviceError, EngineError, ModelError, UsageError
 from humandetect.models.sizes import choose_size
@@ -73,11 +74,12 @@ class TensorFlowEngine:
                 f"{model.path} takes {shape[0]} pictures at a time and no single one. Export it for any number."
             )
         fixed_hw = (shape[1], shape[2]) if shape[1] and shape[2] else None
-        self.info = model_info(
-            model.metadata, name=model.name, version=model.version,
-            engine=f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
-            size=choose_size(model.name, model.metadata, size, fixed_hw=fixed_hw),
-            parallel=CALLS_THAT_HELP, best_batch=BEST_BATCH if self._max_call is None else 1,
+        metadata = with_people(model.metadata, model=model.name)
+        input_size, preset = choose_size(model.name, metadata, size, fixed_hw=fixed_hw)
+        self.info = ModelInfo(
+            model.name, model.version, f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
+            input_size, parallel=CALLS_THAT_HELP, best_batch=BEST_BATCH if self._max_call is None else 1,
+            preset=preset, metadata=metadata,
         )  # fmt: skip
         with _quiet_start():
             warm_up(self, model.path)

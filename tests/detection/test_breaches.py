@@ -13,6 +13,7 @@ import supervision as sv
 from humandetect.detection.breaches import breach_of, elsewhere_told, nobody_told
 from humandetect.detection.detector import Detector
 from humandetect.engines.base import RawDetections
+from humandetect.models.metadata import ModelMetadata
 from tests.fakes import INFO, FakeEngine
 
 WELL = [-0.1, 0.1, 0.5, 1.05]
@@ -56,11 +57,12 @@ def test_what_keeps_the_contract_is_not_told(well: RawDetections) -> None:
 
 
 def test_other_classes_that_the_model_names_are_no_breach() -> None:
-    assert breach_of(answer(WELL, class_id=0), replace(INFO, labels={0: "helmet", 1: "person"}), 0.5) is None
+    helmets = replace(INFO, metadata=ModelMetadata(labels={0: "helmet", 1: "person"}))
+    assert breach_of(answer(WELL, class_id=0), helmets, 0.5) is None
 
 
 def test_nobody_where_people_are_is_told_with_what_was_seen() -> None:
-    dog = replace(INFO, labels={0: "dog", 1: "person"})
+    dog = replace(INFO, metadata=ModelMetadata(labels={0: "dog", 1: "person"}))
     assert "of class 0 dog, people are class 1" in nobody_told(dog, [answer(WELL, class_id=0)], 0.5)
     assert "the best score is 0.20, 0.5 is asked for" in nobody_told(INFO, [answer(WELL, score=0.2)], 0.5)
 

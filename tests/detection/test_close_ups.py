@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from humandetect.detection.close_ups import wants_second_look
 from humandetect.detection.detector import Detector
-from humandetect.engines.base import ModelInfo, RawDetections
-from humandetect.models.sizes import InputSize
+from humandetect.engines.base import RawDetections
+from humandetect.models.sizes import InputSize, Preset
+from tests.fakes import INFO
 
 TALL, TALLER, SMALL = [0.1, 0.1, 0.4, 0.8], [0.5, 0.0, 0.9, 0.95], [0.5, 0.5, 0.6, 0.7]
 WHOLE, LEFT_PART, RIGHT_PART = [0.42, 0.13, 0.66, 1], [0.43, 0.14, 0.57, 0.8], [0.5, 0.36, 0.71, 1]
@@ -18,13 +21,11 @@ WHOLE, LEFT_PART, RIGHT_PART = [0.42, 0.13, 0.66, 1], [0.43, 0.14, 0.57, 0.8], [
 class TwoSizes:
     """Sees other people in small pictures than in large ones."""
 
-    def __init__(self, large: dict[float, list[float]], small: dict[float, list[float]], **options: object) -> None:
-        known = {
-            "name": "fake", "version": "1", "engine": "fake", "size": InputSize((384, 512), step=32, multiple=32),
-            "parallel": 1, "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}),
-            "default_score": 0.1, "second_look": True,
-        }  # fmt: skip
-        self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
+    def __init__(
+        self, large: dict[float, list[float]], small: dict[float, list[float]], *, second_look: bool = True
+    ) -> None:
+        preset = Preset(default_score=0.1, second_look=second_look)
+        self.info = replace(INFO, size=InputSize((384, 512), step=32, multiple=32), preset=preset)
         self._seen = {384: large, 192: small}
         self.shapes: list[tuple[int, ...]] = []
 

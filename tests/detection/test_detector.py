@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,11 +13,12 @@ from PIL import Image
 
 from humandetect.detection.detector import Detector, open_detector
 from humandetect.detection.preprocess import PreparedImage
-from humandetect.engines.base import ModelInfo, RawDetections
+from humandetect.engines.base import RawDetections
 from humandetect.errors import ModelNotFound, UsageError
+from humandetect.models.metadata import ModelMetadata
 from humandetect.models.sizes import InputSize
 from tests.builders import picture
-from tests.fakes import SizesEngine
+from tests.fakes import INFO, SizesEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +28,7 @@ class BrightnessEngine:
     """Answers each image with one row whose score is its first pixel's red; counts its calls."""
 
     def __init__(self, **options: object) -> None:
-        known = {
-            "name": "fake", "version": "1", "engine": "fake", "size": InputSize((4, 6)), "parallel": 1,
-            "best_batch": 1, "labels": {1: "person"}, "person_classes": frozenset({1}), "default_score": 0.5,
-        }  # fmt: skip
-        self.info = ModelInfo(**{**known, **options})  # type: ignore[arg-type]
+        self.info = replace(INFO, **{"size": InputSize((4, 6)), **options})  # type: ignore[arg-type]
         self.shapes: list[tuple[int, ...]] = []
         self.closed = 0
 
@@ -147,11 +145,11 @@ def test_open_detector_refuses_what_it_does_not_know_and_lists_what_it_does(
 
 
 def test_a_detector_says_what_it_is() -> None:
-    assert repr(Detector(BrightnessEngine(), score=0.25)) == "Detector(fake 1, fake, score >= 0.25)"
+    assert repr(Detector(BrightnessEngine(), score=0.25)) == "Detector(fake 1, fake 1, CPU, score >= 0.25)"
 
 
 def test_people_have_the_model_s_own_name_for_them() -> None:
-    engine = BrightnessEngine(labels={3: "walker"}, person_classes=frozenset({3, 4}))
+    engine = BrightnessEngine(metadata=ModelMetadata(labels={3: "walker"}, person_classes=frozenset({3, 4})))
     found = Detector(engine).people(rows([[0, 0, 1, 1]] * 3, [0.9, 0.8, 0.7], [3, 4, 1]), (10, 10))
     assert list(found.data["class_name"]) == ["walker", "person"]
     nobody = Detector(engine).people(rows([[0, 0, 1, 1]], [0.1]), (10, 10))

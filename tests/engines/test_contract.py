@@ -49,7 +49,7 @@ def test_the_engine_says_who_runs_the_model(detectors: dict[str, Detector], mode
         assert info.engine.endswith("CPU, f32") or info.engine.startswith("tf-serving, 127.0.0.1:")
         assert info.name == model
         assert (info.version, info.input_hw) == MODELS[model]
-        assert info.person_classes == {1}
+        assert info.metadata.person_classes == {1}
         assert info.parallel >= 1
         assert info.best_batch >= 1
 

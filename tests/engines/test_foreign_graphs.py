@@ -160,7 +160,7 @@ def test_yolo_of_open_size_has_presets_in_its_stride(tmp_path: Path) -> None:
     for size, hw in (("small", (416, 416)), ("far", (960, 960)), ("96x64", (96, 64))):
         with detector_of(path, size=size, person_class="helmet") as detector:
             assert detector.info.input_hw == hw
-            assert detector.info.person_classes == {0}
+            assert detector.info.metadata.person_classes == {0}
     with pytest.raises(UsageError, match="multiples of 32, got 70x90; the nearest is 64x96"):
         detector_of(path, size="70x90")
 
@@ -213,7 +213,7 @@ def test_what_the_exporter_wrote_beside_a_model_names_classes_and_size(tmp_path:
     (tmp_path / "metadata.yaml").write_text(said, encoding="utf-8")
     with detector_of(saved(rows_graph([-1, 3, -1, -1], class_id=1), tmp_path)) as detector:
         assert detector.info.input_hw == (96, 64)
-        assert detector.info.labels == {0: "helmet", 1: "person"}
+        assert detector.info.metadata.labels == {0: "helmet", 1: "person"}
 
 
 def test_a_model_of_turned_boxes_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from humandetect.engines.detection_api import check_images, model_info, warm_up
+from humandetect.engines.base import ModelInfo
+from humandetect.engines.detection_api import check_images, warm_up, with_people
 from humandetect.engines.tfserving.embedded import EmbeddedServer
 from humandetect.engines.tfserving.failures import CallFailed, explained
 from humandetect.engines.tfserving.messages import (
@@ -100,9 +101,11 @@ class TFServingEngine:
         except CallFailed as failure:
             raise self._explain_start(failure) from failure
         self._plans = {version: self._plan}
-        self.info = model_info(
-            self._metadata, name=self._spec.name, version=_text(version), engine=f"tf-serving, {self._where}",
-            size=self._size(self._plan), parallel=self._at_once, best_batch=self._plan.batch or BEST_BATCH,
+        size, preset = self._size(self._plan)
+        self.info = ModelInfo(
+            self._spec.name, _text(version), f"tf-serving, {self._where}", size, parallel=self._at_once,
+            best_batch=self._plan.batch or BEST_BATCH, preset=preset,
+            metadata=with_people(self._metadata, model=self._spec.name),
         )  # fmt: skip
         warm_up(self, self._model)
 

@@ -114,7 +114,8 @@ class DeepCheck:
     def __init__(self, inference: Inference, config: ServeConfig) -> None:
         self._inference = inference
         self._config = config
-        self._score = inference.info.default_score  # whatever the users' threshold: it must leave people to compare
+        # Whatever the users' threshold: it must leave people to compare.
+        self._score = inference.info.preset.default_score
         self._one_at_a_time = asyncio.Lock()
         self._last: Readiness | None = None
         self._last_at = 0.0

@@ -90,7 +90,7 @@ class TestAnswers:
         with FakeServing(model="human_detection", shape=(-1, -1, -1, 3)) as server:
             engine = engine_for(server, model=None)
             assert engine.info.input_hw == (384, 512)
-            assert (engine.info.default_score, engine.info.resize) == (0.5, "legacy")
+            assert (engine.info.preset.default_score, engine.info.metadata.resize) == (0.5, "legacy")
             engine.close()
 
     def test_messages_of_30_mb_travel_both_ways(self) -> None:
@@ -397,7 +397,7 @@ class TestWrongModel:
         path = str(bundled("models/human_detection"))
         with FakeServing(model="human_detection") as server:
             engine = load_engine(EngineConfig(model=path, serving=ServingConfig((server.target,))))
-            assert (engine.info.name, engine.info.default_score) == ("human_detection", 0.5)
+            assert (engine.info.name, engine.info.preset.default_score) == ("human_detection", 0.5)
             engine.close()
 
     @pytest.mark.parametrize(

@@ -88,8 +88,9 @@ def test_what_is_known_of_a_model_here_counts(serve: Serve, tmp_path: Path) -> N
     (version / "assets.extra" / "humandetect.json").write_text(json.dumps(known))
     engine = serve("open")
     assert engine.info.input_hw == (20, 30)
-    assert (engine.info.default_score, engine.info.labels, engine.info.resize) == (0.25, {1: "walker"}, "legacy")
-    assert serve("integers").info.default_score == 0.5
+    assert engine.info.preset.default_score == 0.25
+    assert (engine.info.metadata.labels, engine.info.metadata.resize) == ({1: "walker"}, "legacy")
+    assert serve("integers").info.preset.default_score == 0.5
 
 
 def test_a_fixed_size_on_the_server_counts_more_than_what_is_known_here(serve: Serve, tmp_path: Path) -> None:

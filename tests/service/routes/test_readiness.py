@@ -107,7 +107,7 @@ def test_a_loaded_model_is_ready_and_named(client: Client) -> None:
             "name": INFO.name,
             "version": INFO.version,
             "engine": INFO.engine,
-            "score": INFO.default_score,
+            "score": INFO.preset.default_score,
             "track_scores": [0.5, 0.3],
         },
     }
