@@ -14,6 +14,7 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import Source, SourceRef, expand, open_source
+from humandetect.media.sources.still import still_of
 from tests.builders import make_clip, picture
 
 if TYPE_CHECKING:
@@ -148,6 +149,12 @@ def test_a_folder_of_bad_images_cannot_be_opened(here: Path) -> None:
         Path(name).write_bytes(b"\xff\xd8\xff" + bytes(30))
     with pytest.raises(SourceError, match="none of its 2 images can be read; the first one: a damaged image"):
         open_source(".")
+
+
+def test_a_damaged_picture_to_draw_on_is_told_as_that(here: Path) -> None:
+    Path("a.jpg").write_bytes(encode_jpeg(picture())[:-200])
+    with pytest.raises(SourceError, match="cannot read 'a.jpg': a damaged image"):
+        still_of("a.jpg", SourceConfig())
 
 
 def test_closing_an_image_source_stops_it(here: Path) -> None:
