@@ -153,7 +153,7 @@ def test_a_folder_of_bad_images_cannot_be_opened(here: Path) -> None:
 
 def test_a_damaged_picture_to_draw_on_is_told_as_that(here: Path) -> None:
     Path("a.jpg").write_bytes(encode_jpeg(picture())[:-200])
-    with pytest.raises(SourceError, match="cannot read 'a.jpg': a damaged image"):
+    with pytest.raises(SourceError, match=r"cannot read 'a\.jpg': a damaged image"):
         still_of("a.jpg", SourceConfig())
 
 
