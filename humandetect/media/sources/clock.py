@@ -21,9 +21,14 @@ _LEAP_SECONDS = 10.0
 """By so much more than has passed no camera's pictures come late: its clock was set."""
 
 
-def believable_rate(stream: av.VideoStream) -> Fraction | None:
-    """Return the stream's average rate in frames a second, or None where its tags are absurd."""
-    for rate in (stream.average_rate, stream.guessed_rate):
+def believable_rate(stream: av.VideoStream, first: av.VideoFrame) -> Fraction | None:
+    """Return the stream's average rate in frames a second, or None where its tags are absurd.
+
+    A bare stream has none but what its demuxer makes up; its pictures say how long they last.
+    """
+    lasts = first.duration * stream.time_base if first.pts is None and stream.time_base else 0
+    stated = 1 / lasts if lasts else None
+    for rate in (stated, stream.average_rate, stream.guessed_rate):
         if rate is not None and _SLOWEST <= rate <= _FASTEST:
             return Fraction(rate)
     return None

@@ -97,7 +97,7 @@ class VideoSource(Source):
         if first is None:
             raise SourceError(self._media.why_no_picture())
         self._check_size(first)
-        self._rate = believable_rate(self._stream)
+        self._rate = believable_rate(self._stream, first)
         more = _FIELD_SAMPLE if self._filter.interlaced and not self._media.live else 0
         seen = [first, *islice(self._pictures, more)]
         self._pictures = chain(seen, self._pictures)

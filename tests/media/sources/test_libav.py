@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -279,21 +280,29 @@ def test_a_clock_that_stands_still_moves_on_by_whole_frames() -> None:
     np.testing.assert_allclose(np.diff(times)[1:], 0.04)
 
 
-def test_frames_without_timestamps_are_placed_by_rate(tmp_path: Path) -> None:
-    frames, source = read(make_clip(tmp_path / "a.h264", fps=25))
-    np.testing.assert_allclose(np.diff([frame.time_seconds for frame in frames]), 0.04)
-    assert source.warnings == ["20 frames without a timestamp; placed at 25 a second"]
+@pytest.mark.parametrize("kind", ["interlaced=0", "interlaced=1"])
+def test_frames_without_timestamps_are_placed_by_the_rate_that_the_stream_states(tmp_path: Path, kind: str) -> None:
+    """As recorders write .264 and .h265."""
+    path = tmp_path / "a.h264"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=10, options={"x264-params": kind})
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(5):
+            out.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+        out.mux(video.encode(None))
+    frames, source = read(path)
+    np.testing.assert_allclose([frame.time_seconds for frame in frames], [0, 0.1, 0.2, 0.3, 0.4])
+    assert source.info.fps == 10
+    assert source.warnings == ["5 frames without a timestamp; placed at 10 a second"]
 
 
 @pytest.mark.parametrize("rate", [Fraction(90000), Fraction(1, 1000)])
 def test_absurd_rates_are_not_believed(tmp_path: Path, rate: Fraction) -> None:
     from humandetect.media.sources.clock import believable_rate
 
-    class Stream:
-        average_rate = rate
-        guessed_rate = None
-
-    assert believable_rate(Stream()) is None  # type: ignore[arg-type]
+    stream: Any = SimpleNamespace(average_rate=rate, guessed_rate=None, time_base=1 / rate)
+    first: Any = SimpleNamespace(pts=None, duration=1)
+    assert believable_rate(stream, first) is None
 
 
 def test_a_truncated_video_gives_all_it_has_and_a_warning_with_numbers(tmp_path: Path) -> None:
