@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -98,40 +97,41 @@ def test_remains_take_no_name_that_is_taken(clip: Path, tmp_path: Path) -> None:
     assert finish_remains(tmp_path) == [path.with_stem(f"{path.stem}_2")]
 
 
+@contextmanager
+def files_at_most(bytes_: int) -> Iterator[None]:
+    """Let writing fail in the middle of a file, from within libav, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def written_until_it_fails(clip: Path, folder: Path, most_bytes: int) -> list[Path]:
+    """Return what is there when a disk took so many bytes of a file."""
+    with av.open(str(clip)) as container:
+        layout = Layout({0: container.streams.video[0]})
+    file = SegmentFile(folder, segment_name("door", START, layout.ending), layout=layout, started=START)
+    with files_at_most(most_bytes):
+        with pytest.raises(OSError, match="File too large"):
+            write_again_and_again(file, clip)
+        file.close()
+    return list(folder.glob("door/*/*"))
+
+
+def write_again_and_again(file: SegmentFile, clip: Path) -> None:
+    for turn in range(100):
+        with av.open(str(clip)) as container:
+            for number, packet in enumerate(container.demux(video=0)):
+                file.write(packet, START + timedelta(seconds=2 * turn + number / 10))
+
+
 def test_a_file_that_grew_too_large_still_plays(clip: Path, tmp_path: Path) -> None:
-    """What a full disk does, from within libav: a write that fails in the middle of a file."""
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from tests.watch.test_segments import limited; limited(Path(sys.argv[1]), Path(sys.argv[2]))"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(clip), str(tmp_path)], capture_output=True, text=True)
-    assert done.stdout.strip() == "File too large", done.stderr
-    (path,) = tmp_path.glob("door/*/*.mp4")
+    (path,) = written_until_it_fails(clip, tmp_path, 30_000)
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 50
 
 
 def test_a_disk_that_took_nothing_leaves_nothing(clip: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from tests.watch.test_segments import limited; limited(Path(sys.argv[1]), Path(sys.argv[2]), 500)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(clip), str(tmp_path)], capture_output=True, text=True)
-    assert done.stdout.strip() == "File too large", done.stderr
-    assert list(tmp_path.glob("door/*/*")) == []
-
-
-def limited(clip: Path, folder: Path, most_bytes: int = 30_000) -> None:
-    """Write until a file is too large, and print what stopped it."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    with av.open(str(clip)) as container:
-        layout = Layout({0: container.streams.video[0]})
-    file = SegmentFile(folder, segment_name("door", START, layout.ending), layout=layout, started=START)
-    try:
-        for turn in range(100):
-            with av.open(str(clip)) as container:
-                for number, packet in enumerate(container.demux(video=0)):
-                    file.write(packet, START + timedelta(seconds=2 * turn + number / 10))
-    except OSError as error:
-        sys.stdout.write(str(error.strerror))
-    file.close()
+    assert written_until_it_fails(clip, tmp_path, 500) == []

@@ -199,7 +199,7 @@ ALLOWED = {
 }
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["picture", "lose", "refuse"]), st.floats(0, 20), st.floats(0, 3))))
 def test_whatever_happens_only_the_ways_of_the_contract_are_gone(happens: list[tuple[str, float, float]]) -> None:
     states, now, way = camera(), 0.0, ["connecting"]

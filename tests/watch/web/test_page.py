@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.service.browser import looking_at
@@ -116,17 +115,12 @@ def test_a_page_that_is_hidden_does_not_look(browser: Browser) -> None:
         assert source_of(page, "door")
 
 
-@pytest.mark.parametrize("width", [320, 390, 1360])
-def test_it_fits_every_width(browser: Browser, width: int) -> None:
-    size = {"width": width, "height": 800}
-    with showing() as site, looking_at(browser, site.url, viewport=size) as page:
+def test_it_fits_every_width_and_is_dark_where_that_is_wanted(browser: Browser) -> None:
+    with showing() as site, looking_at(browser, site.url, color_scheme="dark") as page:
         site.cameras.step("door")
         site.cameras.change("door", state="lost", reason="a word that is longer than any phone is wide: " + "x" * 80)
         expect(page.locator(".away strong").first).to_have_text("lost")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_dark_is_dark(browser: Browser) -> None:
-    with showing() as site, looking_at(browser, site.url, color_scheme="dark") as page:
-        expect(page.locator(".camera")).to_have_count(2)
+        for width in (320, 390, 1360):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 17)"
