@@ -67,7 +67,7 @@ def test_occupancy_is_weighted_by_time_and_split_between_intervals(rate: int) ->
     assert of(rows, "hall", "person_seconds", "inside_mean", "inside_max")[:2] == [(2, 0.2, 1), (3, 0.3, 1)]
 
 
-@pytest.mark.parametrize("per_seconds", [1, 7, 10, 3600])
+@pytest.mark.parametrize("per_seconds", [1, 7, 3600])
 def test_rows_sum_up_to_the_events(per_seconds: float) -> None:
     rows, events = counted(walks(60), per_seconds=per_seconds)
     crossings = [e.direction for e in events if e.event == "crossing"]
@@ -82,9 +82,9 @@ def test_rows_sum_up_to_the_events_of_a_broken_source() -> None:
     """The rate varies, the clock jumps and restarts, and frames fail."""
     chance = random.Random(7)  # noqa: S311
     seconds, frames, track = 0.0, [], 1
-    for k in range(3000):
+    for k in range(800):
         step = chance.choice([0, 0.04, 0.1, 0.4, 0.1])
-        if chance.random() < 0.005:
+        if chance.random() < 0.02:
             step, track = chance.choice([-seconds / 2, 9, 100_000]), track + 1
         seconds += step
         y = 250 + 80 * (1 if k // 15 % 2 else -1) * (k % 15) / 15
@@ -133,7 +133,7 @@ def test_time_with_nobody_watching_is_not_covered() -> None:
 
 
 def test_a_jump_of_over_a_day_is_not_filled_and_a_shorter_one_is() -> None:
-    assert len(counted([walked(t, {}) for t in (0, 80_000)])[0]) == 2 * 8001
+    assert len(counted([walked(t, {}) for t in (0, 80_000)], per_seconds=100)[0]) == 2 * 801
     rows, _ = counted([walked(t, {}) for t in (0, 1, 90_000_005, 90_000_006)])
     assert of(rows, "flat", "start_seconds", "seconds_covered") == [(0, 1), (90_000_000, 1)]
 

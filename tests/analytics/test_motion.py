@@ -28,7 +28,7 @@ def test_tracks_are_those_of_the_library(people: int) -> None:
     library, quick = CBIoUTracker(**OPTIONS), quick_tracker(**OPTIONS)
     place, speed = rng.uniform(0, 500, (people, 2)), rng.normal(0, 30, (people, 2))
     size, seconds = rng.uniform([20, 50], [60, 160], (people, 2)), 0.0
-    for _ in range(80):
+    for _ in range(40):
         step = rng.choice([0.04, 0.125, 0.127, 0.4])
         seconds, place = seconds + step, place + speed * step
         seen = rng.random(people) < 0.8

@@ -21,7 +21,7 @@ def row(start: float, **values: Any) -> Any:
     }
 
 
-@pytest.mark.parametrize("seconds", [1, MOST_INTERVALS, 5000, 100_000])
+@pytest.mark.parametrize("seconds", [1, MOST_INTERVALS, 20_000])
 def test_a_long_time_is_few_intervals_with_the_same_sums(seconds: int) -> None:
     timeline = Timeline()
     for start in range(seconds):

@@ -164,7 +164,7 @@ def test_trails_are_the_feet_of_two_seconds() -> None:
 
 def test_memory_of_the_past_is_bounded() -> None:
     tracker = Tracker()
-    for k in range(3000):
+    for k in range(400):
         tracker.update(seen(k / 10, (k // 5 * 97) % 600))
     assert len(tracker._tracker.tracks) < 15
 
