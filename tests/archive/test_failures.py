@@ -21,9 +21,9 @@ from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.cli import app
 from humandetect.config import ArchiveConfig, SourceConfig
-from humandetect.errors import SinkError, SourceError, UsageError
+from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import encode_jpeg
-from humandetect.media.sources.files import open_file
+from humandetect.media.sources import files
 from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
@@ -56,13 +56,13 @@ def make(out: Path, *videos: Path, retries: int = 1, **options: Any) -> ArchiveS
     return archive(config, Silent())
 
 
-def files(out: Path) -> list[str]:
+def files_in(out: Path) -> list[str]:
     return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name != NAME)
 
 
 def test_nothing_disturbs_it(video: Path, tmp_path: Path) -> None:
     assert make(tmp_path / "out", video).standing.is_complete
-    assert files(tmp_path / "out") == PARTS
+    assert files_in(tmp_path / "out") == PARTS
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
@@ -152,12 +152,14 @@ def test_a_picture_that_went_with_its_share_is_not_taken_for_a_damaged_one(
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "pictures" / name).write_bytes(encode_jpeg(picture(320, 240)))
 
-    def open_all_but_one(path: str) -> BufferedReader:
-        if path.endswith("b.jpg"):
-            raise SourceError("Stale file handle")
-        return open_file(path)
+    regular = files._regular
 
-    monkeypatch.setattr("humandetect.media.sources.image.open_file", open_all_but_one)
+    def all_but_one(path: Path) -> BufferedReader:
+        if path.name == "b.jpg":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return regular(path)
+
+    monkeypatch.setattr(files, "_regular", all_but_one)
     (_, reason), *more = make(tmp_path / "out", tmp_path / "pictures").outcome.failed
     assert "b.jpg': Stale file handle" in reason
     assert not more
@@ -185,7 +187,7 @@ def test_names_may_be_any_bytes(video: Path, tmp_path: Path) -> None:
 def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:
     long = write_people(tmp_path / "long.mkv", frames=75, options={"g": "1000", "bf": "0", "sc_threshold": "0"})
     assert make(tmp_path / "out", long).outcome.frames == 75
-    assert files(tmp_path / "out") == ["long.mkv/000000.parquet"]
+    assert files_in(tmp_path / "out") == ["long.mkv/000000.parquet"]
 
 
 def test_a_full_disk_ends_it_and_with_room_the_same_command_goes_on(
@@ -196,7 +198,7 @@ def test_a_full_disk_ends_it_and_with_room_the_same_command_goes_on(
         full.setattr(os, "fsync", refuse(errno.ENOSPC))
         with pytest.raises(SinkError, match=r"cannot write .*out.*: the disk is full"):
             make(tmp_path / "out", video)
-    assert files(tmp_path / "out") == []
+    assert files_in(tmp_path / "out") == []
     assert make(tmp_path / "out", video).standing.is_complete
 
 
@@ -214,7 +216,7 @@ def test_where_parts_cannot_be_written_it_ends_and_no_video_is_given_up(
         full.setattr(FolderStorage, "write", small_ones)
         with pytest.raises(SinkError, match="full but for a few notes"):
             make(tmp_path / "out", video)
-    assert files(tmp_path / "out") == []
+    assert files_in(tmp_path / "out") == []
     assert make(tmp_path / "out", video).standing.is_complete
 
 
@@ -263,7 +265,7 @@ def test_where_nothing_may_be_written_it_says_so_before_it_works(
     monkeypatch.setattr(os, "fsync", refuse(errno.EACCES))
     with pytest.raises(SinkError, match=r"cannot write .*plan\.json.: no right to write there"):
         make(tmp_path / "out", video)
-    assert files(tmp_path / "out") == []
+    assert files_in(tmp_path / "out") == []
 
 
 def refuse(number: int) -> Any:
@@ -286,7 +288,7 @@ def test_a_share_that_goes_away_costs_what_it_has_and_with_it_back_the_rest_is_m
     assert outcome.made + len(outcome.failed) == len(PARTS)
     assert {reason for _, reason in outcome.failed} == {"reading failed: Stale file handle"}
     assert make(tmp_path / "out", video, retry_failed=True).standing.is_complete
-    assert files(tmp_path / "out") == PARTS
+    assert files_in(tmp_path / "out") == PARTS
 
 
 def test_a_source_that_is_gone_is_named(video: Path, tmp_path: Path) -> None:
