@@ -126,6 +126,7 @@ def test_it_ends_soon_with_recordings_that_play_though_its_engine_hangs(farm: Ru
         options = ("--serving", server.target, "--model", "people", "--record", "kept", "--min-free", "off")
         with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data", *options) as process:
             eventually(lambda: len(list(Path("kept").rglob(".*.mp4"))) == 2)
+            eventually(lambda: states("door") == states("yard") == ["live"])
             asked = len(server.sizes)
             gate.clear()
             eventually(lambda: len(server.sizes) > asked)
