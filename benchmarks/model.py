@@ -10,8 +10,9 @@ own AsyncInferQueue on the same graph and shape, and on its convolutions alone: 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -33,12 +34,20 @@ if TYPE_CHECKING:
 
     from humandetect.detection.preprocess import PreparedImage
 
+    Run = Callable[[], int]  # returns how many images were run
+
 MODELS = ("human_detection", "movenet_multipose")
 SIZES = ("small", "default", "far")
 LOWEST = 0.01
 SCORES = [round(0.05 * step, 2) for step in range(5, 13)]
 REQUESTS = 4
-ROUNDS = 3
+ROUNDS = 5
+ENGINES: dict[str, tuple[dict[str, str], int | None]] = {
+    "openvino f32": ({"engine": "openvino", "precision": "f32"}, None),
+    "openvino bf16": ({"engine": "openvino", "precision": "bf16"}, None),
+    "tensorflow, 1": ({"engine": "tensorflow"}, 1),
+    "tensorflow, 4": ({"engine": "tensorflow"}, 4),
+}
 
 
 def main() -> None:
@@ -116,36 +125,45 @@ def print_speed(models: list[str], count: int) -> None:
     rows = []
     for model in models:
         for size in sizes_of(model):
-            cells = [
-                f"{detector_speed(model, size, count, engine='openvino', precision=one)}" for one in ("f32", "bf16")
-            ]
-            bare, convolutions = (bare_speed(model, size, count, part=part) for part in ("graph", "convolutions"))
-            cells += [f"{bare:.0f}", f"{1000 / bare - 1000 / convolutions:.2f}"]
-            cells += [detector_speed(model, size, count // 4, engine="tensorflow", batch=batch) for batch in (1, 4)]
-            rows.append([f"{Path(model).name} {size}", *cells])
+            with ExitStack() as opened:
+                speeds = best(runs(opened, model, size, count))
+            above = 1000 / speeds["bare"] - 1000 / speeds["convolutions"]
+            whole = {name: f"{speeds[name]:.0f}" if name in speeds else "-" for name in ENGINES}
+            bare = [f"{speeds['bare']:.0f}", f"{speeds['openvino f32'] / speeds['bare']:.2f}", f"{above:.2f}"]
+            rows.append([f"{Path(model).name} {size}", *whole.values(), *bare])
             say(" | ".join(rows[-1]))
-    openvino = ["openvino f32", "bf16", "bare AsyncInferQueue f32", "its ms above convolutions"]
-    heads = ["model, size", *openvino, "tensorflow, 1", "tensorflow, 4"]
+    heads = ["model, size", *ENGINES, "bare AsyncInferQueue f32", "openvino to it", "its ms above convolutions"]
     print_table(f"images/s at 4:3, {count} images, best of {ROUNDS} rounds", heads, rows)
 
 
-def detector_speed(model: str, size: str, count: int, *, batch: int | None = None, **options: str) -> str:
+def runs(opened: ExitStack, model: str, size: str, count: int) -> dict[str, Run]:
+    """Return what the models are run by; each is open until `opened` closes."""
+    found = {
+        part: bare_run(model, size, count, convolutions=part == "convolutions") for part in ("bare", "convolutions")
+    }
+    for name, (options, batch) in ENGINES.items():
+        with suppress(DeviceError):  # no bf16 here
+            found[name] = detector_run(opened, model, size, count if batch is None else count // 4, options, batch)
+    return found
+
+
+def detector_run(
+    opened: ExitStack, model: str, size: str, count: int, options: Mapping[str, str], batch: int | None
+) -> Run:
     """Run pictures through a detector and its batcher."""
-    try:
-        opened = open_detector(model, size=size, score=LOWEST, **options)  # type: ignore[arg-type]
-    except DeviceError:
-        return "-"
-    with opened as detector, open_batcher(detector.info, detector.infer, batch=batch) as batcher:
-        images = prepared(detector, count)
+    detector = opened.enter_context(open_detector(model, size=size, score=LOWEST, **options))  # type: ignore[arg-type]
+    batcher = opened.enter_context(open_batcher(detector.info, detector.infer, batch=batch))
+    images = prepared(detector, count)
 
-        def run() -> None:
-            for future in [batcher.submit(image, timeout_seconds=None) for image in images]:
-                future.result()
+    def run() -> int:
+        for future in [batcher.submit(image, timeout_seconds=None) for image in images]:
+            future.result()
+        return count
 
-        return f"{best(run, count):.0f}"
+    return run
 
 
-def bare_speed(model: str, size: str, count: int, *, part: Literal["graph", "convolutions"]) -> float:
+def bare_run(model: str, size: str, count: int, *, convolutions: bool) -> Run:
     """Run the same pictures through OpenVINO alone."""
     import openvino as ov
 
@@ -154,16 +172,17 @@ def bare_speed(model: str, size: str, count: int, *, part: Literal["graph", "con
     core = ov.Core()
     graph = core.read_model(find_model(model).path)
     graph.reshape(list(images[0].shape))
-    graph = graph if part == "graph" else convolutions_of(graph)
+    graph = convolutions_of(graph) if convolutions else graph
     compiled = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"})
     queue = ov.AsyncInferQueue(compiled, REQUESTS)
 
-    def run() -> None:
+    def run() -> int:
         for image in images:
             queue.start_async({0: image})
         queue.wait_all()
+        return count
 
-    return best(run, count)
+    return run
 
 
 def convolutions_of(graph: ov.Model) -> ov.Model:
@@ -192,14 +211,17 @@ def prepared(detector: Detector, count: int) -> list[PreparedImage]:
     return [images[index % len(images)] for index in range(count)]
 
 
-def best(run: Callable[[], None], count: int) -> float:
-    run()
-    seconds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
+def best(runs: Mapping[str, Run]) -> dict[str, float]:
+    """Time each in turn, so that what else the machine does costs all of them, and return the images a second."""
+    for run in runs.values():
         run()
-        seconds.append(time.perf_counter() - began)
-    return count / min(seconds)
+    speeds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            images = run()
+            speeds[name].append(images / (time.perf_counter() - began))
+    return {name: max(each) for name, each in speeds.items()}
 
 
 if __name__ == "__main__":
