@@ -31,7 +31,7 @@ class Gate:
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
         self.entered.release()
-        assert self.let.acquire(timeout=10)
+        assert self.let.acquire(timeout=60)
         return [item * 10 for item in items]
 
 
@@ -40,12 +40,29 @@ def gate() -> Gate:
     return Gate()
 
 
+class Clock:
+    """A time that passes when it is told to: no batch hangs because the machine is busy."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(batching, "time", clock)
+    return clock
+
+
 @pytest.fixture
 def busy(gate: Gate) -> Iterator[Batcher[int, int]]:
     """A batcher of up to 3 whose only worker is occupied with item 0; two more fit its queue."""
     batcher = Batcher(gate, max_batch=3, queue_size=2, max_wait_seconds=0.05)
     batcher.submit(0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     yield batcher
     for _ in range(10):
         gate.let.release()
@@ -59,7 +76,7 @@ def double(items: list[int]) -> list[int]:
 def test_every_item_gets_its_own_result() -> None:
     with Batcher(double, max_batch=4, queue_size=100, workers=3) as batcher:
         futures = [batcher.submit(item, timeout_seconds=None) for item in range(100)]
-        assert [future.result(timeout=10) for future in futures] == [item * 2 for item in range(100)]
+        assert [future.result(timeout=60) for future in futures] == [item * 2 for item in range(100)]
 
 
 def test_a_lone_item_leaves_at_once_while_a_worker_is_idle(gate: Gate) -> None:
@@ -67,16 +84,16 @@ def test_a_lone_item_leaves_at_once_while_a_worker_is_idle(gate: Gate) -> None:
         while batcher._idle == 0:  # the worker has just been started
             threading.Event().wait(0.001)
         future = batcher.submit(1)
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=60)
         gate.let.release()
-        assert future.result(timeout=10) == 10
+        assert future.result(timeout=60) == 10
 
 
 def test_items_that_arrive_while_all_are_busy_share_a_batch(busy: Batcher[int, int], gate: Gate) -> None:
     futures = [busy.submit(1), busy.submit(2)]
     for _ in range(2):
         gate.let.release()
-    wait(futures, timeout=10)
+    wait(futures, timeout=60)
     assert gate.batches == [[0], [1, 2]]
 
 
@@ -85,11 +102,11 @@ def test_a_full_batch_does_not_wait(gate: Gate) -> None:
         while batcher._idle == 0:
             threading.Event().wait(0.001)
         batcher.submit(0)
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=60)
         futures = [batcher.submit(item) for item in (1, 2)]
         for _ in range(2):
             gate.let.release()
-        assert [future.result(timeout=10) for future in futures] == [10, 20]
+        assert [future.result(timeout=60) for future in futures] == [10, 20]
 
 
 def test_an_incomplete_batch_leaves_when_its_oldest_item_has_waited_long_enough(
@@ -98,7 +115,7 @@ def test_an_incomplete_batch_leaves_when_its_oldest_item_has_waited_long_enough(
     future = busy.submit(1)
     for _ in range(2):
         gate.let.release()
-    assert future.result(timeout=10) == 10
+    assert future.result(timeout=60) == 10
 
 
 def test_a_full_queue_is_an_overload(busy: Batcher[int, int]) -> None:
@@ -115,7 +132,7 @@ def test_a_patient_caller_waits_for_room(busy: Batcher[int, int], gate: Gate) ->
     busy.submit(2)
     for _ in range(3):
         gate.let.release()
-    assert busy.submit(3, timeout_seconds=10).result(timeout=10) == 30
+    assert busy.submit(3, timeout_seconds=10).result(timeout=60) == 30
 
 
 def test_cancelled_items_never_reach_the_function(busy: Batcher[int, int], gate: Gate) -> None:
@@ -123,7 +140,7 @@ def test_cancelled_items_never_reach_the_function(busy: Batcher[int, int], gate:
     assert gone.cancel()
     for _ in range(2):
         gate.let.release()
-    assert kept.result(timeout=10) == 20
+    assert kept.result(timeout=60) == 20
     assert all(1 not in batch for batch in gate.batches)
 
 
@@ -136,14 +153,14 @@ def test_an_error_reaches_every_caller_of_the_batch_and_the_worker_goes_on(gate:
 
     with Batcher(fail_on_bad, max_batch=2, queue_size=4, max_wait_seconds=3600) as batcher:
         batcher.submit(0)
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=60)
         both = [batcher.submit(-1), batcher.submit(1)]
         for _ in range(3):
             gate.let.release()
         for future in both:
             with pytest.raises(ValueError, match="bad item"):
-                future.result(timeout=10)
-        assert batcher.submit(5, timeout_seconds=5).result(timeout=10) == 5
+                future.result(timeout=60)
+        assert batcher.submit(5, timeout_seconds=5).result(timeout=60) == 5
 
 
 def test_a_wrong_number_of_results_is_an_error() -> None:
@@ -154,22 +171,22 @@ def test_a_wrong_number_of_results_is_an_error() -> None:
         Batcher(twice, max_batch=1, queue_size=1) as batcher,
         pytest.raises(HumanDetectError, match="1 items went in, 2"),
     ):
-        batcher.submit(1).result(timeout=10)
+        batcher.submit(1).result(timeout=60)
 
 
 def test_close_fails_what_is_queued_and_finishes_what_is_running(gate: Gate) -> None:
     batcher = Batcher(gate, max_batch=1, queue_size=5)
     running = batcher.submit(0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     queued, cancelled = batcher.submit(1), batcher.submit(2)
     cancelled.cancel()
     closer = threading.Thread(target=batcher.close)
     closer.start()
     with pytest.raises(Closed):
-        queued.result(timeout=10)
+        queued.result(timeout=60)
     gate.let.release()
-    assert running.result(timeout=10) == 0
-    closer.join(timeout=10)
+    assert running.result(timeout=60) == 0
+    closer.join(timeout=60)
     assert not closer.is_alive()
     with pytest.raises(Closed):
         batcher.submit(3)
@@ -179,7 +196,7 @@ def test_close_fails_what_is_queued_and_finishes_what_is_running(gate: Gate) -> 
 def test_close_wakes_a_caller_that_waits_for_room(gate: Gate) -> None:
     batcher = Batcher(gate, max_batch=1, queue_size=1)
     batcher.submit(0)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     batcher.submit(1)
     seen: list[BaseException] = []
 
@@ -195,8 +212,12 @@ def test_close_wakes_a_caller_that_waits_for_room(gate: Gate) -> None:
     gate.let.release()
     gate.let.release()
     batcher.close()
-    caller.join(timeout=10)
+    caller.join(timeout=60)
     assert not caller.is_alive()
+
+
+LONG_SECONDS = 0.5
+"""Longer than a batch may run, and less than a pause of the whole process."""
 
 
 def hang(gate: Gate, *, hung_after_seconds: float = 0.01, workers: int = 1) -> Batcher[int, int]:
@@ -206,35 +227,38 @@ def hang(gate: Gate, *, hung_after_seconds: float = 0.01, workers: int = 1) -> B
 def enter(batcher: Batcher[int, int], gate: Gate, item: int) -> Future[int]:
     """Submit an item and wait until its batch runs."""
     future = batcher.submit(item)
-    assert gate.entered.acquire(timeout=10)
+    assert gate.entered.acquire(timeout=60)
     return future
 
 
-def given_up(batcher: Batcher[int, int], gate: Gate, item: int) -> Future[int]:
+def given_up(batcher: Batcher[int, int], gate: Gate, clock: Clock, item: int) -> Future[int]:
     """Submit an item and wait until its batch has run for too long."""
     future = enter(batcher, gate, item)
-    assert isinstance(future.exception(timeout=10), EngineTimeout)
+    clock.now += LONG_SECONDS
+    assert isinstance(future.exception(timeout=60), EngineTimeout)
     return future
 
 
-def test_a_hung_batch_fails_by_itself_and_another_worker_takes_its_place(gate: Gate) -> None:
+def test_a_hung_batch_fails_by_itself_and_another_worker_takes_its_place(gate: Gate, clock: Clock) -> None:
     with hang(gate) as batcher:
-        hung = batcher.submit(1)  # nobody submits afterwards, and nothing waits
+        hung = enter(batcher, gate, 1)  # nobody submits afterwards, and nothing waits
+        clock.now += LONG_SECONDS
         with pytest.raises(EngineTimeout, match=r"given up after 0\.01 s"):
-            hung.result(timeout=10)
+            hung.result(timeout=60)
         for _ in range(2):
             gate.let.release()
-        assert batcher.submit(2).result(timeout=10) == 20
+        assert batcher.submit(2).result(timeout=60) == 20
 
 
-def test_an_item_that_waits_behind_a_hung_batch_is_taken_when_it_is_given_up(gate: Gate) -> None:
-    with hang(gate, hung_after_seconds=0.3) as batcher:
+def test_an_item_that_waits_behind_a_hung_batch_is_taken_when_it_is_given_up(gate: Gate, clock: Clock) -> None:
+    with hang(gate) as batcher:
         hung = enter(batcher, gate, 1)
-        after = enter(batcher, gate, 2)  # submitted before the first one hangs
-        assert isinstance(hung.exception(timeout=10), EngineTimeout)
+        after = batcher.submit(2)  # before the first one hangs
+        clock.now += LONG_SECONDS
+        assert isinstance(hung.exception(timeout=60), EngineTimeout)
         for _ in range(2):
             gate.let.release()
-        assert after.result(timeout=10) == 20
+        assert after.result(timeout=60) == 20
 
 
 def test_time_in_which_the_process_is_stopped_is_not_the_engines(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,12 +273,12 @@ def test_time_in_which_the_process_is_stopped_is_not_the_engines(gate: Gate, mon
     with hang(gate, hung_after_seconds=50) as batcher:
         slow = enter(batcher, gate, 1)
         monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=monotonic))
-        assert looked.acquire(timeout=10)  # the watch does not wait for the whole time at once
+        assert looked.acquire(timeout=60)  # the watch does not wait for the whole time at once
         stopped_seconds[0] = 100.0
         for _ in range(10):
-            assert looked.acquire(timeout=10)
+            assert looked.acquire(timeout=60)
         gate.let.release()
-        assert slow.result(timeout=10) == 10
+        assert slow.result(timeout=60) == 10
 
 
 def test_the_watch_ends_with_the_batcher(gate: Gate) -> None:
@@ -263,20 +287,20 @@ def test_the_watch_ends_with_the_batcher(gate: Gate) -> None:
         started = set(threading.enumerate()) - before
         assert len(started) == 2
     for thread in started:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
 
 
-def test_a_worker_given_up_ends_quietly_when_its_batch_returns_at_last(gate: Gate) -> None:
+def test_a_worker_given_up_ends_quietly_when_its_batch_returns_at_last(gate: Gate, clock: Clock) -> None:
     with hang(gate) as batcher:
         (worker,) = batcher._workers
-        hung = given_up(batcher, gate, 1)
+        hung = given_up(batcher, gate, clock, 1)
         gate.let.release()
-        worker.join(timeout=10)
+        worker.join(timeout=60)
         assert not worker.is_alive()
-        assert isinstance(hung.exception(timeout=10), EngineTimeout)
+        assert isinstance(hung.exception(timeout=60), EngineTimeout)
         gate.let.release()
-        assert batcher.submit(3).result(timeout=10) == 30
+        assert batcher.submit(3).result(timeout=60) == 30
 
 
 def test_a_slow_batch_is_left_alone(gate: Gate) -> None:
@@ -285,79 +309,86 @@ def test_a_slow_batch_is_left_alone(gate: Gate) -> None:
         after = batcher.submit(2)
         for _ in range(2):
             gate.let.release()
-        assert (slow.result(timeout=10), after.result(timeout=10)) == (10, 20)
+        assert (slow.result(timeout=60), after.result(timeout=60)) == (10, 20)
         assert gate.batches == [[1], [2]]
 
 
-def test_idle_and_good_workers_never_count_as_hung(gate: Gate) -> None:
+def test_idle_and_good_workers_never_count_as_hung(gate: Gate, clock: Clock) -> None:
     with hang(gate, workers=2) as batcher:
         for item in range(3):
             gate.let.release()
-            assert batcher.submit(item).result(timeout=10) == item * 10
-            time.sleep(0.02)
+            assert batcher.submit(item).result(timeout=60) == item * 10
+            clock.now += LONG_SECONDS
+            time.sleep(0.02)  # somebody might look
         assert len(batcher._workers) == 2
         assert batcher._abandoned == 0
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(gate: Gate, workers: int) -> None:
+def test_an_engine_that_keeps_hanging_is_an_overload_until_a_batch_returns(
+    gate: Gate, clock: Clock, workers: int
+) -> None:
     with hang(gate, workers=workers) as batcher:
         for item in range(MAX_ABANDONED + workers):
-            given_up(batcher, gate, item)
+            given_up(batcher, gate, clock, item)
         with pytest.raises(Overloaded, match=f"hangs: {MAX_ABANDONED + workers} batches"):
             batcher.submit(100)
         assert batcher.is_stuck()
-        time.sleep(0.05)
+        clock.now += LONG_SECONDS
         assert batcher.is_stuck()  # there is no thread left for another try
         for _ in range(MAX_ABANDONED + workers + 1):
             gate.let.release()
         eventually(lambda: not batcher._abandoned)
         assert len(batcher._workers) == workers
-        assert batcher.submit(101).result(timeout=10) == 1010
+        assert batcher.submit(101).result(timeout=60) == 1010
 
 
-def test_it_is_stuck_while_every_worker_hangs_and_no_longer_when_a_batch_returns(gate: Gate) -> None:
-    with hang(gate, hung_after_seconds=0.5, workers=2) as batcher:
-        first, second = (enter(batcher, gate, item) for item in (1, 2))
-        assert not batcher.is_stuck()
-        wait([first, second], timeout=10)
-        eventually(batcher.is_stuck, seconds=0.8)
-        gate.let.release()
-        eventually(lambda: not batcher.is_stuck(), seconds=0.8)
-        gate.let.release()
-
-
-def test_one_worker_that_hangs_is_not_all(gate: Gate) -> None:
+def test_it_is_stuck_while_every_worker_hangs_and_no_longer_when_a_batch_returns(gate: Gate, clock: Clock) -> None:
     with hang(gate, workers=2) as batcher:
-        given_up(batcher, gate, 1)
+        both = [enter(batcher, gate, item) for item in (1, 2)]
         assert not batcher.is_stuck()
-        gate.let.release()
-
-
-def test_it_is_stuck_for_a_while_after_a_worker_was_replaced_unless_a_batch_returns(gate: Gate) -> None:
-    with hang(gate, hung_after_seconds=0.5) as batcher:
-        given_up(batcher, gate, 1)
+        clock.now += LONG_SECONDS
+        wait(both, timeout=60)
         assert batcher.is_stuck()
-        enter(batcher, gate, 2)
-        assert batcher.is_stuck()  # though this batch does not hang yet
         gate.let.release()
-        eventually(lambda: not batcher.is_stuck(), seconds=0.8)
-        gate.let.release()
-
-
-def test_a_replaced_worker_is_given_a_chance_after_a_while(gate: Gate) -> None:
-    with hang(gate) as batcher:
-        given_up(batcher, gate, 1)
         eventually(lambda: not batcher.is_stuck())
         gate.let.release()
 
 
-def test_close_fails_a_hung_batch_without_waiting_for_it(gate: Gate) -> None:
+def test_one_worker_that_hangs_is_not_all(gate: Gate, clock: Clock) -> None:
+    with hang(gate, workers=2) as batcher:
+        given_up(batcher, gate, clock, 1)
+        assert not batcher.is_stuck()
+        gate.let.release()
+
+
+def test_it_is_stuck_for_a_while_after_a_worker_was_replaced_unless_a_batch_returns(gate: Gate, clock: Clock) -> None:
+    with hang(gate) as batcher:
+        given_up(batcher, gate, clock, 1)
+        assert batcher.is_stuck()
+        enter(batcher, gate, 2)
+        assert batcher.is_stuck()  # though this batch does not hang
+        gate.let.release()
+        eventually(lambda: not batcher.is_stuck())
+        gate.let.release()
+
+
+def test_a_replaced_worker_is_given_a_chance_after_a_while(gate: Gate, clock: Clock) -> None:
+    with hang(gate) as batcher:
+        given_up(batcher, gate, clock, 1)
+        assert batcher.is_stuck()
+        clock.now += LONG_SECONDS
+        assert not batcher.is_stuck()
+        gate.let.release()
+
+
+def test_close_fails_a_hung_batch_without_waiting_for_it(gate: Gate, clock: Clock) -> None:
     batcher = hang(gate)
     hung = enter(batcher, gate, 1)
+    clock.now += LONG_SECONDS
     batcher.close()
     with pytest.raises(EngineTimeout):
-        hung.result(timeout=0)
+        hung.result(timeout=60)
     gate.let.release()
 
 
@@ -369,28 +400,32 @@ def test_close_gives_a_running_batch_the_rest_of_its_time(gate: Gate) -> None:
     closer.join(0.02)
     assert closer.is_alive()
     gate.let.release()
-    assert running.result(timeout=10) == 10
-    closer.join(timeout=10)
+    assert running.result(timeout=60) == 10
+    closer.join(timeout=60)
     assert not closer.is_alive()
 
 
 def test_a_caller_that_leaves_while_its_batch_runs_disturbs_nobody(gate: Gate) -> None:
     with hang(gate, hung_after_seconds=3600) as batcher:
         left = batcher.submit(1)
-        assert gate.entered.acquire(timeout=10)
+        assert gate.entered.acquire(timeout=60)
         assert not left.cancel()
         for _ in range(2):
             gate.let.release()
-        assert batcher.submit(2).result(timeout=10) == 20
+        assert batcher.submit(2).result(timeout=60) == 20
 
 
-def test_without_eagerness_items_wait_for_company_though_a_worker_is_idle() -> None:
+def test_without_eagerness_items_wait_for_company_though_a_worker_is_idle(clock: Clock) -> None:
     batches: list[list[int]] = []
 
     def note(items: list[int]) -> list[int]:
         batches.append(items)
         return items
 
-    with Batcher(note, max_batch=3, queue_size=10, workers=2, max_wait_seconds=0.3, eager=False) as batcher:
-        wait([batcher.submit(item) for item in range(7)], timeout=10)
+    with Batcher(note, max_batch=3, queue_size=10, workers=2, max_wait_seconds=0.05, eager=False) as batcher:
+        futures = [batcher.submit(item) for item in range(7)]
+        wait(futures[:6], timeout=60)
+        assert not futures[6].done()
+        clock.now += 0.05
+        wait(futures, timeout=60)
     assert sorted(batches) == [[0, 1, 2], [3, 4, 5], [6]]

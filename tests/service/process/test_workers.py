@@ -101,7 +101,7 @@ def supervised(monkeypatch: pytest.MonkeyPatch, count: int = 2) -> Iterator[Supe
 def test_if_none_of_the_first_can_start_the_first_reason_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with supervised(monkeypatch) as made:
         for words in ("first", "second"):
-            made.started.get(timeout=10).fails(words)
+            made.started.get(timeout=60).fails(words)
         eventually(lambda: made.failure)
     assert str(made.failure) == "first"
     assert made.announced == []
@@ -110,35 +110,35 @@ def test_if_none_of_the_first_can_start_the_first_reason_is_raised(monkeypatch: 
 def test_one_that_cannot_start_is_tried_again_while_the_others_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "LONGEST_PAUSE_SECONDS", 0.01)
     with supervised(monkeypatch) as made:
-        bad, good = made.started.get(timeout=10), made.started.get(timeout=10)
+        bad, good = made.started.get(timeout=60), made.started.get(timeout=60)
         bad.fails("no memory")
         good.says(INFO)
         eventually(lambda: made.announced == [1])
         for _ in range(3):
-            made.started.get(timeout=10).fails("no memory")
-        made.started.get(timeout=10).says(INFO)
+            made.started.get(timeout=60).fails("no memory")
+        made.started.get(timeout=60).says(INFO)
         good.die()
-        made.started.get(timeout=10).says(INFO)
+        made.started.get(timeout=60).says(INFO)
         assert made.announced == [1]
         assert made.failure is None
 
 
 def test_a_worker_that_is_long_in_ending_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with supervised(monkeypatch) as made:
-        slow, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        slow, other = made.started.get(timeout=60), made.started.get(timeout=60)
         slow.says(INFO)
         other.says(INFO)
         eventually(lambda: made.announced == [2])
         slow.hangs_up()  # it has said good-bye, and its process hangs
         other.die()
-        made.started.get(timeout=10).says(INFO)
+        made.started.get(timeout=60).says(INFO)
         slow.die()
-        made.started.get(timeout=10)
+        made.started.get(timeout=60)
 
 
 def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with supervised(monkeypatch) as made:
-        silent, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        silent, other = made.started.get(timeout=60), made.started.get(timeout=60)
         silent.says(INFO)
         other.says(INFO)
         eventually(lambda: made.announced == [2])
@@ -151,7 +151,7 @@ def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch)
 
         beat = threading.Thread(target=live)
         beat.start()
-        made.started.get(timeout=10).says(INFO)
+        made.started.get(timeout=60).says(INFO)
         stop.set()
         beat.join()
         assert silent.returncode == 1
@@ -161,24 +161,24 @@ def test_a_worker_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch)
 def test_no_lock_is_held_that_a_signals_handler_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal sets `stop`, whose lock whoever waits for it holds for moments."""
     with supervised(monkeypatch) as made:
-        first, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        first, other = made.started.get(timeout=60), made.started.get(timeout=60)
         monkeypatch.setattr(made.stop, "wait", None)
         first.says(INFO)
         other.says(INFO)
         first.die()
-        made.started.get(timeout=10).says(INFO)
+        made.started.get(timeout=60).says(INFO)
 
 
 def test_a_system_that_gives_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "LONGEST_PAUSE_SECONDS", 0.01)
     with supervised(monkeypatch) as made:
-        first, other = made.started.get(timeout=10), made.started.get(timeout=10)
+        first, other = made.started.get(timeout=60), made.started.get(timeout=60)
         first.says(INFO)
         other.says(INFO)
         eventually(lambda: made.announced == [2])
         made.cannot_start += [OSError("no memory"), OSError("no memory")]
         first.die()
-        made.started.get(timeout=10).says(INFO)
+        made.started.get(timeout=60).says(INFO)
         assert other.returncode is None
 
 
@@ -192,7 +192,7 @@ def test_a_pause_of_the_whole_machine_is_no_workers_fault(monkeypatch: pytest.Mo
             return time.monotonic() + ahead[0]
 
     with supervised(monkeypatch) as made:
-        both = made.started.get(timeout=10), made.started.get(timeout=10)
+        both = made.started.get(timeout=60), made.started.get(timeout=60)
         for one in both:
             one.says(INFO)
         eventually(lambda: made.announced == [2])
