@@ -87,13 +87,14 @@ def usable_cores() -> float:
 def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     arrivals: list[float] = []
     keys: list[float] = []
-    picture: Picture | None = None
+    newest: Picture | None = None
     spent = time.thread_time()
     try:
         with Connection(camera.url, settings) as connection:
             spent, ends = time.thread_time(), time.monotonic() + LOOK_SECONDS
             for picture in connection.pictures():
                 if picture:
+                    newest = picture
                     arrivals.append(picture.arrived_seconds)
                     if picture.decoded.key_frame:
                         keys.append(picture.arrived_seconds)
@@ -107,7 +108,7 @@ def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     decode_ms = (time.thread_time() - spent) / max(1, len(arrivals)) * 1000
     spread = arrivals[-1] - arrivals[0] if arrivals else 0.0
     return Checked(
-        camera, None if arrivals else "no picture came", picture.size if picture else None, codec,
+        camera, None if arrivals else "no picture came", newest.size if newest else None, codec,
         rate=(len(arrivals) - 1) / spread if spread else None,
         key_seconds=median(later - before for before, later in pairwise(keys)) if len(keys) > 1 else None,
         decode_ms=decode_ms,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from rich.table import Table
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.watch.rtsp_farm import RunningFarm
 
-SETTINGS = ReaderSettings(decode="all", open_seconds=1.0)
+SETTINGS = ReaderSettings(decode="all")
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,15 @@ def test_it_says_what_a_camera_sends(farm: RunningFarm) -> None:
     assert door.key_seconds == pytest.approx(0.5, abs=0.3)
     assert door.decode_ms is not None
     assert 0 < door.decode_ms < 50
+
+
+def test_it_says_the_size_of_pictures_though_sound_came_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = mock.MagicMock()
+    picture = mock.Mock(size=(320, 240), arrived_seconds=1.0)
+    connected.return_value.__enter__.return_value.pictures.return_value = [picture, None]
+    monkeypatch.setattr(check, "Connection", connected)
+    (door,) = check_cameras([camera("door", "rtsp://a")], SETTINGS)
+    assert (door.problem, door.size) == (None, (320, 240))
 
 
 def test_one_without_an_answer_says_why_and_the_others_are_looked_at_in_their_order(clip: Path) -> None:
