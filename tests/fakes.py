@@ -30,7 +30,7 @@ class FakeEngine:
 
     def infer(self, images: np.ndarray) -> RawDetections:
         if self._gate is not None:
-            assert self._gate.wait(10)
+            assert self._gate.wait(60)
         self.calls.append(len(images))
         if self._fail_after is not None and sum(self.calls) > self._fail_after:
             raise EngineError("the fake engine broke, as it was told to")

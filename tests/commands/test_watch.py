@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from tests.watch.rtsp_farm import RunningFarm
 
 EVENTS, STDERR = Path("events.jsonl"), Path("stderr.txt")
-END_SECONDS = 3.0
+END_SECONDS = 15.0
+"""3 on a machine that does nothing else, and far less than whatever hangs in these tests takes."""
 
 
 @pytest.fixture
@@ -61,14 +62,14 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """Send a signal, after which it must end well and in time."""
     began = time.monotonic()
     process.send_signal(number)
-    code, seconds = process.wait(30), time.monotonic() - began
+    code, seconds = process.wait(60), time.monotonic() - began
     assert code == 0, STDERR.read_text()
     assert seconds < END_SECONDS
     assert "Traceback" not in STDERR.read_text()

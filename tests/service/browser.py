@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE_MILLISECONDS = 60_000
+"""For what a page should show, on a machine that is busy with other tests."""
 ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
@@ -27,6 +29,7 @@ def browsing() -> Iterator[Browser]:
         reason = "no chromium: apt-get install chromium"
         assert not os.environ.get("CI"), reason
         pytest.skip(reason)
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
@@ -39,6 +42,7 @@ def browsing() -> Iterator[Browser]:
 def looking_at(browser: Browser, url: str, *, expect_errors: bool = False, **options: Any) -> Iterator[Page]:
     """Open a page; afterwards nothing may have left the server or been said on the console."""
     context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     page = context.new_page()
     asked: list[str] = []
     said: list[str] = []

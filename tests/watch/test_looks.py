@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def test_an_engine_that_fails_ends_it_with_the_reason(farm: RunningFarm) -> None:
     with watched(pair(farm)[0], engine=FakeEngine(fail_after=3)) as one:
-        assert one.watching.ended.wait(15)
+        assert one.watching.ended.wait(60)
     assert isinstance(one.watching.failure, EngineError)
     assert "the fake engine broke" in str(one.watching.failure)
 
@@ -40,10 +40,10 @@ def test_an_engine_that_never_answers_holds_up_no_end(
     gate, left = threading.Event(), mock.Mock()
     monkeypatch.setattr(looks, "leave_behind", left)
     with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
-        eventually(lambda: min(one.status(name).frames for name in ("door", "yard")) > 5, 15)
+        eventually(lambda: min(one.status(name).frames for name in ("door", "yard")) > 5)
         began = time.monotonic()
         one.watching.__exit__()
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 15  # 3 on a machine that does nothing else; an engine holds its thread for 60
         gate.set()
     assert one.listener.states("door") == one.listener.states("yard") == ["live", "stopped"]
     assert one.watching.failure is None
@@ -63,7 +63,7 @@ class AwayEngine(FakeEngine):
 
 def test_an_engine_whose_server_is_away_for_a_while_costs_pictures_only(farm: RunningFarm) -> None:
     with watched(pair(farm)[0], engine=AwayEngine()) as one:
-        eventually(lambda: one.status("door").dropped.get("engine") == 3, 15)
+        eventually(lambda: one.status("door").dropped.get("engine") == 3)
         one.listener.sees("door")
     assert one.watching.failure is None
     assert one.listener.states("door") == ["live", "stopped"]
@@ -78,7 +78,7 @@ def test_an_engine_that_hangs_here_ends_it_with_the_reason_after_a_while(
     with watched(*pair(farm), engine=FakeEngine(gate=gate)) as one:
         one.listener.sees("door")
         gate.clear()
-        assert one.watching.ended.wait(15)
+        assert one.watching.ended.wait(60)
         gate.set()
     assert isinstance(one.watching.failure, EngineTimeout)
     assert str(one.watching.failure).startswith("the engine answered nothing for 0.5 s (the batch was given up after")
@@ -93,7 +93,7 @@ def test_servers_that_hang_or_are_away_blind_cameras_until_they_are_back(
     gate.set()
 
     def hang() -> None:
-        gate.wait(10)
+        gate.wait(60)
 
     with FakeServing(fault=hang) as server:
         detector = Detector(engine_for(server, timeout_seconds=2.0, patience_seconds=0.5), score=0.0)

@@ -26,7 +26,7 @@ class Opener:
         with self._openings.turn(is_dead=self._is_dead, is_stopped=self.stop.is_set) as has_turn:
             if has_turn:
                 self.opens.set()
-                assert self.leave.wait(10)
+                assert self.leave.wait(60)
         self.ended.set()
 
 
@@ -36,44 +36,44 @@ def opening(openings: Openings, *are_dead: bool) -> Iterator[list[Opener]]:
     openers = []
     for is_dead in are_dead:
         openers.append(Opener(openings, is_dead=is_dead))
-        eventually(lambda: len(openings._open) + len(openings._waiting) == len(openers), 5)
+        eventually(lambda: len(openings._open) + len(openings._waiting) == len(openers))
     try:
         yield openers
     finally:
         for one in openers:
             one.leave.set()
         for one in openers:
-            assert one.ended.wait(5)
+            assert one.ended.wait(60)
 
 
 def test_few_open_at_once_and_in_the_order_in_which_they_came() -> None:
     with opening(Openings(2), *5 * [False]) as (first, second, third, fourth, fifth):
-        eventually(lambda: first.opens.is_set() and second.opens.is_set(), 5)
+        eventually(lambda: first.opens.is_set() and second.opens.is_set())
         assert not third.opens.is_set()
         second.leave.set()
-        assert third.opens.wait(5)
+        assert third.opens.wait(60)
         assert not any(one.opens.is_set() for one in (fourth, fifth))
 
 
 def test_those_that_did_not_answer_leave_a_place_to_those_that_may() -> None:
     with opening(Openings(2), True, True, True, False) as (dead, second, third, well):
-        assert dead.opens.wait(5)
-        assert well.opens.wait(5)
+        assert dead.opens.wait(60)
+        assert well.opens.wait(60)
         well.leave.set()
-        assert well.ended.wait(5)
+        assert well.ended.wait(60)
         assert not any(one.opens.is_set() for one in (second, third))
         dead.leave.set()
-        assert second.opens.wait(5)
+        assert second.opens.wait(60)
 
 
 @pytest.mark.parametrize("is_dead", [True, False])
 def test_who_is_stopped_waits_no_longer_and_holds_up_nobody(is_dead: bool) -> None:
     openings = Openings(1 + is_dead)
     with opening(openings, is_dead, is_dead, is_dead) as (first, second, third):
-        assert first.opens.wait(5)
+        assert first.opens.wait(60)
         second.stop.set()
-        assert second.ended.wait(5)
+        assert second.ended.wait(60)
         first.leave.set()
-        assert third.opens.wait(5)
+        assert third.opens.wait(60)
     assert not second.opens.is_set()
     assert not openings._waiting

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 QUICK = 0.05
 """Of each wait: 1 s becomes a twentieth of one."""
-SETTINGS = ReaderSettings(rate=10, decode="all", watchdog_seconds=1.0, open_seconds=1.0)
+SETTINGS = ReaderSettings(rate=10, decode="all", watchdog_seconds=30.0, open_seconds=30.0)
+IMPATIENT = replace(SETTINGS, watchdog_seconds=1.0, open_seconds=1.0)
+"""For cameras that say nothing: the others stand still for longer on a busy machine."""
 
 
 class Watched:
@@ -49,7 +51,7 @@ class Watched:
 
     def comes(self, state: str, *, times: int = 1) -> None:
         """Wait until it was in a state so many times."""
-        eventually(lambda: self.way.count(state) >= times, 10)
+        eventually(lambda: self.way.count(state) >= times)
 
     def reason(self, state: str) -> str:
         """Wait for a state; return its reason."""
@@ -59,7 +61,7 @@ class Watched:
     def frames(self, more: int) -> None:
         """Wait for so many more pictures."""
         wanted = self.reader.frames + more
-        eventually(lambda: self.reader.frames >= wanted, 10)
+        eventually(lambda: self.reader.frames >= wanted)
 
 
 @contextmanager
@@ -70,7 +72,7 @@ def watched(url: str, settings: ReaderSettings = SETTINGS, packets: PacketSink |
         yield one
     finally:
         one.reader.stop()
-        one.reader.join(5)
+        one.reader.join(60)
         assert not one.reader._thread.is_alive()
 
 
@@ -98,7 +100,7 @@ def test_a_camera_shows_its_newest_picture_once(farm: RunningFarm) -> None:
 def test_a_camera_that_breaks_is_lost_with_its_reason_and_comes_back(
     farm: RunningFarm, state: str, kind: str, said: str
 ) -> None:
-    with watched(farm.url("door")) as door:
+    with watched(farm.url("door"), IMPATIENT) as door:
         door.frames(1)
         farm.change("door", state=state)
         assert said in door.reason("waiting")
@@ -112,7 +114,7 @@ def test_a_camera_that_breaks_is_lost_with_its_reason_and_comes_back(
 @pytest.mark.parametrize("state", ["refuse", "hang"])
 def test_a_camera_that_does_not_answer_is_tried_again(farm: RunningFarm, state: str) -> None:
     farm.change("door", state=state)
-    with watched(farm.url("door")) as door:
+    with watched(farm.url("door"), IMPATIENT) as door:
         door.reason("waiting")
         farm.change("door", state="ok")
         door.frames(1)
@@ -167,7 +169,7 @@ def test_another_size_in_band_is_no_loss(farm: RunningFarm, larger_clip: Path) -
     with watched(farm.url("door"), packets=sink) as door:
         door.frames(3)
         farm.change("door", file=larger_clip)
-        eventually(lambda: door.reader.size == (480, 368), 10)
+        eventually(lambda: door.reader.size == (480, 368))
     assert door.way == ["live", "stopped"]
     assert sink.told[0] == "begin"
     assert sink.told.count("begin") == 2
@@ -186,7 +188,7 @@ def test_stamps_that_jump_far_are_a_new_clock_and_no_delay(farm: RunningFarm) ->
 def test_pictures_with_holes_are_counted_and_not_shown(farm: RunningFarm) -> None:
     farm.change("door", loss=0.3)
     with watched(farm.url("door")) as door:
-        eventually(lambda: door.reader.frames and door.reader.dropped["damaged"], 10)
+        eventually(lambda: door.reader.frames and door.reader.dropped["damaged"])
     assert door.reader.dropped["damaged"] > 0
     assert door.way == ["live", "stopped"]
 
@@ -197,7 +199,7 @@ def test_behind_a_thin_uplink_it_is_late_and_decodes_key_frames_only(farm: Runni
         clip = farm.camera("door").clip
         farm.change("door", rate=0.7 * sum(len(nal) for unit in clip.units for nal in unit.nals) / clip.length_seconds)
         assert "s behind" in door.reason("late")
-        eventually(lambda: door.reader.dropped["late"], 10)
+        eventually(lambda: door.reader.dropped["late"])
     assert door.reader.dropped["late"] > 0
     assert door.way == ["live", "late", "stopped"]
 
@@ -227,7 +229,7 @@ def test_fifty_reconnects_leave_no_thread_and_no_descriptor(tmp_path: Path) -> N
         for lives in range(2, 52):
             farm.change("door", kick=1)
             door.comes("live", times=lives)
-        eventually(lambda: all(now <= then for now, then in zip(_held(), before, strict=True)), 10)
+        eventually(lambda: all(now <= then for now, then in zip(_held(), before, strict=True)))
     assert door.reader.reconnects.total() == 50
 
 

@@ -93,7 +93,7 @@ def test_a_picture_that_had_to_wait_is_left_for_the_next_of_its_camera(clock: Cl
     assert thread.is_alive()
     clock.now += 0.05
     taking.arrived("door", clock.now)
-    thread.join(5)
+    thread.join(60)
     assert taken == ["door"]
 
 
@@ -122,7 +122,7 @@ def test_no_more_are_taken_than_may_be_under_way_and_who_waits_keeps_its_place(c
     waiting.join(0.05)
     assert waiting.is_alive()
     taking.ended("yard")
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
 
 
@@ -268,7 +268,7 @@ def test_the_place_of_one_that_is_removed_under_way_is_free() -> None:
     thread.join(0.05)
     assert thread.is_alive()
     taking.remove("door")
-    thread.join(10)
+    thread.join(60)
     assert taken == ["yard"]
 
 
@@ -285,7 +285,7 @@ def test_who_waits_for_a_turn_is_told_of_a_picture_and_of_the_end() -> None:
     thread = threading.Thread(target=take)
     thread.start()
     taking.arrived("door", time.monotonic())
-    assert got.acquire(timeout=10)
+    assert got.acquire(timeout=60)
     taking.close()
-    thread.join(10)
+    thread.join(60)
     assert taken == ["door", None]

@@ -56,10 +56,10 @@ class Listener:
     def sees(self, camera: str, *, more: int = 2) -> None:
         """Wait until it was shown so many more pictures of a camera."""
         wanted = self.seen(camera) + more
-        eventually(lambda: self.seen(camera) >= wanted, 15)
+        eventually(lambda: self.seen(camera) >= wanted)
 
     def hears(self, camera: str, state: str, *, times: int = 1) -> None:
-        eventually(lambda: self.states(camera).count(state) >= times, 15)
+        eventually(lambda: self.states(camera).count(state) >= times)
 
 
 class Watched:
@@ -73,19 +73,21 @@ class Watched:
 @contextmanager
 def watched(
     *cameras: str, engine: FakeEngine | None = None, detector: Detector | None = None, servers: tuple[str, ...] = (),
-    **options: object,
+    watchdog_seconds: float = 30.0, **options: object,
 ) -> Iterator[Watched]:  # fmt: skip
-    """`servers` are those that a `detector` asks."""
+    """`servers` are those that a `detector` asks. On a busy machine all stands still now and then."""
     memory = ListMemory()
     listener = Listener(memory)
     asked = EngineConfig(serving=ServingConfig(targets=servers))
-    config = WatchConfig(cameras, rate=5, decode="all", watchdog_seconds=1.0, engine=asked, **options)  # type: ignore[arg-type]
+    config = WatchConfig(
+        cameras, rate=5, decode="all", watchdog_seconds=watchdog_seconds, engine=asked, **options,  # type: ignore[arg-type]
+    )  # fmt: skip
     before = set(threading.enumerate())
     with Watch(
         config, memory=memory, audiences=[listener], detector=detector or Detector(engine or FakeEngine())
     ) as watching:
         yield Watched(watching, listener, memory)
-    eventually(lambda: not [one for one in threading.enumerate() if one not in before and is_of_watch(one)], 5)
+    eventually(lambda: not [one for one in threading.enumerate() if one not in before and is_of_watch(one)])
 
 
 def is_of_watch(thread: threading.Thread) -> bool:

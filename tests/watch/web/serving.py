@@ -36,7 +36,7 @@ def showing(
     config = WebConfig("0", api_key=key)
     with (
         page_served(config, cameras, memory or FakeMemory()) as (url, _),
-        httpx.Client(base_url=url, timeout=20) as http,
+        httpx.Client(base_url=url, timeout=60) as http,
     ):
         eventually(lambda: cameras.audiences)
         yield Site(url, cameras, http)

@@ -86,7 +86,7 @@ class Looker:
         return cameras
 
     def _next(self, kind: type) -> Any:
-        while not isinstance(message := self._socket.recv(timeout=20), kind):
+        while not isinstance(message := self._socket.recv(timeout=60), kind):
             pass
         return message
 
@@ -165,12 +165,13 @@ def test_only_the_cameras_that_are_wanted_are_drawn(drawn: Counter[str]) -> None
 def test_a_camera_is_drawn_at_most_five_times_a_second_and_ends_with_its_newest() -> None:
     assert pytest.approx(1 / 5) == hub.PICTURE_SECONDS
     with showing() as site, looking(site) as looker:
+        began = time.monotonic()
         for _ in range(20):
             newest = site.cameras.step("door")
         shown = [looker.next_picture()[1]]
         while shown[-1] != pictures.picture_of(newest):
             shown.append(looker.next_picture()[1])
-        assert len(shown) <= 3
+        assert len(shown) <= 2 + (time.monotonic() - began) / hub.PICTURE_SECONDS
 
 
 def test_events_come_with_a_picture_of_whom_they_are_about() -> None:
@@ -197,18 +198,19 @@ def test_only_the_last_events_keep_pictures(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_many_changes_are_told_together_and_the_last_of_them_soon(drawn: Counter[str]) -> None:
     with showing() as site, looking(site) as looker:
+        began = time.monotonic()
         for people in range(50):
             site.cameras.change("door", people=people)
         tellings = 1
         while looker.next_cameras()[0]["people"] != 49:
             tellings += 1
-        assert tellings < 10
+        assert tellings <= 2 + (time.monotonic() - began) / hub.CHANGE_SECONDS < 50
 
 
 def test_a_change_of_state_is_told_at_once() -> None:
     with showing() as site, looking(site) as looker:
         site.cameras.change("door", state="lost", reason="no picture for 20 s")
-        eventually(lambda: looker.next_cameras()[0]["reason"] == "no picture for 20 s", seconds=10)
+        eventually(lambda: looker.next_cameras()[0]["reason"] == "no picture for 20 s")
 
 
 def test_a_socket_outlives_the_deadlines_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +228,7 @@ def test_what_a_page_should_not_say_ends_its_socket_and_nothing_else(site: Site,
         socket.send(said)
         while socket.close_code is None:
             with suppress(ConnectionClosed):
-                socket.recv(timeout=10)
+                socket.recv(timeout=60)
         assert socket.close_code == CloseCode.NORMAL_CLOSURE
     with looking(site) as looker:
         assert looker.next_picture()
