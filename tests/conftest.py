@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import trustme
 
@@ -63,6 +65,16 @@ def own_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         authority = tmp_path_factory.mktemp("authority") / "ca.pem"
         trustme.CA().cert_pem.write_to_path(str(authority))
         patch.setenv("SSL_CERT_FILE", str(authority))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_clients() -> Iterator[None]:
+    """Wait for answers as long as for all else: httpx gives up after 5 s, in which a busy machine may do nothing."""
+    usual = inspect.signature(httpx.get).parameters["timeout"].default
+    with pytest.MonkeyPatch.context() as patch:
+        for wait in ("connect", "read", "write", "pool"):
+            patch.setattr(usual, wait, 60.0)
         yield
 
 

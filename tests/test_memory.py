@@ -37,17 +37,17 @@ bound_arenas(2)
 held = threading.Barrier(33)
 def hold():
     piece = bytearray(10_000)
-    held.wait(10)
-    held.wait(10)
+    held.wait(60)
+    held.wait(60)
 for _ in range(32):
     threading.Thread(target=hold).start()
-held.wait(10)
+held.wait(60)
 libc = ctypes.CDLL(None)
 libc.fopen.restype = ctypes.c_void_p
 told = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
 libc.malloc_info(0, told)
 libc.fclose(told)
-held.wait(10)
+held.wait(60)
 """
     told = tmp_path / "arenas.xml"
     subprocess.run([sys.executable, "-c", script, str(told)], check=True, timeout=60)

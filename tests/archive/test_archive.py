@@ -125,7 +125,7 @@ def test_a_killed_worker_and_a_killed_command_cost_nothing(videos: Path, plain: 
     workers[0].kill()
     run.kill()
     run.wait()
-    psutil.wait_procs(workers, timeout=20)
+    psutil.wait_procs(workers, timeout=60)
     again = invoke("archive", videos, "--recursive", "--out", out, *FAST)
     assert again.returncode == 0, again.stderr
     assert merged(out) == plain.read_bytes()
@@ -151,10 +151,10 @@ def test_ctrl_c_is_exit_130_and_the_next_run_goes_on(videos: Path, tmp_path: Pat
     eventually(lambda: any(out.rglob("*.parquet")))
     workers = psutil.Process(run.pid).children()
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=20)
+    _, said = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "interrupted: what is complete stays, and the same command goes on" in said
-    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) -> None:

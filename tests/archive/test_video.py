@@ -248,12 +248,12 @@ def test_ctrl_c_does_not_wait_for_videos_to_be_joined(in_parts: Path, monkeypatc
         attempt = attempts.take()
         assert attempt
         attempts.tell(attempt, Told(0, done=True))
-        assert begun.wait(10)
+        assert begun.wait(60)
         raise KeyboardInterrupt
 
     def endless(joined: Video, storage: Storage, config: Any, stop: threading.Event) -> list[str]:
         begun.set()
-        assert stop.wait(10)
+        assert stop.wait(60)
         return join(joined, storage, config, stop)
 
     monkeypatch.setattr(LocalWorkers, "run", interrupted)

@@ -66,9 +66,9 @@ def test_answers_are_noted_with_what_they_claim() -> None:
 
 def test_a_steady_window_leaves_out_its_beginning_and_its_end() -> None:
     with asking(good) as (client, _):
-        samples = client(WindowPlan(Load("stream", 1, 4), seconds=0.2))
+        samples = client(WindowPlan(Load("stream", 1, 4), seconds=0.5))
     assert 0 < len(samples.counted) < len(samples.sent)
-    assert 0.2 <= samples.seconds < 1.0
+    assert 0.5 <= samples.seconds < 30
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_a_stall_shows_in_the_latencies_of_all_that_were_due_meanwhile() -> None
         return good(call)
 
     with asking(stalled) as (client, _):
-        samples = client(WindowPlan(Load("stream", 1, 1, rate=50.0), seconds=0.4))
+        samples = client(WindowPlan(Load("stream", 1, 1, rate=10.0), seconds=0.4))
     latencies = [sample.ended - sample.due for sample in samples.counted]
-    assert len(latencies) == 20
-    assert all(latency > 0.09 for latency in latencies), "request number 19 was due after 0.38 s and sent after 0.5"
+    assert len(latencies) == 4
+    assert all(latency > 0.19 for latency in latencies), "request number 3 was due after 0.3 s and sent after 0.5"
     assert latencies[0] > latencies[-1]
 
 

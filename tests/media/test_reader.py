@@ -39,7 +39,7 @@ def test_a_full_buffer_holds_the_source_back() -> None:
             yield frame(index)
 
     with FrameReader(source(), buffer=3) as frames:
-        assert full.wait(10)
+        assert full.wait(60)
         assert made == [0, 1, 2, 3]  # three wait, the fourth cannot be put down
         assert next(frames).index == 0
     assert len(made) <= 5
@@ -55,7 +55,7 @@ def live(monkeypatch: pytest.MonkeyPatch, *, ready: int, steps: Sequence[float])
 
 def test_newest_frames_win_where_old_ones_may_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     with FrameReader(live(monkeypatch, ready=0, steps=[0.5] * 10), buffer=2, policy="drop-oldest") as frames:
-        frames._thread.join(10)
+        frames._thread.join(60)
         assert [one.index for one in frames] == [8, 9]
         assert (frames.dropped, frames.outdated) == (8, 0)
 
@@ -69,7 +69,7 @@ def test_what_lay_ready_at_the_start_is_no_dropped_frame(
     monkeypatch: pytest.MonkeyPatch, ready: int, steps: list[float], dropped: int, outdated: int
 ) -> None:
     with FrameReader(live(monkeypatch, ready=ready, steps=steps), buffer=2, policy="drop-oldest") as frames:
-        frames._thread.join(10)
+        frames._thread.join(60)
         assert len(list(frames)) == 2
         assert (frames.dropped, frames.outdated) == (dropped, outdated)
 
@@ -77,7 +77,7 @@ def test_what_lay_ready_at_the_start_is_no_dropped_frame(
 def test_what_is_dropped_does_not_count_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     source = live(monkeypatch, ready=0, steps=[0.5] * 10)
     with FrameReader(source, buffer=2, policy="drop-oldest", limit=1) as frames:
-        frames._thread.join(10)
+        frames._thread.join(60)
         assert [one.index for one in frames] == [8]
 
 
@@ -112,7 +112,7 @@ def test_closing_early_ends_the_thread_and_the_source() -> None:
     assert not frames._thread.is_alive()
     assert next(frames, None) is None
     del frames
-    assert closed.wait(10)
+    assert closed.wait(60)
 
 
 def test_closing_wakes_a_consumer_that_waits() -> None:
@@ -120,7 +120,7 @@ def test_closing_wakes_a_consumer_that_waits() -> None:
     seen: list[object] = []
 
     def source() -> Iterator[Frame]:
-        release.wait(10)
+        release.wait(60)
         yield frame(0)
 
     frames = FrameReader(source(), buffer=2)
@@ -128,7 +128,7 @@ def test_closing_wakes_a_consumer_that_waits() -> None:
     consumer.start()
     threading.Timer(0.05, release.set).start()
     frames.close()
-    consumer.join(10)
+    consumer.join(60)
     assert seen == [None]
 
 
@@ -145,7 +145,7 @@ def test_a_blocked_source_does_not_hold_up_closing(monkeypatch: pytest.MonkeyPat
     assert frames._thread.is_alive()
     assert frames._thread.daemon
     release.set()
-    frames._thread.join(10)
+    frames._thread.join(60)
     assert not frames._thread.is_alive()
 
 

@@ -293,7 +293,7 @@ def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:
     with open_source(str(clip), SourceConfig(limit=5)) as source:
         source.info = replace(source.info, kind="live")
         with read_ahead(source) as frames:
-            frames._thread.join(10)  # it has read, and dropped, all that there is
+            frames._thread.join(60)  # it has read, and dropped, all that there is
             assert frames.dropped + frames.outdated == 20 - READ_AHEAD_FRAMES
             assert len(list(frames)) == READ_AHEAD_FRAMES
 

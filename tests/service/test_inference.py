@@ -99,7 +99,7 @@ def test_large_pictures_are_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> N
     async def small_after_large(inference: Inference) -> None:
         large = [asyncio.ensure_future(inference.detect(jpeg(640, 480), annotate=True)) for _ in range(50)]
         await asyncio.sleep(0.2)
-        await asyncio.wait_for(inference.detect(jpeg(), annotate=True), 10)
+        await asyncio.wait_for(inference.detect(jpeg(), annotate=True), 60)
         assert not any(task.done() for task in large)
         gate.set()
         await asyncio.gather(*large)
@@ -145,7 +145,7 @@ def test_who_gives_up_waiting_takes_nothing_of_the_allowance(turns: int) -> None
         await asyncio.wait({waiting[0]})
         if turns == 0:
             await holder.__aexit__(None, None, None)
-        await asyncio.wait_for(waiting[1], 5)
+        await asyncio.wait_for(waiting[1], 60)
         allowance._give_back(3)
         assert waiting[0].cancelled()
         assert allowance._free == 10

@@ -134,10 +134,10 @@ def test_threads_lose_no_count() -> None:
 
 def test_counting_costs_nothing_that_an_image_would_feel() -> None:
     metrics = Metrics()
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(1000):
         metrics.image(people=1, timings=TIMINGS)
-    assert time.perf_counter() - started < 1  # 1 ms each, where some 10 microseconds are usual
+    assert time.thread_time() - started < 1  # 1 ms each, where some 10 microseconds are usual
 
 
 def python(folder: Path, code: str) -> subprocess.Popen[str]:

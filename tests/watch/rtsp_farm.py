@@ -466,11 +466,11 @@ def farm_in_thread(cameras: Mapping[str, str], *, auth: str | None = None) -> It
     thread = threading.Thread(target=work, name="farm")
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(60)
         yield RunningFarm(farm, loop)
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(10)
+        thread.join(60)
 
 
 async def main() -> None:

@@ -154,7 +154,7 @@ class TestAbsence:
             EngineUnavailable, match=f"no TensorFlow Serving is ready after 1 s. {ABSENT}: nothing listens"
         ):
             engine_for(ABSENT, timeout_seconds=0.6)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
     def test_a_server_that_comes_late_is_waited_for(self) -> None:
         server = FakeServing().start()
@@ -196,7 +196,7 @@ class TestAbsence:
             fake.stop()
             fake.fault = None
             fake.start()
-            assert answer.result(20).scores[0, 0] == 1
+            assert answer.result(60).scores[0, 0] == 1
         engine.close()
 
     def test_a_server_that_stays_away_ends_the_run_after_its_patience(self, fake: FakeServing) -> None:
@@ -208,9 +208,9 @@ class TestAbsence:
         fake.start()
 
     def test_a_server_that_hangs_meets_the_deadline(self, fake: FakeServing) -> None:
-        engine = engine_for(fake, timeout_seconds=0.5)
-        fake.fault = hanging(1.5)
-        with pytest.raises(EngineTimeout, match=r"did not answer 2 images .* within 0.5 s; raise --serving-timeout"):
+        engine = engine_for(fake, timeout_seconds=1.0)
+        fake.fault = hanging(2.0)
+        with pytest.raises(EngineTimeout, match=r"did not answer 2 images .* within 1 s; raise --serving-timeout"):
             engine.infer(pictures(1, 2))
         assert fake.sizes == [2, 2]
         engine.close()
@@ -223,7 +223,7 @@ class TestAbsence:
             time.sleep(0.3)
             engine.close()
             with pytest.raises(Closed, match="the tf-serving engine is closed"):
-                waiting.result(5)
+                waiting.result(30)
         fake.start()
 
 
@@ -252,7 +252,7 @@ class TestSeveral:
             first.stop()
             answers += [threads.submit(engine.infer, pictures(shade)) for shade in range(40, 80)]
             for shade, answer in enumerate(answers):
-                assert answer.result(20).scores[0, 0] * 255 == pytest.approx(shade, abs=1e-3)
+                assert answer.result(60).scores[0, 0] * 255 == pytest.approx(shade, abs=1e-3)
         first.sizes.clear()
         first.start()
         eventually(lambda: bool(engine.infer(pictures(1)).scores.size and first.sizes))
@@ -432,8 +432,8 @@ class TestWrongModel:
             thread.start()
             began = time.monotonic()
             with pytest.raises(EngineUnavailable, match="does not speak gRPC; TensorFlow Serving's is usually 8500"):
-                engine_for(f"127.0.0.1:{rest.server_port}", timeout_seconds=30)
-            assert time.monotonic() - began < 10
+                engine_for(f"127.0.0.1:{rest.server_port}", timeout_seconds=100)
+            assert time.monotonic() - began < 50
             rest.shutdown()
             thread.join()
 
@@ -552,7 +552,7 @@ def test_ctrl_c_during_an_outage_ends_soon(fake: FakeServing, tmp_path: Path) ->
         try:
             assert any("is away" in line for line in process.stderr)
             process.terminate()
-            process.communicate(timeout=40)
+            process.communicate(timeout=60)
             assert process.returncode == 143
         finally:
             process.kill()

@@ -332,7 +332,7 @@ def test_the_encoder_is_waited_for_so_that_frames_do_not_pile_up(
     gate, encoded = threading.Event(), []
 
     def slow(self: object, frame: Frame) -> None:
-        gate.wait(10)
+        gate.wait(60)
         encoded.append(frame.index)
 
     monkeypatch.setattr(h264.VideoFile, "encode", slow)
@@ -349,6 +349,6 @@ def test_the_encoder_is_waited_for_so_that_frames_do_not_pile_up(
     producer.join(0.3)
     assert len(accepted) <= 3  # two waiting, one in the encoder's hands
     gate.set()
-    producer.join(10)
+    producer.join(60)
     sink.close()
     assert encoded == list(range(20))

@@ -270,7 +270,7 @@ def test_a_named_pipe_can_be_read(here: Path, name: str) -> None:
     writer = feed("pipe", data)
     with open_source("pipe", SourceConfig(start_seconds=0.5)) as source:
         assert [frame.index for frame in source] == list(range(5, 20))
-    writer.join(10)
+    writer.join(60)
 
 
 def test_an_mp4_whose_index_comes_last_cannot_come_through_a_pipe(here: Path) -> None:
@@ -280,7 +280,7 @@ def test_an_mp4_whose_index_comes_last_cannot_come_through_a_pipe(here: Path) ->
     os.mkfifo("pipe")
     writer = feed("pipe", data[:index] + far + data[index:])
     assert refusal("pipe").endswith("save it as a file and give its name")
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_video_on_stdin_is_read(here: Path) -> None:
     writer = put_on_stdin(make_clip(here / "a.mp4", movflags="frag_keyframe+empty_moov").read_bytes())
     with open_source("-") as source:
         frames = list(source)
-    writer.join(10)
+    writer.join(60)
     assert [frame.index for frame in frames] == list(range(20))
     assert {frame.source for frame in frames} == {"-"}
 
@@ -324,7 +324,7 @@ def test_an_image_on_stdin_is_read(here: Path) -> None:
     with open_source("-") as source:
         assert source.info.kind == "image"
         assert len(list(source)) == 1
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.mark.usefixtures("stdin")
@@ -336,7 +336,7 @@ def test_pages_and_animations_on_stdin_are_read_like_those_of_a_file(kind: str, 
     with open_source("-") as source:
         assert [frame.source for frame in source] == names
         assert source.info.kind == ("image" if kind == "TIFF" else "video")
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.mark.usefixtures("stdin")
@@ -351,7 +351,7 @@ def test_jpegs_one_after_the_other_on_stdin_are_a_video_unless_they_are_views_of
     with open_source("-") as source:
         assert source.info.kind == kind
         assert len(list(source)) == count
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.mark.usefixtures("stdin")
@@ -366,7 +366,7 @@ def test_a_file_on_stdin_is_read_like_a_file(here: Path) -> None:
 def test_nothing_on_stdin_says_so() -> None:
     writer = put_on_stdin(b"")
     assert refusal("-") == "nothing came through the pipe"
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.mark.usefixtures("stdin")
@@ -378,7 +378,7 @@ def test_stdin_that_is_a_device_or_endless_is_refused() -> None:
     writer = put_on_stdin(bytes(20_000_000))
     assert refusal("-") == "not an image or video that can be read"
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    writer.join(10)
+    writer.join(60)
 
 
 @pytest.mark.usefixtures("stdin")
@@ -386,7 +386,7 @@ def test_an_endless_image_is_given_up() -> None:
     writer = put_on_stdin(b"\xff\xd8\xff" + bytes(3_000_000))
     assert refusal("-", SourceConfig(max_megapixels=0.1)) == "longer than any image of 0.1 megapixels"
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    writer.join(10)
+    writer.join(60)
 
 
 def test_an_interrupt_while_libav_reads_is_not_lost(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

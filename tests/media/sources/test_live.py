@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from humandetect.media.frames import Frame
 
 SHORT = SourceConfig(open_timeout_seconds=0.2, read_timeout_seconds=0.3)
+SILENT = SourceConfig(read_timeout_seconds=0.3)
+"""For what opens, and says nothing later."""
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -66,7 +68,7 @@ class Motion(Files):
             self.wfile.write(part)
         self.wfile.flush()
         if self.path == "/video":
-            self.release.wait(20)
+            self.release.wait(60)
 
 
 @contextmanager
@@ -199,7 +201,7 @@ def stuck() -> Iterator[str]:
 
 def test_a_stream_that_falls_silent_has_ended(stuck: str) -> None:
     expected = r"video' ended after \d frames: nothing came for 0\.3 s"
-    with open_source(stuck, SHORT) as source, pytest.raises(SourceError, match=expected):
+    with open_source(stuck, SILENT) as source, pytest.raises(SourceError, match=expected):
         list(source)
 
 
@@ -272,11 +274,11 @@ def test_a_stream_without_its_first_boundary_that_falls_silent_has_ended() -> No
             part = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n--frame\r\n" % (len(jpeg), jpeg)
             with suppress(OSError):
                 self.wfile.write(part * 40)
-            release.wait(20)
+            release.wait(60)
 
     expected = r"' ended after \d+ frames: nothing came for 0\.3 s"
     with serving(Stuck) as url:
-        with open_source(f"{url}/stream", SHORT) as source, pytest.raises(SourceError, match=expected):
+        with open_source(f"{url}/stream", SILENT) as source, pytest.raises(SourceError, match=expected):
             list(source)
         release.set()
 
@@ -402,10 +404,10 @@ def test_closing_while_a_stream_is_silent_returns_and_lets_go_later(
     stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("humandetect.media.reader.JOIN_SECONDS", 0.05)
-    with open_source(stuck, SHORT) as source, FrameReader(source, buffer=9) as frames:
+    with open_source(stuck, SILENT) as source, FrameReader(source, buffer=9) as frames:
         next(frames)
         reading = frames._thread
-    reading.join(10)
+    reading.join(60)
     assert not reading.is_alive()
 
 

@@ -94,7 +94,7 @@ def supervised(monkeypatch: pytest.MonkeyPatch, count: int = 2) -> Iterator[Supe
         yield made
     finally:
         made.stop.set()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -186,7 +186,7 @@ def test_a_hung_engine_is_told_within_the_deadline(ask: Ask) -> None:
 
 def test_it_is_not_ready_while_the_engine_hangs_and_ready_when_it_answers_again(ask: Ask) -> None:
     gate = threading.Event()
-    with ask(FakeEngine(gate=gate), timeout_seconds=0.3) as client:
+    with ask(FakeEngine(gate=gate), timeout_seconds=0.6) as client:
         for _ in range(INFO.parallel):
             assert client.post("/v1/detect", content=jpeg(), headers=JPEG).status_code == 504
         while (answer := client.get("/readyz")).status_code == 200:
