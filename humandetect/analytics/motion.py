@@ -27,7 +27,7 @@ _NOT_ZERO = np.finfo(np.float64).tiny
 """Area of two points."""
 
 
-class Axis:
+class AxisFilter:
     """The filter of a box's middle and length in one direction; the other direction has nothing to do with it.
 
     The library's 8 x 8 matrices are mostly zeros for that reason, and take most of its time. As noise is counted in
@@ -86,7 +86,7 @@ class Track:
 
     def __init__(self, begun: BoTSORTTracklet) -> None:
         x1, y1, x2, y2 = self.first = begun.get_state_bbox().tolist()
-        self._x, self._y = Axis(x1, x2), Axis(y1, y2)
+        self._x, self._y = AxisFilter(x1, x2), AxisFilter(y1, y2)
         self.tracker_id = begun.tracker_id
         self.number_of_successful_updates = begun.number_of_successful_updates
         self.time_since_update = 0

@@ -75,14 +75,14 @@ class RayWorkers:
         """Make the parts of all jobs. Raises EngineError where no worker can begin; Ctrl-C ends the tasks."""
         with _joined(self._config):
             attempts.begin(RayMetrics())
-            patience = _Patience()
+            idle_limit = _IdleLimit()
             while attempts:
                 self._hand_out(attempts, ray.cluster_resources())
                 streams = list(self._tasks)
                 for stream in ray.wait(streams, num_returns=len(streams), timeout=LISTEN_SECONDS)[0]:
                     self._hear(stream, attempts)
                 self._lose_silent(attempts)
-                patience.look(working=any(task.begun for task in self._tasks.values()))
+                idle_limit.look(working=any(task.begun for task in self._tasks.values()))
 
     def _hand_out(self, attempts: Attempts, resources: Mapping[str, float]) -> None:
         """Have two tasks for each place, so that a cluster that can grow sees that there is more to do."""
@@ -133,7 +133,7 @@ class RayWorkers:
                 attempts.fail(task.attempt, lost)
 
 
-class _Patience:
+class _IdleLimit:
     """Bounds the waiting for a cluster on which nothing begins."""
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ class Address:
         return head.encode() + body
 
 
-class Connection:
+class HttpConnection:
     """Sends one request at a time, and connects anew where the server has hung up."""
 
     def __init__(self, address: Address, *, timeout_seconds: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from humandetect.bench.connection import Address, Connection
+from humandetect.bench.connection import Address, HttpConnection
 from humandetect.bench.load_process import obey
 from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.client.detect_client import batch_body
@@ -69,7 +69,7 @@ class ServerLoad:
 
         async def converse() -> None:
             """Send what is due over one connection, as long as something is."""
-            connection = Connection(self._address, timeout_seconds=self._setup.timeout_seconds)
+            connection = HttpConnection(self._address, timeout_seconds=self._setup.timeout_seconds)
             try:
                 while (due := schedule.due()) is not None:
                     if (early := due - time.perf_counter()) > 0:
@@ -99,7 +99,7 @@ class ServerLoad:
         return PreparedRequest(self._address.request(body, "application/json"), images)
 
 
-async def _sample(connection: Connection, request: PreparedRequest, due: float, reported: ReportedPeople) -> Sample:
+async def _sample(connection: HttpConnection, request: PreparedRequest, due: float, reported: ReportedPeople) -> Sample:
     error = ""
     numbers: tuple[int, ...] = ()
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from humandetect.models.dialects import Dialect, Picture
+    from humandetect.models.dialects import Dialect, WantedPicture
     from humandetect.models.metadata import Layout, ModelFolder, ModelMetadata, Scaling
 
 OPEN_SIZE_HW = (640, 640)
@@ -203,7 +203,7 @@ def _said(graph: ov.Model) -> dict[str, str]:
     return said
 
 
-def _picture(dialect: Dialect, said: Mapping[str, str], metadata: ModelMetadata) -> Picture:
+def _picture(dialect: Dialect, said: Mapping[str, str], metadata: ModelMetadata) -> WantedPicture:
     """Join what the dialect's models were trained on with what the exporter and humandetect.json say."""
     picture = replace(dialect.picture, **picture_of(said))
     return replace(
@@ -227,7 +227,7 @@ def _as_floats(value: ov.Output) -> ov.Output:
     return rounded.input_value(0) if rounded.get_type_name() == "FakeQuantize" else value
 
 
-def _preprocessed(graph: ov.Model, picture: Picture, layout: Layout) -> ov.Model:
+def _preprocessed(graph: ov.Model, picture: WantedPicture, layout: Layout) -> ov.Model:
     """Build the steps from our images to the model's into the graph, where they cost least."""
     builder = PrePostProcessor(graph)
     image = builder.input()

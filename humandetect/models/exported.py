@@ -49,7 +49,7 @@ def stride_of(said: Mapping[str, str]) -> int | None:
 
 
 def picture_of(said: Mapping[str, str]) -> dict[str, Any]:
-    """Read how pictures are prepared, as fields of `Picture`; empty where the dialect decides."""
+    """Read how pictures are prepared, as fields of `WantedPicture`; empty where the dialect decides."""
     if "rtdetr" in said.get("description", "").casefold():  # trained on stretched pictures, in the shapes of YOLOs
         return {"keep_aspect": False}
     steps = _literal(said.get("Preprocess"))  # PaddleDetection's, which subtract ImageNet's mean or none

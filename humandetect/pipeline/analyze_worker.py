@@ -14,7 +14,7 @@ import numpy as np
 from humandetect.analytics.saved_archive import SavedArchive
 from humandetect.errors import HumanDetectError
 from humandetect.pipeline.analyze import Analysis, Asked
-from humandetect.pipeline.analyze_workers import Ending, Told
+from humandetect.pipeline.analyze_workers import Ending, VideoReport
 from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.summary import RunRecord
 from humandetect.processes import Parent
@@ -67,7 +67,7 @@ class ToldOutputs:
     def tell(self, *last: object, done: bool = False) -> None:
         pickled = io.BytesIO()
         _Pickler(pickled).dump([*self._items, *last])
-        self._parent.send(Told(self._frames, pickled.getvalue(), done))
+        self._parent.send(VideoReport(self._frames, pickled.getvalue(), done))
         self._items.clear()
         self._frames, self._told_at = 0, time.monotonic()
 

@@ -35,7 +35,7 @@ KEPT_BYTES = 1 << 20
 """Of a video in memory, before what it says goes to the disk."""
 
 
-class Told(NamedTuple):
+class VideoReport(NamedTuple):
     """What a worker says of its video."""
 
     frames: int
@@ -122,9 +122,9 @@ class AnalyzeWorkers:
                 continue
             except ChildProcessError as error:
                 lost = HumanDetectError(f"a worker {error}: where memory is short, give fewer --jobs")
-                told = Told(0, pickle.dumps([lost]), done=True)
+                told = VideoReport(0, pickle.dumps([lost]), done=True)
             except HumanDetectError as error:
-                told = Told(0, pickle.dumps([error]), done=True)
+                told = VideoReport(0, pickle.dumps([error]), done=True)
             with self._access:
                 self._progress.frames(told.frames)
             yield told.items

@@ -28,7 +28,7 @@ class Undelivered(Exception):
         """When to send it again; None: longer from time to time."""
 
 
-class Refused(Undelivered):
+class EventRefused(Undelivered):
     """The receiver is there, and does not take this event: it is given up, because the next one may be taken."""
 
     def __init__(self, reason: str, *, most_tries: int = 1, after_seconds: float | None = None) -> None:
@@ -42,7 +42,7 @@ class Receiver(Protocol):
     name: str
 
     def send(self, queued: Queued) -> None:
-        """Return once the event arrived. Raises Undelivered or Refused."""
+        """Return once the event arrived. Raises Undelivered or EventRefused."""
         ...
 
     def close(self) -> None: ...
@@ -92,7 +92,7 @@ class Delivery:
             self._receiver.send(queued)
         except Undelivered as trouble:
             self._failures += 1
-            if isinstance(trouble, Refused):
+            if isinstance(trouble, EventRefused):
                 self._refusals += 1
                 if self._refusals >= trouble.most_tries:
                     self._warn(f"{trouble}; event {queued.event.id} is given up", once=str(trouble))

@@ -79,7 +79,7 @@ class StoredRows:
         return (cast("CountRow", json.loads(text)) for (text,) in rows)
 
 
-class _Interval(NamedTuple):
+class _CameraInterval(NamedTuple):
     camera: str
     start: datetime
 
@@ -136,7 +136,7 @@ def reported(rows: StoredRows, config: AnalyzeConfig) -> Iterator[SourceReport]:
 
 def summed(rows: StoredRows, *, per_seconds: float) -> Iterator[CountRow]:
     """Yield the counts in intervals that begin with the day of the clock on the wall; none where nobody watched."""
-    dwells: defaultdict[tuple[_Interval, str], list[float]] = defaultdict(list)
+    dwells: defaultdict[tuple[_CameraInterval, str], list[float]] = defaultdict(list)
     for event in rows.events():
         if event.event == "exit" and event.zone and event.wall_time and event.dwell_seconds is not None:
             dwells[_interval(event.source, event.wall_time, per_seconds), event.zone].append(event.dwell_seconds)
@@ -153,7 +153,7 @@ def summed(rows: StoredRows, *, per_seconds: float) -> Iterator[CountRow]:
 
 
 def _sum(
-    interval: _Interval, kind: str, name: str, rows: list[CountRow], dwells: list[float], *, seconds: float
+    interval: _CameraInterval, kind: str, name: str, rows: list[CountRow], dwells: list[float], *, seconds: float
 ) -> CountRow:
     zone = kind == "zone"
     covered = sum(row["seconds_covered"] for row in rows)
@@ -175,10 +175,10 @@ def _sum(
     }
 
 
-def _interval(camera: str, wall_time: str, per_seconds: float) -> _Interval:
+def _interval(camera: str, wall_time: str, per_seconds: float) -> _CameraInterval:
     midnight = _midnight(wall_time)
     whole = _since(midnight, wall_time) // per_seconds * per_seconds
-    return _Interval(camera, midnight + timedelta(seconds=whole))
+    return _CameraInterval(camera, midnight + timedelta(seconds=whole))
 
 
 def _midnight(wall_time: str) -> datetime:

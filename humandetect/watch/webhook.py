@@ -14,7 +14,7 @@ import httpx
 from humandetect import __version__
 from humandetect.addresses import shown_address
 from humandetect.tls import tls_context, tls_trouble
-from humandetect.watch.delivery import Refused, Undelivered
+from humandetect.watch.delivery import EventRefused, Undelivered
 
 if TYPE_CHECKING:
     from humandetect.watch.store import Queued
@@ -43,7 +43,7 @@ class Webhook:
         )
 
     def send(self, queued: Queued) -> None:
-        """Post an event once. Raises Refused where the event may be to blame, Undelivered for the rest."""
+        """Post an event once. Raises EventRefused where the event may be to blame, Undelivered for the rest."""
         body = queued.json.encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": queued.event.id}
         if self._secret is not None:
@@ -62,8 +62,8 @@ class Webhook:
         if status in AWAY:
             raise Undelivered(said, after_seconds=_wished_seconds(wish))
         if status >= 500:
-            raise Refused(said, most_tries=MOST_TRIES, after_seconds=_wished_seconds(wish))
-        raise Refused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
+            raise EventRefused(said, most_tries=MOST_TRIES, after_seconds=_wished_seconds(wish))
+        raise EventRefused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
 
     def close(self) -> None:
         """End what is under way; may be called twice."""

@@ -21,7 +21,7 @@ from humandetect.config import AnalyzeConfig, CountingConfig
 from humandetect.errors import HumanDetectError, SinkError
 from humandetect.media.sources.segments import Segment
 from humandetect.pipeline.analyze import analyze
-from humandetect.pipeline.analyze_workers import Told
+from humandetect.pipeline.analyze_workers import VideoReport
 from humandetect.pipeline.run import NoProgress
 from humandetect.pipeline.summary import RunInterrupted
 from humandetect.storage import FolderStorage
@@ -184,8 +184,8 @@ class Answering:
 
     def __exit__(self, *_: object) -> None: ...
     def send(self, _value: object) -> None: ...
-    def receive(self, _within_seconds: float) -> Told:
-        return Told(1, b"what is to be written", done=True)
+    def receive(self, _within_seconds: float) -> VideoReport:
+        return VideoReport(1, b"what is to be written", done=True)
 
 
 def test_where_there_is_no_room_to_wait_in_the_error_says_where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Output, Picture
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Output, WantedPicture
 from humandetect.models.dialects.detr import detr
 from humandetect.models.dialects.finished import counted_rows, detection_output, labelled_rows, lists, rows
 from humandetect.models.dialects.yolo import are_queries, yolo_pair, yolos
@@ -12,7 +12,7 @@ from humandetect.models.dialects.yolo import are_queries, yolo_pair, yolos
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DIALECTS", "Boxes", "Dialect", "Output", "Picture", "recognise"]
+__all__ = ["DIALECTS", "Boxes", "Dialect", "Output", "WantedPicture", "recognise"]
 
 DIALECTS = (
     "yolo", "yolo-pair", "yolox", "detr", "rows", "labelled-rows", "counted-rows", "detection-output", "lists",

@@ -34,7 +34,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class WantedPicture:
     """How a model wants its picture."""
 
     keep_aspect: bool = True
@@ -64,7 +64,7 @@ class Dialect:
     """Which of the graph's outputs it reads, in the order of `boxes`."""
     boxes: Callable[[Sequence[NDArray[np.float32]], tuple[int, int]], Boxes]
     """Reads the answer to one picture of that (height, width)."""
-    picture: Picture = Picture()
+    picture: WantedPicture = WantedPicture()
     """What models of this dialect were trained on."""
     labels: Mapping[int, str] = field(default_factory=dict)
     """Names of the classes where the model itself says none; empty where nobody can tell."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import Boxes, Dialect, Picture, best_class, corners
+from humandetect.models.dialects.base import Boxes, Dialect, WantedPicture, best_class, corners
 from humandetect.models.dialects.coco import labels_by_count
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def detr(boxes: int, logits: int, columns: int, *, classes: int | None) -> Diale
     Models with COCO's gaps in their classes keep the original's normalised input; RT-DETR has neither.
     """
     softmax = columns == classes + 1 if classes else columns in (81, 92)
-    picture = Picture(keep_aspect=False, scaling="imagenet" if softmax or columns == 91 else "0..1")
+    picture = WantedPicture(keep_aspect=False, scaling="imagenet" if softmax or columns == 91 else "0..1")
     labels = labels_by_count(columns - softmax)
     return Dialect("detr", (boxes, logits), partial(_detr, softmax=softmax), picture, labels)
 

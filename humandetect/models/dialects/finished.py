@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Picture, in_pixels, suppress
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, WantedPicture, in_pixels, suppress
 from humandetect.models.dialects.coco import COCO_80, COCO_90, COCO_91
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ def rows(outputs: tuple[int, ...]) -> Dialect:
 
 def labelled_rows(outputs: tuple[int, ...]) -> Dialect:
     """MMDetection's and OpenVINO Training Extensions': rows of x1, y1, x2, y2, score, and the classes beside them."""
-    return Dialect("labelled-rows", outputs, _labelled_rows, Picture(scaling="imagenet"), COCO_80)
+    return Dialect("labelled-rows", outputs, _labelled_rows, WantedPicture(scaling="imagenet"), COCO_80)
 
 
 def counted_rows(outputs: tuple[int, ...]) -> Dialect:
     """PaddleDetection's: rows of class, score, x1, y1, x2, y2, and their number beside them."""
-    return Dialect("counted-rows", outputs, _counted_rows, Picture(keep_aspect=False), COCO_80)
+    return Dialect("counted-rows", outputs, _counted_rows, WantedPicture(keep_aspect=False), COCO_80)
 
 
 def detection_output(outputs: tuple[int, ...]) -> Dialect:
     """OpenVINO's and Caffe's SSD layer: rows of image, class, score, x1, y1, x2, y2 in 0..1."""
-    picture = Picture(keep_aspect=False, channels="bgr", scaling="0..255")
+    picture = WantedPicture(keep_aspect=False, channels="bgr", scaling="0..255")
     return Dialect("detection-output", outputs, _detection_output, picture, {1: "person"})
 
 
@@ -50,7 +50,7 @@ def lists(outputs: tuple[int, ...], *, batched: bool) -> Dialect:
     and count COCO's classes from 0 with gaps, RT-DETR without; torchvision's models have COCO's own numbers.
     """
     counted = len(outputs) == 4
-    picture = Picture(keep_aspect=False, scaling="-1..1" if counted else "0..1")
+    picture = WantedPicture(keep_aspect=False, scaling="-1..1" if counted else "0..1")
     labels = COCO_90 if counted else COCO_80 if batched else COCO_91
     return Dialect("lists", outputs, partial(_lists, counted=counted), picture, labels)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, Picture, best_class, corners, suppress
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, WantedPicture, best_class, corners, suppress
 from humandetect.models.dialects.coco import labels_by_count
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def yolos(index: int, output: Output, input_hw: tuple[int, int], *, classes: int
         return []
     labels = labels_by_count(count)
     read = partial(_yolo, classes=count, with_objectness=with_objectness, columns=columns)
-    yolo = Dialect("yolo", (index,), read, Picture(keep_aspect=not are_queries(places, input_hw)), labels)
+    yolo = Dialect("yolo", (index,), read, WantedPicture(keep_aspect=not are_queries(places, input_hw)), labels)
     if not with_objectness or columns:
         return [yolo]
-    picture = Picture(channels="bgr", scaling="0..255")
+    picture = WantedPicture(channels="bgr", scaling="0..255")
     yolox = Dialect("yolox", (index,), partial(_yolox, classes=count), picture, labels)
     return [yolox, yolo] if places == cells(input_hw) and output.name != YOLOV6_OUTPUT else [yolo, yolox]
 
