@@ -42,6 +42,13 @@ def farm(tmp_path: Path) -> Iterator[RunningFarm]:
         yield running
 
 
+@pytest.fixture
+def served() -> Iterator[tuple[str, ...]]:
+    """Options for a model that takes no time to open."""
+    with FakeServing() as server:
+        yield "--serving", server.target, "--model", "people"
+
+
 def cameras(farm: RunningFarm, *names: str) -> Path:
     path = Path("cameras.toml")
     path.write_text("".join(f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in names))
@@ -93,10 +100,12 @@ def test_it_watches_takes_another_file_and_ends_as_it_should(farm: RunningFarm) 
     assert states("door") == states("yard") == ["live", "stopped"]
 
 
-def test_receivers_that_are_away_hold_up_no_end_and_get_everything_later(farm: RunningFarm) -> None:
+def test_receivers_that_are_away_hold_up_no_end_and_get_everything_later(
+    farm: RunningFarm, served: tuple[str, ...]
+) -> None:
     with hooked() as hook:
         url, port = hook.url, hook.port
-    arguments = (cameras(farm, "door"), "--events", EVENTS, "--data", "data", "--webhook", url)
+    arguments = (cameras(farm, "door"), "--events", EVENTS, "--data", "data", "--webhook", url, *served)
     with started(*arguments, "--mqtt", f"mqtt://127.0.0.1:{port}") as process:
         eventually(lambda: states("door"))
         end(process, signal.SIGTERM)
@@ -109,9 +118,9 @@ def test_receivers_that_are_away_hold_up_no_end_and_get_everything_later(farm: R
     assert "s3cret" not in STDERR.read_text()
 
 
-def test_ctrl_c_ends_it_soon_and_well_though_a_camera_hangs(farm: RunningFarm) -> None:
+def test_ctrl_c_ends_it_soon_and_well_though_a_camera_hangs(farm: RunningFarm, served: tuple[str, ...]) -> None:
     farm.change("yard", state="hang")
-    with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data") as process:
+    with started(cameras(farm, "door", "yard"), "--events", EVENTS, "--data", "data", *served) as process:
         eventually(lambda: states("door"))
         end(process, signal.SIGINT)
 
