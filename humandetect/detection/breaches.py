@@ -21,11 +21,15 @@ FEWEST_COVERED = 0.2
 """Of the boxes that are found: less are there by chance."""
 FAR_OUTSIDE = 2.0
 """Boxes of people at the edge reach over it a little; pixels reach far."""
+NOTHING_THERE = -1
+"""A score with which some, such as KerasCV's suppression, fill up rows."""
+CORNERS_WANTED = "write them as two corners, not as centre and size"
 
 
 def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str | None:
     """Say what is odd in an answer, and the fix; None if nothing is."""
-    highest, lowest = answer.scores.max(initial=0), answer.scores.min(initial=0)
+    scores = answer.scores[answer.scores != NOTHING_THERE]
+    highest, lowest = scores.max(initial=0), scores.min(initial=0)
     if np.isnan(highest) or np.isnan(answer.xyxy[answer.scores >= max(threshold, 1e-6)]).any():
         return _told(info, "scores or boxes are no numbers (NaN)", "try --precision f32, or export it in float32")
     if not -0.01 <= lowest <= highest <= 1.01:
@@ -38,7 +42,9 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
         return _told(info, f"boxes reach {farthest:.0f}: not in 0..1", "divide them by the input's width and height")
     left, top, right, bottom = answer.xyxy[strong].T
     if (right < left).any() or (bottom < top).any():
-        return _told(info, "boxes end before they begin", "write them as two corners, not as centre and size")
+        return _told(info, "boxes end before they begin", CORNERS_WANTED)
+    if ((right == left) | (bottom == top)).all():  # of some it is chance, as of those clipped at an edge
+        return _told(info, "boxes have no area", CORNERS_WANTED)
     labels = info.metadata.labels
     known = COCO_91.keys() if labels == {1: "person"} else labels.keys()  # that is what is said of any model
     numbers = sorted(set(answer.class_ids[strong].tolist()))
@@ -97,8 +103,9 @@ def _covered(found: NDArray[np.number], known: NDArray[np.number]) -> NDArray[np
 def _classes_told(info: ModelInfo, numbers: list[int], count: int) -> str:
     seen = " and ".join(f"{number} {info.metadata.labels.get(number, '')}".strip() for number in numbers)
     people = " and ".join(map(str, sorted(info.metadata.person_classes)))
+    every = "the only detection is" if count == 1 else f"all {count} detections are"
     return _told(
-        info, f"all {counted(count, 'detection')} are of class {seen}, people are class {people}",
+        info, f"{every} of class {seen}, people are class {people}",
         f"if they are people, say --person-class {numbers[0]}, or person_classes in humandetect.json",
     )  # fmt: skip
 

@@ -34,10 +34,11 @@ def answer(box: list[float], *, score: float = 0.9, class_id: int = 1) -> RawDet
             answer([0.6, 0.7, 0.1, 0.2]),
             "boxes end before they begin; write them as two corners, not as centre and size",
         ),
+        (answer([0.2, 0.3, 0.2, 0.4]), "boxes have no area; write them as two corners, not as centre and size"),
         (answer(WELL, score=3.5), "scores reach from 0 to 3.5: not in 0..1; export"),
         (answer(WELL, score=float("nan")), "scores or boxes are no numbers .NaN.; try --precision f32"),
         (answer([*WELL[:3], float("nan")]), "scores or boxes are no numbers"),
-        (answer(WELL, class_id=0), "all 1 detection are of class 0, people are class 1; if .* --person-class 0, or"),
+        (answer(WELL, class_id=0), "the only detection is of class 0, people are class 1; if .* --person-class 0, or"),
         (answer(WELL, class_id=69), "of class 69, people are class 1"),
     ],
 )
@@ -49,8 +50,14 @@ def test_what_is_odd_is_told_with_the_fix(odd: RawDetections, told: str) -> None
 
 @pytest.mark.parametrize(
     "well",
-    [answer(WELL), answer(WELL, class_id=18), answer(PIXELS, score=0.1), answer(WELL, class_id=0, score=0.2)],
-    ids=["a person at the edge", "a dog", "a weak box", "a weak other class"],
+    [
+        answer(WELL),
+        answer(WELL, score=-1),
+        answer(WELL, class_id=18),
+        answer(PIXELS, score=0.1),
+        answer(WELL, class_id=0, score=0.2),
+    ],
+    ids=["a person at the edge", "a row that is filled up", "a dog", "a weak box", "a weak other class"],
 )
 def test_what_keeps_the_contract_is_not_told(well: RawDetections) -> None:
     assert breach_of(well, INFO, 0.5) is None

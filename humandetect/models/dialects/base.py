@@ -71,7 +71,8 @@ class Dialect:
 
     def decode(self, answers: Sequence[NDArray[np.float32]], input_hw: tuple[int, int]) -> Boxes:
         """Read the answer to one picture, and scale boxes to 0..1 where the exporter did not."""
-        boxes = self.boxes(answers, input_hw)
+        with np.errstate(all="ignore"):  # what is no number comes out as that, and is told as a breach
+            boxes = self.boxes(answers, input_hw)
         if not in_pixels(boxes):
             return boxes
         height, width = input_hw
@@ -87,7 +88,10 @@ def corners(cxcywh: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def in_pixels(boxes: Boxes) -> bool:
     """Tell pixels from fractions, which no graph says, by the likeliest box: unlikely ones may reach anywhere."""
-    return boxes.scores.size > 0 and bool(np.abs(boxes.xyxy[boxes.scores.argmax()]).max() > LARGEST_FRACTION)
+    if not boxes.scores.size:
+        return False
+    likeliest = np.nan_to_num(boxes.scores, nan=-1).argmax()
+    return bool(np.abs(boxes.xyxy[likeliest]).max() > LARGEST_FRACTION)
 
 
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -97,7 +101,7 @@ def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
 
 
 def suppress(boxes: Boxes) -> Boxes:
-    """Keep of boxes of one class that cover the same thing the likeliest."""
+    """Keep of boxes of one class that cover the same thing the likeliest; and where scores are NaN one of these."""
     import cv2  # 30 MB that the engine of remote servers does without
 
     candidates = np.argsort(-boxes.scores, kind="stable")[:MOST_CANDIDATES]
@@ -105,5 +109,6 @@ def suppress(boxes: Boxes) -> Boxes:
     xyxy, scores, class_ids = boxes.xyxy[candidates], boxes.scores[candidates], boxes.class_ids[candidates]
     xywh = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1).astype(float)
     kept = cv2.dnn.NMSBoxesBatched(xywh, scores, class_ids, LOWEST_SCORE, SUPPRESSION_IOU)  # type: ignore[arg-type]
-    best = np.array(kept, int).reshape(-1)[:MOST_BOXES]
-    return Boxes(xyxy[best], scores[best], class_ids[best])
+    best = candidates[np.array(kept, int).reshape(-1)[:MOST_BOXES]]
+    best = np.append(best, np.flatnonzero(np.isnan(boxes.scores))[:1])
+    return Boxes(boxes.xyxy[best], boxes.scores[best], boxes.class_ids[best])

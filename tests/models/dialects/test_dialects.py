@@ -71,6 +71,14 @@ def test_yolo_boxes_may_be_fractions() -> None:
     assert_one_person(read([rows.transpose(0, 2, 1)])[1])
 
 
+def test_scores_that_are_no_numbers_come_out_for_someone_to_tell_of_and_hide_nobody() -> None:
+    rows = yolo_rows(2000, 84, objectness=False)
+    rows[0, 100:, :] = np.nan
+    boxes = read([rows.transpose(0, 2, 1)])[1]
+    assert np.isnan(boxes.scores).any()
+    assert_one_person(boxes)
+
+
 def test_boxes_of_different_classes_do_not_suppress_each_other() -> None:
     rows = yolo_rows(2000, 84, objectness=False)
     rows[0, 8, 4], rows[0, 8, 4 + 16] = 0, 0.8
