@@ -45,11 +45,24 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
         return _told(info, "boxes end before they begin", CORNERS_WANTED)
     if ((right == left) | (bottom == top)).all():  # of some it is chance, as of those clipped at an edge
         return _told(info, "boxes have no area", CORNERS_WANTED)
-    labels = info.metadata.labels
+    return _classes_breach(answer.class_ids[strong], info)
+
+
+def _classes_breach(class_ids: NDArray[np.int32], info: ModelInfo) -> str | None:
+    """Say which classes nobody knows: beside people that is the model's own affair, but for 0, which is no class."""
+    labels, people = info.metadata.labels, info.metadata.person_classes
     known = COCO_91.keys() if labels == {1: "person"} else labels.keys()  # that is what is said of any model
-    numbers = sorted(set(answer.class_ids[strong].tolist()))
-    if info.metadata.person_classes.isdisjoint(numbers) and known.isdisjoint(numbers):
-        return _classes_told(info, numbers, int(strong.sum()))
+    numbers = set(class_ids.tolist())
+    unknown = numbers - known - people
+    if 0 in unknown and numbers & people:
+        named = " and ".join(map(str, sorted(people)))
+        return _told(
+            info, f"detections are of class 0, which there is not, and people are class {named}",
+            "if its classes count from 0, say --person-class 0, or person_classes in humandetect.json",
+        )  # fmt: skip
+    if unknown and not numbers & people:
+        return _classes_told(info, sorted(numbers), class_ids.size)
+    return None
     return None
 
 

@@ -53,13 +53,17 @@ def check_outputs(path: Path, names: Collection[str]) -> None:
 
 def check_input(path: Path, *, dtype: str, shape: Sequence[int | None] | None) -> None:
     """Raise ModelError unless the input takes uint8 images (N, H, W, 3); None is a size left open."""
-    if dtype == "uint8" and (shape is None or (len(shape) == 4 and shape[3] in (3, None))):
+    if dtype == "uint8" and (shape is None or (len(shape) == 4 and _are_channels_last(shape))):
         return
     got = "any shape" if shape is None else f"({', '.join('?' if size is None else str(size) for size in shape)})"
     raise ModelError(
         f"{path}: expected an input of uint8 images (N, H, W, 3), the model takes {dtype} {got}. "
         "Export it with the input type image_tensor."
     )
+
+
+def _are_channels_last(shape: Sequence[int | None]) -> bool:
+    return shape[3] == 3 or (shape[3] is None and shape[1] != 3)
 
 
 def with_people(metadata: ModelMetadata, *, model: str) -> ModelMetadata:

@@ -63,6 +63,19 @@ def test_what_keeps_the_contract_is_not_told(well: RawDetections) -> None:
     assert breach_of(well, INFO, 0.5) is None
 
 
+@pytest.mark.parametrize(
+    ("class_ids", "told"),
+    [
+        ([0, 17], "all 2 detections are of class 0 and 17, people are class 1; .* say --person-class 0"),
+        ([0, 1], "detections are of class 0, which there is not, and people are class 1; .* --person-class 0"),
+        ([1, 117], None),
+    ],
+)
+def test_a_class_that_there_is_not_is_told_beside_others(class_ids: list[int], told: str | None) -> None:
+    odd = RawDetections(np.array([[WELL, WELL]], np.float32), np.array([[0.9, 0.9]], np.float32), np.array([class_ids]))
+    assert re.search(told or "^$", breach_of(odd, INFO, 0.5) or "")
+
+
 def test_other_classes_that_the_model_names_are_no_breach() -> None:
     helmets = replace(INFO, metadata=ModelMetadata(labels={0: "helmet", 1: "person"}))
     assert breach_of(answer(WELL, class_id=0), helmets, 0.5) is None
