@@ -13,9 +13,10 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from humandetect.errors import ModelError, UsageError
 from humandetect.models.dialects import DIALECTS, Output, recognise
+from humandetect.models.dialects.coco import labels_by_count
 from humandetect.models.dialects.yolo import STRIDES
 from humandetect.models.exported import labels_of, picture_of, read_exported, size_of, stride_of
-from humandetect.models.labels import labels_beside, person_classes_of
+from humandetect.models.labels import labels_beside, person_classes_of, tell_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +90,8 @@ def adopt(graph: ov.Model, model: ModelFolder, hw: tuple[int, int] | None) -> Fo
     if graph.input(0).element_type.is_integral():
         picture = replace(picture, scaling="0..255")
     adopted = _preprocessed(_pruned(graph, dialect), picture, layout)
+    if tell_nothing(labels) and "labels" not in metadata.said:
+        labels = labels_by_count(len(labels)) or labels
     labels = labels or dict(dialect.labels)
     people = metadata.person_classes
     if metadata.person_class is not None or "person_classes" not in metadata.said:

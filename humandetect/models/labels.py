@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"^\s*(\d+)[\s:,]+")
 """Before a name, as some write it."""
+_NO_NAME = re.compile(r"(?:class|label)?[ _-]?(\d+)", re.IGNORECASE)
 PEOPLE = frozenset({"person", "people", "persons", "pedestrian", "human"})
 
 
@@ -55,6 +56,12 @@ def parse_names(text: str) -> dict[int, str]:
         except ValueError:
             continue
     return {}
+
+
+def tell_nothing(labels: Mapping[int, str]) -> bool:
+    """Say whether names are but numbers, as of models built from a description alone: `0`, `class1`, `LABEL_2`."""
+    numbers = {number: _NO_NAME.fullmatch(name) for number, name in labels.items()}
+    return all(found and int(found[1]) == number for number, found in numbers.items())
 
 
 def person_classes_of(labels: Mapping[int, str], given: str | None, *, model: Path | str) -> frozenset[int]:

@@ -250,6 +250,11 @@ def test_names_in_an_onnx_file_are_its_labels(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tiny.onnx")
     assert_sees(tmp_path / "tiny.onnx", 0.9)
 
+    helper.set_model_props(model, {"names": str({number: f"class{number}" for number in range(80)})})
+    onnx.save(model, tmp_path / "numbered.onnx")
+    with detector_of(tmp_path / "numbered.onnx") as detector:
+        assert detector.info.metadata.labels[1] == "bicycle"  # as COCO has it, where names are but numbers
+
 
 def test_other_graphs_are_refused_with_what_they_have(tmp_path: Path) -> None:
     path = saved(graph([1, 3, HEIGHT, WIDTH], [0.0, 0.0], [1, 2], score_at=0), tmp_path)

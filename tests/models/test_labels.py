@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from humandetect.errors import ModelError, UsageError
-from humandetect.models.labels import labels_beside, parse_names, person_classes_of
+from humandetect.models.labels import labels_beside, parse_names, person_classes_of, tell_nothing
 
 MODEL = Path("model.onnx")
 
@@ -37,6 +37,13 @@ def test_labels_may_have_numbers_or_tensorflows_background(text: str, tmp_path: 
 def test_numbers_may_leave_some_out(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeff0  person\n11  stop sign\n13  bench\n", encoding="utf-8")
     assert labels_beside(tmp_path / "model.tflite") == {0: "person", 11: "stop sign", 13: "bench"}
+
+
+@pytest.mark.parametrize("form", ["{}", "class{}", "class_{}", "LABEL_{}"])
+def test_names_that_are_but_numbers_tell_nothing(form: str) -> None:
+    assert tell_nothing({number: form.format(number) for number in range(80)})
+    assert not tell_nothing({0: form.format(1)})
+    assert not tell_nothing({0: "person", 1: form.format(1)})
 
 
 def test_people_are_found_by_name_or_as_the_only_class_or_as_given() -> None:
