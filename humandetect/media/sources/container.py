@@ -224,7 +224,7 @@ def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> BinaryIO:
 
 
 def _why_not(error: Exception, data: Input) -> str:
-    if isinstance(error, PermissionError) or data.head.startswith(_PLAYLISTS) or _is_dash(data.head):
+    if isinstance(error, PermissionError) or is_playlist(data.head):
         return "it points to other files, as a playlist does, which is not followed; give the video itself"
     if not data.is_mp4:
         return "not an image or video that can be read"
@@ -233,5 +233,6 @@ def _why_not(error: Exception, data: Input) -> str:
     return _INDEX_LAST
 
 
-def _is_dash(head: bytes) -> bool:
-    return head.startswith(b"<?xml") and b"<MPD" in head
+def is_playlist(head: bytes) -> bool:
+    """Tell by the first bytes whether something points to other files."""
+    return head.startswith(_PLAYLISTS) or (head.startswith(b"<?xml") and b"<MPD" in head)

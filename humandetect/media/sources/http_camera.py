@@ -6,19 +6,21 @@ import math
 import time
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.error import HTTPError
 
+from humandetect.addresses import address_trouble
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import HEAD_BYTES, is_image
-from humandetect.media.sources.container import Media, NothingSent, PictureTooLong
+from humandetect.media.sources.container import Media, NothingSent, PictureTooLong, is_playlist, open_bytes
 from humandetect.media.sources.files import most_bytes
 from humandetect.media.sources.http_client import ask
 from humandetect.media.sources.motion_jpeg import Parts, open_pictures
-from humandetect.media.sources.url import NotKnownThere, NoVideoThere, open_url
+from humandetect.media.sources.url import open_url
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
+    from io import BufferedReader
 
     from humandetect.config import SourceConfig
 
@@ -46,33 +48,46 @@ def fetch_picture(url: str, config: SourceConfig, *, most: float = math.inf) -> 
 
 
 def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) -> Media:
-    """Open an address as `open_url` does, and also JPEG after JPEG."""
-    try:
-        media = open_url(url, config, at_once=at_once)
-    except (NotKnownThere, NoVideoThere):
-        if (motion := _open_motion(url, config, at_once=at_once)) is None:
-            raise
-        return motion
-    # Without its boundary libav takes it for a file of JPEGs.
-    if media.container.format.name != "mjpeg":
-        return media
-    media.close()  # before it is asked again: many cameras serve few clients at once
-    return _open_motion(url, config, at_once=at_once) or open_url(url, config, at_once=at_once)
+    """Open an address as `open_url` does, and also JPEG after JPEG. Raises SourceError, without the address.
+
+    What may come but once is read as it comes: some cameras, and programs that send what they make, serve one client.
+    """
+    if trouble := address_trouble(url):
+        raise SourceError(trouble)
+    is_http = url.lower().startswith("http")
+    answer = _answer(url, config) if is_http else None
+    if answer is None:  # libav knows more ways to ask, and says why if none of them does
+        return open_url(url, config, at_once=at_once, in_parts=is_http)
+    if answer.headers.get_content_type() == "multipart/x-mixed-replace":
+        pictures = iter(Parts(answer, timeout_seconds=config.read_timeout_seconds))
+        return open_pictures(pictures, config, close=answer.close)
+    if _comes_but_once(answer):
+        return open_bytes(cast("BufferedReader", answer), config)
+    answer.close()  # before it is asked again: many cameras serve few clients at once
+    return open_url(url, config, at_once=at_once)
 
 
-def _open_motion(url: str, config: SourceConfig, *, at_once: bool) -> Media | None:
-    """Open JPEG after JPEG; None where the server does not say that it is that."""
-    if not url.lower().startswith("http"):
-        return None
+def _answer(url: str, config: SourceConfig) -> HTTPResponse | None:
+    """Return what a server answers; None: nothing that is of use. Raises SourceError where it says nothing at all."""
     try:
-        answer = _ask_once_free(url, config)
-    except (OSError, HTTPException, ValueError):  # libav knows more ways to ask, and says why if none of them does
-        return open_url(url, config, at_once=at_once, in_parts=True)
-    if answer.headers.get_content_type() != "multipart/x-mixed-replace":
-        answer.close()
-        return None
-    pictures = iter(Parts(answer, timeout_seconds=config.read_timeout_seconds))
-    return open_pictures(pictures, config, close=answer.close)
+        return _ask_once_free(url, config)
+    except (OSError, HTTPException, ValueError) as error:
+        silent = isinstance(getattr(error, "reason", error), TimeoutError)
+    if silent:
+        raise SourceError(f"no answer within {config.open_timeout_seconds:g} s")
+    return None
+
+
+def _comes_but_once(answer: HTTPResponse) -> bool:
+    """Whether it is a stream that has no length and no parts, as of who sends what is just made to one client."""
+    told = {"Content-Length", "Accept-Ranges"} & set(answer.headers)
+    if told or answer.headers.get_content_maintype() not in ("video", "application"):
+        return False
+    try:
+        head = answer.peek(HEAD_BYTES)
+    except (OSError, HTTPException):
+        return False
+    return bool(head) and not is_image(head) and not is_playlist(head)
 
 
 def _read(answer: HTTPResponse, size: int, *, since: float, within_seconds: float) -> bytes:

@@ -59,10 +59,6 @@ class NoVideoThere(SourceError):
     """What is at an address may be a picture, or one after the other."""
 
 
-class NotKnownThere(SourceError):
-    """What is at an address is in no format that libav knows."""
-
-
 class AccessRefused(SourceError):
     """A server that answers, but not with what was asked for: it wants a password, or has nothing there."""
 
@@ -84,7 +80,8 @@ def open_url(url: str, config: SourceConfig, *, at_once: bool = False, in_parts:
         raise SourceError("a page with a video in it, no video: save the video, e.g. with yt-dlp, and give the file")
     warning = ""
     wanted = config.rtsp_transport
-    open_by = partial(_open_address, url, config, demuxers=DEMUXERS if in_parts else _FROM_ADDRESSES, at_once=at_once)
+    demuxers = _FROM_ADDRESSES + ",mpjpeg" * in_parts
+    open_by = partial(_open_address, url, config, demuxers=demuxers, at_once=at_once)
     try:
         container = open_by(transport="tcp" if wanted == "auto" else wanted)
     except _TransportRefused:
@@ -159,7 +156,7 @@ def _refusal(error: Exception, url: str) -> SourceError:
     if getattr(error, "errno", None) == errno.EPROTONOSUPPORT and scheme.startswith("rtsp"):
         return _TransportRefused("the server supports no way to send that was asked for")
     if isinstance(error, av.InvalidDataError):
-        return NotKnownThere(_NOT_KNOWN.get(scheme, "not a video that can be read"))
+        return SourceError(_NOT_KNOWN.get(scheme, "not a video that can be read"))
     if not _has_address(urlsplit(url).hostname or ""):
         return SourceError("no computer of this name is known: check the spelling, and the network")
     if isinstance(error, av.ArgumentError):

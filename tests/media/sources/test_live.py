@@ -13,7 +13,7 @@ import time
 import traceback
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -503,3 +503,34 @@ def test_a_picture_that_is_not_given_is_an_error_without_secrets(user: str) -> N
     with serving(Snapshots) as url, pytest.raises(SourceError) as refused:
         open_source(f"{url.replace('://', f'://{user}')}/snap.jpg")
     assert "wrong" not in str(refused.value)
+
+
+class OneClient(socketserver.TCPServer):
+    """Serves whoever comes first, and nobody else: it is gone then, as some cameras and programs are."""
+
+    def __init__(self, kind: str, body: bytes) -> None:
+        self._answer = f"HTTP/1.0 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body
+        super().__init__(("127.0.0.1", 0), socketserver.StreamRequestHandler)
+        self.thread = threading.Thread(target=self.handle_request)
+        self.thread.start()
+
+    def finish_request(self, request: Any, client_address: object) -> None:
+        self.socket.close()
+        request.recv(4096)
+        request.sendall(self._answer)
+
+
+def test_who_serves_one_client_only_is_asked_once(tmp_path: Path) -> None:
+    jpeg = encode_jpeg(picture())
+    parts = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(jpeg), jpeg) * 5
+    stream = make_clip(tmp_path / "a.ts").read_bytes()
+    for kind, body, frames in (
+        ("multipart/x-mixed-replace; boundary=frame", parts, 5),
+        ("application/octet-stream", stream, 20),
+        ("video/mp2t", stream, 20),
+    ):
+        server = OneClient(kind, body)
+        with open_source(f"http://127.0.0.1:{server.server_address[1]}/") as source:
+            seen = list(islice(source, frames))
+        server.thread.join()
+        assert len(seen) == frames, kind
