@@ -171,6 +171,15 @@ def test_settings(page: str, block: str, tmp_path: Path, monkeypatch: pytest.Mon
         (read_scene if "[[line]]" in block else SettingsFile)(file)  # raises a usage error
 
 
+def test_the_guide_to_two_cameras_checks_them_before_it_draws_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(next(block for page, block in blocks("toml") if page == "docs/guides/two-cameras.md"))
+    monkeypatch.setenv("DOOR_PASSWORD", "secret")
+    assert [camera.name for camera in read_cameras(WatchConfig(cameras=(str(file),)))] == ["door", "yard"]
+
+
 def test_the_scene_that_is_shown_is_the_one_that_is_run() -> None:
     shown = [block for page, block in blocks("toml") if page == "docs/guides/door.md"]
     assert [(ROOT / "examples" / "door.toml").read_text(encoding="utf-8").partition("\n")[2]] == shown
