@@ -45,6 +45,8 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
     bound_arenas(max(2, usable_cpus()))
     if config.check_cameras:
         raise typer.Exit(_check(config))
+    reload = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())  # before the engine is loaded, which takes seconds
     from humandetect.watch.events_file import EventsFile
     from humandetect.watch.notify import delivering
     from humandetect.watch.run import Watch
@@ -52,7 +54,6 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
 
     if not (talk.quiet or talk.verbose or talk.debug):  # what happens to cameras is what it is for
         logging.getLogger("humandetect").setLevel(logging.WARNING)
-    reload = threading.Event()
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         store = stack.enter_context(closing(Store(config.data, config.delivery)))
         audiences = stack.enter_context(delivering(config.delivery, store))
@@ -60,7 +61,6 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
         watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
         page = _page(config, watching, store, stack)
         at = f" at {page.url}" if page else ""
-        signal.signal(signal.SIGHUP, lambda *_: reload.set())
         if not talk.quiet:
             typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}{at}; Ctrl-C ends it", err=True)
         _wait(watching, page, reload, table=config.table and not talk.quiet)

@@ -86,6 +86,8 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 def test_it_watches_takes_another_file_and_ends_as_it_should(farm: RunningFarm) -> None:
     path = cameras(farm, "door")
     with started(path, "--events", EVENTS, "--data", "data") as process:
+        eventually(Path("data").exists)
+        process.send_signal(signal.SIGHUP)  # while the engine is loaded
         eventually(lambda: states("door"))
         cameras(farm, "door", "yard")
         process.send_signal(signal.SIGHUP)

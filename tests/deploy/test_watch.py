@@ -136,6 +136,7 @@ def test_the_unit_starts_again_and_writes_only_where_it_keeps_things() -> None:
     parser.read_string(text)
     service = parser["Service"]
     assert (service["Restart"], service["ProtectSystem"]) == ("on-failure", "strict")
+    assert service["RestartForceExitStatus"] == "SIGHUP"  # a reload before it listens, to systemd a good end
     words = service["ExecStart"].replace("%%", "%").split()
     assert [word for word in words if word.startswith("/var/")] == [
         "/var/lib/humandetect/data", "/var/lib/humandetect/recordings",
