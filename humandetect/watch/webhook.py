@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import socket
+import threading
 import time
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -17,6 +20,8 @@ from humandetect.tls import tls_context, tls_trouble
 from humandetect.watch.delivery import EventRefused, Undelivered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from humandetect.watch.store import Queued
 
 TIMEOUT_SECONDS = 10.0
@@ -35,6 +40,8 @@ class Webhook:
         self._url = url
         self._shown = shown_address(url)
         self._secret = secret
+        self._timeout_seconds = timeout_seconds
+        self._socket: socket.socket | None = None
         self._client = httpx.Client(
             timeout=timeout_seconds,
             follow_redirects=False,
@@ -50,7 +57,12 @@ class Webhook:
             headers["X-Humandetect-Signature"] = signature(self._secret, body, at=int(time.time()))
         try:
             # The body is of no interest, and may be endless.
-            with self._client.stream("POST", self._url, content=body, headers=headers) as reply:
+            with (
+                self._bounded(),
+                self._client.stream(
+                    "POST", self._url, content=body, headers=headers, extensions={"trace": self._learn_socket}
+                ) as reply,
+            ):
                 status, wish = reply.status_code, reply.headers.get("retry-after", "")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # What the error says may have the address in it.
@@ -64,6 +76,26 @@ class Webhook:
         if status >= 500:
             raise EventRefused(said, most_tries=MOST_TRIES, after_seconds=_wished_seconds(wish))
         raise EventRefused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Break the connection once all has taken too long: httpx bounds each wait, and who drips makes many."""
+        timer = threading.Timer(self._timeout_seconds, self._break)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _learn_socket(self, happened: str, values: Mapping[str, Any]) -> None:
+        if happened.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = values["return_value"].get_extra_info("socket")
+
+    def _break(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # without TLS's farewell, which could wait, too
 
     def close(self) -> None:
         """End what is under way; may be called twice."""

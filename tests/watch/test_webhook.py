@@ -48,6 +48,8 @@ class Receiver:
     told: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     """Of what was taken."""
     asked: int = 0
+    drips: bool = False
+    """Whether its answers have no end."""
     scheme: str = "http"
 
     @property
@@ -69,9 +71,20 @@ def hooked(port: int = 0, *, certificate: tuple[Path, Path] | None = None) -> It
             if 200 <= status < 300:
                 receiver.told.append((dict(self.headers.items()), body))
             self.send_response(status)
+            while receiver.drips and self.drip():
+                time.sleep(0.02)
             for name, value in {"Content-Length": "0", **receiver.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+
+        def drip(self) -> bool:
+            try:
+                self.send_header("X-More", "more")
+                self.flush_headers()
+            except OSError:
+                self.close_connection = True
+                return False
+            return True
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -272,6 +285,22 @@ def test_a_slow_receiver_slows_nobody_and_gets_its_event_again(store: Store, hoo
         answered.set()
         eventually(lambda: store.outcomes["webhook", "sent"] == 100)
     assert list(dict.fromkeys(hook.ids)) == [f"door-{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_receiver_whose_answer_drips_has_no_longer_than_any(
+    scheme: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    store.add_events(crossings(1))
+    with hooked(certificate=issued(authority, tmp_path) if scheme == "https" else None) as hook:
+        hook.drips = True
+        with sending(store, hook.url, timeout_seconds=0.5):
+            eventually(lambda: hook.asked >= 2)
+            hook.drips = False
+            eventually(lambda: store.outcomes["webhook", "sent"] == 1)
 
 
 def test_an_event_is_not_sent_again_because_the_queue_cannot_be_written(
