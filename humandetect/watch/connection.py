@@ -21,6 +21,7 @@ from humandetect.media.sources.http_camera import open_camera_url
 from humandetect.media.sources.snapshots import open_device, open_snapshots
 from humandetect.media.sources.streams import pixel_aspect, video_streams
 from humandetect.media.sources.url import AccessRefused, NoVideoThere
+from humandetect.watch.layout import codec_in_band
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +198,7 @@ class Connection:
         if not packet.size:
             return []
         if packet.is_keyframe:
+            self._check_codec(packet)
             self._keys.append(now)
             self._needs_key = False
         elif self._needs_key or self._wants_keys_only():
@@ -213,6 +215,12 @@ class Connection:
         # Pictures with holes show people who are not there.
         self.skipped["damaged"] += sum(picture.is_corrupt for picture in pictures)
         return [picture for picture in pictures if not picture.is_corrupt]
+
+    def _check_codec(self, packet: av.Packet[av.VideoStream]) -> None:
+        """Raise Lost where a camera changed its codec in band: decoder and recorder know only the one before."""
+        said, sent = self._stream.codec_context.codec.canonical_name, codec_in_band(packet)
+        if sent and said in ("h264", "hevc") and sent != said:
+            raise Lost("closed", f"the camera sends {sent} now, and no more {said}")
 
     def _wants_keys_only(self) -> bool:
         if self.shedding or self._settings.decode == "key":

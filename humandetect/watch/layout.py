@@ -34,6 +34,9 @@ _AT_ONCE = {"flush_packets": "1", "max_interleave_delta": "1000000"}
 
 _PARAMETER_SETS = {"h264": (0x1F, 0, {7, 8}), "hevc": (0x3F, 1, {32, 33, 34})}
 """Mask, shift and kinds of the units of a stream that say its size and profile."""
+_HEVC_HEADS = {b"\x40\1", b"\x42\1"}
+_H264_HEADS = {0x27, 0x47, 0x67}
+"""Of sets of a video and of its sequences."""
 _HEAD_BYTES = 4096
 """They come before the picture."""
 
@@ -100,12 +103,27 @@ def _holds(format_name: str, streams: Mapping[int, AnyStream]) -> bool:
 
 def parameter_sets(packet: AnyPacket) -> bytes:
     """Return what a key frame of H.264 or H.265 says in band of size and profile; empty where it says nothing."""
-    head = bytes(memoryview(packet)[:_HEAD_BYTES])
-    if not head.startswith((b"\0\0\1", b"\0\0\0\1")):
-        return b""
     kinds = _PARAMETER_SETS.get(packet.stream.codec_context.codec.canonical_name)
     if kinds is None:
         return b""
     mask, shift, wanted = kinds
-    units = head.split(b"\0\0\1")[1:]
-    return b"".join(unit.rstrip(b"\0") for unit in units if unit and unit[0] >> shift & mask in wanted)
+    return b"".join(unit.rstrip(b"\0") for unit in _units(packet) if unit[0] >> shift & mask in wanted)
+
+
+def codec_in_band(packet: AnyPacket) -> str | None:
+    """Return `h264` or `hevc` if a key frame has parameter sets of it, whatever its stream is said to be.
+
+    No unit of the one codec begins as those that are looked for of the other.
+    """
+    heads = {unit[:2] for unit in _units(packet)}
+    if heads >= _HEVC_HEADS:
+        return "hevc"
+    return "h264" if any(head[0] in _H264_HEADS for head in heads) else None
+
+
+def _units(packet: AnyPacket) -> list[bytes]:
+    """Return the first units of a packet, which start codes part; none where lengths do."""
+    head = bytes(memoryview(packet)[:_HEAD_BYTES])
+    if not head.startswith((b"\0\0\1", b"\0\0\0\1")):
+        return []
+    return [unit for unit in head.split(b"\0\0\1")[1:] if unit]

@@ -110,6 +110,15 @@ def test_motion_jpeg_is_whole_whatever_is_said_of_its_lengths_and_its_boundary(
     assert connection.skipped.total() == 0
 
 
+@pytest.mark.parametrize(("first", "then"), [("h264", "hevc"), ("hevc", "h264")])
+def test_a_camera_that_changes_its_codec_in_band_is_connected_to_anew(first: str, then: str, tmp_path: Path) -> None:
+    codecs = {"h264": "libx264", "hevc": "libx265"}
+    clips = [make_clip(tmp_path / f"{name}.ts", codec=codecs[name], frames=40) for name in (first, then)]
+    with sending(*(clip.read_bytes() for clip in clips), kind="video/mp2t") as url:
+        told = lost(url)
+    assert (told.kind, str(told)) == ("closed", f"the camera sends {then} now, and no more {first}")
+
+
 BASIC, MD5 = 'Basic realm="cam"', 'Digest realm="cam", nonce="1"'
 
 
