@@ -91,10 +91,13 @@ class SceneEvents:
         frame = result.frame
         seconds, height_width = frame.written_seconds, frame.image.shape[:2]
         self._source = frame.source
+        is_other = height_width != self._picture
+        fitted = self._fitting(height_width) if is_other else self._fitted  # before anything is forgotten
         events = self._across(seconds)
-        if height_width != self._picture:
+        if is_other:
             events += self._end()
-            self._fit(height_width)
+            self._picture = height_width
+            self._use(fitted)
         self._last = seconds, frame.index
         if result.failure is not None:
             return self._told(result, events, {})
@@ -149,9 +152,11 @@ class SceneEvents:
         self._occupancy = {}
         return exits
 
-    def _fit(self, height_width: tuple[int, int]) -> None:
-        self._picture = height_width
-        scene = self._scene.for_picture(height_width[1], height_width[0], source=self._source)
+    def _fitting(self, height_width: tuple[int, int]) -> PictureScene:
+        height, width = height_width
+        return self._scene.for_picture(width, height, source=self._source)
+
+    def _use(self, scene: PictureScene) -> None:
         for warning in scene.warnings:
             _log.warning("%s", warning)
         self._fitted = scene

@@ -58,7 +58,9 @@ class Camera:
         self.scene = scene
         """What it should be counted at."""
         self._analyse = analyse
-        self._analysis = analyse(scene)
+        self._unfit: tuple[int, ...] | None = None
+        """Height and width that the scene does not fit, and at which it is not counted."""
+        self._begin(scene)
         self._delays: deque[tuple[float, float]] = deque()
         self._unanswered_since: float | None = None
         """When the first picture was asked of since which there is no answer."""
@@ -73,15 +75,11 @@ class Camera:
     def look(self, result: DetectedFrame, *, now: float, delay_seconds: float) -> DetectedFrame | None:
         """Return what a picture tells, `delay_seconds` after it was to be seen; None if it could not be judged."""
         try:
-            told = self._analysis.look(result)
-        except UsageError as error:  # the camera changed its picture; it is worth watching without its lines, too
-            logger.error("camera %s is not counted at: %s", self.config.name, error)  # noqa: TRY400
-            self._analysis = self._analyse(Scene())
-            told = self._analysis.look(result)
+            told = self._analysed(result)
         except Exception:  # a fault of ours at one picture must not end what all others are watched by
             logger.exception("camera %s: a picture is left out, and everybody in it begins anew", self.config.name)
             self.failed["fault"] += 1
-            self._analysis = self._analyse(self.scene)
+            self._begin(self.scene)
             return None
         self.detected += result.detected
         self.newest = told
@@ -89,6 +87,23 @@ class Camera:
         while now - self._delays[0][0] > DELAY_SECONDS:
             self._delays.popleft()
         return told
+
+    def _analysed(self, result: DetectedFrame) -> DetectedFrame:
+        """Return what a picture tells: without its lines, it is worth watching, too, until they fit it again."""
+        size = result.frame.image.shape[:2]
+        if self._unfit not in (None, size):
+            self._begin(self.scene)
+        try:
+            return self._analysis.look(result)
+        except UsageError as error:
+            logger.error("camera %s is not counted at: %s", self.config.name, error)  # noqa: TRY400
+            left = self._analysis.finish()
+            self._begin(Scene(), unfit=size)
+            told = self._analysis.look(result)
+            return replace(told, events=(*left, *told.events))
+
+    def _begin(self, scene: Scene, *, unfit: tuple[int, ...] | None = None) -> None:
+        self._analysis, self._unfit = self._analyse(scene), unfit
 
     def unanswered(self, reason: str, *, asked_at: float, now: float) -> StateChange | None:
         """Take that a picture got no answer; return the change if the camera has become blind by it."""
@@ -109,7 +124,7 @@ class Camera:
         """Count at other lines and zones from now on; return what those of before still had to tell."""
         events = self._analysis.finish()
         self.scene = scene
-        self._analysis = self._analyse(scene)
+        self._begin(scene)
         return events
 
     def lose(self, reason: str) -> Sequence[Event]:

@@ -360,16 +360,20 @@ def test_a_busy_engine_drops_turns_and_says_so(farm: RunningFarm) -> None:
         eventually(lambda: one.status("door").dropped["busy"] > 0)
 
 
-def test_a_picture_that_its_scene_does_not_fit_is_watched_without_it(
+def test_a_picture_that_its_scene_does_not_fit_is_watched_without_it_until_it_fits_again(
     farm: RunningFarm, clip: Path, larger_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     farm.change("door", file=larger_clip)
-    with watched(pair(farm)[0], counting=CountingConfig(line=("gate=0,360,470,360",))) as one:
-        one.listener.sees("door")
+    scene = CountingConfig(line=("gate=0,360,470,360",), zone=("all=0,0,470,0,470,360,0,360",))
+    with watched(pair(farm)[0], counting=scene) as one:
+        eventually(lambda: "enter" in {event.event for event in one.listener.events}, 15)
         assert one.status("door").totals == {"gate": (0, 0)}
         farm.change("door", file=clip)
         eventually(lambda: one.status("door").totals == {})
+        assert [event.event for event in one.listener.events if event.zone] == ["enter", "exit"]
         one.listener.sees("door")
+        farm.change("door", file=larger_clip)
+        eventually(lambda: one.status("door").totals == {"gate": (0, 0)})
     assert one.watching.failure is None
     assert caplog.text.count("camera door is not counted at") == 1
 
