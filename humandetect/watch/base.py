@@ -47,6 +47,8 @@ class CameraStatus:
     frames: int = 0
     """Pictures that arrived."""
     detected: int = 0
+    spared: int = 0
+    """Looks that were due, and that the motion gate saved."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Pictures that should have been looked at and were not, by reason."""
     reconnects: Mapping[str, int] = field(default_factory=dict)

@@ -180,6 +180,7 @@ class Camera:
             last_picture=reader.last_picture,
             frames=reader.frames,
             detected=self.detected,
+            spared=self.gate.spared if self.gate else 0,
             dropped=reader.dropped + self.failed + Counter(busy=self.missed()),
             reconnects=dict(reader.reconnects),
             recording=bool(self.recorder and self.recorder.recording),

@@ -22,19 +22,19 @@ class MotionGate:
     """Compares each picture with the last one that was looked at."""
 
     def __init__(self) -> None:
-        self.asked = self.opened = 0
+        self.spared = 0
+        """Looks that it saved."""
         self._before: NDArray[np.uint8] | None = None
         self._looked_seconds = 0.0
 
     def opens(self, image: NDArray[np.uint8], seconds: float, *, somebody: bool) -> bool:
         """Tell whether to look at a BGR picture; `somebody` was there at the last look."""
         small = _small(image)
-        self.asked += 1
         rested = seconds - self._looked_seconds >= LONGEST_REST_SECONDS
         if not (somebody or rested or self._before is None or _moved(self._before, small)):
+            self.spared += 1
             return False
         self._before, self._looked_seconds = small, seconds
-        self.opened += 1
         return True
 
 

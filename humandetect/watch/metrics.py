@@ -92,16 +92,20 @@ def _states(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
 def _pictures(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
     arrived = CounterMetricFamily("humandetect_camera_frames", "Pictures that arrived.", labels=["camera"])
     detected = CounterMetricFamily("humandetect_camera_detected", "Pictures looked at.", labels=["camera"])
+    spared = CounterMetricFamily(
+        "humandetect_camera_spared", "Pictures due, and not looked at as nothing moved.", labels=["camera"]
+    )
     labels = ["camera", "reason"]
     dropped = CounterMetricFamily("humandetect_camera_dropped", "Pictures due, and not looked at.", labels=labels)
     again = CounterMetricFamily("humandetect_camera_reconnects", "Connections after a loss.", labels=labels)
     for camera in cameras:
         arrived.add_metric([camera.name], camera.frames)
         detected.add_metric([camera.name], camera.detected)
+        spared.add_metric([camera.name], camera.spared)
         for family, counts in ((dropped, camera.dropped), (again, camera.reconnects)):
             for reason, count in counts.items():
                 family.add_metric([camera.name, reason], count)
-    yield from (arrived, detected, dropped, again)
+    yield from (arrived, detected, spared, dropped, again)
 
 
 def _now(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:

@@ -32,7 +32,7 @@ def status_table(statuses: Iterable[CameraStatus]) -> Table:
             _NOTHING if one.people is None else str(one.people),
             counts or _NOTHING,
             delay,
-            f"{one.detected:,}",
+            f"{one.detected:,}{f' ({one.spared:,} spared)' if one.spared else ''}",
             f"{sum(one.dropped.values()):,}",
             "{} x {}".format(*one.size) if one.size else _NOTHING,
         )

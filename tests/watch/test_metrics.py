@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> None:
     cameras = FakeCameras("door")
-    cameras.step("door", dropped={"late": 3}, reconnects={"timeout": 2})
+    cameras.step("door", dropped={"late": 3}, reconnects={"timeout": 2}, spared=7)
     registry = watch_registry(
         WatchCollector(
             cameras,
@@ -34,6 +34,7 @@ def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> Non
     door = {"camera": "door"}
     assert (value("camera_state", state="live", **door), value("camera_state", state="lost", **door)) == (1, 0)
     assert (value("camera_frames_total", **door), value("camera_detected_total", **door)) == (12, 1)
+    assert value("camera_spared_total", **door) == 7
     assert value("camera_dropped_total", reason="late", **door) == 3
     assert value("camera_reconnects_total", reason="timeout", **door) == 2
     assert (value("camera_delay_seconds", **door), value("camera_people", **door)) == (0.21, 2)

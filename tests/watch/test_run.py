@@ -400,6 +400,7 @@ def test_a_motion_gate_looks_once_at_what_does_not_change(farm: RunningFarm, tmp
         eventually(lambda: len(one.listener.results) > 5)
         assert one.status("door").people == 0
         assert one.status("door").detected == sum(engine.calls) == 1
+        assert one.status("door").spared >= 5
 
 
 def test_what_cannot_be_counted_at_is_refused_before_it_begins(farm: RunningFarm, tmp_path: Path) -> None:

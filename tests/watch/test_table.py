@@ -25,6 +25,11 @@ def test_a_camera_is_a_row_of_how_it_is() -> None:
     assert lines(door)[1] == "door live 3 gate 15 / 18 123 ms 12,345 3 1280 x 720"
 
 
+def test_what_the_motion_gate_saved_is_said() -> None:
+    yard = CameraStatus("yard", "rtsp://cam/b", "live", None, NOW, detected=20, spared=1_980)
+    assert "20 (1,980 spared)" in lines(yard)[1]
+
+
 def test_what_is_not_known_is_a_dash_and_a_loss_has_its_reason() -> None:
     yard = CameraStatus("yard", "rtsp://cam/b", "waiting", "nothing came for 20 s", NOW)
     assert lines(yard)[1] == "yard waiting (nothing came for 20 s) - - - 0 0 -"

@@ -123,6 +123,7 @@ function write({ status, away, count, more, img }) {
   if (!seen) words.push(element("span", "", `since ${clock(status.since)}`));
   for (const [line, sums] of Object.entries(totals)) words.push(element("span", "", `${line} ${sums.in} in, ${sums.out} out`));
   for (const [zone, inside] of Object.entries(occupancy)) words.push(element("span", "", `${zone} ${inside}`));
+  if (status.spared) words.push(element("span", "", `${Math.round((100 * status.spared) / (status.spared + status.detected))} % of looks spared`));
   if (status.recording) words.push(element("span", "recording", "recording"));
   more.replaceChildren(...words);
 }
