@@ -80,7 +80,9 @@ class Rounds:
         with subprocess.Popen([*self._archive, str(self._out), *self._where], stderr=subprocess.PIPE, text=True) as run:
             time.sleep(self._dice.uniform(0, self._seconds))
             if not kill(run):
-                run.communicate()
+                said = run.communicate()[1]
+                if run.returncode:
+                    raise SystemExit(f"nobody was killed, and yet it failed: {said}")
                 tally.missed += 1
                 return
             said = run.communicate()[1]

@@ -114,7 +114,10 @@ class SavedArchive:
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:
-    """Yield what lines of JSON would say; numbers are rounded to what they were before they became float32."""
+    """Yield what lines of JSON would say; numbers are rounded to what they were before they became float32.
+
+    Frames that could not be decoded are left out, as `detect` leaves them out.
+    """
     people = batch["people"]
     boxes = people.flatten()
     xyxy = np.round(boxes.field("box").flatten().to_numpy().astype(np.float64).reshape(-1, 4), 2).tolist()
@@ -126,4 +129,5 @@ def _rows(batch: Any) -> Iterator[dict[str, Any]]:
     for source, frame, seconds, looked, end in zip(*columns, ends, strict=True):
         found = [{"box": xyxy[n], "score": scores[n], "weak": weak[n]} for n in range(begin, end)]
         begin = end
-        yield {"source": source, "frame": frame, "time_seconds": seconds, "detected": looked, "people": found}
+        if looked:
+            yield {"source": source, "frame": frame, "time_seconds": seconds, "people": found}

@@ -20,15 +20,18 @@ import pyarrow.parquet as pq
 from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.cli import app
-from humandetect.config import ArchiveConfig, SourceConfig
+from humandetect.config import ArchiveConfig, DetectConfig, SourceConfig
+from humandetect.detection.detector import Detector
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import files
+from humandetect.pipeline.run import run as detect
 from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
 from tests.builders import make_clip, picture
-from tests.media.clips import cut, fast_start
+from tests.fakes import FakeEngine
+from tests.media.clips import cut, damage, fast_start
 from tests.media.gone import open_going
 
 if TYPE_CHECKING:
@@ -174,6 +177,21 @@ def test_pictures_of_here_are_found_from_anywhere_beside_others(
     make(tmp_path / "out", tmp_path / "a.jpg", Path("b.jpg"), plan=True)
     monkeypatch.chdir("/")
     assert make(tmp_path / "out").standing.is_complete
+
+
+def test_after_damage_rows_are_those_of_detect_and_parts_say_what_was_not_decoded(tmp_path: Path) -> None:
+    video = damage(write_people(tmp_path / "a.mp4", options=TEN), every=7)
+    plain, merged = tmp_path / "plain.jsonl", tmp_path / "merged.jsonl"
+    config = DetectConfig((str(video),), results=(str(plain),), results_score=0.1)
+    with Detector(FakeEngine()) as detector:
+        detect(config, detector=detector)
+    summary = make(tmp_path / "out", video, merge=str(merged))
+    assert summary.standing.is_complete
+    assert merged.read_bytes() == plain.read_bytes()
+    tables = [pq.read_table(part) for part in sorted((tmp_path / "out").rglob("*.parquet"))]
+    looked = [row for table in tables for row in table["detected"].to_pylist()]
+    assert (len(looked), looked.count(False)) == (60, summary.outcome.missing)
+    assert summary.outcome.missing > 0
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its disks have only names in UTF-8")

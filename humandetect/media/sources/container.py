@@ -30,6 +30,8 @@ DEMUXERS = (
     "h261,h263,h264,hevc,vvc,av1,obu,cavsvideo,dirac,vc1,mjpeg,mpjpeg,yuv4mpegpipe,gif,apng,"
     "mp3,aac,ac3,eac3,flac,wav,aiff,amr,caf"  # sound alone: opened only to say so
 )
+EXACT = {"mov", "matroska"}
+"""Containers that have an index of key frames, and stamps that are those of the pictures."""
 _BUFFER_BYTES = 256 * 1024
 _HEAD_BYTES = 512
 _INDEX_LAST = "the index of this MP4 comes last, where a pipe cannot reach it; save it as a file and give its name"
@@ -118,6 +120,11 @@ class Media:
     def guesses_stamps(self) -> bool:
         """Whether some packets alone have stamps: after a seek libav guesses those before the first of them wrong."""
         return self.container.format.name == "mpeg"
+
+    @property
+    def tells_pictures(self) -> bool:
+        """Whether packets have the stamps of their pictures, and an index or lengths lead past damage to the next."""
+        return self.container.format.name.split(",")[0] in EXACT and not self.live
 
     def why_no_picture(self) -> str:
         """Explain a video stream that gives nothing."""

@@ -19,6 +19,7 @@ from humandetect.media.audio import AudioTrack
 from humandetect.media.images import upright
 from humandetect.media.sources.clock import PacketTurns
 from humandetect.media.sources.container import reason
+from humandetect.media.sources.lost_packets import LostPackets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,9 @@ class Decoder:
         """Video packets read so far."""
         self.unseen = 0
         """Packets at the beginning that gave no picture, as they build on some from before it."""
+        self.lost_before: dict[int | None, int] = {}
+        """How many damaged packets gave no picture, by the stamp of the picture after them; where packets tell."""
+        self._lost = LostPackets() if media.tells_pictures else None
         self._media = media
         self._stream = stream
         self._sound = sound
@@ -79,14 +83,28 @@ class Decoder:
         for packet in self._read:
             if leading is not None and not packet.is_discard:  # what an edit list hides gives no picture either
                 leading.append((packet.dts if self._turns else packet.pts, packet.is_keyframe))
+            if self._lost and packet.pts is not None and not packet.is_discard:
+                self._lost.came(packet.pts)
             pictures = self._decode(packet)
+            self._note_lost(pictures)
             if pictures:
                 if leading is not None:
                     self.unseen, leading = _shown_before(pictures[0], leading), None
                     self.damaged *= not self._media.live  # that it is joined in its midst is no damage
                 yield from pictures
                 self._seen = time.monotonic()
-        yield from self._decode(None)
+        pictures = self._decode(None)
+        self._note_lost(pictures)
+        yield from pictures
+
+    def _note_lost(self, pictures: Sequence[av.VideoFrame]) -> None:
+        """Some codecs have packets without a picture of their own, which are no loss where nothing is damaged."""
+        if self._lost is None:
+            return
+        for picture in pictures:
+            lost = self._lost.before(picture.pts) if picture.pts is not None else 0
+            if lost and self.damaged:
+                self.lost_before[picture.pts] = lost
 
     def keep_sound(
         self, *, origin_seconds: float, duration_seconds: float | None, from_beginning: bool

@@ -204,7 +204,7 @@ class VideoSource(Source):
         config = self._config
         end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
         index, seconds, shown_for = -1, 0.0, None
-        for index, picture in self._plan.number(self._pictures) if self._plan else enumerate(self._pictures):
+        for index, picture in self._numbered():
             seconds = clock.seconds(picture)
             if seconds < config.start_seconds:
                 continue
@@ -224,6 +224,15 @@ class VideoSource(Source):
             self._warn_of_missing(index + 1, seconds + (shown_for or 0))
         if self._read and self._origin is not None and not self._media.live:
             self._decoder.finish_sound(float(self._origin) + seconds)
+
+    def _numbered(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Pair pictures with their index from the source's start; those that cannot be decoded keep theirs."""
+        index = -1
+        for picture in self._pictures:
+            known = self._plan.index_of(picture) if self._plan else None
+            lost = self._decoder.lost_before.pop(picture.pts, 0) if self.is_progressive else 0
+            index = index + 1 + lost if known is None else known
+            yield index, picture
 
     def _warn_of_missing(self, count: int, end_seconds: float) -> None:
         end = end_seconds + float(self._origin or 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import av
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from fractions import Fraction
 
     from humandetect.media.sources.container import Media
@@ -29,19 +29,16 @@ class StartPlan:
         """Where it lies in the file, if that is told."""
         self._target = target
         self._stamps = sorted(stamps)
+        self._looked = self._begun = False
 
-    def number(self, pictures: Iterable[av.VideoFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Pair pictures with their index from the source's start."""
-        index, begun = -1, False
-        for picture in pictures:
-            # Up to the start every stamp is known, so a picture that a decoder leaves out after a seek costs no count.
-            # Beyond it stamps may begin anew, in a file of several joined.
-            begun = begun or (picture.pts is not None and picture.pts > self._target)
-            if picture.pts is not None and (index < 0 or not begun):
-                index = bisect_left(self._stamps, picture.pts)
-            else:
-                index += 1
-            yield index, picture
+    def index_of(self, picture: av.VideoFrame) -> int | None:
+        """Return the index of the next picture from the source's start; None: it is told by that of the one before."""
+        # Up to the start every stamp is known, so a picture that a decoder leaves out after a seek costs no count.
+        # Beyond it stamps may begin anew, in a file of several joined.
+        stamp = picture.pts
+        self._begun = self._begun or (stamp is not None and stamp > self._target)
+        is_first, self._looked = not self._looked, True
+        return None if stamp is None or (self._begun and not is_first) else bisect_left(self._stamps, stamp)
 
 
 def shortest_step(pictures: Sequence[av.VideoFrame]) -> int | None:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from humandetect.config import SourceConfig
     from humandetect.media.sources.container import Media
 
-_EXACT = {"mov", "matroska"}
-"""Containers that have an index of key frames, and stamps that are those of the pictures."""
 _TOLD_BY_INDEX = {"h264", "hevc", "mpeg4", "av1", "libdav1d"}
 """Codecs whose packets in an MP4 are what its index says, without a look into them."""
 _ORDER_SAMPLE = 12
@@ -106,12 +104,11 @@ class _Stamps(NamedTuple):
 def _stamps(media: Media, stop: threading.Event, warnings: list[str]) -> _Stamps | None:
     """Return what packets tell; None: that is too little. Raises SourceError where reading fails, which is no end."""
     stream = video_streams(media)[0]
-    name = media.container.format.name.split(",")[0]
     shown: list[int] = []
     keys: list[int] = []
     packets = 0
     try:
-        if name not in _EXACT or stream.codec_context.name in UNCOUNTABLE or stream.time_base is None:
+        if not media.tells_pictures or stream.codec_context.name in UNCOUNTABLE or stream.time_base is None:
             return None
         for packet in _until(stop, media.container.demux(stream)):
             if packet.pts is None:

@@ -147,6 +147,23 @@ def test_a_frame_that_cannot_be_decoded_is_missed_at_its_number(tmp_path: Path) 
     assert seen + missing == 60
 
 
+@pytest.mark.parametrize(("name", "options"), [("a.mkv", TEN), ("a.mp4", OPEN_GOP), ("b.mp4", B_FRAMES)])
+def test_after_damage_numbers_and_times_are_those_of_the_whole(
+    name: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    path = damage(write_people(tmp_path / name, options=options), every=7)
+    found = []
+    for segment in cut(str(path), CONFIG, seconds=0.4):
+        with SegmentSource("clip", str(path), CONFIG, segment) as source:
+            found += [(frame.index, frame.time_seconds) for frame in source]
+    with open_source(str(path)) as source:
+        whole = [(frame.index, frame.time_seconds) for frame in source]
+    assert found == whole
+    assert len(whole) < whole[-1][0] + 1 == 60
+    with open_source(str(path), SourceConfig(start_seconds=0.6)) as source:
+        assert [(frame.index, frame.time_seconds) for frame in source] == [one for one in whole if one[1] >= 0.6]
+
+
 def test_another_file_of_that_name_is_refused(tmp_path: Path) -> None:
     path = write_people(tmp_path / "a.mp4", options=TEN)
     last = cut(str(path), CONFIG, seconds=0.4)[-1]
