@@ -60,6 +60,15 @@ def is_object_store(address: object) -> bool:
     return scheme.lower() in _OBJECT_STORES and bucket != "" and "@" not in bucket
 
 
+def path_of(address: str) -> str | None:
+    """Return the path that a `file://` address is another name for; None: it is no such address."""
+    if address[:7].lower() != "file://":
+        return None
+    from urllib.request import url2pathname  # takes long to import, and config imports this module
+
+    return url2pathname(urlsplit(address).path)
+
+
 def address_trouble(address: str) -> str | None:
     """Say why nothing can ever be read at an address; None: it may be."""
     scheme = _split(address)[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from humandetect.addresses import OBJECT_STORES, is_object_store, without_secrets
+from humandetect.addresses import OBJECT_STORES, is_object_store, path_of, without_secrets
 from humandetect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ class Field:
         """Return a path, or the address that is meant instead. Raises UsageError for one that cannot be."""
         if not self.opt.object_stores or "://" not in str(value):
             return Path(value)
+        if path := path_of(str(value)):
+            return Path(path)
         require(
             is_object_store(value),
             f"{self._shown(value)} is neither a path nor like s3://BUCKET/PATH (known are {OBJECT_STORES})",

@@ -144,6 +144,10 @@ def test_what_is_neither_a_folder_nor_in_an_object_store_is_refused(place: str) 
     assert "memory://" not in str(refusal.value), "which is refused, too"
 
 
+def test_a_folder_may_be_given_as_an_address(tmp_path: Path) -> None:
+    assert ArchiveConfig(("a.mp4",), tmp_path.as_uri()).out == tmp_path
+
+
 def test_what_other_processes_do_not_see_is_refused() -> None:
     with pytest.raises(UsageError, match="only one process sees"):
         ArchiveConfig(("memory://a.mp4",))

@@ -12,10 +12,8 @@ from glob import has_magic
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from humandetect.addresses import is_object_store, looks_like_address, shown_address
+from humandetect.addresses import is_object_store, looks_like_address, path_of, shown_address
 from humandetect.errors import SourceError
 from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.plural import counted
@@ -118,8 +116,8 @@ def _expand_one(ref: str, look: _Look) -> list[SourceRef]:
         return [SourceRef("pipe", ref)]
     if (number := device_number(ref)) is not None:
         return [SourceRef("camera", ref, address=str(number))]
-    if ref[:7].lower() == "file://":
-        return [_file(url2pathname(urlsplit(ref).path))]
+    if path_named := path_of(ref):
+        return _expand_one(path_named, look)
     if is_object_store(ref):
         return _objects(ref, look) or [SourceRef("video", ref, (ref,))]  # opening will say what is wrong
     if _URL.match(ref):

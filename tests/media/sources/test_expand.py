@@ -54,6 +54,7 @@ def test_a_file_s_url_and_a_camera_s_device_are_what_they_name(here: Path) -> No
     make_clip(here / "a b.mp4", frames=1)
     (ref,) = expand([(here / "a b.mp4").as_uri()])
     assert (ref.kind, ref.name) == ("video", str(here / "a b.mp4"))
+    assert kinds(here.as_uri()) == kinds(f"{here.as_uri()}/*.mp4") == kinds(str(here))
     (camera,) = expand(["/dev/video2"])
     assert (camera.kind, camera.name, camera.address) == ("camera", "/dev/video2", "2")
 
