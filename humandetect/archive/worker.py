@@ -73,6 +73,7 @@ class Worker:
                 if time.monotonic() - told_at > TOLD_EVERY_SECONDS:
                     yield Told(untold)
                     told_at, untold = time.monotonic(), 0
+            check_unchanged(job.video)  # what was cut off meanwhile would be taken for frames that cannot be decoded
         self._note(job, source)
         missing = list(source.absent(rows.numbers)) if isinstance(source, SegmentSource) else []
         for number, seconds in missing:

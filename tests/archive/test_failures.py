@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow")
 
 import pyarrow.parquet as pq
 
+from humandetect.archive import worker
 from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.cli import app
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
     import threading
     from io import BufferedReader
 
+    import numpy as np
+
     from humandetect.archive.run import ArchiveSummary
+    from humandetect.engines.base import RawDetections
 
 PARTS = ["a.mkv/000000.parquet", "a.mkv/000001.parquet", "a.mkv/000002.parquet"]
 
@@ -307,6 +311,23 @@ def test_a_share_that_goes_away_costs_what_it_has_and_with_it_back_the_rest_is_m
     assert {reason for _, reason in outcome.failed} == {"reading failed: Stale file handle"}
     assert make(tmp_path / "out", video, retry_failed=True).standing.is_complete
     assert files_in(tmp_path / "out") == PARTS
+
+
+def test_a_video_that_changes_while_it_is_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_people(tmp_path / "a.mp4", frames=75, options=TEN)
+    make(tmp_path / "out", video, plan=True)
+
+    class Cutting(FakeEngine):
+        def infer(self, images: np.ndarray) -> RawDetections:
+            os.truncate(video, 20_000)
+            return super().infer(images)
+
+    monkeypatch.setattr(worker, "load_engine", lambda _: Cutting())
+    outcome = make(tmp_path / "out", video).outcome
+    assert (outcome.made, outcome.missing) == (0, 0), "no frame is one that cannot be decoded"
+    assert {reason for _, reason in outcome.failed} == {
+        f"{str(video)!r} changed since it was planned: choose another --out"
+    }
 
 
 def test_a_source_that_is_gone_is_named(video: Path, tmp_path: Path) -> None:
