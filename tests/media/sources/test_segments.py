@@ -13,10 +13,13 @@ from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import open_source
 from humandetect.media.sources.segments import SegmentSource, cut
+from humandetect.watch.layout import Layout
+from humandetect.watch.segments import SegmentFile, segment_name
 from tests.archive.clips import B_FRAMES, EVEN, INTRA_REFRESH, OPEN_GOP, TEN, UNEVEN, write_people
 from tests.builders import make_clip
 from tests.media.clips import damage, late_pictures, turn, write_stamps
 from tests.media.gone import open_going
+from tests.watch.cameras import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,6 +117,20 @@ def test_what_has_stamps_of_decoding_only_is_not_cut(tmp_path: Path) -> None:
                 packet.pts, packet.stream = packet.dts, stream
                 other.mux(packet)
     assert cut(str(tmp_path / "a.mkv"), CONFIG, seconds=0.4) == ()
+
+
+@pytest.mark.parametrize("options", [TEN, B_FRAMES])
+def test_a_recording_of_watch_is_cut(options: dict[str, str], tmp_path: Path) -> None:
+    with av.open(str(write_people(tmp_path / "camera.ts", options=options))) as camera:
+        layout = Layout({0: camera.streams.video[0]})
+        file = SegmentFile(tmp_path, segment_name("door", START, layout.ending), layout=layout, started=START)
+        for packet in camera.demux(video=0):
+            file.write(packet, START)
+        file.close()
+    with open_source(str(file.path)) as source:
+        whole = shown(source)
+    assert by_segments(file.path, seconds=0.7) == whole
+    assert len(whole) == 60
 
 
 def test_planning_can_be_stopped(tmp_path: Path) -> None:
