@@ -149,8 +149,10 @@ class Parent:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> bool:
+        """What ends the block once all is to end is no error: C makes others of an exit within its imports."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already; Python complains of an exit within an exit
+        return self._is_leaving
 
     def receive(self) -> Any:
         """Return what the parent sends next."""

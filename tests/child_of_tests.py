@@ -43,14 +43,29 @@ def obey(parent: Parent) -> None:
                 os._exit(7)
             case "silent":
                 time.sleep(60)
-            case "be told in a callback":  # in which Python swallows what is raised
-                held = threading.Event()
-                reference = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGTERM))
-                del held
-                parent.send(reference() is None)
+            case "be told in a callback" | "be told in an import" as where:
+                parent.send(TOLD[where]())
             case value:
                 parent.send(value)
 
+
+def told_in_a_callback() -> bool:
+    """Be told to end where Python swallows what is raised."""
+    held = threading.Event()
+    reference = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGTERM))
+    del held
+    return reference() is None
+
+
+def told_in_an_import() -> None:
+    """Be told to end where C makes another error of what is raised."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except SystemExit as error:
+        raise ImportError("initialization failed") from error
+
+
+TOLD = {"be told in a callback": told_in_a_callback, "be told in an import": told_in_an_import}
 
 if __name__ == "__main__":
     main()

@@ -79,6 +79,13 @@ def test_a_child_ends_although_what_tells_it_to_is_swallowed(capfd: pytest.Captu
     assert capfd.readouterr().err == ""
 
 
+def test_a_child_that_is_told_to_end_while_it_imports_says_nothing_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(MODULE, end_seconds=5) as child:
+        child.send("be told in an import")
+        assert child.process.wait(5) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_child_that_says_nothing_is_not_waited_for_for_ever() -> None:
     with Child(MODULE, end_seconds=0.2) as child:
         child.send("silent")
