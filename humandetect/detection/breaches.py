@@ -63,7 +63,6 @@ def _classes_breach(class_ids: NDArray[np.int32], info: ModelInfo) -> str | None
     if unknown and not numbers & people:
         return _classes_told(info, sorted(numbers), class_ids.size)
     return None
-    return None
 
 
 def contract_told(info: ModelInfo, answers: Sequence[RawDetections]) -> str:

@@ -107,7 +107,16 @@ def test_receivers_that_are_away_hold_up_no_end_and_get_everything_later(
 ) -> None:
     with hooked() as hook:
         url, port = hook.url, hook.port
-    arguments = (cameras(farm, "door"), "--events", EVENTS, "--data", "data", "--webhook", url, *served)
+    arguments: tuple[str | Path, ...] = (
+        cameras(farm, "door"),
+        "--events",
+        EVENTS,
+        "--data",
+        "data",
+        "--webhook",
+        url,
+        *served,
+    )
     with started(*arguments, "--mqtt", f"mqtt://127.0.0.1:{port}") as process:
         eventually(lambda: states("door"))
         end(process, signal.SIGTERM)
