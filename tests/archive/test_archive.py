@@ -126,7 +126,7 @@ def test_a_killed_worker_and_a_killed_command_cost_nothing(videos: Path, plain: 
     run.kill()
     run.wait()
     psutil.wait_procs(workers, timeout=60)
-    again = invoke("archive", videos, "--recursive", "--out", out, *FAST)
+    again = invoke("archive", videos, "--recursive", "--out", out, *FAST, "--jobs", "1")
     assert again.returncode == 0, again.stderr
     assert merged(out) == plain.read_bytes()
     assert not list(out.rglob(".*"))
@@ -162,7 +162,7 @@ def test_a_file_that_changed_is_given_up_and_the_rest_is_made(tmp_path: Path) ->
     out = tmp_path / "out"
     assert invoke("archive", good, bad, "--out", out, *FAST, "--plan").returncode == 0
     write_people(bad, frames=30, options=TEN)
-    run = invoke("archive", "--out", out, *FAST, "--retries", "1")
+    run = invoke("archive", "--out", out, *FAST, "--jobs", "1", "--retries", "1")
     assert run.returncode == 1
     assert "'bad.mp4'" in run.stderr or str(bad) in run.stderr
     assert "changed since it was planned" in run.stderr

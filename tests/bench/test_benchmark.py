@@ -347,7 +347,7 @@ def test_an_interrupted_command_leaves_a_partial_report_and_no_process(url: str,
             next(windows)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "INTERRUPTED" in out
     assert read_report(path).interrupted

@@ -469,7 +469,7 @@ def test_close_ends_what_waits(trouble: str) -> None:
     def hang(call: Call) -> Response:
         if trouble == "hangs":
             go_on.wait(60)
-        return problem(503, Retry_After="60")
+        return problem(503, Retry_After="50")
 
     with asking(hang, timeout_seconds=60, patience_seconds=60) as (client, app), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.request, [jpeg()])

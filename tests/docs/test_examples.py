@@ -96,7 +96,7 @@ def running(line: str, folder: Path) -> Iterator[str]:
             yield next(text for text in process.stderr if " serves " in text)
         finally:
             process.terminate()
-            assert process.wait(30) == 0, process.stderr.read()
+            assert process.wait(60) == 0, process.stderr.read()
 
 
 def run(line: str, folder: Path, server: str) -> str:

@@ -108,5 +108,5 @@ def serving(config: Path, **options: Any) -> Iterator[Client]:
             yield Client(answer.address, answer.rest_address, channel, stop.set)
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()

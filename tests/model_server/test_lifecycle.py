@@ -90,7 +90,7 @@ def test_sigterm_ends_it(served: Any) -> None:
         assert Client(found[2], found[3], channel).states("human_detection") == {2: "AVAILABLE"}
     assert httpx.get(f"http://{found[3]}/v1/models/human_detection").status_code == 200
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert process.stderr.read() == ""
     for address in found.groups()[1:]:
         with socket.socket() as probe:
@@ -104,7 +104,7 @@ def test_it_needs_no_files_around_and_can_end_with_who_started_it(tmp_path: Path
         assert READY.search(process.stderr.readline())
         assert process.stderr.readline().startswith("warning: whoever reaches this machine can use it")
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(

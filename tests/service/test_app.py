@@ -97,7 +97,7 @@ def test_plain_uvicorn_runs_the_application_by_its_import_string() -> None:
         assert answer.json()["model"]["score"] == 0.4
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_health_answers_while_the_model_loads_and_requests_are_503(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def python(folder: Path, code: str) -> subprocess.Popen[str]:
 def read(folder: Path) -> dict[str, float]:
     """Scrape as one more worker would, one that counted nothing."""
     with python(folder, READER) as reader:
-        text, _ = reader.communicate(timeout=30)
+        text, _ = reader.communicate(timeout=60)
     assert reader.returncode == 0
     return samples(text)
 

@@ -45,11 +45,11 @@ def drawing(config: SceneConfig) -> Iterator[str]:
     ended: list[bool] = []
     thread = threading.Thread(target=lambda: ended.append(draw_scene(config, on_ready=urls.put)), daemon=True)
     thread.start()
-    url = urls.get(timeout=30)
+    url = urls.get(timeout=60)
     yield url
     if thread.is_alive() and not config.output.exists():
         httpx.post(url, content=SCENE)
-    thread.join(30)
+    thread.join(60)
     assert ended == [True]
 
 
