@@ -213,8 +213,11 @@ def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path, ending: s
 
 
 @pytest.mark.parametrize("jump", [30, -1750])
-def test_live_stamps_far_from_their_arrival_are_those_of_a_new_clock(jump: int) -> None:
-    clock = Clock(time_base=Fraction(1), origin=Fraction(5000), rate=Fraction(25), live_since=time.monotonic() - 100)
+def test_live_stamps_far_from_their_arrival_are_those_of_a_new_clock(
+    jump: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humandetect.media.sources.clock.time", SimpleNamespace(monotonic=lambda: 100.5))
+    clock = Clock(time_base=Fraction(1), origin=Fraction(5000), rate=Fraction(25), live_since=0.0)
     stamps = [5099, 5100, 5101 + jump, 5102 + jump, 5103 + jump]
     times = [clock.seconds(cast("Any", SimpleNamespace(pts=stamp, dts=stamp))) for stamp in stamps]
     assert times[:2] == [99, 100]

@@ -58,6 +58,8 @@ def is_away(url: str) -> bool:
         httpx.get(url)
     except httpx.ConnectError:
         return True
+    except httpx.TransportError:  # it was in the queue of a port that then closed
+        return False
     return False
 
 
