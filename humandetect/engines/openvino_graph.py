@@ -13,7 +13,7 @@ from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
 from humandetect.engines.foreign_graphs import Foreign, adopt
 from humandetect.engines.tflite_detections import detections_of_tflite
-from humandetect.errors import ModelError
+from humandetect.errors import ModelError, UsageError
 from humandetect.models.metadata import checksum, takes
 from humandetect.stderr import quiet
 
@@ -72,6 +72,9 @@ class Compiler:
         try:
             compiled = self._core.compile_model(self._shaped(hw), self._target, self._settings)
         except RuntimeError as error:
+            if hw is not None and hw not in [preset.input_hw for preset in self.model.metadata.presets.values()]:
+                told = f"{self.model.name} takes no pictures of {hw[0]}x{hw[1]} ({reason(error)})"
+                raise UsageError(f"{told}: give a larger size, or none") from error
             raise ModelError(
                 f"{self.model.path}: OpenVINO cannot take this model ({reason(error)}). "
                 + (

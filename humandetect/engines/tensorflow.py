@@ -185,8 +185,10 @@ def _shape(image: Any) -> list[int | None] | None:
 
 
 def _reason(error: Exception) -> str:
+    """Pick the line before the one that names the operation, which says what is wrong with it, else the first."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]
+    operation = next((index for index, line in enumerate(lines) if "[[{{node" in line), 0)
+    return lines[max(0, operation - 1)]
 
 
 @contextmanager

@@ -220,6 +220,12 @@ def test_a_model_of_one_size_refuses_another(model: ModelFolder) -> None:
         OpenVinoEngine(model, size="64x64")
 
 
+@pytest.mark.parametrize("name", ["human_detection", "movenet_multipose"])
+def test_a_size_too_small_for_the_graph_is_refused_as_that(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} takes no pictures of 32x32 \(TopK .*\): give a larger size"):
+        OpenVinoEngine(find_model(name), size="32x32")
+
+
 @pytest.mark.parametrize(("scale", "first"), [([[[2 / 255]]], "Convert"), ([[[1]], [[2]], [[3]]], "Transpose")])
 def test_pictures_are_turned_to_planes_behind_what_is_the_same_for_all_of_them(scale: Any, first: str) -> None:
     def graph() -> ov.Model:

@@ -13,6 +13,7 @@ import pytest
 from humandetect.engines import tensorflow as savedmodel
 from humandetect.engines.tensorflow import TensorFlowEngine, visible_gpus
 from humandetect.errors import DeviceError, EngineError, ModelError, UsageError
+from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelFolder, ModelMetadata
 from tests.engines.models import Kind, saved_model
 
@@ -102,6 +103,11 @@ def test_a_failing_call_is_an_engine_error(model: ModelFolder, monkeypatch: pyte
     monkeypatch.setattr(engine, "_call", fail)
     with pytest.raises(EngineError, match=r"TensorFlow failed on 1 pictures: out of luck$"):
         engine.infer(np.zeros((1, 40, 60, 3), np.uint8))
+
+
+def test_a_size_too_small_for_the_graph_is_told_with_the_reason() -> None:
+    with pytest.raises(EngineError, match="must have at least k columns"):
+        TensorFlowEngine(find_model("movenet_multipose"), device="cpu", size="32x32")
 
 
 def test_tensorflow_starts_in_silence(model: ModelFolder) -> None:
