@@ -10,7 +10,7 @@ import numpy as np
 from humandetect.engines.base import RawDetections
 from humandetect.errors import EngineError, ModelError
 from humandetect.models.dialects.coco import COCO_91
-from humandetect.models.labels import person_classes_of
+from humandetect.models.labels import labels_beside, person_classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -66,11 +66,18 @@ def _are_channels_last(shape: Sequence[int | None]) -> bool:
     return shape[3] == 3 or (shape[3] is None and shape[1] != 3)
 
 
-def with_people(metadata: ModelMetadata, *, model: str) -> ModelMetadata:
-    """Let the class that the user gave, by name or number, take the place of the metadata's. Raises UsageError."""
-    if metadata.person_class is None:
+def with_people(metadata: ModelMetadata, *, model: str, path: Path | None = None) -> ModelMetadata:
+    """Say which classes are people: those that the user gave, by name or number, or that a labels file names.
+
+    `path` is where the model lies. Raises UsageError, ModelError.
+    """
+    is_known = "labels" in metadata.said or metadata.dialect is not None
+    beside = labels_beside(path, first=1) if path and not is_known else {}  # 0 is the background in this API
+    if beside:
+        metadata, is_known = replace(metadata, labels=beside), True
+    if metadata.person_class is None and (not beside or "person_classes" in metadata.said):
         return metadata
-    labels = metadata.labels if "labels" in metadata.said or metadata.dialect else COCO_91
+    labels = metadata.labels if is_known else COCO_91
     return replace(metadata, person_classes=person_classes_of(labels, metadata.person_class, model=model))
 
 

@@ -56,7 +56,7 @@ class OpenVinoEngine:
         input_size, _ = choose_size(model.name, self._compiler.model.metadata, size, fixed_hw=fixed_hw)
         compiled = self._compiler.compiled(input_size, input_size.input_hw if input_size else None)
         # Once more: a graph of another dialect is read by now, and says whether its pictures are padded.
-        metadata = with_people(self._compiler.model.metadata, model=model.name)
+        metadata = with_people(self._compiler.model.metadata, model=model.name, path=model.path)
         input_size, preset = choose_size(model.name, metadata, size, fixed_hw=fixed_hw)
         self._parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + WAITING_REQUESTS
         ran = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

@@ -15,32 +15,52 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"^\s*(\d+)[\s:,]+")
 """Before a name, as some write it."""
+_ITEM = re.compile(r"item\s*:?\s*\{(.*?)\}", re.DOTALL)
+_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*("[^"\n]*"|'[^'\n]*'|\d+)""")
+USUAL_FILES = ("labels.txt", "labelmap.txt", "classes.txt", "coco.names", "label_map.pbtxt")
 _NO_NAME = re.compile(r"(?:class|label)?[ _-]?(\d+)", re.IGNORECASE)
 PEOPLE = frozenset({"person", "people", "persons", "pedestrian", "human"})
 
 
-def labels_beside(path: Path) -> dict[int, str]:
-    """Read the labels file beside a model, a name a line from class 0 on; empty where there is none."""
-    folder, stem = (path, path.name) if path.is_dir() else (path.parent, path.stem)
-    for name in (f"{stem}.txt", f"{stem}.names", "labels.txt", "labelmap.txt", "coco.names"):
-        if (folder / name).is_file():
-            try:
-                lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, ValueError) as error:
-                raise ModelError(f"cannot read the labels {str(folder / name)!r}: {error}") from error
-            return parse_lines(lines)
-    return {}
+def labels_beside(path: Path, *, first: int = 0) -> dict[int, str]:
+    """Read the labels file beside a model or in its folder, a name a line from class `first` on; empty without one."""
+    file = next((file for file in _places(path) if file.is_file()), None)
+    if file is None:
+        return {}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read the labels {str(file)!r}: {error}") from error
+    return _parse_map(text) if file.suffix == ".pbtxt" else parse_lines(text.splitlines(), first=first)
 
 
-def parse_lines(lines: Sequence[str]) -> dict[int, str]:
-    """Read a name a line, from class 0 on; where all have numbers from 0 on, COCO's may leave some out."""
+def _places(path: Path) -> list[Path]:
+    """List where labels may lie, those of the model's own name before others."""
+    own, usual = [f"{path.stem}.txt", f"{path.stem}.names"], USUAL_FILES
+    if not path.is_dir():
+        return [path.parent / name for name in (*own, *usual)]
+    own = [f"{path.name}.txt", f"{path.name}.names"]
+    beside = usual if path.name.isdecimal() else own  # of a version, what all versions share
+    return [*(inner / name for inner in (path, path / "assets") for name in (*own, *usual)),
+            *(path.parent / name for name in beside)]  # fmt: skip
+
+
+def parse_lines(lines: Sequence[str], *, first: int = 0) -> dict[int, str]:
+    """Read a name a line, from class `first` on; where all have numbers from 0 on, COCO's may leave some out."""
     numbers = [_NUMBER.match(line) for line in lines if line.strip()]
     if numbers and all(numbers) and numbers[0] and int(numbers[0][1]) == 0:
         return {int(number[1]): number.string[number.end() :].strip() for number in numbers if number}
     names = [_NUMBER.sub("", line).strip() for line in lines]
-    if names and names[0] == "???":  # TensorFlow's background, which TFLite's class numbers leave out
-        names = names[1:]
-    return {number: name for number, name in enumerate(names) if name}
+    if names and (names[0] == "???" or (first and names[0].strip("_").casefold() == "background")):
+        names = names[1:]  # TensorFlow's class 0, which TFLite's class numbers leave out
+    return {number: name for number, name in enumerate(names, first) if name}
+
+
+def _parse_map(text: str) -> dict[int, str]:
+    """Read TensorFlow's label map, whose items have an id, a name and perhaps one for people."""
+    items = [dict(_FIELD.findall(item)) for item in _ITEM.findall(text)]
+    names = {item.get("id", ""): item.get("display_name") or item.get("name", "") for item in items}
+    return {int(number): name.strip("\"'") for number, name in names.items() if number.isdecimal()}
 
 
 def parse_names(text: str) -> dict[int, str]:

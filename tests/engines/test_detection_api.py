@@ -115,6 +115,14 @@ def test_other_models_are_refused_with_the_reason(engine_name: str, kind: Kind, 
         start(engine_name, saved_model(tmp_path / "model", kind))
 
 
+def test_a_labels_file_in_the_folder_names_the_people(engine_name: str, tmp_path: Path) -> None:
+    model = saved_model(tmp_path / "model", Kind())
+    (model.path / "labels.txt").write_text("helmet\nperson\n", encoding="utf-8")
+    info = start(engine_name, model).info
+    assert info.metadata.person_classes == {2}
+    assert info.metadata.labels == {1: "helmet", 2: "person"}
+
+
 def test_a_frozen_graph_of_something_else_is_refused(engine_name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="lacks the outputs detection_boxes"):
         start(engine_name, frozen_graph(tmp_path / "graph.pb", Kind(without="detection_boxes")))

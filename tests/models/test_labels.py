@@ -34,6 +34,31 @@ def test_labels_may_have_numbers_or_tensorflows_background(text: str, tmp_path: 
     assert labels_beside(tmp_path / "model.tflite") == {0: "person", 1: "hot dog"}
 
 
+@pytest.mark.parametrize("place", ["model/labels.txt", "model/assets/classes.txt", "model/model.names", "model.txt"])
+def test_labels_lie_in_the_models_folder_or_beside_it_by_its_name(place: str, tmp_path: Path) -> None:
+    (tmp_path / "model/assets").mkdir(parents=True)
+    (tmp_path / place).write_text("dog\nperson\n", encoding="utf-8")
+    assert labels_beside(tmp_path / "model") == {0: "dog", 1: "person"}
+
+
+def test_versions_share_labels(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    (tmp_path / "labels.txt").write_text("dog\nperson\n", encoding="utf-8")
+    assert labels_beside(tmp_path / "3") == {0: "dog", 1: "person"}
+
+
+@pytest.mark.parametrize("text", ["dog\nperson", "background\ndog\nperson", "???\ndog\nperson", "1 dog\n2 person"])
+def test_classes_may_count_from_1(text: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(text, encoding="utf-8")
+    assert labels_beside(tmp_path / "model.pb", first=1) == {1: "dog", 2: "person"}
+
+
+def test_a_label_map_says_its_numbers(tmp_path: Path) -> None:
+    items = "item {\n  name: '/m/01g317'\n  id: 7\n  display_name: \"Person\"\n}\nitem { id: 9 name: 'dog' }\n"
+    (tmp_path / "label_map.pbtxt").write_text(items, encoding="utf-8")
+    assert labels_beside(tmp_path / "model.pb") == {7: "Person", 9: "dog"}
+
+
 def test_numbers_may_leave_some_out(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeff0  person\n11  stop sign\n13  bench\n", encoding="utf-8")
     assert labels_beside(tmp_path / "model.tflite") == {0: "person", 11: "stop sign", 13: "bench"}

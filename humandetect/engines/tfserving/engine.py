@@ -39,6 +39,7 @@ from humandetect.protos.serving_pb2 import ModelVersionStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class TFServingEngine:
         _check(config)
         self._models_dir = config.models_dir
         self._wanted_size = config.size
-        name, known = _known(config)
+        name, known, self._path = _known(config)
         self._metadata = replace(known, person_class=config.person_class)
         self._embedded: EmbeddedServer | None = None
         """A server for this engine alone; it ends with the engine."""
@@ -105,7 +106,7 @@ class TFServingEngine:
         self.info = ModelInfo(
             self._spec.name, _text(version), f"tf-serving, {self._where}", size, parallel=self._at_once,
             best_batch=self._plan.batch or BEST_BATCH, preset=preset,
-            metadata=with_people(self._metadata, model=self._spec.name),
+            metadata=with_people(self._metadata, model=self._spec.name, path=self._path),
         )  # fmt: skip
         warm_up(self, self._model)
 
@@ -284,18 +285,19 @@ def _check(config: EngineConfig) -> None:
         raise UsageError("the server decides the precision: leave out --precision bf16 with --engine tf-serving")
 
 
-def _known(config: EngineConfig) -> tuple[str, ModelMetadata]:
-    """Return the model's name on the servers, and what is known of it here."""
+def _known(config: EngineConfig) -> tuple[str, ModelMetadata, Path | None]:
+    """Return the model's name on the servers, and what is known of it here, and where it lies."""
     wanted = config.serving.model
     if not is_model_name(config.model):
         found = find_model(config.model, config.models_dir)
-        return wanted or found.name, found.metadata
+        return wanted or found.name, found.metadata, found.path
     name = wanted or config.model
     try:
-        return name, find_model(name, config.models_dir).metadata
+        found = find_model(name, config.models_dir)
     except (ModelNotFound, ModelError) as error:
         logger.debug("nothing is known here of the model %s: %s", name, error)
-        return name, ModelMetadata()
+        return name, ModelMetadata(), None
+    return name, found.metadata, found.path
 
 
 def _told(versions: list[ModelVersionStatus]) -> str:
