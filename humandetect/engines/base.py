@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from humandetect.models.sizes import InputSize
 
+DETECTION_API = "detection-api"
+"""The dialect of models that every engine takes."""
 MAX_SHAPES = 4
 """Shapes of pictures that are in use at once: each costs an engine compiled code and memory."""
 
@@ -46,7 +48,7 @@ class ModelInfo:
     @property
     def dialect(self) -> str:
         """How the model writes what it found, for people."""
-        return self.metadata.dialect or "detection-api"
+        return self.metadata.dialect or DETECTION_API
 
     @property
     def second_look(self) -> bool:

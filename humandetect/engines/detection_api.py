@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humandetect.engines.base import RawDetections
+from humandetect.engines.base import DETECTION_API, RawDetections
 from humandetect.errors import EngineError, ModelError
 from humandetect.models.dialects.coco import COCO_91
 from humandetect.models.labels import labels_beside, person_classes_of
@@ -71,14 +71,15 @@ def with_people(metadata: ModelMetadata, *, model: str, path: Path | None = None
 
     `path` is where the model lies. Raises UsageError, ModelError.
     """
-    is_known = "labels" in metadata.said or metadata.dialect is not None
-    beside = labels_beside(path, first=1) if path and not is_known else {}  # 0 is the background in this API
-    if beside:
-        metadata, is_known = replace(metadata, labels=beside), True
-    if metadata.person_class is None and (not beside or "person_classes" in metadata.said):
+    if metadata.dialect not in (None, DETECTION_API):  # of another dialect, the labels of which are read with its graph
         return metadata
-    labels = metadata.labels if is_known else COCO_91
-    return replace(metadata, person_classes=person_classes_of(labels, metadata.person_class, model=model))
+    said = "labels" in metadata.said
+    beside = labels_beside(path, first=1) if path and not said else {}  # 0 is the background in this API
+    if metadata.person_class is None and ("person_classes" in metadata.said or not (said or beside)):
+        return replace(metadata, labels=beside or metadata.labels)
+    labels = beside or (metadata.labels if said else COCO_91)
+    people = person_classes_of(labels, metadata.person_class, model=model)
+    return replace(metadata, labels=beside or metadata.labels, person_classes=people)
 
 
 def check_images(images: NDArray[np.uint8], size: InputSize | None) -> None:

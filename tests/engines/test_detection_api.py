@@ -6,6 +6,7 @@ For models on a server see test_served_models.py.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import tensorflow as tf
 from humandetect.config import EngineConfig
 from humandetect.engines import ENGINES, load_engine
 from humandetect.errors import ModelError
-from humandetect.models.metadata import ModelFolder, ModelMetadata
+from humandetect.models.metadata import ModelFolder, ModelMetadata, read_metadata
 from humandetect.models.sizes import Preset
 from tests.engines.models import PERSON_BOX, Kind, frozen_graph, modern_saved_model, saved_model
 
@@ -115,11 +116,24 @@ def test_other_models_are_refused_with_the_reason(engine_name: str, kind: Kind, 
         start(engine_name, saved_model(tmp_path / "model", kind))
 
 
-def test_a_labels_file_in_the_folder_names_the_people(engine_name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "text", "people"),
+    [
+        ("labels.txt", "helmet\nperson\n", {2}),
+        ("assets.extra/humandetect.json", '{"labels": {"1": "helmet", "2": "person"}}', {2}),
+        (
+            "assets.extra/humandetect.json",
+            '{"labels": {"1": "helmet", "2": "person"}, "person_classes": [1, 2]}',
+            {1, 2},
+        ),
+    ],
+)
+def test_labels_name_the_people(engine_name: str, file: str, text: str, people: set[int], tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model", Kind())
-    (model.path / "labels.txt").write_text("helmet\nperson\n", encoding="utf-8")
-    info = start(engine_name, model).info
-    assert info.metadata.person_classes == {2}
+    (model.path / file).parent.mkdir(exist_ok=True)
+    (model.path / file).write_text(text, encoding="utf-8")
+    info = start(engine_name, replace(model, metadata=read_metadata(model.path))).info
+    assert info.metadata.person_classes == people
     assert info.metadata.labels == {1: "helmet", 2: "person"}
 
 
