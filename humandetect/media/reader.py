@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ WAIT_SECONDS = 0.02
 """A picture that comes sooner lay ready in the source: they gather while it is opened and an engine starts."""
 LONGEST_BURST_SECONDS = 2.0
 """Sources of more than 50 frames a second never keep anybody waiting."""
+MORE_WHILE_OTHERS_START = 2
+"""Live frames that wait besides while an engine starts: it soon has caught up with a camera of a few a second."""
 JOIN_SECONDS = 2.0
 """How long `close` waits for a source that is blocked; its thread is a daemon and ends with the process."""
 
@@ -27,7 +30,7 @@ class FrameReader:
     """Iterate over a source's frames while its thread reads on.
 
     With `wait` a full buffer holds the source back; with `drop-oldest` the newest frames win and `dropped` counts
-    the others, except those that lay ready when reading began: `outdated` does.
+    the others, except those that lay ready when reading began, or came while nobody could take them: `outdated` does.
     An error of the source is raised here, after the frames that came before it.
     """
 
@@ -46,6 +49,7 @@ class FrameReader:
         self._frames: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._bursts = True
+        self._nobody_takes = False
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
@@ -82,6 +86,15 @@ class FrameReader:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @contextmanager
+    def until_taken(self) -> Iterator[None]:
+        """While whoever takes frames is made ready, have a source read that would go on without us."""
+        self._nobody_takes = self._policy == "drop-oldest"
+        try:
+            yield
+        finally:
+            self._nobody_takes = False
+
     def _read(self) -> None:
         began = asked = time.monotonic()
         try:
@@ -101,17 +114,18 @@ class FrameReader:
     def _is_full(self, frame: Frame) -> bool:
         waiting_bytes = sum(waiting.image.nbytes for waiting in self._frames)
         too_large = waiting_bytes + frame.image.nbytes > MAX_BYTES and bool(self._frames)
-        return too_large or len(self._frames) == self._capacity
+        return too_large or len(self._frames) >= self._capacity + MORE_WHILE_OTHERS_START * self._nobody_takes
 
     def _offer(self, frame: Frame) -> bool:
         """Put the frame into the buffer; False when nobody wants frames any more."""
         with self._changed:
             if self._policy == "wait":
                 self._changed.wait_for(lambda: not self._is_full(frame) or self._closed)
-            elif self._is_full(frame):
+            while self._is_full(frame) and not self._closed:
                 self._frames.popleft()
-                self.outdated += self._bursts
-                self.dropped += not self._bursts
+                old = self._bursts or self._nobody_takes
+                self.outdated += old
+                self.dropped += not old
             if self._closed:
                 return False
             self._frames.append(frame)

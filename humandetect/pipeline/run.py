@@ -163,11 +163,12 @@ class _FrameLoop:
         with ExitStack() as stack:
             finder: Finder[Any] | None = None
             for source in self._open_sources(refs):
-                with costs_its_source(self.record, self.stop), source:
+                with costs_its_source(self.record, self.stop), source, read_ahead(source) as frames:
                     if finder is None:  # a source that cannot be opened must not cost the start of an engine
-                        finder = stack.enter_context(open_finder())
+                        with frames.until_taken():  # pictures of a camera have the time at which they are read
+                            finder = stack.enter_context(open_finder())
                         self.record.begin(engine=finder.name)
-                    self._read(source, finder)
+                    self._read(source, frames, finder)
                 if self.record.interrupted or self.record.stopped:
                     break
         if not self.record.frames:  # older results are worth more than new empty ones
@@ -182,14 +183,14 @@ class _FrameLoop:
             if source is not None:
                 yield source
 
-    def _read(self, source: Source, finder: Finder[Any]) -> None:
+    def _read(self, source: Source, frames: FrameReader, finder: Finder[Any]) -> None:
         info = source.info
         logger.info(
             "reading %r: %s of %d x %d, %s frames", source.name, info.kind, info.width, info.height, info.frame_count
         )
         frames_before = self.record.frames
         provenance = provenance_of(source, finder, self.config, results_score=self.outputs.results_score)
-        with self.outputs.of_source(provenance, source) as outputs, read_ahead(source) as frames:
+        with self.outputs.of_source(provenance, source) as outputs:
             self.progress.start(source.name, info.frame_count)
             stages = SourceStages(
                 provenance, tracks=self.config.tracks, scene=self.scene,

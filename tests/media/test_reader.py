@@ -167,3 +167,24 @@ def test_large_frames_are_read_ahead_one_at_a_time(monkeypatch: pytest.MonkeyPat
         assert next(reader).index == 0
         assert len(taken) <= 3  # one given, one waiting, one in the thread's hand
         assert [one.index for one in reader] == list(range(1, 10))
+
+
+def test_live_frames_are_read_while_an_engine_starts() -> None:
+    """Each has the time at which it is read; a few wait, and older ones are of before the start."""
+    came = threading.Semaphore(0)
+    taken = threading.Event()
+
+    def camera() -> Iterator[Frame]:
+        for index in range(8):
+            yield frame(index)
+            came.release()
+        taken.wait(10)
+
+    with FrameReader(camera(), buffer=2, policy="drop-oldest") as frames:
+        with frames.until_taken():
+            frames._bursts = False  # as when one comes a second
+            for _ in range(8):
+                assert came.acquire(timeout=10)
+        assert [next(frames).index for _ in range(4)] == [4, 5, 6, 7]
+        taken.set()
+        assert (frames.dropped, frames.outdated) == (0, 4)
