@@ -152,6 +152,22 @@ def write_anamorphic(
     return path
 
 
+def write_dhav(path: Path, frames: int) -> Path:
+    """Write a clip at 25 a second as Dahua's recorders export it: each picture in a packet that tells no length."""
+    make_clip(path.with_suffix(".h264"), frames=frames, fps=25)
+    with av.open(str(path.with_suffix(".h264"))) as clip:
+        units = [(bytes(packet), packet.is_keyframe) for packet in clip.demux(video=0) if packet.size]
+    data = b""
+    for number, (unit, is_key) in enumerate(units):
+        told = b"\x81\0\x02\x19\x82\0\0\0" + struct.pack("<HH", 64, 48) if is_key else b""  # H.264, 25 a second, size
+        size = 24 + len(told) + len(unit) + 8
+        kind = b"DHAV" + bytes([0xFD if is_key else 0xFC, 0, 0, 0])
+        head = kind + struct.pack("<IIIHB", number, size, 1 << 22 | 1 << 17, 40 * number, len(told))
+        data += head + bytes([sum(head) & 255]) + told + unit + b"dhav" + struct.pack("<I", size)
+    path.write_bytes(data)
+    return path
+
+
 def write_fields(path: Path, count: int, *, whole: Callable[[int], bool] = lambda _: False) -> Path:
     """Write interlaced H.264 of 64 x 64 at 25 a second, which no encoder here makes.
 

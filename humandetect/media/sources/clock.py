@@ -16,6 +16,8 @@ _SLOWEST, _FASTEST = Fraction(1, 60), Fraction(240)
 _SMALL_STEP_BACK_SECONDS = 1.0
 _SHORTEST_GAP_SECONDS, _LONGEST_GAP_SECONDS = 1e-6, 24 * 3600.0
 
+_SHORTEST_SHOWN_SECONDS = 0.002
+"""Of a picture; one tick of a fine clock is what demuxers say that do not know."""
 _MOST_KEYS = 1000
 _LEAP_SECONDS = 10.0
 """By so much more than has passed no camera's pictures come late: its clock was set."""
@@ -154,3 +156,9 @@ def stamp_seconds(picture: av.VideoFrame, time_base: Fraction) -> Fraction | Non
     """Return the moment on the container's own clock, exactly: a rounded one would miss the start it is compared to."""
     stamp = picture.pts if picture.pts is not None else picture.dts
     return None if stamp is None else stamp * time_base
+
+
+def shown_seconds(picture: av.VideoFrame, time_base: Fraction, *, packets: int = 1) -> float | None:
+    """Return how long a picture of so many packets says that it is shown; None where it says nothing."""
+    seconds = float(packets * (picture.duration or 0) * time_base)
+    return seconds if seconds >= _SHORTEST_SHOWN_SECONDS else None

@@ -13,10 +13,11 @@ from humandetect.errors import SourceError
 from humandetect.media.frames import Frame, VideoInfo
 from humandetect.media.image_headers import check_size
 from humandetect.media.sources.base import Source
-from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, stamp_seconds
+from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, shown_seconds, stamp_seconds
 from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
 from humandetect.media.sources.filtering import PictureFilter
+from humandetect.media.sources.h264_fields import may_have_fields
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek, shortest_step
 from humandetect.media.sources.streams import (
     claimed_frames,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 _NO_TIME_BASE = Fraction(1, 1000)
 _FIELD_SAMPLE = 3
 """Pictures beyond the first that tell how far pictures are apart: packets of which two are one are closer."""
-_ONE_AND_A_HALF, _ALL_IN_FIELDS = Fraction(3, 2), Fraction(19, 10)
-"""Packets to a picture; between them some pictures come in one and most in two."""
+_ONE_AND_A_HALF, _ALL_IN_FIELDS, _MOST_PACKETS = Fraction(3, 2), Fraction(39, 20), Fraction(5, 2)
+"""Packets to a picture; between the first two most pictures come in two, and more than the last are no fields."""
 
 
 class VideoSource(Source):
@@ -98,16 +99,17 @@ class VideoSource(Source):
             raise SourceError(self._media.why_no_picture())
         self._check_size(first)
         self._rate = believable_rate(self._stream, first)
-        more = _FIELD_SAMPLE if self._filter.interlaced and not self._media.live else 0
+        in_fields = self._filter.interlaced or self._may_have_fields()
+        more = _FIELD_SAMPLE if in_fields and not self._media.live else 0
         seen = [first, *islice(self._pictures, more)]
         self._pictures = chain(seen, self._pictures)
         self._orientation = orientation_of(first)
         self._step = shortest_step(seen) or 0
         packets = self._step * self._time_base * (self._rate or 0)
-        self._in_fields = packets > _ONE_AND_A_HALF
-        if self._rate and self._in_fields:
+        self._in_fields = _ONE_AND_A_HALF < packets < _MOST_PACKETS
+        if self._rate and 1 < packets < _MOST_PACKETS:
             self._rate /= 2 if packets > _ALL_IN_FIELDS else packets
-        self.is_progressive = not (self._filter.interlaced or self._in_fields)
+        self.is_progressive = not in_fields
         self._first_stamp = first.pts
         stamp = stamp_seconds(first, self._time_base)
         self._origin = stamp if self._media.live else start_of(self._media, self._stream, stamp)
@@ -125,6 +127,10 @@ class VideoSource(Source):
             time_base=self._time_base,
             frame_count=None if self._media.live else self._expected(),
         )
+
+    def _may_have_fields(self) -> bool:
+        codec = self._stream.codec_context
+        return codec.name == "h264" and may_have_fields(codec.extradata)
 
     def _use(self, media: Media) -> None:
         self._media = media
@@ -212,7 +218,7 @@ class VideoSource(Source):
                 break
             self._check_size(picture)
             packets = 2 if self._in_fields and (picture.duration or 0) < self._step else 1
-            shown_for = float(packets * picture.duration * self._time_base) if picture.duration else None
+            shown_for = shown_seconds(picture, self._time_base, packets=packets)
             yield Frame(
                 to_bgr(picture, self._orientation), index=index, time_seconds=seconds, source=self.name,
                 duration_seconds=shown_for, pixel_aspect=self._pixel_aspect,

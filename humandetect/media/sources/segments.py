@@ -14,7 +14,7 @@ import av
 
 from humandetect.errors import SourceError
 from humandetect.media.frames import Frame
-from humandetect.media.sources.clock import is_believable_gap
+from humandetect.media.sources.clock import is_believable_gap, shown_seconds
 from humandetect.media.sources.container import open_bytes
 from humandetect.media.sources.decoding import to_bgr
 from humandetect.media.sources.files import open_file
@@ -223,7 +223,7 @@ class SegmentSource(VideoSource):
             yield Frame(
                 to_bgr(picture, self._orientation), index=first + index,
                 time_seconds=max(0.0, round(float(picture.pts * self._time_base - origin), 9)),
-                duration_seconds=float(picture.duration * self._time_base) if picture.duration else None,
+                duration_seconds=shown_seconds(picture, self._time_base),
                 source=self.name, pixel_aspect=self._pixel_aspect,
             )  # fmt: skip
         self.missing = self._segment.frames - read

@@ -19,11 +19,13 @@ from humandetect.media.sinks.crops import CropsSink
 from humandetect.media.sinks.video import VideoSink
 from humandetect.media.sources import open_source
 from humandetect.media.sources.clock import Clock, PacketTurns
+from humandetect.media.sources.h264_fields import may_have_fields
 from humandetect.media.sources.seeking import plan_start, seek
 from tests.builders import make_clip, people
-from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_fields
+from tests.media.clips import PAL_WIDE, cut, late_pictures, turn, write_anamorphic, write_dhav, write_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -155,16 +157,53 @@ def test_a_key_frame_of_the_same_stamp_in_a_later_one_of_joined_recordings_is_no
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        lambda number: number % 4 == 3,
+        lambda number: number % 2 == 0,
+        lambda number: number < 6,
+        lambda number: number != 9,
+    ],
+    ids=["some", "every second", "the first", "all but one"],
+)
 def test_frames_of_which_some_come_in_two_fields_have_one_number_wherever_reading_begins(
-    tmp_path: Path, ending: str
+    tmp_path: Path, ending: str, whole: Callable[[int], bool]
 ) -> None:
-    """As broadcasts choose picture by picture."""
-    source = write_fields(tmp_path / f"in{ending}", 30, whole=lambda number: number % 4 == 3)
+    """As broadcasts choose picture by picture; those that come whole may not say that they are interlaced."""
+    source = write_fields(tmp_path / f"in{ending}", 30, whole=whole)
     with open_source(str(source)) as opened:
         assert opened.info.fps == pytest.approx(25)
+        assert opened.info.frame_count == 30
+        assert not cast("VideoSource", opened).is_progressive, "no place to cut"
         assert [frame.index for frame in opened] == list(range(30))
     with open_source(str(source), SourceConfig(start_seconds=0.8)) as opened:
         assert next((frame.index, round(frame.time_seconds, 3)) for frame in opened) == (20, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"x264-params": "log-level=none"}, False),
+        ({"x264-params": "interlaced=1:log-level=none"}, True),
+        ({"x264-params": "cqm=jvt:log-level=none"}, False),
+        ({"x264-params": "cqm=jvt:tff=1:log-level=none"}, True),
+        ({"profile": "baseline"}, False),
+    ],
+)
+@pytest.mark.parametrize("ending", [".mp4", ".ts"])
+def test_a_stream_that_may_code_fields_says_so_before_its_first_picture(
+    tmp_path: Path, ending: str, options: dict[str, str], told: bool
+) -> None:
+    with av.open(str(tmp_path / f"in{ending}"), "w") as out:
+        video = out.add_stream("libx264", rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        out.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+        out.mux(video.encode(None))
+    with av.open(str(tmp_path / f"in{ending}")) as written_so:
+        extradata = written_so.streams.video[0].codec_context.extradata
+    assert may_have_fields(extradata) is told
+    assert not may_have_fields(bytes(extradata or b"")[:8]), "damaged"
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
@@ -210,6 +249,16 @@ def test_the_last_frame_lasts_as_long_as_the_file_says(tmp_path: Path, ending: s
     with av.open(str(tmp_path / "out.mp4")) as video:
         stream = video.streams.video[0]
         assert float(cast("int", stream.duration) * (stream.time_base or 0)) == pytest.approx(17.4, abs=0.01)
+
+
+def test_a_recorders_export_is_read_and_lasts_as_long_as_its_pictures_though_it_tells_no_length(tmp_path: Path) -> None:
+    written(write_dhav(tmp_path / "in.dav", 20), tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.frames, float(cast("int", stream.duration) * (stream.time_base or 0))) == (
+            20,
+            pytest.approx(0.8),
+        )
 
 
 @pytest.mark.parametrize("jump", [30, -1750])
