@@ -7,7 +7,7 @@ import tempfile
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from av.error import BlockingIOError as NothingYet
 from av.error import EOFError as NothingLeft
@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Parity = Literal["tff", "bff"]
+_PARITIES: dict[int, Parity] = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
+"""The field that is shown first, by libav's AVFieldOrder."""
+_SILENT_CODECS = {"mjpeg", "jpeg2000", "ffv1", "huffyuv", "ffvhuff", "magicyuv", "png", "qtrle"}
+"""Those whose pictures do not say that they are interlaced; of others they do, and containers may be wrong."""
 _TICK = Fraction(1, 90_000)
 """Of the graph's own clock, which nobody reads."""
+
+
+def told_parity(codec: av.VideoCodecContext) -> Parity | None:
+    """Return which field is shown first where only the container can say that pictures are interlaced, and does."""
+    return _PARITIES.get(codec.field_order) if codec.name in _SILENT_CODECS else None
 
 
 class PictureFilter:
@@ -34,12 +44,13 @@ class PictureFilter:
     It begins with the first picture that needs it: others cost nothing.
     """
 
-    def __init__(self, name: str) -> None:
-        """`name` is for the log."""
+    def __init__(self, name: str, *, parity: Parity | None = None) -> None:
+        """`name` is for the log; with `parity` all pictures are interlaced, though they do not say so themselves."""
         self._name = name
+        self._parity = parity
         self._graph: Graph | None = None
         self._kind: tuple[object, ...] = ()
-        self.interlaced = False
+        self.interlaced = parity is not None
         """Whether one that came so far was; those that leave do not say so."""
         self._waiting: deque[av.VideoFrame] = deque()
         """Those in the graph: what comes out has their times."""
@@ -70,7 +81,8 @@ class PictureFilter:
         nodes = [graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=_TICK)]
         with tempfile.TemporaryDirectory() as folder:  # the filter reads its table while it is made
             if interlaced:
-                nodes.append(graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
+                told = f"parity={self._parity}:deint=all" if self._parity else "parity=auto:deint=interlaced"
+                nodes.append(graph.add("bwdif", f"mode=send_frame:{told}"))
             if hdr:
                 file = Path(folder) / "hdr.cube"
                 file.write_text(_cube_file(hdr), encoding="ascii")

@@ -16,7 +16,7 @@ from humandetect.media.sources.base import Source
 from humandetect.media.sources.clock import FALLBACK_FPS, Clock, believable_rate, shown_seconds, stamp_seconds
 from humandetect.media.sources.container import decoder_limits
 from humandetect.media.sources.decoding import Decoder, orientation_of, to_bgr
-from humandetect.media.sources.filtering import PictureFilter
+from humandetect.media.sources.filtering import PictureFilter, told_parity
 from humandetect.media.sources.h264_fields import may_have_fields
 from humandetect.media.sources.seeking import StartPlan, plan_start, seek, shortest_step
 from humandetect.media.sources.streams import (
@@ -146,7 +146,7 @@ class VideoSource(Source):
         )
         self._stream.codec_context.options = decoder_limits(self._config)
         self._decoder = Decoder(media, self._stream, sound, silence_seconds=silence)
-        self._filter = PictureFilter(self.name)
+        self._filter = PictureFilter(self.name, parity=told_parity(self._stream.codec_context))
         self._pictures = self._filter.apply(self._decoder)
         self.warnings = [media.warning] if media.warning else []
         if len(streams) > 1:

@@ -255,10 +255,8 @@ def test_a_recorders_export_is_read_and_lasts_as_long_as_its_pictures_though_it_
     written(write_dhav(tmp_path / "in.dav", 20), tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as video:
         stream = video.streams.video[0]
-        assert (stream.frames, float(cast("int", stream.duration) * (stream.time_base or 0))) == (
-            20,
-            pytest.approx(0.8),
-        )
+        assert stream.frames == 20
+        assert float(cast("int", stream.duration) * (stream.time_base or 0)) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("jump", [30, -1750])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -88,19 +88,26 @@ def test_hdr_is_told_once_and_only_to_those_who_ask(tmp_path: Path, caplog: pyte
     assert [one.getMessage() for one in caplog.records if "PQ is mapped to SDR" in one.getMessage()] != []
 
 
-def combed(shift: int) -> np.ndarray:
-    """A bar that moves from the first field to the second."""
+_TOP_FIRST, _BOTTOM_FIRST = 2, 3
+"""Of libav's AVFieldOrder."""
+
+
+def combed(shift: int, *, first: int = 0) -> np.ndarray:
+    """A bar that moves from the field of the `first` line to the other."""
     image = np.full((*SIZE[::-1], 3), 30, np.uint8)
-    image[::2, shift : shift + 16] = image[1::2, shift + 8 : shift + 24] = 220
+    image[first::2, shift : shift + 16] = image[1 - first :: 2, shift + 8 : shift + 24] = 220
     return image
 
 
-def write_interlaced(path: Path, frames: int = 8) -> Path:
+def write_interlaced(path: Path, frames: int = 8, *, codec: str = "mpeg2video", order: int = 0) -> Path:
+    """Of `order` tells the container, too."""
+    options = {"flags": "+ildct+ilme", "qscale": "2"} if codec == "mpeg2video" else {}
     with av.open(str(path), "w") as out:
-        video = out.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme", "qscale": "2"})
-        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video = cast("av.VideoStream", out.add_stream(codec, rate=25, options=options))
+        video.width, video.height, video.pix_fmt = *SIZE, "yuvj422p" if codec == "mjpeg" else "yuv420p"
+        video.codec_context.field_order = order
         for index in range(frames):
-            image = av.VideoFrame.from_ndarray(combed(3 * index), format="bgr24")
+            image = av.VideoFrame.from_ndarray(combed(3 * index, first=order == _BOTTOM_FIRST), format="bgr24")
             out.mux(video.encode(image))
         out.mux(video.encode(None))
     return path
@@ -114,7 +121,18 @@ def combs(image: np.ndarray) -> float:
 
 @pytest.mark.parametrize("ending", [".ts", ".mp4", ".mkv"])
 def test_interlaced_pictures_come_whole_as_many_and_when_they_were(tmp_path: Path, ending: str) -> None:
-    path = write_interlaced(tmp_path / f"in{ending}")
+    assert_whole(write_interlaced(tmp_path / f"in{ending}"))
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".mov", "mjpeg"), (".mkv", "mjpeg"), (".mkv", "ffv1")])
+@pytest.mark.parametrize("order", [_TOP_FIRST, _BOTTOM_FIRST])
+def test_those_are_that_only_the_container_calls_interlaced(
+    tmp_path: Path, ending: str, codec: str, order: int
+) -> None:
+    assert_whole(write_interlaced(tmp_path / f"in{ending}", codec=codec, order=order))
+
+
+def assert_whole(path: Path) -> None:
     with av.open(str(path)) as video:
         raw = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
     with open_source(str(path)) as source:
