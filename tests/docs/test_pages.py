@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.requirements import Requirement
 
+from humandetect.media.sources.refs import VIDEO_ENDINGS
 from tests.docs.pages import DOCS, PAGES, ROOT
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ def test_site_asks_nothing_of_other_hosts(site: Path) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def test_every_ending_of_videos_is_in_the_list_of_what_is_read() -> None:
+    text = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
+    listed = text.partition("## What is read")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\.\w+)`", listed)) == set(VIDEO_ENDINGS)
 
 
 def test_readme_is_short() -> None:
