@@ -27,6 +27,7 @@ _TAGS_OF_THE_FILE = {
     "minor_version",
     "compatible_brands",
     "encoder",
+    "software",
     "duration",
     "handler_name",
     "vendor_id",
