@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import threading
-
-_left: list[threading.Thread] = []
+_left = threading.Event()
 
 
-def leave_behind(thread: threading.Thread) -> None:
-    """Tell of a thread in foreign code, which may never return."""
-    _left.append(thread)
+def leave_behind() -> None:
+    """Tell that foreign code was left at work, which may never return."""
+    _left.set()
+
+
+def forget_what_was_left() -> None:
+    """Begin a command, in a process that may have done others."""
+    _left.clear()
 
 
 def end_if_left(code: int) -> None:
-    """End at once, with this exit code, where a thread was left and still runs; all else must be finished."""
-    if not any(thread.is_alive() for thread in _left):
+    """End at once, with this exit code, where something was left; all else must be finished.
+
+    Also where it has returned since: what it waited for may hold up the tidying, too.
+    """
+    if not _left.is_set():
         return
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import typer
 
 from humandetect.addresses import without_secrets
-from humandetect.ending import end_if_left
+from humandetect.ending import end_if_left, forget_what_was_left
 from humandetect.errors import HumanDetectError, ServerError, UsageError
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        forget_what_was_left()
         try:
             run(*args, **kwargs)
         except typer.Exit as end:

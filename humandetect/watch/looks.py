@@ -89,7 +89,7 @@ class Looks:
         closing.join(within_seconds)
         if closing.is_alive():
             logger.warning("the engine does not answer, and is left as it is")
-            leave_behind(closing)
+            leave_behind()
 
     def finder(self, camera: CameraConfig) -> Finder[Any]:
         """Return who finds the people of a camera. Raises UsageError where the model takes no such size."""
