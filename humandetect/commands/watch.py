@@ -47,24 +47,31 @@ def watch(config: WatchConfig, talk: QuietConfig) -> None:
         raise typer.Exit(_check(config))
     reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: reload.set())  # before the engine is loaded, which takes seconds
+    if not (talk.quiet or talk.verbose or talk.debug):  # what happens to cameras is what it is for
+        logging.getLogger("humandetect").setLevel(logging.WARNING)
+    with suppress(KeyboardInterrupt):  # also while it begins
+        _watch(config, reload, quiet=talk.quiet)
+    raise typer.Exit
+
+
+def _watch(config: WatchConfig, reload: threading.Event, *, quiet: bool) -> None:
+    """Watch until it cannot go on. Raises KeyboardInterrupt where somebody ends it."""
     from humandetect.watch.events_file import EventsFile
     from humandetect.watch.notify import delivering
     from humandetect.watch.run import Watch
     from humandetect.watch.store import Store
 
-    if not (talk.quiet or talk.verbose or talk.debug):  # what happens to cameras is what it is for
-        logging.getLogger("humandetect").setLevel(logging.WARNING)
-    with suppress(KeyboardInterrupt), ExitStack() as stack:
+    with ExitStack() as stack:
         store = stack.enter_context(closing(Store(config.data, config.delivery)))
         audiences = stack.enter_context(delivering(config.delivery, store))
         audiences += [stack.enter_context(closing(EventsFile(config.events)))] if config.events else []
         watching = stack.enter_context(Watch(config, memory=store, audiences=audiences))
         page = _page(config, watching, store, stack)
+        stack.callback(watching.stop)  # while the page says farewell
         at = f" at {page.url}" if page else ""
-        if not talk.quiet:
+        if not quiet:
             typer.echo(f"watching {counted(len(watching.statuses()), 'camera')}{at}; Ctrl-C ends it", err=True)
-        _wait(watching, page, reload, table=config.table and not talk.quiet)
-    raise typer.Exit
+        _wait(watching, page, reload, table=config.table and not quiet)
 
 
 def _page(config: WatchConfig, watching: Watch, store: Store, stack: ExitStack) -> Page | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from humandetect.watch.delivery import Delivery
@@ -10,7 +11,7 @@ from humandetect.watch.metrics import DeliveryFigures
 from humandetect.watch.store import RESULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from humandetect.config.delivery import DeliveryConfig
     from humandetect.watch.base import Audience
@@ -21,19 +22,31 @@ if TYPE_CHECKING:
 def delivering(config: DeliveryConfig, store: Store) -> Iterator[list[Audience]]:
     """Send the store's events until the end, and yield those who want to hear of states, too. Raises MissingExtra."""
     audiences: list[Audience] = []
-    with ExitStack() as closing:
+    deliveries: list[Delivery] = []
+    try:
         if config.mqtt is not None:
             from humandetect.watch.mqtt import Broker
 
             broker = Broker(config.mqtt, store)
             audiences.append(broker)
-            closing.callback(Delivery(store, broker).close)
+            deliveries.append(Delivery(store, broker))
         if config.webhook is not None:
             from humandetect.watch.webhook import Webhook
 
             webhook = Webhook(config.webhook, secret=config.webhook_secret)
-            closing.callback(Delivery(store, webhook).close)
+            deliveries.append(Delivery(store, webhook))
         yield audiences
+    finally:
+        _close(deliveries)
+
+
+def _close(deliveries: Sequence[Delivery]) -> None:
+    """Close all at once: a receiver that hangs takes its time, and the others have to be told, too."""
+    threads = [threading.Thread(target=one.close, name="deliveries' end") for one in deliveries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def delivery_figures(config: DeliveryConfig, store: Store) -> DeliveryFigures:

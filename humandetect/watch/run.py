@@ -67,6 +67,8 @@ class Watch:
         """Why this cannot go on."""
         self.ended = threading.Event()
         """Set when it cannot go on."""
+        self._ends: float | None = None
+        """When, on the monotonic clock, all shall have ended; None: nobody asked for it yet."""
         self._config = config
         self._memory = memory
         self._audiences = Audiences(audiences)
@@ -99,13 +101,18 @@ class Watch:
             self._add(camera, after_seconds=STARTS_SPREAD_SECONDS * number / len(self._wanted))
         return self
 
+    def stop(self) -> float:
+        """Begin to end: cameras are read no more; return by when all of it shall have ended, from the first call on."""
+        self._ends = self._ends or time.monotonic() + END_SECONDS
+        for camera in tuple(self._cameras.values()):
+            camera.reader.stop()
+        return self._ends
+
     def __exit__(self, *_: object) -> None:
         """Stop all cameras, tell what is left to tell, and close the engine."""
-        ends = time.monotonic() + END_SECONDS
+        ends = self.stop()
         cameras = list(self._cameras.values())
-        for camera in cameras:
-            camera.reader.stop()
-        self._looks.close(within_seconds=ANSWER_SECONDS)
+        self._looks.close(within_seconds=min(ANSWER_SECONDS, max(0.1, ends - time.monotonic())))
         for camera in cameras:
             camera.reader.join(max(0.0, min(0.5, ends - time.monotonic())))
             self._inbox.put(partial(self._finish, camera))

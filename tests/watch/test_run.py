@@ -242,6 +242,15 @@ def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
     assert {(start.second, start.microsecond) for start in starts} == {(0, 0)}
 
 
+def test_cameras_are_let_go_as_soon_as_the_end_is_asked_for(farm: RunningFarm) -> None:
+    with watched(*pair(farm)) as one:
+        one.listener.sees("door")
+        ends = one.watching.stop()
+        one.listener.hears("door", "stopped")
+        one.listener.hears("yard", "stopped")
+        assert one.watching.stop() == ends
+
+
 def test_who_joins_is_told_from_then_on_until_it_leaves(farm: RunningFarm) -> None:
     with watched(pair(farm)[0]) as one:
         guest = Listener(one.memory)
