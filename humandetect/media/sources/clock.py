@@ -69,8 +69,8 @@ class Clock:
         if stamp is None:
             now = self._without_stamp()
         else:
-            if self._origin is None:
-                self._origin = stamp
+            if self._origin is None:  # a stream's first pictures may have none, and those take their time, too
+                self._origin = stamp if self._last is None else stamp - Fraction(self._last + self._step)
             self._follow_leap(stamp)
             now = self._growing(float(stamp - self._origin), stamp)
         self._last = round(now, 9)

@@ -273,6 +273,15 @@ def test_live_stamps_far_from_their_arrival_are_those_of_a_new_clock(
     assert clock.repaired == 1
 
 
+def test_a_first_picture_without_a_stamp_takes_its_time_and_is_no_fault() -> None:
+    """As all RTSP cameras send it, whose first stamp says nothing yet."""
+    clock = Clock(time_base=Fraction(1, 10), origin=None, rate=Fraction(10), live_since=time.monotonic())
+    stamps = [None, 2, 3, 4]
+    times = [clock.seconds(cast("Any", SimpleNamespace(pts=stamp, dts=stamp))) for stamp in stamps]
+    assert times == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert clock.repaired == 0
+
+
 def test_stamps_that_a_demuxer_makes_up_give_way_to_the_time_of_arrival() -> None:
     since = time.monotonic()
     clock = Clock(time_base=Fraction(1, 25), origin=Fraction(0), rate=Fraction(25), live_since=since, invented=True)
