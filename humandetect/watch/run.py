@@ -42,7 +42,7 @@ STARTS_SPREAD_SECONDS = 1.0
 TURN_TAKERS = 2
 """So that one camera's pictures may be huge, and take long to convert, without costing others their turns."""
 LEAVE_SECONDS = 0.5
-"""For a connection to be closed before the next one: many cameras serve few clients at once."""
+"""For connections to be closed before the next ones: many cameras serve few clients at once."""
 END_SECONDS = 2.0
 """For threads to end; the whole must not take more than three."""
 ANSWER_SECONDS = 1.0
@@ -176,8 +176,9 @@ class Watch:
         new = [name for name in wanted if name not in before]
         for name in (*gone, *changed):
             self._cameras[name].reader.stop()
+        ends = time.monotonic() + LEAVE_SECONDS
         for name in (*gone, *changed):
-            self._remove(name)
+            self._remove(name, within_seconds=max(0.0, ends - time.monotonic()))
         self._tell_cameras()  # before anything is said of those that are new
         for name in (*changed, *new):
             self._add(wanted[name])
@@ -234,9 +235,9 @@ class Watch:
         self._looks.add(camera)
         reader.start()
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str, *, within_seconds: float) -> None:
         camera = self._cameras.pop(name)
-        camera.reader.join(LEAVE_SECONDS)
+        camera.reader.join(within_seconds)
         self._looks.remove(camera)
         self._inbox.put(partial(self._finish, camera))
 
