@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -15,11 +16,11 @@ from humandetect.config import ArchiveConfig
 from humandetect.errors import UsageError
 from humandetect.storage import FolderStorage
 from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, write_people
-from tests.command_line import COMMAND, error_line, humandetect, invoke
+from tests.command_line import COMMAND, error_line, frame_lines, humandetect, invoke
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 FAST = ("--size", "small", "--segment", "1", "--jobs", "2")
 
@@ -107,13 +108,29 @@ def test_analyze_finds_the_events_that_detect_finds(done: Path, plain: Path, tmp
     assert told[0] == told[1] != b""
 
 
-def test_pandas_reads_all_parts_as_one_table(done: Path, plain: Path) -> None:
-    pd = pytest.importorskip("pandas")
+def by_pandas(pd: Any, pattern: str) -> tuple[int, int]:
+    table = pd.concat(map(pd.read_parquet, Path("/").glob(pattern[1:])))
+    return len(table), int(table["people"].map(len).sum())
 
-    table = pd.concat(pd.read_parquet(done / name) for name in parts(done))
-    lines = [json.loads(line) for line in plain.read_text().splitlines()]
-    assert len(table) == sum("people" in line for line in lines)
-    assert table["people"].map(len).sum() == sum(len(line.get("people", ())) for line in lines)
+
+def by_polars(pl: Any, pattern: str) -> tuple[int, int]:
+    table = pl.read_parquet(pattern)
+    return len(table), table["people"].list.len().sum()
+
+
+def by_duckdb(duckdb: Any, pattern: str) -> tuple[int, int]:
+    people = duckdb.sql(f"SELECT source, frame, unnest(people, recursive := true) FROM '{pattern}'")  # noqa: S608
+    return duckdb.sql(f"FROM '{pattern}'").shape[0], people.shape[0]
+
+
+@pytest.mark.parametrize(("name", "read"), [("pandas", by_pandas), ("polars", by_polars), ("duckdb", by_duckdb)])
+def test_others_read_all_parts_as_one_table(
+    name: str, read: Callable[[Any, str], tuple[int, int]], done: Path, plain: Path
+) -> None:
+    frames = frame_lines(plain)
+    assert read(pytest.importorskip(name), f"{done}/*/*.parquet") == (
+        len(frames), sum(len(frame["people"]) for frame in frames),
+    )  # fmt: skip
 
 
 def test_a_killed_worker_and_a_killed_command_cost_nothing(videos: Path, plain: Path, tmp_path: Path) -> None:
