@@ -26,8 +26,8 @@ TABLE_ROWS = 1000
 class PartRows:
     """Collects the frames of a segment, which is hours long where there is one key frame: some 200 bytes each."""
 
-    def __init__(self, job: Job, provenance: Provenance) -> None:
-        self._job, self._provenance = job, provenance
+    def __init__(self, job: Job, provenance: Provenance, *, model_sha256: str) -> None:
+        self._job, self._provenance, self._model_sha256 = job, provenance, model_sha256
         self.numbers: set[int] = set()
         self._rows: list[dict[str, Any]] = []
         self._tables: list[pa.Table] = []
@@ -54,6 +54,7 @@ class PartRows:
             **provenance_record(self._provenance),
             "segment": segment.number if segment else 0,
             "host": platform.node(),
+            "model_sha256": self._model_sha256,
             "humandetect": __version__,
         }
         sink = pa.BufferOutputStream()

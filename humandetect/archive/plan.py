@@ -239,12 +239,17 @@ def _is_made(ref: SourceRef, plan: Plan, config: ArchiveConfig) -> bool:
     return file.startswith(tuple(f"{out.rstrip('/')}/{video.folder}/" for video in plan.videos))
 
 
+def model_checksum(config: ArchiveConfig) -> str:
+    """Return what tells the model from others of its name. Raises UsageError and ModelError where there is none."""
+    return checksum(find_model(config.engine.model, config.engine.models_dir).path)
+
+
 def _made(config: ArchiveConfig) -> dict[str, Any]:
     model = find_model(config.engine.model, config.engine.models_dir)
     return {
         "humandetect": __version__,
         "model": f"{model.name} {model.version}".rstrip(),
-        "model_sha256": checksum(model.path),
+        "model_sha256": model_checksum(config),
         "precision": config.engine.precision,
         "size": config.engine.size,
         "score": config.score,

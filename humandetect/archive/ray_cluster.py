@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from humandetect.archive.plan import model_checksum
 from humandetect.archive.ray_metrics import RayMetrics
 from humandetect.archive.ray_tasks import Begun, end_process, make_part
 
@@ -68,6 +69,7 @@ class RayWorkers:
 
     def __init__(self, config: ArchiveConfig) -> None:
         self._config = replace(config, out=open_storage(config.out).address)
+        self._model_sha256 = model_checksum(config)
         self._tasks: dict[ray.ObjectRefGenerator[Any], _Task] = {}
         """By the stream of what they say."""
 
@@ -101,11 +103,7 @@ class RayWorkers:
             told = HumanDetectError(f"its worker was lost: {_first_sentence(error)}")
         if isinstance(told, Begun):
             task.begun, task.attempt.node = told, told.node
-            if told.humandetect != __version__:  # it would be the first to take what it fails at, again and again
-                raise EngineError(
-                    f"{told.node} has humandetect {told.humandetect}, not {__version__}: install the same on all "
-                    "machines; then the same command goes on"
-                )
+            self._check_alike(told)
             return
         if isinstance(told, HumanDetectError):
             del self._tasks[stream]
@@ -116,6 +114,18 @@ class RayWorkers:
         attempts.tell(task.attempt, told)
         if told.done:
             del self._tasks[stream]
+
+    def _check_alike(self, begun: Begun) -> None:
+        """Raise EngineError for a machine that is not like this one: it would be the first to take what it fails at."""
+        different = None
+        if begun.humandetect != __version__:
+            different = f"humandetect {begun.humandetect}, not {__version__}"
+        elif begun.model_sha256 != self._model_sha256:
+            different = f"another model by the name of {self._config.engine.model!r}"
+        if different:
+            raise EngineError(
+                f"{begun.node} has {different}: install the same on all machines; then the same command goes on"
+            )
 
     def _lose_silent(self, attempts: Attempts) -> None:
         """Give up waiting for workers that hang or were stopped; one that wakes late makes the same part."""

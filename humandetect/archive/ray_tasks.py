@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import ray
 
 from humandetect import __version__
-from humandetect.archive.plan import Told
+from humandetect.archive.plan import Told, model_checksum
 from humandetect.archive.worker import Worker
 from humandetect.errors import HumanDetectError
 
@@ -34,12 +34,14 @@ class Begun(NamedTuple):
     pid: int
     humandetect: str
     """Its version."""
+    model_sha256: str
 
 
 def make_part(config: ArchiveConfig, job: Job) -> Iterator[Begun | Told | HumanDetectError]:
     """Be a task, and say how far it is; what it fails at is its last word, because Ray would wrap it."""
-    yield Begun(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id(), os.getpid(), __version__)
+    node, node_id = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
     try:
+        yield Begun(node, node_id, os.getpid(), __version__, _model_sha256(config))
         worker = _worker(config)
         yield Told(0)  # it lives: to open an engine takes long
         yield from worker.work(job)
@@ -51,6 +53,9 @@ def end_process(pid: int) -> None:
     """Be a task that ends the process of a silent one, also one that was stopped: Ray would wait for it for ever."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+_model_sha256 = cache(model_checksum)
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from humandetect import __version__
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.archive.parts import PartRows
-from humandetect.archive.plan import Told, check_unchanged
+from humandetect.archive.plan import Told, check_unchanged, model_checksum
 from humandetect.archive.video import PartVideo, video_file
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
@@ -47,6 +47,7 @@ class Worker:
             os.sched_setaffinity(0, cpus)
         self._config = config
         self._storage = open_storage(config.out)
+        self._model_sha256 = model_checksum(config)
         self._stack = ExitStack()
         detector = self._stack.enter_context(Detector(load_engine(config.engine), score=config.score))
         batcher = self._stack.enter_context(open_batcher(detector.info, detector.infer))
@@ -63,7 +64,7 @@ class Worker:
         check_unchanged(job.video)
         source = self._opened(job)
         with source, self._video(job, source) as video, FrameReader(source, buffer=READ_AHEAD_FRAMES) as frames:
-            rows = PartRows(job, self._provenance(source))
+            rows = PartRows(job, self._provenance(source), model_sha256=self._model_sha256)
             told_at, untold = time.monotonic(), 0
             for result in detect_in_order(frames, self._finder, every=1, keep_pixels=video is not None):
                 rows.add(result)

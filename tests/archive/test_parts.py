@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
@@ -11,7 +12,7 @@ pytest.importorskip("pyarrow")
 from humandetect.archive.parts import TABLE_ROWS, PartRows
 from humandetect.archive.plan import Job, Video
 from humandetect.media.frames import Provenance
-from humandetect.media.parquet import pq
+from humandetect.media.parquet import MADE_KEY, pq
 from tests.builders import detected
 
 MADE = Provenance(
@@ -22,7 +23,7 @@ ABSENT = (0, 700, TABLE_ROWS + 5)
 
 
 def test_frames_that_could_not_be_decoded_stand_at_their_place() -> None:
-    rows = PartRows(Job(Video("a.mp4", ("a.mp4",), "video", "a.mp4", "", ()), None), MADE)
+    rows = PartRows(Job(Video("a.mp4", ("a.mp4",), "video", "a.mp4", "", ()), None), MADE, model_sha256="0123")
     frames = range(TABLE_ROWS + 10)
     for number in frames:
         if number not in ABSENT:
@@ -30,7 +31,9 @@ def test_frames_that_could_not_be_decoded_stand_at_their_place() -> None:
     for number in ABSENT:
         rows.add_absent(number, number / 10)
     assert rows.numbers == set(frames)
-    read = pq.read_table(io.BytesIO(rows.as_bytes())).to_pylist()
+    table = pq.read_table(io.BytesIO(rows.as_bytes()))
+    assert json.loads(table.schema.metadata[MADE_KEY.encode()])["model_sha256"] == "0123"
+    read = table.to_pylist()
     assert [row["frame"] for row in read] == list(frames)
     assert [row["frame"] for row in read if not row["detected"]] == list(ABSENT)
     assert [len(row["people"]) for row in read if row["detected"]] == [k % 3 for k in frames if k not in ABSENT]

@@ -223,6 +223,13 @@ def test_another_version_on_a_machine_ends_the_run(config: ArchiveConfig, monkey
     assert not list(Path(config.out).glob("failed/*"))
 
 
+def test_another_model_on_a_machine_ends_the_run(config: ArchiveConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "model_checksum", lambda _: "0123")
+    with pytest.raises(EngineError, match=r"127\.0\.0\.\d has another model by the name of .*: install the same"):
+        archive(config, Silent())
+    assert not list(Path(config.out).glob("failed/*"))
+
+
 @pytest.fixture(scope="module")
 def on_gpus(cluster: Cluster, video: Path) -> Machines:
     """What worked on an archive for TensorFlow."""
