@@ -87,6 +87,10 @@ class ArchiveConfig:
             not any(str(place).lower().startswith("memory:") for place in (self.out, *self.sources)),
             "what is in memory:// only one process sees, and workers are others: choose another place",
         )
+        require(
+            self.merge is None or "://" not in self.merge,
+            "results are merged into a file of this machine: give a path to --merge, and copy it from there",
+        )
         wanted = (".parquet", ".jsonl", ".csv")
         require(
             self.merge is None or self.merge.lower().endswith(wanted),

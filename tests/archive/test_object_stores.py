@@ -144,6 +144,11 @@ def test_what_is_neither_a_folder_nor_in_an_object_store_is_refused(place: str) 
     assert "memory://" not in str(refusal.value), "which is refused, too"
 
 
+def test_results_are_not_merged_into_an_object_store() -> None:
+    with pytest.raises(UsageError, match="merged into a file of this machine"):
+        ArchiveConfig(("a.mp4",), merge="s3://bucket/all.parquet")
+
+
 def test_a_folder_may_be_given_as_an_address(tmp_path: Path) -> None:
     assert ArchiveConfig(("a.mp4",), tmp_path.as_uri()).out == tmp_path
 
