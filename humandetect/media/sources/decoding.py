@@ -85,26 +85,32 @@ class Decoder:
                 leading.append((packet.dts if self._turns else packet.pts, packet.is_keyframe))
             if self._lost and packet.pts is not None and not packet.is_discard:
                 self._lost.came(packet.pts)
-            pictures = self._decode(packet)
-            self._note_lost(pictures)
+            pictures = self._in_turn(self._decode(packet))
             if pictures:
                 if leading is not None:
                     self.unseen, leading = _shown_before(pictures[0], leading), None
                     self.damaged *= not self._media.live  # that it is joined in its midst is no damage
                 yield from pictures
                 self._seen = time.monotonic()
-        pictures = self._decode(None)
-        self._note_lost(pictures)
-        yield from pictures
+        yield from self._in_turn(self._decode(None))
 
-    def _note_lost(self, pictures: Sequence[av.VideoFrame]) -> None:
-        """Some codecs have packets without a picture of their own, which are no loss where nothing is damaged."""
+    def _in_turn(self, pictures: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """Note which packets were lost, and leave out what a decoder that finds its way shows late or twice.
+
+        Only where something is damaged: some codecs have packets without a picture of their own.
+        """
         if self._lost is None:
-            return
+            return pictures
+        kept = []
         for picture in pictures:
-            lost = self._lost.before(picture.pts) if picture.pts is not None else 0
+            lost = 0 if picture.pts is None else self._lost.shown(picture.pts)
+            if lost is None and self.damaged:
+                self.damaged += 1
+                continue
             if lost and self.damaged:
                 self.lost_before[picture.pts] = lost
+            kept.append(picture)
+        return kept
 
     def keep_sound(
         self, *, origin_seconds: float, duration_seconds: float | None, from_beginning: bool

@@ -10,26 +10,23 @@ class LostPackets:
 
     def __init__(self) -> None:
         self._waiting: list[int] = []
-        self._shown: int | None = None
-        self._again = 0
-        """Pictures that took a number once more: they came late or twice, as from a decoder that finds its way."""
+        self._first: int | None = None
+        self._lost = 0
 
     def came(self, stamp: int) -> None:
         heappush(self._waiting, stamp)
 
-    def before(self, stamp: int) -> int:
-        """Return how many there are between the picture of this stamp and the one before it.
+    def shown(self, stamp: int) -> int | None:
+        """Return how many were lost between a picture and the one before it; None for one that comes late or twice.
 
         Before the first one nothing is lost: what builds on packets before the begin was never there.
         """
-        lost = 0
         while self._waiting and self._waiting[0] < stamp:
             passed = heappop(self._waiting)
-            lost += self._shown is not None and passed >= self._shown
-        if self._waiting and self._waiting[0] == stamp:
-            heappop(self._waiting)
-        self._again += self._shown is not None and stamp <= self._shown
-        taken = min(lost, self._again)
-        self._again -= taken
-        self._shown = stamp
-        return lost - taken
+            self._lost += self._first is not None and passed > self._first
+        if not self._waiting or self._waiting[0] != stamp:
+            return None
+        heappop(self._waiting)
+        self._first = stamp if self._first is None else self._first
+        lost, self._lost = self._lost, 0
+        return lost
