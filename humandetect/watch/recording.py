@@ -153,8 +153,9 @@ class Recorder:
 
     def _is_wanted(self, one: ArrivedPacket) -> bool:
         """Whether it is near an event; a group of pictures is recorded to its end, so that none is lost."""
-        left = None if self._until is None else self._until - one.arrived
-        if left is None or not timedelta() <= left <= AFTER + _CERTAIN:  # more of it: the clock was set back
+        if self._until and self._until - one.arrived > AFTER + _CERTAIN:  # the clock was set back
+            self._until = None
+        if self._until is None or one.arrived > self._until:
             return self._part is not None and not one.is_key
         return self._part is not None or one.is_key
 

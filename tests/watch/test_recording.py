@@ -288,7 +288,10 @@ def test_only_what_is_around_events_is_recorded(silent: Path, tmp_path: Path) ->
     assert 205 < pictures(path) < 220  # from 5 to 26 s
 
 
-def test_a_clock_that_is_set_back_after_an_event_makes_its_recording_no_longer(silent: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("later", "least", "most"), [((), 60, 120), ((150,), 200, 260)])
+def test_a_clock_that_is_set_back_costs_no_event_its_recording_and_makes_none_longer(
+    silent: Path, tmp_path: Path, later: tuple[int, ...], least: int, most: int
+) -> None:
     recorder = Recordings(config(tmp_path, record_mode="events", segment_seconds=600)).recorder("door")
     with av.open(str(silent)) as container:
         video = container.streams.video[0]
@@ -296,10 +299,12 @@ def test_a_clock_that_is_set_back_after_an_event_makes_its_recording_no_longer(s
         for number, packet in enumerate(container.demux(video)):
             set_back = timedelta(hours=number > 60)
             recorder.packet(packet, arrived := START + timedelta(seconds=number / 10) - set_back)
-            if number == 50:
+            if number in (50, *later):
                 recorder.note(happened(arrived))
+            if number == 62:  # as visits end when it is seen that the clock was set
+                recorder.note(happened(arrived + timedelta(hours=1)))
     recorder.close()
-    assert sum(map(pictures, recordings(tmp_path))) < 120
+    assert least < sum(map(pictures, recordings(tmp_path))) < most
 
 
 def test_events_far_apart_are_in_files_of_their_own(silent: Path, tmp_path: Path) -> None:
