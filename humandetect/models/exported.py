@@ -55,9 +55,10 @@ def picture_of(said: Mapping[str, str]) -> dict[str, Any]:
     steps = _literal(said.get("Preprocess"))  # PaddleDetection's, which subtract ImageNet's mean or none
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         return {}
+    means = [mean for step in steps if isinstance(mean := step.get("mean"), list)]
     return {
         "keep_aspect": any(step.get("keep_ratio") for step in steps),
-        "scaling": "imagenet" if any(any(step.get("mean", ())) for step in steps) else "0..1",
+        "scaling": "imagenet" if any(map(any, means)) else "0..1",
     }
 
 

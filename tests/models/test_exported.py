@@ -41,10 +41,12 @@ def test_a_file_beside_the_model(tmp_path: Path) -> None:
     [
         ([0.0, 0.0, 0.0], False, {"keep_aspect": False, "scaling": "0..1"}),
         ([0.485, 0.456, 0.406], True, {"keep_aspect": True, "scaling": "imagenet"}),
+        ("null", True, {"keep_aspect": True, "scaling": "0..1"}),
+        (0.5, True, {"keep_aspect": True, "scaling": "0..1"}),
     ],
 )
 def test_what_paddledetection_writes_beside_a_model(
-    mean: list[float], keep_ratio: bool, picture: dict[str, object], tmp_path: Path
+    mean: object, keep_ratio: bool, picture: dict[str, object], tmp_path: Path
 ) -> None:
     steps = f"Preprocess:\n- {{type: Resize, keep_ratio: {keep_ratio}}}\n- {{type: NormalizeImage, mean: {mean}}}\n"
     (tmp_path / "infer_cfg.yml").write_text(f"arch: DETR\n{steps}label_list:\n- helmet\n- person\n", encoding="utf-8")
