@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
@@ -80,7 +81,10 @@ class Input:
         """Raise what a read met."""
         error, self.error = self.error, None
         if isinstance(error, OSError):
-            raise SourceError(f"reading failed: {error.strerror or error}") from error
+            kind = NothingSent if isinstance(error, TimeoutError) else SourceError
+            raise kind(f"reading failed: {error.strerror or error}") from error
+        if isinstance(error, HTTPException):
+            raise SourceError("reading failed: the server broke off") from error
         if error is not None:
             raise error
 

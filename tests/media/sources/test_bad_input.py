@@ -11,7 +11,9 @@ import struct
 import threading
 import wave
 import zipfile
+from http.client import IncompleteRead
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import av
@@ -23,6 +25,7 @@ from PIL import Image
 from humandetect.config import MAX_MEGAPIXELS, SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.sources import open_source
+from humandetect.media.sources.container import Input, NothingSent
 from tests.builders import make_clip, picture
 from tests.media.clips import cut, fast_start
 
@@ -413,6 +416,25 @@ def test_a_disk_that_fails_in_mid_file_is_an_error_after_the_good_frames(here: P
         data.error = OSError(5, "Input/output error")
         with pytest.raises(SourceError, match=r"'a.mp4' ended after \d+ frames?: reading failed: Input/output error"):
             list(frames)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (IncompleteRead(b""), SourceError, "the server broke off"),
+        (TimeoutError("timed out"), NothingSent, "timed out"),
+        (OSError(5, "Input/output error"), SourceError, "Input/output error"),
+    ],
+)
+def test_how_a_stream_over_http_broke_is_told(error: Exception, kind: type[SourceError], words: str) -> None:
+    def read1(_: int) -> bytes:
+        raise error
+
+    data = Input(SimpleNamespace(read1=read1))  # type: ignore[arg-type]
+    assert data.read(100) == b""
+    with pytest.raises(SourceError, match=f"reading failed: {words}") as told:
+        data.check()
+    assert type(told.value) is kind
 
 
 def test_libav_prints_nothing(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
