@@ -7,7 +7,9 @@ some (`%03d`, `concat:`), and cannot spell others.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -48,21 +50,34 @@ _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"<MPD", b"[playlist]")
 class Input:
     """Bytes for libav, which sees their end where a read fails and would swallow the error: `check` raises it."""
 
-    def __init__(self, file: BufferedReader) -> None:
+    def __init__(self, file: BufferedReader, *, most_seconds: float = math.inf) -> None:
+        """Bound the time from one packet to the next, if whoever takes packets says so by `packet_came`."""
         self.error: BaseException | None = None
         self.head = b""
         """The first bytes, to explain what could not be opened."""
         self._file = file
+        self._most_seconds = most_seconds
+        self.packet_came()
+
+    def packet_came(self) -> None:
+        self._packet_since = math.inf
 
     def read(self, size: int) -> bytes:
         try:
             # What a pipe has now; it may be a while until there is more.
             taken = b"" if self.error else self._file.read1(size)
+            self._check_time()
         except BaseException as error:  # also KeyboardInterrupt
             self.error = error
             return b""
         self.head = self.head or taken[:_HEAD_BYTES]
         return taken
+
+    def _check_time(self) -> None:
+        now = time.monotonic()
+        self._packet_since = min(self._packet_since, now)
+        if now - self._packet_since > self._most_seconds:
+            raise NothingSent(f"no picture for {self._most_seconds:g} s")
 
     def seekable(self) -> bool:
         return self._file.seekable()
@@ -139,9 +154,12 @@ class Media:
         return "no frame of its video can be decoded: damaged, or larger than allowed"
 
     def packets(self, *streams: av.VideoStream | av.AudioStream) -> Iterator[av.Packet[Any]]:
-        """Return packets in the order in which they come."""
+        """Yield packets in the order in which they come."""
         packets = self.container.demux(*streams)
-        return at_their_time(packets, streams[0].index) if self.in_pieces else packets
+        for packet in at_their_time(packets, streams[0].index) if self.in_pieces else packets:
+            if self.bytes is not None:
+                self.bytes.packet_came()
+            yield packet
 
     def check(self) -> None:
         if self.bytes is not None:
@@ -153,12 +171,15 @@ class Media:
             self.bytes.close()
 
 
-def open_bytes(file: BufferedReader, config: SourceConfig, *, parses: bool = True) -> Media:
+def open_bytes(
+    file: BufferedReader, config: SourceConfig, *, parses: bool = True, most_seconds: float = math.inf
+) -> Media:
     """Open a container from a file or a pipe. Raises SourceError and closes the file when that fails.
 
-    Unless it `parses`, packets are as the container tells them, whatever is in them.
+    Unless it `parses`, packets are as the container tells them, whatever is in them. `most_seconds` bounds the time
+    from one to the next.
     """
-    data = Input(file)
+    data = Input(file, most_seconds=most_seconds)
     try:
         head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
         if is_raw_photo(head):  # some look like a film

@@ -62,7 +62,7 @@ def open_camera_url(url: str, config: SourceConfig, *, at_once: bool = False) ->
         pictures = iter(Parts(answer, timeout_seconds=config.read_timeout_seconds))
         return open_pictures(pictures, config, close=answer.close)
     if _comes_but_once(answer):
-        return open_bytes(cast("BufferedReader", answer), config)
+        return open_bytes(cast("BufferedReader", answer), config, most_seconds=config.read_timeout_seconds)
     answer.close()  # before it is asked again: many cameras serve few clients at once
     return open_url(url, config, at_once=at_once)
 

@@ -309,22 +309,37 @@ def test_what_is_no_picture_is_not_read_beyond_its_head() -> None:
     assert next(sent) < 1000
 
 
-class Dripping(socketserver.StreamRequestHandler):
-    """Sends the head of an answer a byte at a time, for longer than anybody should wait."""
+@contextmanager
+def dripping(at_once: bytes, slowly: bytes) -> Iterator[str]:
+    """Send the end of an answer a byte at a time, for longer than anybody should wait."""
 
-    def handle(self) -> None:
-        with suppress(OSError):
-            for byte in b"HTTP/1.0 200 OK\r\nX-Slow: " + b"x" * 40:
-                self.wfile.write(bytes([byte]))
-                time.sleep(0.05)
+    class Dripping(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(at_once)
+                for byte in slowly:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.05)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/live"
+        server.shutdown()
 
 
 def test_an_answer_whose_head_drips_in_is_given_up() -> None:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        with pytest.raises(SourceError, match="cannot be fetched: TimeoutError"):
-            fetch_picture(f"http://127.0.0.1:{server.server_address[1]}/snap.jpg", SHORT)
-        server.shutdown()
+    told = pytest.raises(SourceError, match="cannot be fetched: TimeoutError")
+    with dripping(b"HTTP/1.0 200 OK\r\nX-Slow: ", b"x" * 40) as url, told:
+        fetch_picture(url, SHORT)
+
+
+@pytest.mark.parametrize("pictures", [0, 20])
+def test_a_stream_that_drips_in_is_given_up(tmp_path: Path, pictures: int) -> None:
+    stream = make_clip(tmp_path / "a.ts").read_bytes()
+    head, begin = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n", stream if pictures else b""
+    told = pytest.raises(SourceError, match=r"no picture for 0\.3 s")
+    with dripping(head + begin, stream[:100]) as url, told, open_source(url, SHORT) as source:
+        list(source)
 
 
 def test_a_missing_page_and_a_closed_port_say_so(tmp_path: Path) -> None:
