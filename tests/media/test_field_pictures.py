@@ -175,7 +175,7 @@ def test_a_second_view_of_a_jpeg_is_told_and_what_telephones_keep_beside_theirs_
     (tmp_path / "a.jpg").write_bytes(data)
     with open_source(str(tmp_path / "a.jpg")) as source:
         assert len(list(source)) == 1
-        assert source.warnings == [f"'{tmp_path}/a.jpg' holds 2 pictures: the first was read"] * warned
+        assert source.warnings == [f"'{tmp_path}/a.jpg' holds 2 pictures: the main one was read"] * warned
 
 
 @pytest.mark.parametrize("ending", [".webp", ".png", ".avif"])
@@ -209,15 +209,16 @@ def test_an_animation_that_says_nothing_of_time_goes_on_all_the_same(tmp_path: P
         assert [frame.time_seconds for frame in source] == pytest.approx([0, 0.1, 0.2])
 
 
-def test_a_burst_is_its_first_picture_with_a_warning(tmp_path: Path) -> None:
+def test_a_burst_is_its_main_picture_with_a_warning(tmp_path: Path) -> None:
     from pillow_heif import from_pillow
 
     burst = from_pillow(Image.new("RGB", (64, 48), "red"))
     burst.add_from_pillow(Image.new("RGB", (64, 48), "blue"))
-    burst.save(tmp_path / "burst.heic", quality=90)
+    burst.save(tmp_path / "burst.heic", quality=90, primary_index=1)
     with open_source(str(tmp_path / "burst.heic")) as source:
-        assert len(list(source)) == 1
-        assert source.warnings == [f"'{tmp_path}/burst.heic' holds 2 pictures: the first was read"]
+        (blue,) = source
+        assert blue.image[..., 0].min() > 200 > 50 > blue.image[..., 2].max()
+        assert source.warnings == [f"'{tmp_path}/burst.heic' holds 2 pictures: the main one was read"]
 
 
 @pytest.mark.parametrize("brand", [b"hevc", b"hevx", b"msf1"])

@@ -90,7 +90,7 @@ def test_a_second_process_is_refused_by_name(store: Store, tmp_path: Path) -> No
         Store(tmp_path)
 
 
-def test_a_killed_process_leaves_whole_transactions_and_no_lock(store: Store, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_whole_transactions(store: Store, tmp_path: Path) -> None:
     store.add_events(crossings(100))
     left = shutil.copytree(tmp_path, tmp_path / "left")  # as it is on the disk while nobody closed it
     again = Store(left)

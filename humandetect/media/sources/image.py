@@ -64,7 +64,7 @@ class ImageSource(Source):
         for number, picture in enumerate(each_picture(data, max_megapixels=most), 1):
             yield file if number == 1 else f"{file.removesuffix(ending)}_page{number}{ending}", picture
         if number == 1 and (count := count_pictures(data, max_megapixels=most)) > 1:
-            self.warnings.append(f"{file!r} holds {count} pictures: the first was read")
+            self.warnings.append(f"{file!r} holds {count} pictures: the main one was read")
 
     def _first_size(self) -> tuple[int, int]:
         errors = []
