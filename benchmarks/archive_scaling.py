@@ -141,7 +141,11 @@ def rows_of(people: int, job: Job, *, walking: np.random.Generator) -> PartRows:
         track_scores=(0.5, 0.3), settings={}, started=None, humandetect="",
     )  # fmt: skip
     image = np.broadcast_to(np.uint8(0), (720, 1280, 3))
-    rows, begin, speed = PartRows(job, made), walking.uniform(0, 1200, people), walking.uniform(-3, 3, people)
+    rows, begin, speed = (
+        PartRows(job, made, model_sha256=""),
+        walking.uniform(0, 1200, people),
+        walking.uniform(-3, 3, people),
+    )
     first, count = (job.segment.first_frame, job.segment.frames) if job.segment else (0, 0)
     for index in range(first, first + count):
         x = (begin + speed * index) % 1200

@@ -61,7 +61,7 @@ def archive(results: Path, tmp_path: Path) -> Path:
         segments = tuple(Segment(n, k, min(PART_FRAMES, FRAMES - k), k, None) for n, k in enumerate(firsts))
         videos.append(Video(made.source, (made.source,), "video", f"video{number}", "", segments))
         for job in (Job(videos[-1], segment) for segment in segments):
-            rows = PartRows(job, made)
+            rows = PartRows(job, made, model_sha256="")
             for frame in islice(frames, PART_FRAMES):
                 rows.add(frame)
             (out / job.name).parent.mkdir(parents=True, exist_ok=True)
