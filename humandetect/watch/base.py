@@ -54,6 +54,8 @@ class CameraStatus:
     reconnects: Mapping[str, int] = field(default_factory=dict)
     """By the reason of the loss before."""
     recording: bool = False
+    unrecorded: int = 0
+    """Packets that should have been recorded, and were not: the disk failed, or was too slow."""
 
 
 def object_id(name: str) -> str:

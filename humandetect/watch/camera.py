@@ -184,4 +184,5 @@ class Camera:
             dropped=reader.dropped + self.failed + Counter(busy=self.missed()),
             reconnects=dict(reader.reconnects),
             recording=bool(self.recorder and self.recorder.recording),
+            unrecorded=self.recorder.unrecorded if self.recorder else 0,
         )  # fmt: skip

@@ -34,6 +34,8 @@ class DeliveryFigures(NamedTuple):
     """Events by sink and result."""
     queued: Mapping[str, int] = {}
     """Events that wait, by sink."""
+    not_kept: Mapping[str, int] = {}
+    """Events and rows of counts that could not be written."""
 
 
 class WatchCollector(Collector):
@@ -70,6 +72,10 @@ class WatchCollector(Collector):
         for sink, count in out.queued.items():
             queued.add_metric([sink], count)
         yield queued
+        lost = CounterMetricFamily("humandetect_not_kept", "What could not be written to --data.", labels=["what"])
+        for what, count in out.not_kept.items():
+            lost.add_metric([what], count)
+        yield lost
 
 
 def watch_registry(collector: WatchCollector) -> CollectorRegistry:
@@ -95,6 +101,9 @@ def _pictures(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
     spared = CounterMetricFamily(
         "humandetect_camera_spared", "Pictures due, and not looked at as nothing moved.", labels=["camera"]
     )
+    unrecorded = CounterMetricFamily(
+        "humandetect_camera_unrecorded", "Packets due to be recorded, and not written.", labels=["camera"]
+    )
     labels = ["camera", "reason"]
     dropped = CounterMetricFamily("humandetect_camera_dropped", "Pictures due, and not looked at.", labels=labels)
     again = CounterMetricFamily("humandetect_camera_reconnects", "Connections after a loss.", labels=labels)
@@ -102,10 +111,11 @@ def _pictures(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
         arrived.add_metric([camera.name], camera.frames)
         detected.add_metric([camera.name], camera.detected)
         spared.add_metric([camera.name], camera.spared)
+        unrecorded.add_metric([camera.name], camera.unrecorded)
         for family, counts in ((dropped, camera.dropped), (again, camera.reconnects)):
             for reason, count in counts.items():
                 family.add_metric([camera.name, reason], count)
-    yield from (arrived, detected, spared, dropped, again)
+    yield from (arrived, detected, spared, unrecorded, dropped, again)
 
 
 def _now(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:

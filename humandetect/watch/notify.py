@@ -52,4 +52,5 @@ def _close(deliveries: Sequence[Delivery]) -> None:
 def delivery_figures(config: DeliveryConfig, store: Store) -> DeliveryFigures:
     """Return what was sent so far, and what waits."""
     sent = {(receiver, result): store.outcomes[receiver, result] for receiver in config.receivers for result in RESULTS}
-    return DeliveryFigures(sent, {receiver: store.queued(receiver) for receiver in config.receivers})
+    queued = {receiver: store.queued(receiver) for receiver in config.receivers}
+    return DeliveryFigures(sent, queued, {what: store.lost[what] for what in ("events", "counts")})

@@ -76,6 +76,11 @@ class Recorder:
         """Whether something is being written now."""
         return self.writer.writing
 
+    @property
+    def unrecorded(self) -> int:
+        """Packets that should have been written, and were not."""
+        return self.writer.dropped
+
     def begin(self, streams: Sequence[av.VideoStream | av.AudioStream]) -> None:
         with self._lock:
             if self._parameters:  # the same connection, whose key frames themselves tell what changes

@@ -57,7 +57,7 @@ def told() -> dict[str, set[str]]:
     collector = WatchCollector(
         cameras,
         recordings=lambda: RecordingFigures(1, {"space": 1}),
-        deliveries=lambda: DeliveryFigures({("mqtt", "sent"): 1}, {"mqtt": 1}),
+        deliveries=lambda: DeliveryFigures({("mqtt", "sent"): 1}, {"mqtt": 1}, {"events": 1}),
     )
     samples = [sample for metric in watch_registry(collector).collect() for sample in metric.samples]
     return {sample.name: set(sample.labels) | {"instance"} for sample in samples}

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> None:
     cameras = FakeCameras("door")
-    cameras.step("door", dropped={"late": 3}, reconnects={"timeout": 2}, spared=7)
+    cameras.step("door", dropped={"late": 3}, reconnects={"timeout": 2}, spared=7, unrecorded=9)
     registry = watch_registry(
         WatchCollector(
             cameras,
             recordings=lambda: RecordingFigures(10_000, {"age": 4}),
-            deliveries=lambda: DeliveryFigures({("mqtt", "sent"): 5}, {"webhook": 6}),
+            deliveries=lambda: DeliveryFigures({("mqtt", "sent"): 5}, {"webhook": 6}, {"events": 8}),
         )
     )
 
@@ -34,7 +34,8 @@ def test_every_figure_of_cameras_recordings_and_deliveries_has_its_name() -> Non
     door = {"camera": "door"}
     assert (value("camera_state", state="live", **door), value("camera_state", state="lost", **door)) == (1, 0)
     assert (value("camera_frames_total", **door), value("camera_detected_total", **door)) == (12, 1)
-    assert value("camera_spared_total", **door) == 7
+    assert (value("camera_spared_total", **door), value("camera_unrecorded_total", **door)) == (7, 9)
+    assert value("not_kept_total", what="events") == 8
     assert value("camera_dropped_total", reason="late", **door) == 3
     assert value("camera_reconnects_total", reason="timeout", **door) == 2
     assert (value("camera_delay_seconds", **door), value("camera_people", **door)) == (0.21, 2)

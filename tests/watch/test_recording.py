@@ -332,8 +332,8 @@ def test_a_disk_that_cannot_follow_costs_whole_groups_of_pictures(silent: Path, 
     )
     disk.goes.clear()
     feed(recorder, silent, end=False)
-    assert recorder.writer.dropped > 0
-    dropped = recorder.writer.dropped
+    dropped = recorder.unrecorded
+    assert dropped > 0
     disk.goes.set()
     eventually(lambda: recorder.recording and recorder.writer.waiting_bytes == 0)
     recorder.end()
