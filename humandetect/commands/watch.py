@@ -134,7 +134,7 @@ def _check(config: WatchConfig) -> int:
     from humandetect.watch.table import check_table
 
     cameras = read_cameras(config)
-    settings = ReaderSettings(decode="all", transport=config.rtsp_transport, max_megapixels=config.max_megapixels)
+    settings = ReaderSettings(decode="all", max_megapixels=config.max_megapixels)
     checked = list(check.check_cameras(cameras, settings))
     with Detector(load_engine(config.engine), score=config.score) as detector:
         checked = check.measure_detection(detector, checked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,7 +50,14 @@ class Checked(NamedTuple):
     @property
     def cores(self) -> float:
         """The share of a core that it will take."""
-        return ((self.decode_ms or 0) * (self.rate or 0) + self.detect_ms * self.camera.rate) / 1000
+        return ((self.decode_ms or 0) * self.decoded_rate + self.detect_ms * self.camera.rate) / 1000
+
+    @property
+    def decoded_rate(self) -> float:
+        """Pictures a second that will be decoded: all, or key frames only."""
+        keys = 1 / (self.key_seconds or LOOK_SECONDS)
+        only_keys = self.camera.decode == "key" or (self.camera.decode == "auto" and keys >= self.camera.rate)
+        return min(keys, self.rate or 0) if only_keys else self.rate or 0
 
 
 def check_cameras(cameras: Sequence[CameraConfig], settings: ReaderSettings) -> Iterator[Checked]:
@@ -89,6 +97,7 @@ def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     keys: list[float] = []
     newest: Picture | None = None
     spent = time.thread_time()
+    settings = replace(settings, rate=camera.rate, transport=camera.transport)
     try:
         with Connection(camera.url, settings) as connection:
             spent, ends = time.thread_time(), time.monotonic() + LOOK_SECONDS

@@ -20,6 +20,8 @@ from tests.watch.rtsp_farm import farm_in_thread
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from humandetect.config.detect import RtspTransport
+    from humandetect.config.watch import Decode
     from tests.watch.rtsp_farm import RunningFarm
 
 SETTINGS = ReaderSettings(decode="all")
@@ -30,8 +32,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "LOOK_SECONDS", 1.3)
 
 
-def camera(name: str, url: str, *, rate: float = 2.0, size: str | None = None) -> CameraConfig:
-    return CameraConfig(name, url, rate=rate, decode="all", gate="off", transport="auto", size=size)
+def camera(
+    name: str, url: str, *, rate: float = 2.0, decode: Decode = "all", transport: RtspTransport = "auto",
+    size: str | None = None,
+) -> CameraConfig:  # fmt: skip
+    return CameraConfig(name, url, rate=rate, decode=decode, gate="off", transport=transport, size=size)
 
 
 def test_it_says_what_a_camera_sends(farm: RunningFarm) -> None:
@@ -71,6 +76,21 @@ def test_a_camera_takes_what_its_pictures_and_its_looks_cost() -> None:
         camera("door", "rtsp://a", rate=2), None, (1280, 720), "h264", rate=10.0, decode_ms=2.0, detect_ms=15.0
     )
     assert one.cores == pytest.approx((10 * 2 + 2 * 15) / 1000)
+
+
+@pytest.mark.parametrize(
+    ("decode", "looks", "decoded"),
+    [("all", 2, 10), ("key", 2, 1), ("auto", 2, 10), ("auto", 1, 1)],
+)
+def test_a_camera_of_which_only_key_frames_are_decoded_takes_less(decode: Decode, looks: float, decoded: float) -> None:
+    wanted = camera("door", "rtsp://a", rate=looks, decode=decode)
+    one = Checked(wanted, None, (1280, 720), "h264", rate=10.0, key_seconds=1.0, decode_ms=2.0, detect_ms=15.0)
+    assert one.cores == pytest.approx((decoded * 2 + looks * 15) / 1000)
+
+
+def test_a_camera_is_opened_as_it_will_be(farm: RunningFarm) -> None:
+    (door,) = check_cameras([camera("door", farm.url("door"), transport="udp")], SETTINGS)
+    assert door.problem is not None
 
 
 def test_a_look_is_measured_once_for_each_size_of_pictures_and_each_that_cameras_want() -> None:
