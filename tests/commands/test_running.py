@@ -163,19 +163,15 @@ def test_success_is_zero() -> None:
 
 
 @pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise typer.Exit(0)", 0), ("raise SourceError('x')", 1)])
-def test_where_a_thread_is_left_in_foreign_code_nothing_is_tidied_up_and_the_exit_code_stays(
-    last: str, code: int
-) -> None:
+def test_where_foreign_code_is_left_at_work_nothing_is_tidied_up_and_the_exit_code_stays(last: str, code: int) -> None:
     """As by C++ that still runs, and aborts the process then."""
     script = f"""
-import atexit, os, threading, typer
+import atexit, os, typer
 from humandetect.commands.running import command
 from humandetect.ending import leave_behind
 from humandetect.errors import SourceError
 def end():
-    thread = threading.Thread(target=threading.Event().wait, daemon=True)
-    thread.start()
-    leave_behind(thread)
+    leave_behind()
     print("done")
     {last}
 atexit.register(os.abort)
