@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 INPUT_KEYS = ("inputs", "input_tensor", "image_tensor")
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
 OUTPUT_KEYS = (BOXES, SCORES, CLASSES, COUNT)
+OWN_KEYS = frozenset((BOXES, SCORES, CLASSES))
+"""Which only models of this API have: KerasCV's, too, write `num_detections`."""
 WARM_UP_HW = (300, 300)
 """Size of the first picture for models that want full frames."""
 

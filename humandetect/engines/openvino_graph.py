@@ -10,7 +10,7 @@ import openvino as ov
 from openvino import opset13 as opset
 
 from humandetect.engines.compiled_cache import CompiledCache
-from humandetect.engines.detection_api import OUTPUT_KEYS, check_input, check_outputs, choose_input
+from humandetect.engines.detection_api import OUTPUT_KEYS, OWN_KEYS, check_input, check_outputs, choose_input
 from humandetect.engines.foreign_graphs import Foreign, adopt
 from humandetect.engines.tflite_detections import detections_of_tflite
 from humandetect.errors import ModelError, UsageError
@@ -123,7 +123,7 @@ def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.M
     with quiet("OpenVINO while reading"):  # its TensorFlow parser says on stderr what the error says again
         graph = core.read_model(model.path)
     outputs = _outputs(graph)
-    if not outputs.keys() & set(OUTPUT_KEYS):
+    if not outputs.keys() & OWN_KEYS:
         return adopt(graph, model, hw)
     inputs = _by_name(graph.inputs)
     port = inputs[choose_input(model.path, inputs)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from humandetect.engines.base import ModelInfo
 from humandetect.engines.detection_api import (
     OUTPUT_KEYS,
+    OWN_KEYS,
     check_images,
     check_input,
     check_outputs,
@@ -142,7 +143,7 @@ def _load(tf: Any, session: Any, path: Path) -> tuple[Any, dict[str, Any]]:
         inputs, outputs = (_load_frozen if path.is_file() else _load_saved_model)(tf, session, path)
     except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:
         raise ModelError(f"{path}: TensorFlow cannot load this model ({_reason(error)})") from error
-    if not outputs.keys() & set(OUTPUT_KEYS):
+    if not outputs.keys() & OWN_KEYS:
         raise ModelError(
             f"{path}: the tensorflow engine takes only detectors of TensorFlow's Object Detection API, and this one "
             f"has the outputs {', '.join(sorted(outputs))}: use --engine openvino, which knows others, too"

@@ -256,6 +256,18 @@ def test_names_in_an_onnx_file_are_its_labels(tmp_path: Path) -> None:
         assert detector.info.metadata.labels[1] == "bicycle"  # as COCO has it, where names are but numbers
 
 
+def test_keras_lists_and_their_number_are_not_taken_for_the_object_detection_api(tmp_path: Path) -> None:
+    image = opset.parameter([1, HEIGHT, WIDTH, 3], np.float32, name="image")
+    zero = opset.multiply(opset.reduce_mean(image, opset.constant([0, 1, 2, 3])), opset.constant(np.float32(0)))
+    written = {
+        "boxes": [[BOX, (-1, -1, -1, -1)]], "classes": [[0, -1]], "confidence": [[0.9, -1]], "num_detections": [1]
+    }  # fmt: skip
+    outputs = {name: opset.add(opset.constant(np.array(value, np.float32)), zero) for name, value in written.items()}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    assert_sees(saved(ov.Model(list(outputs.values()), [image], "tiny"), tmp_path), 0.9)
+
+
 def test_other_graphs_are_refused_with_what_they_have(tmp_path: Path) -> None:
     path = saved(graph([1, 3, HEIGHT, WIDTH], [0.0, 0.0], [1, 2], score_at=0), tmp_path)
     with pytest.raises(ModelError, match=r"no detector is known by these outputs: .*\(1, 2\).*`dialect`"):
