@@ -27,6 +27,9 @@ NOTHING = "-"
 
 def print_models(models: Sequence[ModelFolder]) -> None:
     """Print a table with a row for each size of a model, then licences and places, then what models are not for."""
+    if not models:
+        _console().print("no models with names; one of a file, as of ONNX, is given by its path: models check PATH")
+        return
     clips = list(dict.fromkeys(clip for model in models for ap50 in model.metadata.accuracy.values() for clip in ap50))
     table = _table("MODEL", "VERSION", "SIZE", "PIXELS", figures=(*map(str.upper, clips), "SCORE", "IMAGES/S"))
     cache = SpeedCache()

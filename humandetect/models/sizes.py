@@ -35,7 +35,7 @@ class Preset:
     """People near the camera are larger than the model was trained for: look again at the picture at half the size."""
 
     def __str__(self) -> str:
-        return _text(self.input_hw) if self.input_hw else "any"
+        return _text(self.input_hw) if self.input_hw else "-"  # perhaps any: only the graph knows
 
 
 @dataclass(frozen=True, slots=True)

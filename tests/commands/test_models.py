@@ -109,6 +109,10 @@ def test_a_path_stays_on_its_line_where_no_terminal_is(tmp_path: Path) -> None:
     assert any(line.rstrip().endswith("human_detection/2") and str(folder) in line for line in lines), lines
 
 
+def test_a_folder_without_models_says_how_files_are_given(tmp_path: Path) -> None:
+    assert "is given by its path: models check PATH" in invoke("models", "list", "--models-dir", tmp_path).stdout
+
+
 def test_models_list_as_json() -> None:
     model = next(one for one in json.loads(invoke("models", "list", "--json").stdout) if one["version"] == "2")
     assert model["name"] == "human_detection"

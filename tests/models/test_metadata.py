@@ -116,7 +116,7 @@ def test_sizes_are_named_from_small_to_far() -> None:
         "small": "264x352", "default": "384x512", "far": "480x640",
     }  # fmt: skip
     assert list(presets) == ["small", "default", "far"]
-    assert str(ModelMetadata().presets["default"]) == "any"
+    assert str(ModelMetadata().presets["default"]) == "-"
 
 
 def test_damage_is_told_with_the_fix(folder: Path) -> None:
