@@ -20,6 +20,7 @@ from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, Mode
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import takes, verify
 from humandetect.plural import counted
+from humandetect.plural import people as counted_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,8 +179,8 @@ def _infer(config: EngineConfig, frames: list[Frame]) -> tuple[str, str]:
         if not people and frames[0].source != BLANK:
             raise ModelError(nobody_told(detector.info, answers, detector.score))
         told = (
-            f"{detector.info.engine}: {people} people in {counted(len(frames), 'frame')}, {each_ms:.0f} ms each, "
-            f"started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
+            f"{detector.info.engine}: {counted_people(people)} in {counted(len(frames), 'frame')}, "
+            f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
         )
         known = [] if config.model == DEFAULT_MODEL or not people else _people_in(frames)
         return told, elsewhere_told(detector.info, found, known) if known else ""
