@@ -172,9 +172,10 @@ def test_large_frames_are_read_ahead_one_at_a_time(monkeypatch: pytest.MonkeyPat
 def test_live_frames_are_read_while_an_engine_starts() -> None:
     """Each has the time at which it is read; a few wait, and older ones are of before the start."""
     came = threading.Semaphore(0)
-    taken = threading.Event()
+    starts, taken = threading.Event(), threading.Event()
 
     def camera() -> Iterator[Frame]:
+        starts.wait(10)
         for index in range(8):
             yield frame(index)
             came.release()
@@ -183,6 +184,7 @@ def test_live_frames_are_read_while_an_engine_starts() -> None:
     with FrameReader(camera(), buffer=2, policy="drop-oldest") as frames:
         with frames.until_taken():
             frames._bursts = False  # as when one comes a second
+            starts.set()
             for _ in range(8):
                 assert came.acquire(timeout=10)
         assert [next(frames).index for _ in range(4)] == [4, 5, 6, 7]
