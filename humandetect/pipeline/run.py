@@ -167,6 +167,7 @@ class _FrameLoop:
                     if finder is None:  # a source that cannot be opened must not cost the start of an engine
                         with frames.until_taken():  # pictures of a camera have the time at which they are read
                             finder = stack.enter_context(open_finder())
+                            import supervision  # noqa: F401  slow: it would keep a camera waiting at the first result
                         self.record.begin(engine=finder.name)
                     self._read(source, frames, finder)
                 if self.record.interrupted or self.record.stopped:
