@@ -20,7 +20,7 @@ WAIT_SECONDS = 0.02
 """A picture that comes sooner lay ready in the source: they gather while it is opened and an engine starts."""
 LONGEST_BURST_SECONDS = 2.0
 """Sources of more than 50 frames a second never keep anybody waiting."""
-MORE_WHILE_OTHERS_START = 2
+MORE_WHILE_OTHERS_START = 4
 """Live frames that wait besides while an engine starts: it soon has caught up with a camera of a few a second."""
 JOIN_SECONDS = 2.0
 """How long `close` waits for a source that is blocked; its thread is a daemon and ends with the process."""
@@ -42,6 +42,8 @@ class FrameReader:
             raise ValueError(f"the buffer must hold at least 1 frame, not {buffer}")
         self.dropped = 0
         self.outdated = 0
+        self.waited = 0
+        """Frames that waited until somebody could take them; they are late for no fault of the source."""
         self._source = source
         self._capacity = buffer
         self._policy = policy
@@ -93,7 +95,8 @@ class FrameReader:
         try:
             yield
         finally:
-            self._nobody_takes = False
+            with self._changed:
+                self._nobody_takes, self.waited = False, len(self._frames)
 
     def _read(self) -> None:
         began = asked = time.monotonic()

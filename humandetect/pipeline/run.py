@@ -205,7 +205,8 @@ class _FrameLoop:
             try:
                 # A failure is the end of every live source; what it gave is complete.
                 with costs_its_source(self.record, self.stop) if info.kind == "live" else nullcontext():
-                    self._write_all(results, stages, outputs, delay=DelayMeter() if info.kind == "live" else None)
+                    delay = DelayMeter() if info.kind == "live" else None
+                    self._write_all(results, stages, outputs, delay=delay, waited=frames.waited)
             except KeyboardInterrupt:
                 if info.kind != "live" or self.record.frames == frames_before:
                     raise
@@ -225,9 +226,10 @@ class _FrameLoop:
                 raise SourceError(f"{source.name!r} has no frames in the part that was asked for")
 
     def _write_all(
-        self, found: Iterator[DetectedFrame], stages: SourceStages, outputs: SourceOutputs, *, delay: DelayMeter | None
-    ) -> None:
-        for frame in found:
+        self, found: Iterator[DetectedFrame], stages: SourceStages, outputs: SourceOutputs, *,
+        delay: DelayMeter | None, waited: int,
+    ) -> None:  # fmt: skip
+        for number, frame in enumerate(found):
             if self.stop.is_set():
                 raise KeyboardInterrupt
             if self.outputs.window_closed:
@@ -236,7 +238,7 @@ class _FrameLoop:
             result = stages.update(frame)  # only now: counts must not know of a frame that nobody writes
             outputs.write(result)
             self.record.add(result)
-            if delay is not None:
+            if delay is not None and number >= waited:
                 delay.add(result.frame.time_seconds, time.monotonic())
                 self.record.behind(delay.p95_seconds or 0.0)
                 self.progress.behind(delay.p95_seconds or 0.0)
