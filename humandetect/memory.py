@@ -27,9 +27,8 @@ def bound_arenas(count: int) -> None:
 
     What is free in one is of no use to the threads of another, so with threads that come and go memory would creep up.
     """
-    if sys.platform == "linux":
-        tune: Callable[[int, int], object] = getattr(ctypes.CDLL(None), "mallopt", max)
-        tune(_M_ARENA_MAX, count)
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):  # other C libraries than glibc have none
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, count)
 
 
 def bound_allocations(max_megapixels: float) -> None:
