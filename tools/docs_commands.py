@@ -108,7 +108,7 @@ def _call(field: Field) -> str:
 
 
 def _meaning(field: Field) -> str:
-    allowed = ", ".join(map(code, field.choices)) or (field.range if field.range != field.metavar else "")
+    allowed = ", ".join(map(code, field.choices)) or ("" if field.range in field.metavar else field.range)
     default = f"default: {escaped(field.default_text)}" if field.default_text else ""
     details = "; ".join(filter(None, [allowed, default, code(field.variable or "")]))
     return f"{escaped(field.opt.help)}<br>{details}".removesuffix("<br>")
