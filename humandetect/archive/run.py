@@ -103,7 +103,7 @@ def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
         outcome = attempts.outcome
     standing = _standing(plan, storage)
     warnings = joins.warnings
-    merged = merge(config, warnings) if config.merge and standing.there else None
+    merged = merge(config, warnings) if config.merge and standing.there and not config.plan else None
     return ArchiveSummary(standing, outcome, warnings, joins.failed, merged)
 
 

@@ -57,12 +57,14 @@ class ArchiveConfig:
     retries: Annotated[int, Opt("Begin a segment again so often before it is given up.", "Load"), Ge(0), Le(100)] = 3
     plan: Annotated[bool, Opt("Plan only, and say what there is to do.", "Checks", variable=None)] = False
     status: Annotated[bool, Opt("Say how far an archive is; it may be worked on.", "Checks", variable=None)] = False
-    retry_failed: Annotated[bool, Opt("Begin again with what was given up.", "Load", variable=None)] = False
+    retry_failed: Annotated[
+        bool, Opt("Begin again with what was given up.", "Load", variable=None, not_with=("plan", "status"))
+    ] = False
     merge: Annotated[
         str | None,
         Opt(
             "Write all results into one file, .parquet, .jsonl or .csv, as of `detect --results`.", "Output",
-            metavar="FILE", variable=None,
+            metavar="FILE", variable=None, not_with=("plan", "status"),
         ),
     ] = None  # fmt: skip
     video: Annotated[bool, Opt("Write annotated videos, too, as of `detect -o`.", "Output")] = False
@@ -75,10 +77,6 @@ class ArchiveConfig:
         check(self)
         asked = [name for name in ("plan", "status") if getattr(self, name)]
         require(len(asked) < 2, "--plan and --status are two questions: ask one")
-        require(
-            not (asked and (self.merge or self.retry_failed)),
-            "--plan and --status only look: leave out --merge and --retry-failed",
-        )
         require(
             self.jobs is None or self.cluster in (None, "local"),
             "--jobs is for this machine: a cluster has as many workers as CPUs",

@@ -48,13 +48,17 @@ def check(config: Any) -> None:
 
 
 def check_use(field: Field, config: Any) -> None:
-    """Raise UsageError where a config sets nothing of what a field is about."""
+    """Raise UsageError where a field means nothing with what else a config sets, or does not."""
     within = field.path[:-1]
-    needed = [one for one in fields_of(config.__class__) if one.path[:-1] == within and one.name in field.opt.needs]
+    near = [one for one in fields_of(config.__class__) if one.path[:-1] == within]
     beside = reduce(getattr, within, config)
+    needed = [one for one in near if one.name in field.opt.needs]
     if needed and not any(getattr(beside, one.name) for one in needed):
         names = " or ".join(one.names[0] for one in needed)
         raise UsageError(f"{field.names[0]} means nothing without {names}: give that, too, or leave it out")
+    for one in near:
+        if one.name in field.opt.not_with and getattr(beside, one.name):
+            raise UsageError(f"{field.names[0]} means nothing with {one.names[0]}: leave one of them out")
 
 
 @cache

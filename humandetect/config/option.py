@@ -45,6 +45,8 @@ class Opt:
     hidden: bool = False
     needs: tuple[str, ...] = ()
     """Fields beside it of which one must be set, where the command has them: else it means nothing."""
+    not_with: tuple[str, ...] = ()
+    """Fields beside it with which, once they are set, it means nothing."""
     object_stores: bool = False
     """A path may also be an address in an object store, and stays text then."""
 

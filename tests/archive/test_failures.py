@@ -31,6 +31,7 @@ from humandetect.storage import FolderStorage
 from tests.archive.clips import TEN, write_people
 from tests.archive.worker_here import Silent, work_here
 from tests.builders import make_clip, picture
+from tests.command_line import error_line, invoke
 from tests.fakes import FakeEngine
 from tests.media.clips import cut, damage, fast_start
 from tests.media.gone import open_going
@@ -268,11 +269,21 @@ def test_nothing_is_merged_into_the_parts(place: str, video: Path, tmp_path: Pat
     assert make(out, merge=str(out / "all.parquet")).merged == out / "all.parquet"
 
 
-def test_a_question_does_nothing(tmp_path: Path) -> None:
-    for question in ({"plan": True}, {"status": True}):
-        for act in ({"merge": "all.csv"}, {"retry_failed": True}):
-            with pytest.raises(UsageError, match="only look"):
-                ArchiveConfig(out=tmp_path, **question, **act)  # type: ignore[arg-type]
+@pytest.mark.parametrize("question", ["--plan", "--status"])
+def test_a_question_does_nothing_of_what_is_asked_beside_it_or_stands_in_a_file(
+    question: str, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "out", video)
+    for act in (("--merge", "all.csv"), ("--retry-failed",)):
+        refused = invoke("archive", "--out", "out", question, *act)
+        assert refused.returncode == 2
+        assert error_line(refused) == f"error: {act[0]} means nothing with {question}: leave one of them out"
+    said = '[archive]\nmerge = "all.csv"\nretry-failed = true\nsegment = 1\n'
+    Path("humandetect.toml").write_text(said, encoding="utf-8")
+    asked = invoke("archive", "--out", "out", question)
+    assert asked.returncode == 0, asked.stderr
+    assert not Path("all.csv").exists()
 
 
 def test_a_source_that_is_given_twice_is_made_so_often_and_told(video: Path, tmp_path: Path) -> None:
