@@ -337,8 +337,9 @@ def test_an_answer_whose_head_drips_in_is_given_up() -> None:
 def test_a_stream_that_drips_in_is_given_up(tmp_path: Path, pictures: int) -> None:
     stream = make_clip(tmp_path / "a.ts").read_bytes()
     head, begin = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n", stream if pictures else b""
-    told = pytest.raises(SourceError, match=r"no picture for 0\.3 s")
-    with dripping(head + begin, stream[:100]) as url, told, open_source(url, SHORT) as source:
+    told = pytest.raises(SourceError, match="no picture for 1 s")
+    config = SourceConfig(read_timeout_seconds=1)
+    with dripping(head + begin, stream[:100]) as url, told, open_source(url, config) as source:
         list(source)
 
 
