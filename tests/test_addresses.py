@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import socket
 from pathlib import Path
@@ -12,7 +11,6 @@ import av
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from humandetect.addresses import (
     address_trouble,
@@ -23,11 +21,11 @@ from humandetect.addresses import (
     shown_address,
     without_secrets,
 )
-from humandetect.cli import app
 from humandetect.config import BenchConfig, DetectConfig, FeedConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
 from humandetect.pipeline.run import run
+from tests.command_line import invoke
 from tests.fakes import FakeEngine
 from tests.media.sources.test_live import Motion, serving
 
@@ -246,12 +244,11 @@ def test_no_command_tells_a_secret(
         .replace("cam.example:554", "cam.example")
         .replace("cam.example", f"127.0.0.1:{closed_port}")
     )
-    done = CliRunner().invoke(app, ["detect", address, "--json", "--debug", "--results", "results.csv"])
-    logging.getLogger("humandetect").setLevel(logging.ERROR)
+    done = invoke("detect", address, "--json", "--debug", "--results", "results.csv")
     av.logging.set_level(None)
-    assert done.exit_code == 1
+    assert done.returncode == 1
     assert "error: cannot read" in done.stderr
-    assert "S3cret" not in done.output
+    assert "S3cret" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")
 
@@ -20,7 +19,6 @@ import pyarrow.parquet as pq
 from humandetect.archive import worker
 from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
-from humandetect.cli import app
 from humandetect.config import ArchiveConfig, DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import SinkError, UsageError
@@ -109,7 +107,7 @@ def test_of_many_warnings_the_first_are_told_and_how_many_more(
         return read(storage, name)
 
     monkeypatch.setattr(FolderStorage, "read", noted)
-    told = CliRunner().invoke(app, ["archive", "--out", str(tmp_path / "out"), "--status"]).stderr.splitlines()
+    told = invoke("archive", "--out", tmp_path / "out", "--status").stderr.splitlines()
     assert told == ["3 of 3 parts of 1 source", *["warning: 'b.avi': it is cut off"] * 5, "warning: 2 more like these"]
     assert len([name for name in names if name.startswith("warned")]) == 5
 

@@ -6,10 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
 
 from humandetect import __version__
-from humandetect.cli import app
 from tests.command_line import error_line, invoke
 
 
@@ -36,7 +34,7 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
 
 @pytest.mark.parametrize("arguments", [["--version"], ["version"]])
 def test_version(arguments: list[str]) -> None:
-    assert CliRunner().invoke(app, arguments).output == f"humandetect {__version__}\n"
+    assert invoke(*arguments).stdout == f"humandetect {__version__}\n"
 
 
 @pytest.mark.parametrize("command", ["detect", "models list"])

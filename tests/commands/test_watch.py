@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
-from typer.testing import CliRunner
 
-from humandetect.cli import app
 from humandetect.watch import check
 from tests.builders import make_clip
-from tests.command_line import COMMAND
+from tests.command_line import COMMAND, invoke
 from tests.engines.tfserving.fake_server import FakeServing
 from tests.fakes import FakeEngine
 from tests.waiting import eventually
@@ -153,8 +151,8 @@ def test_it_ends_soon_with_recordings_that_play_though_its_engine_hangs(farm: Ru
 
 
 def test_a_file_that_is_not_there_is_an_error_of_usage() -> None:
-    run = CliRunner().invoke(app, ["watch", "none.toml"])
-    assert run.exit_code == 2
+    run = invoke("watch", "none.toml")
+    assert run.returncode == 2
     assert "error: cannot read the cameras in 'none.toml': No such file" in run.stderr
 
 
@@ -165,9 +163,10 @@ def test_check_says_whether_all_can_be_watched(
     monkeypatch.setattr("humandetect.engines.load_engine", lambda _: FakeEngine())
     monkeypatch.setattr(check, "LOOK_SECONDS", 1.0)
     farm.change("yard", state=state)
-    run = CliRunner().invoke(app, ["watch", str(cameras(farm, "door", "yard")), "--check"])
-    assert run.exit_code == code, run.output
-    assert "320 x 240" in run.output
-    assert "this machine carries them" in run.output
-    assert ("404" in run.output) == bool(code)
+    run = invoke("watch", cameras(farm, "door", "yard"), "--check")
+    output = run.stdout + run.stderr
+    assert run.returncode == code, output
+    assert "320 x 240" in output
+    assert "this machine carries them" in output
+    assert ("404" in output) == bool(code)
     assert not Path("humandetect-data").exists()

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
-from typer.testing import CliRunner
 
-from humandetect.cli import app
 from humandetect.config import DEFAULT_MODEL
 from humandetect.errors import ModelError, SinkError
 from humandetect.model_server.tfrecord import write_records
 from humandetect.model_server.warmup_records import BATCH_SIZES, WARMUP_NAME, export_warmup
 from humandetect.models.find import bundled
+from tests.command_line import invoke
 from tests.engines.models import Kind, saved_model
 from tests.model_server.started import config_text, serving
 
@@ -73,11 +72,9 @@ def test_the_command_names_file_and_sizes(tmp_path: Path) -> None:
     parameters = tmp_path / "batching.txt"
     parameters.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 2 allowed_batch_sizes: 4")
     output = tmp_path / "requests"
-    run = CliRunner().invoke(
-        app, ["models", "export-warmup", "-o", str(output), "--batching-parameters", str(parameters)]
-    )
-    assert run.exit_code == 0, run.output
-    assert f"written {output}: requests of 2, 4 images" in run.output
+    run = invoke("models", "export-warmup", "-o", output, "--batching-parameters", parameters)
+    assert run.returncode == 0, run.stderr
+    assert f"written {output}: requests of 2, 4 images" in run.stdout + run.stderr
     assert len(requests(output)) == 2
 
 

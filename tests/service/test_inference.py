@@ -98,13 +98,15 @@ def test_large_pictures_are_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> N
 
     async def small_after_large(inference: Inference) -> None:
         large = [asyncio.ensure_future(inference.detect(jpeg(640, 480), annotate=True)) for _ in range(50)]
-        await asyncio.sleep(0.2)
+        while not engine.calls:
+            await asyncio.sleep(0.01)
         await asyncio.wait_for(inference.detect(jpeg(), annotate=True), 60)
         assert not any(task.done() for task in large)
         gate.set()
         await asyncio.gather(*large)
 
-    with finding(HoldsTheFirst(), batch=1) as inference:
+    engine = HoldsTheFirst()
+    with finding(engine, batch=1) as inference:
         asyncio.run(small_after_large(inference))
 
 

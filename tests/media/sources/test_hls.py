@@ -38,7 +38,7 @@ class Rolling(Files):
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         if self.path != "/live.m3u8":
             return super().send_head()
-        first = next(self.asked)
+        first = max(0, next(self.asked) - 1)  # it is asked for what it is, first
         parts = "".join(f"#EXTINF:0.1,\nvod{number}.ts\n" for number in range(first, min(first + 2, 4)))
         text = f"{HEAD}#EXT-X-MEDIA-SEQUENCE:{first}\n{parts}{'#EXT-X-ENDLIST' if first > 1 else ''}\n".encode()
         self.send_response(200)
