@@ -77,6 +77,7 @@ class OpeningChild:
 def test_ctrl_c_does_not_wait_for_engines_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OpeningChild, "waits", [], raising=False)
     monkeypatch.setattr(local, "Child", OpeningChild)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background lacks
     video = write_people(tmp_path / "a.mp4", frames=10, options=TEN)
     with pytest.raises(KeyboardInterrupt):
         archive(ArchiveConfig(sources=(str(video),), out=tmp_path / "out", jobs=1), Silent())
