@@ -13,6 +13,7 @@ import pytest
 from humandetect.detection import batching
 from humandetect.detection.batching import MAX_ABANDONED, Batcher
 from humandetect.errors import Closed, EngineTimeout, HumanDetectError, Overloaded
+from tests.fakes import Clock
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -38,16 +39,6 @@ class Gate:
 @pytest.fixture
 def gate() -> Gate:
     return Gate()
-
-
-class Clock:
-    """A time that passes when it is told to: no batch hangs because the machine is busy."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

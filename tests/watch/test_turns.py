@@ -10,16 +10,7 @@ from hypothesis import strategies as st
 
 from humandetect.watch import turns
 from humandetect.watch.turns import Turns
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.fakes import Clock
 
 
 @pytest.fixture
