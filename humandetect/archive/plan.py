@@ -249,7 +249,7 @@ def _made(config: ArchiveConfig) -> dict[str, Any]:
     return {
         "humandetect": __version__,
         "model": f"{model.name} {model.version}".rstrip(),
-        "model_sha256": model_checksum(config),
+        "model_sha256": checksum(model.path),
         "precision": config.engine.precision,
         "size": config.engine.size,
         "score": config.score,
