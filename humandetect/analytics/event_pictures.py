@@ -20,7 +20,7 @@ STEP_SECONDS = 0.25
 """Between pictures of one person: with every frame's, a crowd would take a hundred megabytes."""
 
 
-class _Picture(NamedTuple):
+class _KeptPicture(NamedTuple):
     seconds: float
     frame: int
     image: NDArray[np.uint8]
@@ -31,7 +31,7 @@ class EventPictures:
 
     def __init__(self, *, long_side: int = LONG_SIDE) -> None:
         self._long_side = long_side
-        self._lately: dict[int, deque[_Picture]] = {}
+        self._lately: dict[int, deque[_KeptPicture]] = {}
         self._seconds = 0.0
 
     def update(self, result: DetectedFrame) -> None:
@@ -47,7 +47,7 @@ class EventPictures:
                 continue
             image = _cut(frame, box, self._long_side)
             if image is not None:
-                self._lately.setdefault(track_id, deque()).append(_Picture(self._seconds, frame.index, image))
+                self._lately.setdefault(track_id, deque()).append(_KeptPicture(self._seconds, frame.index, image))
 
     def of(self, event: Event) -> NDArray[np.uint8] | None:
         """Return the picture of an event's person that was taken nearest to it; None where there is none."""

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Track:
+class _SeenTrack:
     first_seconds: float
     last_seconds: float
     after_gap: bool
@@ -70,7 +70,7 @@ class SceneEvents:
         self._lines = LineCounter(())
         self._zones = ZoneCounter(())
         self._zone_names: list[str] = []
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, _SeenTrack] = {}
         self._looks: deque[float] = deque()
         """Times of the latest detections, for their rate."""
         self._occupancy: dict[str, int] = {}
@@ -211,7 +211,7 @@ class SceneEvents:
         track = self._tracks.get(track_id)
         if track is None:
             gap = self._gap_ended_seconds
-            track = _Track(seconds, seconds, after_gap=gap is not None and seconds - gap <= LOST_SECONDS)
+            track = _SeenTrack(seconds, seconds, after_gap=gap is not None and seconds - gap <= LOST_SECONDS)
             self._tracks[track_id] = track
         track.last_seconds = seconds
         track.scores.append((seconds, score))

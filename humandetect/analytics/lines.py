@@ -30,7 +30,7 @@ class Crossing(NamedTuple):
     """The first on the other side."""
 
 
-class _Change(NamedTuple):
+class _SideChange(NamedTuple):
     """Where a path last went from one side of a line to the other."""
 
     seconds: float
@@ -47,7 +47,7 @@ class _Side:
     """Pixels to the side that `in` leads to."""
     known: int
     """1 is `in`, -1 `out`, 0 not known yet: it was only seen on the line."""
-    change: _Change | None = None
+    change: _SideChange | None = None
 
 
 @dataclass(slots=True)
@@ -80,14 +80,14 @@ class _Ruler:
     def point(self, along: float) -> Point:
         return self._x + along * self._run, self._y + along * self._rise
 
-    def change(self, last: Sighting, now: Sighting) -> _Change:
+    def change(self, last: Sighting, now: Sighting) -> _SideChange:
         before, along = self.beyond(last.foot), self.along(last.foot)
         share = before / (before - self.beyond(now.foot))
-        return _Change(
+        return _SideChange(
             last.seconds + share * (now.seconds - last.seconds), along + share * (self.along(now.foot) - along), now
         )
 
-    def crossing(self, change: _Change, side: int) -> Crossing:
+    def crossing(self, change: _SideChange, side: int) -> Crossing:
         way: Literal["in", "out"] = "in" if side > 0 else "out"
         return Crossing(self.line, way, change.seconds, self.point(change.along), change.sighting)
 

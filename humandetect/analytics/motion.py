@@ -143,13 +143,13 @@ def _areas(sides: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 
 def quick_tracker(**options: Any) -> CBIoUTracker:
     """Return the library's tracker, with the same answers, over tracks and overlaps of our own."""
-    tracker = _Tracker(**options)
+    tracker = _QuickTracker(**options)
     tracker.iou_first = _Overlap(tracker.buffer_ratio_first)
     tracker.iou_second = _Overlap(tracker.buffer_ratio_second)
     return tracker
 
 
-class _Tracker(CBIoUTracker):
+class _QuickTracker(CBIoUTracker):
     tracker_id = "cbiou-quick"  # or the library would find this class under the name of its own
 
     def _spawn_new_tracks(self, *found: Any, **options: Any) -> None:

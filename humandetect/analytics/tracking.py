@@ -97,12 +97,12 @@ class Tracker:
         return events
 
     def _followed(self, result: DetectedFrame, seconds: float) -> DetectedFrame:
-        boxes = _Boxes.of(result.detections, result.weak)
+        boxes = _FinderBoxes.of(result.detections, result.weak)
         order = _best_first(boxes)
         ids = np.full(len(order), -1)
         self._stamp = max(seconds, self._stamp + _SAME_TIME_STEP_SECONDS) if self._tracker.frame_id else seconds
         self._reach(seconds)
-        asked = _Asked(boxes.xyxy[order], boxes.scores[order], np.arange(len(order)))
+        asked = _TrackerInput(boxes.xyxy[order], boxes.scores[order], np.arange(len(order)))
         answer: Any = self._tracker.update(cast("Any", asked), timestamp=self._stamp)
         if len(answer):
             ids[answer.rows] = np.where(answer.tracker_id >= 0, answer.tracker_id + 1 + self._ids_before, -1)
@@ -129,7 +129,7 @@ class Tracker:
         self._unsure = [track for track in self._tracker.tracks if track.tracker_id < 0]
         if self._last is None or not again:
             return None
-        boxes = _Boxes.of(self._last.detections, self._last.weak)
+        boxes = _FinderBoxes.of(self._last.detections, self._last.weak)
         rows = np.array([np.abs(boxes.xyxy - track.first).sum(1).argmin() for track in again])
         ids = np.array([track.tracker_id + 1 + self._ids_before for track in again])
         return DetectedFrame(self._last.frame.without_pixels(), boxes.rows(rows, ids))
@@ -175,7 +175,7 @@ class Tracker:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _TrackerInput:
     """What the library looks at of `sv.Detections`, which take as long to make as a track to follow."""
 
     xyxy: NDArray[Any]
@@ -186,12 +186,12 @@ class _Asked:
     def __len__(self) -> int:
         return len(self.xyxy)
 
-    def __getitem__(self, rows: NDArray[np.int_]) -> _Asked:
-        return _Asked(self.xyxy[rows], self.confidence[rows], self.rows[rows])
+    def __getitem__(self, rows: NDArray[np.int_]) -> _TrackerInput:
+        return _TrackerInput(self.xyxy[rows], self.confidence[rows], self.rows[rows])
 
 
 @dataclass(slots=True)
-class _Boxes:
+class _FinderBoxes:
     """Boxes that one finder made, people first; rounded."""
 
     xyxy: NDArray[np.float64]
@@ -200,7 +200,7 @@ class _Boxes:
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, people: sv.Detections, weak: sv.Detections) -> _Boxes:
+    def of(cls, people: sv.Detections, weak: sv.Detections) -> _FinderBoxes:
         """Take both, which have the same fields: `sv.Detections.merge`, which looks, takes four times as long."""
         if not (len(people) and len(weak)):
             found = people if len(people) else weak
@@ -223,7 +223,7 @@ class _Boxes:
         )
 
 
-def _best_first(boxes: _Boxes) -> NDArray[np.int_]:
+def _best_first(boxes: _FinderBoxes) -> NDArray[np.int_]:
     """Return the rows to keep, best first and of equals the leftmost: a file's own order does not matter."""
     order = np.lexsort((*boxes.xyxy.T[::-1], -boxes.scores))
     if len(order) < 2:

@@ -23,7 +23,7 @@ SILENT_SECONDS = 120.0
 HERE = platform.node()
 
 
-class Progress(Protocol):
+class AttemptListener(Protocol):
     """Whoever wants to be told how far it is."""
 
     def begin(self, jobs: Sequence[Job], /) -> None: ...
@@ -67,7 +67,7 @@ class Attempts:
         *,
         retries: int,
         storage: Storage,
-        progress: Progress,
+        progress: AttemptListener,
         made: Callable[[Job], object] = lambda _: None,
     ) -> None:
         """`made` is called when a part is there."""
@@ -83,7 +83,7 @@ class Attempts:
         with self._access:
             return len(self._waiting) + self._under_way
 
-    def begin(self, *also: Progress) -> None:
+    def begin(self, *also: AttemptListener) -> None:
         """Say that work begins, to others who want to be told too."""
         self._listeners += also
         jobs = [attempt.job for attempt in self._waiting]

@@ -55,7 +55,7 @@ LOCAL = "local"
 
 
 @dataclass(slots=True)
-class _Task:
+class _SubmittedTask:
     """One that was handed out."""
 
     attempt: Attempt
@@ -70,7 +70,7 @@ class RayWorkers:
     def __init__(self, config: ArchiveConfig) -> None:
         self._config = replace(config, out=open_storage(config.out).address)
         self._model_sha256 = model_checksum(config)
-        self._tasks: dict[ray.ObjectRefGenerator[Any], _Task] = {}
+        self._tasks: dict[ray.ObjectRefGenerator[Any], _SubmittedTask] = {}
         """By the stream of what they say."""
 
     def run(self, attempts: Attempts) -> None:
@@ -92,7 +92,7 @@ class RayWorkers:
         places = max(1, int(resources.get("GPU" if "num_gpus" in place else "CPU", 0)))
         task = ray.remote(**place, max_retries=0, max_calls=0)(make_part)  # else Ray ends a process after one on a GPU
         while len(self._tasks) < places * TASKS_A_PLACE and (attempt := attempts.take()):
-            self._tasks[task.remote(self._config, attempt.job)] = _Task(attempt)
+            self._tasks[task.remote(self._config, attempt.job)] = _SubmittedTask(attempt)
 
     def _hear(self, stream: ray.ObjectRefGenerator[Any], attempts: Attempts) -> None:
         task = self._tasks[stream]

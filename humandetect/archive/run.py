@@ -18,7 +18,7 @@ from humandetect.storage import open_storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from humandetect.archive.attempts import Progress
+    from humandetect.archive.attempts import AttemptListener
     from humandetect.archive.plan import Job, Plan, Video
     from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
@@ -79,7 +79,7 @@ def standing_of(config: ArchiveConfig) -> Standing:
     return _standing(plan, storage)
 
 
-def archive(config: ArchiveConfig, progress: Progress) -> ArchiveSummary:
+def archive(config: ArchiveConfig, progress: AttemptListener) -> ArchiveSummary:
     """Do what is missing. Raises UsageError, and EngineError where no worker can begin."""
     _check_merged(config)
     storage = open_storage(config.out)

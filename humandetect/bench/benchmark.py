@@ -18,7 +18,7 @@ from humandetect.bench.plan import Load, WindowPlan, is_late, loads
 from humandetect.bench.targets import Target, engines_of, open_targets
 from humandetect.bench.usage import gpu_memory_mb
 from humandetect.bench.windows import AGREEING, agree
-from humandetect.bench.workload import Pictures, ReferencePeople, find_reference, read_pictures
+from humandetect.bench.workload import ReferencePeople, Workload, find_reference, read_pictures
 from humandetect.config.commands import command_line
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.models.find import find_model
@@ -72,7 +72,7 @@ class _Benchmark:
     progress: BenchObserver
     stop: threading.Event
     old: BenchReport | None
-    pictures: Pictures | None = None
+    pictures: Workload | None = None
     reference: ReferencePeople | None = None
     targets: list[Target] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class _Benchmark:
                     target.gpu_memory_mb = gpu_memory_mb(target.pid)
 
     def report(self, *, interrupted: bool) -> BenchReport:
-        pictures = self.pictures or Pictures(self.config.images, ())
+        pictures = self.pictures or Workload(self.config.images, ())
         known = self.reference
         warnings = [warning for measurement in self.measurements for warning in measurement.warnings()]
         silent = [target.name for target in self.targets if target.model is None]

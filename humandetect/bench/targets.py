@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from humandetect.bench.samples import WindowSamples
-    from humandetect.bench.workload import Pictures
+    from humandetect.bench.workload import Workload
     from humandetect.config import BenchConfig, EngineName
     from humandetect.wire import ModelUsed
 
@@ -80,7 +80,7 @@ class Target:
 
 @contextmanager
 def open_targets(
-    config: BenchConfig, pictures: Pictures, *, say: Callable[[str], None] = lambda _: None
+    config: BenchConfig, pictures: Workload, *, say: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[list[Target], list[str]]]:
     """Start what is to be measured and yield it, with a line for each engine that nobody named and that cannot start.
 
@@ -117,7 +117,7 @@ def engines_of(config: BenchConfig) -> list[EngineName]:
 
 
 @contextmanager
-def _reached(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _reached(url: str, config: BenchConfig, pictures: Workload) -> Iterator[Target]:
     with DetectClient(url, api_key=config.api_key, timeout_seconds=config.timeout_seconds) as client:
         client.reach()
         where = client.where
@@ -127,7 +127,7 @@ def _reached(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[Targ
 
 
 @contextmanager
-def _started_server(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _started_server(name: EngineName, config: BenchConfig, pictures: Workload) -> Iterator[Target]:
     """Start a server that takes whatever the run sends."""
     most = max(load.batch * load.concurrency for load in loads(config))
     serve = ServeConfig(
@@ -146,7 +146,7 @@ def _started_server(name: EngineName, config: BenchConfig, pictures: Pictures) -
 
 
 @contextmanager
-def _started_engine(name: EngineName, config: BenchConfig, pictures: Pictures) -> Iterator[Target]:
+def _started_engine(name: EngineName, config: BenchConfig, pictures: Workload) -> Iterator[Target]:
     began = time.perf_counter()
     with LoadProcess("humandetect.bench.engine_load") as worker:
         model: ModelUsed = worker.ask(EngineSetup(replace(config.engine, engine=name), config.score, pictures.data))
@@ -155,7 +155,7 @@ def _started_engine(name: EngineName, config: BenchConfig, pictures: Pictures) -
 
 
 @contextmanager
-def _client(url: str, config: BenchConfig, pictures: Pictures) -> Iterator[LoadProcess]:
+def _client(url: str, config: BenchConfig, pictures: Workload) -> Iterator[LoadProcess]:
     with LoadProcess("humandetect.bench.server_load") as worker:
         worker.ask(ServerSetup(url, pictures.data, config.api_key, config.timeout_seconds))
         yield worker

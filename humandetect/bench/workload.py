@@ -26,7 +26,7 @@ MAX_MEGAPIXELS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class Workload:
     """What is sent, as JPEGs."""
 
     name: str
@@ -46,7 +46,7 @@ class Pictures:
         return sum(map(len, self.data)) / max(1, len(self.data)) / 1000
 
 
-def read_pictures(name: str) -> Pictures:
+def read_pictures(name: str) -> Workload:
     """Read up to 64 pictures from a folder, a video or the sample. Raises SourceError."""
     path = str(bundled("examples/plaza.mp4")) if name == SAMPLE else name
     with open_source(path, SourceConfig(limit=MOST_PICTURES)) as source:
@@ -54,7 +54,7 @@ def read_pictures(name: str) -> Pictures:
         data = [encode_jpeg(frame.image, quality=JPEG_QUALITY) for frame in source][:MOST_PICTURES]
     if not data:
         raise SourceError(f"{shown!r} holds no picture that could be sent")
-    return Pictures(shown, tuple(data))
+    return Workload(shown, tuple(data))
 
 
 @dataclass
@@ -83,7 +83,7 @@ class ReferencePeople:
         return found == expected and not unexpected
 
 
-def find_reference(pictures: Pictures, config: EngineConfig, *, score: float | None) -> ReferencePeople:
+def find_reference(pictures: Workload, config: EngineConfig, *, score: float | None) -> ReferencePeople:
     """Find the people of each picture with OpenVINO in float32, whatever else is measured."""
     engine = load_engine(replace(config, engine="openvino", device="cpu", precision="f32"))
     with Detector(engine, score=score) as detector:

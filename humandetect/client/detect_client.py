@@ -93,7 +93,7 @@ class DetectClient:
     def model(self) -> ModelUsed | None:
         """Return which model answers, and its usual score; None from a server that does not say."""
         try:
-            return self._server.ask("GET", "/readyz", lambda reply: _parsed(_Ready, reply)).model
+            return self._server.ask("GET", "/readyz", lambda reply: _parsed(_ReadyAnswer, reply)).model
         except ServiceError as error:
             if error.status not in NO_SUCH_ROUTE:
                 raise
@@ -116,7 +116,7 @@ class DetectClient:
         )
 
 
-class _Ready(BaseModel):
+class _ReadyAnswer(BaseModel):
     model: ModelUsed | None = None
 
 

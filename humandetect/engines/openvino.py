@@ -35,7 +35,7 @@ end meanwhile. In turns with one that was 5 % more images/s in the middle of fiv
 
 
 @dataclass(slots=True)
-class _Shape:
+class _CompiledShape:
     """The model compiled for one shape of pictures."""
 
     requests: queue.SimpleQueue[ov.InferRequest]
@@ -113,11 +113,11 @@ class OpenVinoEngine:
         shape.used = time.monotonic()
         return shape.requests
 
-    def _shape(self, compiled: ov.CompiledModel) -> _Shape:
+    def _shape(self, compiled: ov.CompiledModel) -> _CompiledShape:
         requests: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
         for _ in range(self._parallel):
             requests.put(compiled.create_infer_request())
-        return _Shape(requests, used=time.monotonic())
+        return _CompiledShape(requests, used=time.monotonic())
 
 
 def _next_request(

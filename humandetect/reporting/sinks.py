@@ -22,7 +22,7 @@ class ReportSink(ResultsSink):
     picture = "clean"  # not to be written: the stage that reports looks at it
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _Page(), ending=path.suffix)
+        super().__init__(path, _ReportPage(), ending=path.suffix)
         self._empty = True
 
     def add(self, report: SourceReport) -> None:
@@ -40,7 +40,7 @@ class ReportSink(ResultsSink):
         return super().close(complete=complete)
 
 
-class _Page:
+class _ReportPage:
     head, tail = HEAD, TAIL
 
     def text(self, result: DetectedFrame) -> str:  # noqa: ARG002

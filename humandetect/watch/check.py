@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from humandetect.config.watch import CameraConfig
     from humandetect.detection.detector import Detector
-    from humandetect.watch.connection import Picture
+    from humandetect.watch.connection import CameraPicture
 
 LOOK_SECONDS = 4.0
 """For a camera to show its rate and two key frames."""
@@ -95,7 +95,7 @@ def usable_cores() -> float:
 def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     arrivals: list[float] = []
     keys: list[float] = []
-    newest: Picture | None = None
+    newest: CameraPicture | None = None
     spent = time.thread_time()
     settings = replace(settings, rate=camera.rate, transport=camera.transport)
     try:

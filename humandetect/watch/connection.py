@@ -78,7 +78,7 @@ class Lost(Exception):
         self.kind = kind
 
 
-class Picture(NamedTuple):
+class CameraPicture(NamedTuple):
     """What a camera showed, not converted yet."""
 
     decoded: av.VideoFrame
@@ -142,7 +142,7 @@ class Connection:
             self._sink.end()
         self._media.close()
 
-    def pictures(self) -> Iterator[Picture | None]:
+    def pictures(self) -> Iterator[CameraPicture | None]:
         """Yield each picture as it is decoded, and None for packets without one. Raises Lost at the end."""
         seen, patience = time.monotonic(), self._settings.open_seconds
         for packet in self._packets():
@@ -155,7 +155,7 @@ class Connection:
                 self._sink.packet(packet, at)
             for picture in decoded:
                 seen, patience = now, self._settings.watchdog_seconds
-                yield Picture(picture, now, at, self.delay.add(self._stamp(picture), now), self._aspect)
+                yield CameraPicture(picture, now, at, self.delay.add(self._stamp(picture), now), self._aspect)
             if now - seen > patience:  # though sound may go on
                 raise Lost("frozen", f"no picture for {patience:g} s")
             if not decoded:

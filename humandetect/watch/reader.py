@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from humandetect.watch.base import PacketSink, State
-    from humandetect.watch.connection import LossKind, Picture, ReaderSettings
+    from humandetect.watch.connection import CameraPicture, LossKind, ReaderSettings
     from humandetect.watch.openings import Openings
     from humandetect.watch.states import Change
 
@@ -68,14 +68,14 @@ class CameraReader:
         self._connection: Connection | None = None
         self._is_dead = False
         """Whether it did not answer the last time, or had all the time that there is."""
-        self._newest: Picture | None = None
+        self._newest: CameraPicture | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def take(self) -> Picture | None:
+    def take(self) -> CameraPicture | None:
         """Return the newest picture that nobody took yet."""
         picture, self._newest = self._newest, None
         return picture
@@ -154,7 +154,7 @@ class CameraReader:
             self._is_dead = False
             return connection
 
-    def _offer(self, picture: Picture, connection: Connection) -> None:
+    def _offer(self, picture: CameraPicture, connection: Connection) -> None:
         self.frames += 1
         self.last_picture, self.size = picture.arrived_at, picture.size
         self._tell(self._states.picture(picture.arrived_seconds, connection.delay.p95_seconds))

@@ -55,7 +55,7 @@ class SegmentFile:
             _hidden(self.path).unlink(missing_ok=True)
             os.close(self._lock)
             raise
-        self._clocks = {index: _Clock() for index in self._streams}
+        self._clocks = {index: _FileClock() for index in self._streams}
         self._offset: float | None = None
 
     def write(self, packet: AnyPacket, arrived: datetime) -> None:
@@ -98,7 +98,7 @@ class SegmentFile:
             os.close(self._lock)
 
 
-class _Clock:
+class _FileClock:
     """Turns a camera's stamps into increasing ticks of a file."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.archive.attempts import Attempt, Outcome, Progress
+    from humandetect.archive.attempts import Attempt, AttemptListener, Outcome
     from humandetect.archive.run import ArchiveSummary
     from tests.object_store import ObjectStore
 
@@ -117,7 +117,7 @@ class Machines(Silent):
 class Running:
     """An archive under way, of which a worker holds a segment."""
 
-    def __init__(self, config: ArchiveConfig, progress: Progress | None = None) -> None:
+    def __init__(self, config: ArchiveConfig, progress: AttemptListener | None = None) -> None:
         self._summary: list[ArchiveSummary] = []
         self._thread = threading.Thread(target=lambda: self._summary.append(archive(config, progress or Silent())))
         self._thread.start()

@@ -9,7 +9,7 @@ import pytest
 
 from humandetect.bench.samples import Sample, WindowSamples
 from humandetect.bench.windows import Window, agree, judge, spread
-from humandetect.bench.workload import Pictures, ReferencePeople
+from humandetect.bench.workload import ReferencePeople, Workload
 from humandetect.wire import Person
 
 SURE = {"box": [10.0, 10.0, 40.0, 90.0], "score": 0.9}
@@ -75,6 +75,6 @@ def test_the_last_three_windows_must_agree(rates: list[int], apart: float | None
 
 
 def test_other_pictures_have_another_digest() -> None:
-    digests = {Pictures("x", data).digest for data in ((b"a",), (b"b",), (b"a", b"b"), (b"ab",))}
+    digests = {Workload("x", data).digest for data in ((b"a",), (b"b",), (b"a", b"b"), (b"ab",))}
     assert len(digests) == 4
-    assert Pictures("x", (b"a",)).digest == Pictures("y", (b"a",)).digest
+    assert Workload("x", (b"a",)).digest == Workload("y", (b"a",)).digest

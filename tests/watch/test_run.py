@@ -180,14 +180,14 @@ def test_a_camera_is_seen_though_nearly_all_others_are_dead(clip: Path, monkeypa
 def test_a_camera_whose_pictures_take_long_to_convert_costs_the_other_nothing(
     farm: RunningFarm, larger_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, image = threading.Event(), connection.Picture.image
+    gate, image = threading.Event(), connection.CameraPicture.image
 
-    def slow(picture: connection.Picture) -> np.ndarray:
+    def slow(picture: connection.CameraPicture) -> np.ndarray:
         if picture.size == (480, 368):
             assert gate.wait(60)
         return image(picture)
 
-    monkeypatch.setattr(connection.Picture, "image", slow)
+    monkeypatch.setattr(connection.CameraPicture, "image", slow)
     with watched(*pair(farm)) as one:
         one.listener.sees("yard")
         farm.change("door", file=larger_clip)

@@ -79,15 +79,15 @@ class _Style(NamedTuple):
         )
 
 
-class _Box(NamedTuple):
+class _Rectangle(NamedTuple):
     left: int
     top: int
     right: int
     bottom: int
 
 
-def _boxes(detections: sv.Detections) -> list[_Box]:
-    return [_Box(*box) for box in detections.xyxy.round().astype(int).tolist()]
+def _boxes(detections: sv.Detections) -> list[_Rectangle]:
+    return [_Rectangle(*box) for box in detections.xyxy.round().astype(int).tolist()]
 
 
 def _texts(detections: sv.Detections) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _draw_trail(image: NDArray[np.uint8], way: NDArray[np.float64], style: _Styl
     cv2.polylines(image, points, isClosed=False, color=ACCENT, thickness=style.line, lineType=cv2.LINE_AA)
 
 
-def _draw_dashed_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
+def _draw_dashed_box(image: NDArray[np.uint8], box: _Rectangle, style: _Style) -> None:
     """Draw a box that nobody was found in: a guess must not look like a finding."""
     dash = 8 * style.line + 6
     corners = np.array([(box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)])
@@ -118,14 +118,14 @@ def _draw_dashed_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None
             cv2.line(image, one, other, ACCENT, style.line)
 
 
-def _draw_box(image: NDArray[np.uint8], box: _Box, style: _Style) -> None:
+def _draw_box(image: NDArray[np.uint8], box: _Rectangle, style: _Style) -> None:
     # As fast as supervision's annotators, and with the outline they lack: light lines vanish on light ground.
     corners = (box.left, box.top), (box.right, box.bottom)
     cv2.rectangle(image, *corners, DARK, style.line + 2 * max(1, style.line // 2))
     cv2.rectangle(image, *corners, ACCENT, style.line)
 
 
-def _draw_labels(image: NDArray[np.uint8], boxes: list[_Box], texts: list[str], style: _Style) -> None:
+def _draw_labels(image: NDArray[np.uint8], boxes: list[_Rectangle], texts: list[str], style: _Style) -> None:
     """Put each label where it hides least: above its box or below it, on either side, or inside at the top."""
     taken = list(boxes)
     for box, text in zip(boxes, texts, strict=True):
@@ -139,9 +139,9 @@ def _draw_labels(image: NDArray[np.uint8], boxes: list[_Box], texts: list[str], 
         _write(image, text, (place.left + style.pad, place.bottom - style.pad - 1), DARK, style.font, style.stroke)
 
 
-def _best_place(places: Iterator[_Box], taken: list[_Box]) -> _Box:
+def _best_place(places: Iterator[_Rectangle], taken: list[_Rectangle]) -> _Rectangle:
     """Return the first place that hides nothing, else the one that hides the fewest pixels."""
-    hidden_by: dict[_Box, int] = {}
+    hidden_by: dict[_Rectangle, int] = {}
     for place in places:
         hidden_by[place] = sum(_overlap(place, other) for other in taken)
         if not hidden_by[place]:
@@ -149,16 +149,16 @@ def _best_place(places: Iterator[_Box], taken: list[_Box]) -> _Box:
     return min(hidden_by, key=lambda place: hidden_by[place])
 
 
-def _places(box: _Box, width: int, height: int, shape: tuple[int, ...]) -> Iterator[_Box]:
+def _places(box: _Rectangle, width: int, height: int, shape: tuple[int, ...]) -> Iterator[_Rectangle]:
     """Yield where a label of that size may stand, the preferred place first, all inside the picture."""
     for wanted in (box.top - height, box.bottom, box.top):
         for start in (box.left, box.right - width):
             left = max(0, min(start, shape[1] - width))
             top = max(0, min(wanted, shape[0] - height))
-            yield _Box(left, top, left + width, top + height)
+            yield _Rectangle(left, top, left + width, top + height)
 
 
-def _overlap(one: _Box, other: _Box) -> int:
+def _overlap(one: _Rectangle, other: _Rectangle) -> int:
     """Return how many pixels two share. A few boxes are faster compared one by one than by numpy."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)

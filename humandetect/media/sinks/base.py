@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from humandetect.media.frames import DetectedFrame
 
-Picture = Literal["none", "clean", "drawn"]
+PictureKind = Literal["none", "clean", "drawn"]
 """How a sink wants its frames: perhaps without pixels, as they were read, or with boxes drawn on them in place."""
 
 
 class Sink(ABC):
     """Where results go. In a `with` block, where an exception (Ctrl-C too) closes it as incomplete."""
 
-    picture: Picture
+    picture: PictureKind
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.media.frames import DetectedFrame, Provenance
-    from humandetect.media.sinks.base import Picture
+    from humandetect.media.sinks.base import PictureKind
 
 GROUP_BOXES = 20_000
 """Rows and the people in them that are kept in memory, some 10 MB, until they are written as a row group."""
@@ -30,7 +30,7 @@ _ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 class ParquetSink(Sink):
     """Writes rows in groups, under a hidden name until complete; what a crash leaves there cannot be read."""
 
-    picture: Picture = "none"
+    picture: PictureKind = "none"
 
     def __init__(self, path: Path, columns: pa.Schema) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from humandetect.media.sinks.text_formats import FORMATS, Csv, JsonLines
 
 if TYPE_CHECKING:
     from humandetect.media.frames import DetectedFrame, Provenance
-    from humandetect.media.sinks.base import Picture
+    from humandetect.media.sinks.base import PictureKind
     from humandetect.media.sinks.parquet import ParquetResults
     from humandetect.media.sinks.text_formats import Format
 
@@ -50,7 +50,7 @@ def _format(kind: type[Format], *, empty_rows: bool, weakest_score: float | None
 class ResultsSink(Sink):
     """Writes results as text, each frame at once, under a hidden name until complete."""
 
-    picture: Picture = "none"
+    picture: PictureKind = "none"
 
     def __init__(self, path: Path, form: Format, *, ending: str) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ was told to end says nothing more while it answers."""
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerProcess:
     """A process that says when it is ready or why it cannot be, and then, every second, that it lives."""
 
     child: Child
@@ -85,7 +85,7 @@ class Workers:
         """`on_ready` gets the resident bytes of each when all are; `set_up_logs` is called in each first."""
         self._config, self._listener = config, listener
         self._set_up_logs, self._on_ready = set_up_logs, on_ready
-        self._workers: list[Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._due: list[float] = []
         """When to start the workers that are missing, in monotonic seconds."""
         self._failures: list[HumanDetectError] = []
@@ -161,13 +161,13 @@ class Workers:
             leave(128 + number)
         self._stop.set()
 
-    def _start(self, folder: str) -> Worker:
+    def _start(self, folder: str) -> WorkerProcess:
         number = self._listener.fileno()
         child = Child(__name__, end_seconds=END_SECONDS, pass_fds=(number,))
         child.send(WorkerOrder(self._config, number, folder, self._set_up_logs, is_replacement=self._announced))
-        return Worker(child)
+        return WorkerProcess(child)
 
-    def _hear(self, worker: Worker) -> None:
+    def _hear(self, worker: WorkerProcess) -> None:
         try:
             message = worker.child.line.recv()
         except (EOFError, OSError):  # it ends; how is known when it has
@@ -185,7 +185,7 @@ class Workers:
         if self._announced:
             logger.info("worker %d serves", worker.child.pid)
 
-    def _replace(self, worker: Worker) -> None:
+    def _replace(self, worker: WorkerProcess) -> None:
         """Forget a worker that has ended, and have another one start in its place, now or later."""
         self._workers.remove(worker)
         worker.child.close()

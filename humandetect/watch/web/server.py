@@ -54,7 +54,7 @@ def page_served(
     hub = Hub(view)
     registry = watch_registry(collector or WatchCollector(view))
     app = create_app(view, memory, hub=hub, registry=registry, api_key=config.api_key)
-    server = _Server(
+    server = _PageServer(
         uvicorn.Config(
             app, http=DeadlineProtocol, ws="websockets-sansio", ws_per_message_deflate=False,
             ws_max_size=LARGEST_MESSAGE_BYTES, ws_ping_interval=PING_SECONDS, ws_ping_timeout=PING_SECONDS,
@@ -73,7 +73,7 @@ def page_served(
             thread.join(FAREWELL_SECONDS + 1)
 
 
-class _Server(uvicorn.Server):
+class _PageServer(uvicorn.Server):
     """Sends those home who look, who would never leave by themselves, and shows another certificate when it is told."""
 
     def __init__(self, config: uvicorn.Config, *, hub: Hub, files: tuple[Path | None, Path | None]) -> None:

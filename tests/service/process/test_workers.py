@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from humandetect.config import ServeConfig
 from humandetect.errors import ServerError
 from humandetect.service.process import workers
-from humandetect.service.process.workers import Worker, Workers
+from humandetect.service.process.workers import WorkerProcess, Workers
 from tests.fakes import INFO
 from tests.waiting import eventually
 
@@ -71,12 +71,12 @@ class Supervised:
             on_ready=lambda info, sizes: self.announced.append(len(sizes)),
         )  # fmt: skip
 
-    def _start(self) -> Worker:
+    def _start(self) -> WorkerProcess:
         if self.cannot_start:
             raise self.cannot_start.pop()
         child = Made()
         self.started.put(child)
-        return Worker(child)  # type: ignore[arg-type]
+        return WorkerProcess(child)  # type: ignore[arg-type]
 
     def run(self) -> None:
         try:
