@@ -15,14 +15,11 @@ from humandetect.analytics.scene import read_scene
 from humandetect.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from humandetect.analytics.event_matching import EventScore
-    from humandetect.analytics.recorded import RecordedPerson, Row, Truth
+    from humandetect.analytics.recorded import PeopleByPicture, RecordedPerson, Row, Truth
     from humandetect.config import EvalConfig
-
-    Pictures = Mapping[int, Sequence[RecordedPerson]]
-    """The people of each picture; of a video, by the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def evaluate(config: EvalConfig) -> Evaluation:
     )
 
 
-def _events(config: EvalConfig, there: Pictures, seen: Pictures) -> EventScore | None:
+def _events(config: EvalConfig, there: PeopleByPicture, seen: PeopleByPicture) -> EventScore | None:
     """Match events as files have them, or as people with ids make them at the scene."""
     if config.scene is None and config.events is None:
         return None
@@ -119,7 +116,7 @@ def _by_picture(truth: Truth, rows: Iterable[Row]) -> tuple[defaultdict[int, lis
     return found, len(outside)
 
 
-def score_boxes(truth: Pictures, found: Pictures) -> BoxScore:
+def score_boxes(truth: PeopleByPicture, found: PeopleByPicture) -> BoxScore:
     """Return the average precision of at most 100 boxes a picture; ignored people count for nothing."""
     try:
         from faster_coco_eval import COCO, COCOeval_faster
@@ -137,7 +134,7 @@ def score_boxes(truth: Pictures, found: Pictures) -> BoxScore:
     return BoxScore(ap=float(judged.stats_as_dict["AP_all"]), ap50=float(judged.stats_as_dict["AP_50"]))
 
 
-def _entries(pictures: Pictures) -> list[dict[str, Any]]:
+def _entries(pictures: PeopleByPicture) -> list[dict[str, Any]]:
     return [
         {
             "id": number,
@@ -155,7 +152,7 @@ def _entries(pictures: Pictures) -> list[dict[str, Any]]:
     ]
 
 
-def score_tracks(truth: Pictures, found: Pictures) -> TrackScore | None:
+def score_tracks(truth: PeopleByPicture, found: PeopleByPicture) -> TrackScore | None:
     """Return the score of those who have an id, None where nobody has.
 
     Ignored people are not there, as in MOTChallenge's own figures: a track on one of them is a false one.
@@ -179,7 +176,7 @@ def score_tracks(truth: Pictures, found: Pictures) -> TrackScore | None:
     )
 
 
-def _with_ids(pictures: Pictures) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _with_ids(pictures: PeopleByPicture) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the ids and the boxes, (N, 4), of each picture."""
     known = [
         [person for person in people if person.track_id is not None and not person.ignored]

@@ -14,14 +14,12 @@ from humandetect.errors import UsageError
 from humandetect.media.frames import DetectedFrame, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from humandetect.analytics.recorded import RecordedPerson
+    from humandetect.analytics.recorded import PeopleByPicture, RecordedPerson
     from humandetect.analytics.scene import Scene
     from humandetect.media.frames import Event
-
-    Pictures = Mapping[int, Sequence[RecordedPerson]]
 
 
 def frames_of(results: Path) -> list[Frame]:
@@ -37,7 +35,7 @@ def frames_of(results: Path) -> list[Frame]:
     return frames
 
 
-def events_at(scene: Scene, frames: Iterable[Frame], people: Pictures) -> list[RecordedEvent]:
+def events_at(scene: Scene, frames: Iterable[Frame], people: PeopleByPicture) -> list[RecordedEvent]:
     """Return what people with ids do at a scene; who has none, or is to be ignored, is not there."""
     stage = SceneEvents(scene)
     events: list[Event] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ class RecordedPerson:
     track_id: int | None = None
     ignored: bool = False
     """In truth only: neither a hit nor a miss, such as a crowd."""
+
+
+PeopleByPicture = Mapping[int, Sequence[RecordedPerson]]
+"""By the number of the picture; of a video, by the frame."""
 
 
 @dataclass(frozen=True, slots=True)
