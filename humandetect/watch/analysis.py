@@ -36,7 +36,8 @@ class CameraAnalysis:
         track_scores: tuple[float, float], anonymize: Anonymize | None = None,
     ) -> None:  # fmt: skip
         """`started` is the wall clock at 0 s; `run` tells this run from all others."""
-        self._camera, self._memory, self._run = camera, memory, run
+        self.run = run
+        self._camera, self._memory = camera, memory
         start_score, high_score = track_scores
         self._tracker = Tracker(start_score=start_score, high_score=high_score, last_id=memory.last_track_id(camera))
         first: Stage = self._tracker
@@ -79,7 +80,7 @@ class CameraAnalysis:
         return [self._own(event) for event in self._chain.finish()]
 
     def _own(self, event: Event) -> Event:
-        return replace(event, id=_id(event.id, self._run))
+        return replace(event, id=_id(event.id, self.run))
 
 
 def camera_event(change: StateChange, *, seconds: float, run: str) -> Event:

@@ -120,6 +120,11 @@ class Camera:
         now = self.reader.now
         return now._replace(at=datetime.now().astimezone()) if blind and now.state in SEEN else None
 
+    @property
+    def run(self) -> str:
+        """By which time it is counted."""
+        return self._analysis.run
+
     def count_at(self, scene: Scene) -> Sequence[Event]:
         """Count at other lines and zones from now on; return what those of before still had to tell."""
         events = self._analysis.finish()

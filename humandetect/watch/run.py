@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, get_args
@@ -18,6 +17,7 @@ from humandetect.watch.analysis import CameraAnalysis, camera_event
 from humandetect.watch.audiences import Audiences
 from humandetect.watch.camera import Camera
 from humandetect.watch.cameras_file import read_cameras
+from humandetect.watch.clock import Epoch
 from humandetect.watch.connection import ReaderSettings
 from humandetect.watch.gate import MotionGate
 from humandetect.watch.looks import Looks
@@ -29,6 +29,7 @@ from humandetect.watch.retention import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from humandetect.analytics.counts import CountRow
@@ -49,8 +50,6 @@ ANSWER_SECONDS = 1.0
 """For what is under way to be answered."""
 FILE_SECONDS = 0.3
 """For recorders whose files are not closed by then."""
-CLOCK_SET_SECONDS = 10.0
-"""By so much more or less than has passed a clock was set, or the machine slept."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class Watch:
         self._openings = Openings()
         self._inbox: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         """What the analysing thread does next, in order; None: end."""
-        self._begin_time()
+        self._epoch = Epoch.now()
         self._looks = Looks(
             config, detector=detector, analyse=self._inbox.put, tell=self._tell, on_change=self._on_change
         )
@@ -220,8 +219,9 @@ class Watch:
         )  # fmt: skip
 
         def analyse(scene: Scene) -> CameraAnalysis:
+            epoch = self._epoch  # once: it may change meanwhile
             return CameraAnalysis(
-                name, scene=scene, memory=self._memory, started=self._started, run=self._run.isoformat(),
+                name, scene=scene, memory=self._memory, started=epoch.started, run=epoch.run,
                 per_seconds=settings.counting.per_seconds, track_scores=finder.track_scores,
                 anonymize=config.anonymize,
             )  # fmt: skip
@@ -251,29 +251,20 @@ class Watch:
         while (work := self._inbox.get()) is not None:
             work()
 
-    def _begin_time(self) -> None:
-        """Count seconds from this minute of the clock on the wall, so that counts are those of whole minutes."""
-        self._run = datetime.now().astimezone()
-        self._started = self._run.replace(second=0, microsecond=0)
-        self._zero = time.monotonic() - (self._run - self._started).total_seconds()
-
-    def _follow_clock(self) -> None:
+    def _follow_clock(self, camera: Camera) -> None:
         """Count by the new time once this machine's clock was set, as that of a machine without a battery is."""
-        passed = time.monotonic() - self._zero
-        set_by_seconds = (datetime.now().astimezone() - self._started).total_seconds() - passed
-        if abs(set_by_seconds) < CLOCK_SET_SECONDS:
-            return
-        logger.warning("this machine's clock was set by %+.0f s: events and counts go on by it", set_by_seconds)
-        self._begin_time()
-        for camera in tuple(self._cameras.values()):
+        if why := self._epoch.why_over():
+            logger.warning("%s: events and counts go on by it", why)
+            self._epoch = Epoch.now()
+        if camera.run != self._epoch.run:
             self._tell_events(camera, camera.count_at(camera.scene))
 
     def _tell(self, camera: Camera, result: DetectedFrame, seen_at: float) -> None:
         if self._cameras.get(camera.config.name) is not camera:
             return  # removed meanwhile
-        self._follow_clock()
+        self._follow_clock(camera)
         now = time.monotonic()
-        frame = replace(result.frame, time_seconds=result.frame.time_seconds - self._zero)
+        frame = replace(result.frame, time_seconds=self._epoch.seconds(result.frame.time_seconds))
         result = replace(result, frame=frame)
         told = camera.look(result, now=now, delay_seconds=now - seen_at)
         if told is None:
@@ -284,9 +275,9 @@ class Watch:
             self._audiences.tell(lambda audience: audience.on_status(status))
 
     def _tell_change(self, camera: Camera, change: StateChange) -> None:
-        seconds = time.monotonic() - self._zero
         events = camera.lose(change.reason or "") if change.state in ("lost", "blind") else ()
-        self._tell_events(camera, (*events, camera_event(change, seconds=seconds, run=self._run.isoformat())))
+        seconds = self._epoch.seconds(time.monotonic())
+        self._tell_events(camera, (*events, camera_event(change, seconds=seconds, run=self._epoch.run)))
         if self._cameras.get(change.camera, camera) is camera:
             self._audiences.tell(lambda audience: audience.on_status(camera.status()))
 

@@ -16,8 +16,9 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.web import WebConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
-from humandetect.watch import connection, reader, run, states
+from humandetect.watch import clock, connection, reader, run, states
 from humandetect.watch.analysis import CameraAnalysis
+from humandetect.watch.camera import Camera
 from humandetect.watch.web.server import page_served
 from tests.builders import make_clip
 from tests.fakes import FakeEngine, SizesEngine
@@ -221,7 +222,7 @@ class SettableClock(datetime):
 def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
     farm: RunningFarm, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    monkeypatch.setattr(run, "datetime", SettableClock)
+    monkeypatch.setattr(clock, "datetime", SettableClock)
     counting = CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))
 
     def entered() -> list[Event]:
@@ -240,6 +241,33 @@ def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
     starts = {datetime.fromisoformat(row["start_wall"] or "") for row in one.memory.rows}
     assert starts
     assert {(start.second, start.microsecond) for start in starts} == {(0, 0)}
+
+
+def test_a_camera_that_is_added_while_the_clock_is_set_is_counted_by_the_new_time(
+    farm: RunningFarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "datetime", SettableClock)
+    door, yard = (f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in ("door", "yard"))
+    file = tmp_path / "cameras.toml"
+    file.write_text(door)
+
+    def entered(name: str) -> list[Event]:
+        return [event for event in one.listener.events if event.event == "enter" and event.source == name]
+
+    def made_while_the_clock_is_set(*given: Any, **said: Any) -> Camera:
+        camera = Camera(*given, **said)
+        monkeypatch.setattr(SettableClock, "set_by", timedelta(hours=1))
+        eventually(lambda: len(entered("door")) == 2)  # which goes on by the new time
+        return camera
+
+    with watched(str(file), counting=CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))) as one:
+        eventually(lambda: entered("door"))
+        monkeypatch.setattr(run, "Camera", made_while_the_clock_is_set)
+        file.write_text(door + yard)
+        one.watching.reload()
+        eventually(lambda: entered("yard"))
+    by_the_door, by_the_yard = (datetime.fromisoformat(entered(name)[-1].wall_time or "") for name in ("door", "yard"))
+    assert abs(by_the_yard - by_the_door) < timedelta(seconds=60)
 
 
 def test_cameras_are_let_go_as_soon_as_the_end_is_asked_for(farm: RunningFarm) -> None:
