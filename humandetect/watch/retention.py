@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from humandetect.media.sinks.atomic_files import reason_of
 from humandetect.watch.segments import files_in, finish_remains, started_at
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Retention:
         self._clock, self._disk = clock, disk
         self._kept: list[_Kept] = []
         self._looked: float | None = None
+        self._trouble: str | None = None
+        """So that it is said once, and not by each camera at each try."""
         self._lock = threading.Lock()
 
     def add(self, path: Path) -> None:
@@ -68,30 +71,45 @@ class Retention:
         """Delete what is too much. Never raises: what cannot be deleted is logged."""
         with self._lock:
             try:
-                self._make_room()
+                trouble = self._make_room()
             except OSError as error:
-                logger.warning("cannot look for old recordings in %s: %s", self._folder, error)
+                self._looked = None  # what comes back may be another disk, or have files that were cut off
+                trouble = f"cannot look for old recordings in {self._folder}: {reason_of(error)}"
+            if trouble and trouble != self._trouble:
+                logger.warning("%s", trouble)
+            self._trouble = trouble
 
-    def _make_room(self) -> None:
-        now = time.monotonic()
-        if self._looked is None or now - self._looked > _LOOK_AGAIN_SECONDS:
-            if self._looked is None:
-                finish_remains(self._folder)
-            self._kept = sorted(_recordings(self._folder))
-            self._looked = now
+    def _make_room(self) -> str | None:
+        """Return why not all was deleted that should have been. Raises OSError."""
+        self._look()
         total = sum(kept.bytes for kept in self._kept)
         size, free = self._disk(self._folder)
+        stubborn: list[str] = []
         gone = 0
         for kept in self._kept:
             reason = self._reason(kept, total=total, free=free, size=size)
             if reason is None:
                 break
             gone += 1
-            if _delete(kept.path):
-                self.deleted[reason] += 1
-                free += kept.bytes
+            try:
+                if _delete(kept.path):
+                    self.deleted[reason] += 1
+                    free += kept.bytes
+            except OSError as error:
+                stubborn.append(f"cannot delete the old recording {kept.path}: {reason_of(error)}")
             total -= kept.bytes
         del self._kept[:gone]
+        others = f" (and {len(stubborn) - 1} more)" if len(stubborn) > 1 else ""
+        return stubborn[0] + others if stubborn else None
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._looked is not None and now - self._looked <= _LOOK_AGAIN_SECONDS:
+            return
+        if self._looked is None:
+            finish_remains(self._folder)
+        self._kept = sorted(_recordings(self._folder))
+        self._looked = now
 
     def _reason(self, oldest: _Kept, *, total: int, free: int, size: int) -> Reason | None:
         keep, most = self._config.keep_seconds, self._config.max_bytes
@@ -111,13 +129,10 @@ def _recordings(folder: Path) -> Iterator[_Kept]:
 
 
 def _delete(path: Path) -> bool:
-    """Delete a file, and the folder of its day with the last one."""
+    """Delete a file, and the folder of its day with the last one; tell whether it was there. Raises OSError."""
     try:
         path.unlink()
     except FileNotFoundError:
-        return False
-    except OSError as error:
-        logger.warning("cannot delete the old recording %s: %s", path, error.strerror or error)
         return False
     with suppress(OSError):  # others are in it
         path.parent.rmdir()
