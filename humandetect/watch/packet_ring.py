@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     import av
 
@@ -31,6 +32,7 @@ class PacketRing:
         self._bytes = 0
 
     def add(self, one: ArrivedPacket) -> None:
+        self._follow_clock(one)
         if one.is_key:
             self._groups.append([])
         elif not self._groups:
@@ -41,6 +43,12 @@ class PacketRing:
             self._drop_oldest()
         while self._bytes > self._max_bytes:
             self._drop_oldest()
+
+    def _follow_clock(self, one: ArrivedPacket) -> None:
+        """Count by the new time what came before this machine's clock was set back: else it would stay for so long."""
+        by = self._groups[-1][-1].arrived - one.arrived if self._groups else timedelta(0)
+        if by > timedelta(0):
+            self._groups = deque([old._replace(arrived=old.arrived - by) for old in group] for group in self._groups)
 
     def take(self, since: datetime) -> list[ArrivedPacket]:
         """Return what came from the last key frame before a moment on, or all if it is not so old; empties the ring."""
