@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 LONGEST_WISH_SECONDS = 600.0
 """How long a receiver may ask to be left alone."""
+FAULT_TRIES = 5
+"""Of an event at which the sending itself fails: it may be the event, and the next ones must not wait for weeks."""
 CLOSE_SECONDS = 0.3
 """How long an event under way is waited for; if it arrives later, it is sent again after the restart."""
 
@@ -89,7 +91,7 @@ class Delivery:
         if self._tried != queued.number:
             self._tried, self._failures, self._refusals = queued.number, 0, 0
         try:
-            self._receiver.send(queued)
+            self._send(queued)
         except Undelivered as trouble:
             self._failures += 1
             if isinstance(trouble, EventRefused):
@@ -104,6 +106,16 @@ class Delivery:
                 logger.warning("%s takes events again", self._receiver.name)
             self._said.clear()
             self._take(queued, "sent")
+
+    def _send(self, queued: Queued) -> None:
+        """Send it once. Raises Undelivered, whatever happens: nobody would begin this thread again."""
+        try:
+            self._receiver.send(queued)
+        except Undelivered:
+            raise
+        except Exception as error:
+            logger.debug("%s: event %s", self._receiver.name, queued.event.id, exc_info=True)
+            raise EventRefused(f"cannot be sent ({type(error).__name__})", most_tries=FAULT_TRIES) from error
 
     def _take(self, queued: Queued, result: Literal["sent", "failed"]) -> None:
         """Take it from the queue: while its disk is full that waits, because sent again and again it must not be."""

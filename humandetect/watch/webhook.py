@@ -104,7 +104,8 @@ class Webhook:
 
 def signature(secret: str, body: bytes, *, at: int) -> str:
     """Return what `X-Humandetect-Signature` says: the time, and the HMAC-SHA256 over time, a dot and the body."""
-    signed = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
+    key = secret.encode("utf-8", "surrogateescape")  # bytes of the environment that are no text are what they were
+    signed = hmac.new(key, b"%d." % at + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={signed}"
 
 

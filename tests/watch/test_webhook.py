@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import re
 import socket
 import ssl
@@ -21,7 +22,7 @@ from humandetect.config.delivery import DeliveryConfig
 from humandetect.errors import UsageError
 from humandetect.watch.delivery import Delivery, Undelivered
 from humandetect.watch.notify import delivering
-from humandetect.watch.store import Store
+from humandetect.watch.store import Queued, Store
 from humandetect.watch.webhook import Webhook
 from tests.certificates import issued
 from tests.waiting import eventually
@@ -229,6 +230,43 @@ def test_a_receiver_that_refuses_everything_holds_no_queue_and_is_told_of_once(
     assert caplog.messages == [
         f"{said}events wait", f"{said}event door-0 is given up", "webhook takes events again",
     ]  # fmt: skip
+
+
+def test_a_fault_of_ours_at_one_event_holds_no_other_and_is_told_of_without_what_it_says(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty:
+        name = "webhook"
+
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        def send(self, queued: Queued) -> None:
+            self.asked.append(queued.event.id)
+            if queued.event.id == "door-0":
+                raise UnicodeEncodeError("utf-8", "s3cret", 0, 1, "cannot be sent")
+
+        def close(self) -> None: ...
+
+    faulty = Faulty()
+    delivery = Delivery(store, faulty, first_pause_seconds=QUICK)
+    store.add_events(crossings(2))
+    eventually(lambda: store.outcomes["webhook", "sent"])
+    delivery.close()
+    assert faulty.asked == 5 * ["door-0"] + ["door-1"]
+    assert store.outcomes["webhook", "failed"] == 1
+    assert "cannot be sent (UnicodeEncodeError); event door-0 is given up" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_key_of_bytes_that_are_no_text_signs_with_those_bytes(store: Store, hook: Receiver) -> None:
+    delivery = Delivery(store, Webhook(hook.url, secret=os.fsdecode(b"\xff\x00key")), first_pause_seconds=QUICK)
+    store.add_events(crossings(1))
+    eventually(lambda: store.outcomes["webhook", "sent"])
+    delivery.close()
+    [(headers, body)] = hook.told
+    moment, _, signed = headers["X-Humandetect-Signature"].removeprefix("t=").partition(",v1=")
+    assert signed == hmac.new(b"\xff\x00key", moment.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
