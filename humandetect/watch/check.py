@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from humandetect.cpus import usable_cpus
+from humandetect.ending import leave_behind
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from humandetect.watch.openings import OPENINGS_AT_ONCE
 from humandetect.watch.sizes import SizedDetectors
@@ -62,8 +63,14 @@ class Checked(NamedTuple):
 
 def check_cameras(cameras: Sequence[CameraConfig], settings: ReaderSettings) -> Iterator[Checked]:
     """Look at each camera for some seconds, a few at a time, and yield them in their order."""
-    with ThreadPoolExecutor(OPENINGS_AT_ONCE) as threads:
+    threads, is_done = ThreadPoolExecutor(OPENINGS_AT_ONCE), False
+    try:
         yield from threads.map(lambda camera: _look(camera, settings), cameras)
+        is_done = True
+    finally:
+        threads.shutdown(wait=is_done, cancel_futures=True)
+        if not is_done:  # whoever ends it does not wait for cameras that do not answer
+            leave_behind()
 
 
 def measure_detection(detector: Detector, checked: Iterable[Checked]) -> list[Checked]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from unittest import mock
 
 import pytest
@@ -13,11 +15,13 @@ from humandetect.detection.detector import Detector
 from humandetect.watch import check
 from humandetect.watch.check import Checked, check_cameras, measure_detection, usable_cores
 from humandetect.watch.connection import ReaderSettings
+from humandetect.watch.openings import OPENINGS_AT_ONCE
 from humandetect.watch.table import check_table
 from tests.fakes import SizesEngine
 from tests.watch.rtsp_farm import farm_in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from humandetect.config.detect import RtspTransport
@@ -69,6 +73,27 @@ def test_one_without_an_answer_says_why_and_the_others_are_looked_at_in_their_or
     assert "s3cret" not in wrong.problem
     assert wrong.cores == 0
     assert (yard.problem, yard.size) == (None, (320, 240))
+
+
+def test_who_ends_it_does_not_wait_for_cameras_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, asked, left = threading.Event(), list[str](), mock.Mock()
+
+    def look(camera: CameraConfig, _: ReaderSettings) -> Checked:
+        asked.append(camera.name)
+        if camera.name != "first":
+            answered.wait(30)
+        return Checked(camera, None)
+
+    monkeypatch.setattr(check, "_look", look)
+    monkeypatch.setattr(check, "leave_behind", left)
+    cameras = check_cameras([camera(name, "rtsp://a") for name in ("first", *"abcdefgh")], SETTINGS)
+    next(iter(cameras))
+    began = time.monotonic()
+    cast("Generator[Checked]", cameras).close()
+    assert time.monotonic() - began < 5
+    answered.set()
+    assert len(asked) <= 1 + OPENINGS_AT_ONCE
+    left.assert_called_once_with()
 
 
 def test_a_camera_takes_what_its_pictures_and_its_looks_cost() -> None:
