@@ -104,7 +104,7 @@ class Audience(Protocol):
         ...
 
     def on_event(self, event: Event) -> None:
-        """Take what happened; it is stored already."""
+        """Take what happened; it is stored already, and the picture at which it became certain was told."""
         ...
 
     def on_status(self, status: CameraStatus) -> None:

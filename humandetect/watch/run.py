@@ -269,8 +269,9 @@ class Watch:
         told = camera.look(result, now=now, delay_seconds=now - seen_at)
         if told is None:
             return
-        self._tell_events(camera, told.events)
+        # First the picture, of which events are shown a part.
         self._audiences.tell(lambda audience: audience.on_result(camera.config.name, told))
+        self._tell_events(camera, told.events)
         if status := camera.news():
             self._audiences.tell(lambda audience: audience.on_status(status))
 

@@ -208,6 +208,20 @@ def test_events_are_kept_before_anybody_is_told_and_in_order(farm: RunningFarm) 
     assert [event.event for event in one.memory.kept] == ["camera", "enter", "camera", "exit"]
 
 
+def test_a_picture_is_told_before_what_happened_in_it_so_that_its_people_can_be_shown(farm: RunningFarm) -> None:
+    was_shown: list[bool] = []
+
+    class Shown(Listener):
+        def on_event(self, event: Event) -> None:
+            if event.event == "enter":
+                was_shown.append(any(event.id in [one.id for one in result.events] for result in self.results))
+
+    with watched(pair(farm)[0], counting=CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))) as one:
+        one.watching.join(Shown(one.memory))
+        eventually(lambda: was_shown)
+    assert was_shown == [True]
+
+
 class SettableClock(datetime):
     """The clock of a machine, which somebody may set."""
 
