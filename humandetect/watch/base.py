@@ -59,8 +59,8 @@ class CameraStatus:
 
 
 def object_id(name: str) -> str:
-    """Return a name as Home Assistant takes it for what it finds by itself."""
-    return re.sub("[^A-Za-z0-9_-]", "_", name)
+    """Return a name as Home Assistant takes it for what it finds by itself; other letters stay as their numbers."""
+    return re.sub("[^A-Za-z0-9_-]", lambda found: "_" if found[0].isascii() else f"{ord(found[0]):x}", name)
 
 
 class Recorded(NamedTuple):

@@ -144,7 +144,7 @@ def test_what_is_given_wrong_is_refused(cameras: tuple[str, ...], said: str) -> 
         given(*cameras)
 
 
-@pytest.mark.parametrize("twins", [("a.b", "a_b"), ("tür", "tör")])
+@pytest.mark.parametrize("twins", [("a.b", "a_b"), ("tür", "tfcr")])
 def test_cameras_that_home_assistant_cannot_tell_apart_are_refused_where_it_is_told_of_them(
     tmp_path: Path, twins: tuple[str, str]
 ) -> None:
@@ -156,6 +156,12 @@ def test_cameras_that_home_assistant_cannot_tell_apart_are_refused_where_it_is_t
     file = "".join(f'[camera."{name}"]\nurl = "rtsp://a"\n' for name in twins)
     with pytest.raises(UsageError, match=r"cameras\.toml:3: two cameras are called"):
         read(tmp_path, file, **told)
+
+
+def test_home_assistant_tells_cameras_apart_whatever_they_are_written_in() -> None:
+    told = {"delivery": DeliveryConfig(mqtt="mqtt://broker:1883")}
+    names = ["tür", "tör", "玄関", "裏庭"]
+    assert [camera.name for camera in given(*(f"{name}=rtsp://a" for name in names), **told)] == names
 
 
 def test_a_camera_that_would_be_recorded_with_people_is_refused_with_its_line(tmp_path: Path) -> None:
