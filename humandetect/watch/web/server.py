@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 from contextlib import contextmanager
@@ -98,7 +97,7 @@ def _listening(config: WebConfig) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        told = os.strerror(error.errno) if error.errno else str(error)  # its own text has the address again
+        told = (error.strerror or str(error)).partition(" (while ")[0]  # the rest has the address again
         raise ServerError(f"cannot show the page at --web {host}:{port} ({told}): choose another address") from error
     if config.api_key is None and not host.startswith("127.") and host not in ("localhost", "::1"):
         logger.warning("whoever reaches %s:%d sees the cameras: set an API key", host, port)

@@ -239,8 +239,10 @@ def test_a_certificate_that_is_none_is_told_before_the_port_is_taken(tmp_path: P
         WebConfig("0", tls_cert=none)
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_and_a_host_that_is_none_are_told() -> None:
     with showing() as site:
         port = site.url.rpartition(":")[2].strip("/")
         with pytest.raises(ServerError, match=f"--web 127.0.0.1:{port}.*in use"):
             page_served(WebConfig(port), FakeCameras(), FakeMemory()).__enter__()
+    with pytest.raises(ServerError, match=r"--web nowhere\.invalid:0 \((?!Unknown)[\w ]+\)"):
+        page_served(WebConfig("nowhere.invalid:0"), FakeCameras(), FakeMemory()).__enter__()
