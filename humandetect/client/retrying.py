@@ -78,7 +78,8 @@ class RetryingClient:
         if status in (200, 400):
             return reply
         if status in TRY_LATER:
-            raise TryAgain(ServiceAway(said, status=status), after_seconds=_retry_after(reply))
+            wish = wished_seconds(reply.headers.get("retry-after", ""))
+            raise TryAgain(ServiceAway(said, status=status), after_seconds=wish or 0.0)
         if status >= 500:
             raise TryAgain(RequestFailed(said, status=status), attempts=FAULTY_ATTEMPTS)
         if status in TOO_LARGE:
@@ -105,15 +106,15 @@ def _backoff(attempt: int) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311  so that many clients do not come back at once
 
 
-def _retry_after(reply: Reply) -> float:
-    """Read Retry-After, seconds or a date; 0 where there is none, or none that can be read."""
-    text = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}", text):
+def wished_seconds(retry_after: str) -> float | None:
+    """Read Retry-After, seconds or a date; None where there is none that can be read."""
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
-        return 0.0
+        return None
 
 
 def _final_error(trouble: TryAgain, attempts: int, seconds: float) -> ServiceError:

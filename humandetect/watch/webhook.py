@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from humandetect import __version__
 from humandetect.addresses import shown_address
+from humandetect.client.retrying import wished_seconds
 from humandetect.tls import tls_context, tls_trouble
 from humandetect.watch.delivery import EventRefused, Undelivered
 
@@ -72,9 +71,9 @@ class Webhook:
             return
         said = f"{self._shown} answers {status}"
         if status in AWAY:
-            raise Undelivered(said, after_seconds=_wished_seconds(wish))
+            raise Undelivered(said, after_seconds=wished_seconds(wish))
         if status >= 500:
-            raise EventRefused(said, most_tries=MOST_TRIES, after_seconds=_wished_seconds(wish))
+            raise EventRefused(said, most_tries=MOST_TRIES, after_seconds=wished_seconds(wish))
         raise EventRefused(f"{said}{' (redirects are not followed: give the new address)' if status < 400 else ''}")
 
     @contextmanager
@@ -107,14 +106,3 @@ def signature(secret: str, body: bytes, *, at: int) -> str:
     key = secret.encode("utf-8", "surrogateescape")  # bytes of the environment that are no text are what they were
     signed = hmac.new(key, b"%d." % at + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={signed}"
-
-
-def _wished_seconds(retry_after: str) -> float | None:
-    """Read Retry-After, seconds or a date; None where there is none that can be read."""
-    text = retry_after.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -65,7 +65,7 @@ def serve(
     _allow_files()
     set_up_logs = functools.partial(_set_up_logs, config.log_format, quiet=quiet, level=_package_level())
     with _listen(config.host, config.port) as listener:
-        url = _url(config, listener)
+        url = url_of(listener, tls=config.tls_cert is not None)
 
         def ready(model: ModelInfo, workers_bytes: list[int] | None = None) -> None:
             if on_ready is not None:
@@ -128,29 +128,25 @@ def _listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ServerError(f"cannot serve at --host {host!r}: this machine knows no such host ({error})") from error
-    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)  # now, so that a second server is told at once
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    try:  # it listens at once, so that a second server is told
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=family == socket.AF_INET6)
     except OSError as error:
-        listener.close()
         what = f"host {host}" if error.errno == errno.EADDRNOTAVAIL else f"port {port} of {host}"
-        raise ServerError(f"{what} {REASONS.get(error.errno or 0, error.strerror)}") from error
-    return listener
+        reason = REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)
+        raise ServerError(f"{what} {reason}") from error
 
 
 def _address(listener: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(listener.getsockname()[0])
 
 
-def _url(config: ServeConfig, listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool) -> str:
+    """Return where this machine reaches what listens there."""
     host, port = listener.getsockname()[:2]
     if _address(listener).is_unspecified:
         host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
-    scheme = "http" if config.tls_cert is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _package_level() -> int:

@@ -13,6 +13,7 @@ import uvicorn
 from humandetect.errors import ServerError
 from humandetect.service.process.http.certificates import check_certificate
 from humandetect.service.process.http.deadlines import DeadlineProtocol
+from humandetect.service.process.launch import url_of
 from humandetect.watch.metrics import WatchCollector, watch_registry
 from humandetect.watch.web.app import create_app
 from humandetect.watch.web.hub import Hub
@@ -66,7 +67,8 @@ def page_served(
         thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
         thread.start()
         try:
-            yield Page(_url(config, listener), renew=server.renew)
+            url = url_of(listener, tls=config.tls_cert is not None)
+            yield Page(f"{url}/", renew=server.renew)
         finally:
             server.should_exit = True
             thread.join(FAREWELL_SECONDS + 1)
@@ -102,10 +104,3 @@ def _listening(config: WebConfig) -> socket.socket:
     if config.api_key is None and not host.startswith("127.") and host not in ("localhost", "::1"):
         logger.warning("whoever reaches %s:%d sees the cameras: set an API key", host, port)
     return listener
-
-
-def _url(config: WebConfig, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what it listens at, not what it shall
-    scheme = "http" if config.tls_cert is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
