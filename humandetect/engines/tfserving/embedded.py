@@ -7,17 +7,21 @@ import os
 import re
 import tempfile
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humandetect.config.file import VARIABLE
 from humandetect.engines import has_model_server
-from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError
+from humandetect.errors import EngineError, EngineTimeout, MissingExtra, ModelError, UsageError
+from humandetect.models.find import find_model
+from humandetect.models.metadata import verify
 from humandetect.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from humandetect.config import EngineConfig, ServingConfig
     from humandetect.models.metadata import ModelFolder
 
 logger = logging.getLogger(__name__)
@@ -61,6 +65,29 @@ class EmbeddedServer:
     def close(self) -> None:
         """End the server; may be called twice."""
         self._opened.close()
+
+
+def start_embedded(config: EngineConfig) -> tuple[EmbeddedServer, ServingConfig]:
+    """Start a server for a config that names none; return it, the caller's to close, and how it is reached."""
+    check_options(config)
+    model = find_model(config.model, config.models_dir)
+    verify(model)
+    server = EmbeddedServer(model)
+    serving = replace(
+        config.serving, targets=(server.target,), tls=False, ca=None, cert=None, key=None, server_name=None, token=None
+    )
+    return server, serving
+
+
+def check_options(config: EngineConfig) -> None:
+    """Raise UsageError for options that only an engine in this process could follow."""
+    serving = config.serving
+    if not serving.targets and any(one is not None for one in (serving.model, serving.version, serving.label)):
+        raise UsageError("a model, version or label is chosen on servers that you name: add --serving HOST:PORT")
+    if config.device == "gpu":
+        raise UsageError("the server decides where the model runs: leave out --device gpu with --engine tf-serving")
+    if config.precision == "bf16":
+        raise UsageError("the server decides the precision: leave out --precision bf16 with --engine tf-serving")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from humandetect.engines.base import ModelInfo
 from humandetect.engines.detection_api import check_images, warm_up, with_people
-from humandetect.engines.tfserving.embedded import EmbeddedServer
+from humandetect.engines.tfserving.embedded import check_options, start_embedded
 from humandetect.engines.tfserving.failures import CallFailed, explained
 from humandetect.engines.tfserving.messages import (
     METADATA,
@@ -32,7 +32,7 @@ from humandetect.engines.tfserving.servers import Servers
 from humandetect.errors import EngineError, EngineUnavailable, ModelError, ModelNotFound, UsageError
 from humandetect.models.config_file import is_model_name
 from humandetect.models.find import find_model, list_models
-from humandetect.models.metadata import ModelMetadata, verify
+from humandetect.models.metadata import ModelMetadata
 from humandetect.models.sizes import choose_size
 from humandetect.protos.serving_pb2 import ModelVersionStatus
 
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from humandetect.config import EngineConfig, ServingConfig
+    from humandetect.config import EngineConfig
     from humandetect.engines.base import RawDetections
+    from humandetect.engines.tfserving.embedded import EmbeddedServer
     from humandetect.engines.tfserving.request_plan import RequestPlan
     from humandetect.errors import HumanDetectError
     from humandetect.models.sizes import InputSize, Preset
@@ -68,7 +69,7 @@ class TFServingEngine:
     """Asks the servers of a config for the detections of a model, several requests at once."""
 
     def __init__(self, config: EngineConfig) -> None:
-        _check(config)
+        check_options(config)
         self._models_dir = config.models_dir
         self._wanted_size = config.size
         name, known, self._path = _known(config)
@@ -260,29 +261,6 @@ class TFServingEngine:
             return read_statuses(self._servers.call(STATUS, status_request(model_spec(name))))
         except (CallFailed, EngineError, DecodeError):
             return []
-
-
-def start_embedded(config: EngineConfig) -> tuple[EmbeddedServer, ServingConfig]:
-    """Start a server for a config that names none; return it, the caller's to close, and how it is reached."""
-    _check(config)
-    model = find_model(config.model, config.models_dir)
-    verify(model)
-    server = EmbeddedServer(model)
-    serving = replace(
-        config.serving, targets=(server.target,), tls=False, ca=None, cert=None, key=None, server_name=None, token=None
-    )
-    return server, serving
-
-
-def _check(config: EngineConfig) -> None:
-    """Raise UsageError for options that only an engine in this process could follow."""
-    serving = config.serving
-    if not serving.targets and any(one is not None for one in (serving.model, serving.version, serving.label)):
-        raise UsageError("a model, version or label is chosen on servers that you name: add --serving HOST:PORT")
-    if config.device == "gpu":
-        raise UsageError("the server decides where the model runs: leave out --device gpu with --engine tf-serving")
-    if config.precision == "bf16":
-        raise UsageError("the server decides the precision: leave out --precision bf16 with --engine tf-serving")
 
 
 def _known(config: EngineConfig) -> tuple[str, ModelMetadata, Path | None]:

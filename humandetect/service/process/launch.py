@@ -98,7 +98,7 @@ def _engine_of_all(config: EngineConfig) -> Iterator[EngineConfig]:
     if not starts_model_server(config):
         yield config
         return
-    from humandetect.engines.tfserving.engine import start_embedded
+    from humandetect.engines.tfserving.embedded import start_embedded
 
     try:
         server, serving = start_embedded(config)

@@ -237,7 +237,7 @@ def test_workers_share_one_embedded_model_server_which_ends_with_them(monkeypatc
         def close(self) -> None:
             happened.append("closed")
 
-    monkeypatch.setattr("humandetect.engines.tfserving.engine.start_embedded", lambda _: (Embedded(), embedded))
+    monkeypatch.setattr("humandetect.engines.tfserving.embedded.start_embedded", lambda _: (Embedded(), embedded))
     monkeypatch.setattr(workers, "Workers", Made)
     launch.serve(ServeConfig(port=0, workers=2, engine=EngineConfig(engine="tf-serving")))
     assert happened == [embedded, "served", "closed"]
