@@ -9,11 +9,10 @@ import csv
 import io
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from humandetect.media.frames import people_in
-from humandetect.media.image_headers import IMAGE_ENDINGS
+from humandetect.media.sinks.numbering import FrameNumbers, ImageIds, is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +115,7 @@ class Coco:
     tail = "\n]\n"
 
     def __init__(self) -> None:
-        self._ids = _ImageIds()
+        self._ids = ImageIds()
         self._separator = "\n"
 
     def text(self, result: DetectedFrame) -> str:
@@ -147,7 +146,7 @@ class CocoDataset:
     head = '{"categories": [{"id": 1, "name": "person"}],\n"annotations": ['
 
     def __init__(self) -> None:
-        self._ids = _ImageIds()
+        self._ids = ImageIds()
         self._annotations = 0
         self._separator = "\n"
         self._images: list[_Images] = []
@@ -190,7 +189,7 @@ class Mot:
     head = tail = ""
 
     def __init__(self) -> None:
-        self._numbers = _Numbers()
+        self._numbers = FrameNumbers()
         self._source: tuple[str, int] | None = None
         self._ids_before = self._highest_id = 0
 
@@ -222,28 +221,12 @@ FORMATS: dict[str, type[Format]] = {
 """By the ending of the file's name."""
 
 
-class _Numbers:
-    """Numbers the frames of a run: the index in the first source, and on from there in each further one."""
-
-    def __init__(self) -> None:
-        self._source: str | None = None
-        self._index = -1
-        self._offset = 0
-
-    def of(self, frame: Frame) -> int:
-        # An index that does not rise is the same source given once more.
-        if frame.source != self._source or frame.index <= self._index:
-            self._offset = 0 if self._source is None else self._index + self._offset + 1 - frame.index
-        self._source, self._index = frame.source, frame.index
-        return frame.index + self._offset
-
-
 class _Images:
     """Images of a dataset that follow one another: of a long video one entry, so that memory does not grow with it."""
 
     def __init__(self, first: Frame, image_id: int) -> None:
         self._source, self._index, self._id = readable(first.source), first.index, image_id
-        self._is_picture = _is_picture(first)
+        self._is_picture = is_picture(first)
         self._shape = first.image.shape
         self._count = 1
 
@@ -259,32 +242,6 @@ class _Images:
         for number in range(self._count):
             name = self._source if self._is_picture else f"{self._source}#{self._index + number}"
             yield {"id": self._id + number, "file_name": name, "width": width, "height": height}
-
-
-class _ImageIds:
-    """Gives every picture of a run an id of its own: the number that is its name, or the next one by count."""
-
-    def __init__(self) -> None:
-        self._numbers = _Numbers()
-        self._named: set[int] = set()
-        self._counted = -1
-        """The highest that was given by count."""
-
-    def of(self, frame: Frame) -> int:
-        by_count, stem = self._numbers.of(frame), Path(frame.source).stem
-        if _is_picture(frame) and stem.isascii() and stem.isdigit():
-            number = int(stem)
-            if number not in self._named and number > self._counted:
-                self._named.add(number)
-                return number
-        self._counted = max(by_count, self._counted + 1)
-        while self._counted in self._named:
-            self._counted += 1
-        return self._counted
-
-
-def _is_picture(frame: Frame) -> bool:
-    return Path(frame.source).suffix.lower() in IMAGE_ENDINGS
 
 
 def _xywh(person: FoundPerson) -> tuple[float, float, float, float]:
