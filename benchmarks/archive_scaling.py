@@ -19,8 +19,9 @@ import psutil
 import supervision as sv
 from common import clip_720p, parser, print_machine, print_table
 
+from humandetect.archive.jobs import Job, Video
 from humandetect.archive.parts import PartRows
-from humandetect.archive.plan import NAME, Job, Plan, Video, find_plan, make_plan
+from humandetect.archive.plan import NAME, Plan, find_plan, make_plan
 from humandetect.archive.run import merge, standing_of
 from humandetect.config import AnalyzeConfig, ArchiveConfig, CountingConfig, SourceConfig
 from humandetect.media.frames import DetectedFrame, Frame, Provenance

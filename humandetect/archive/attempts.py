@@ -14,7 +14,7 @@ from humandetect.errors import SinkError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from humandetect.archive.plan import Job, Told
+    from humandetect.archive.jobs import Job, Told
     from humandetect.errors import HumanDetectError
     from humandetect.storage import Storage
 

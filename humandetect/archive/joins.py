@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from humandetect.archive.plan import Job, Video
+    from humandetect.archive.jobs import Job, Video
     from humandetect.config import SourceConfig
     from humandetect.storage import Storage
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import supervision as sv
 
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
     from humandetect.media.frames import DetectedFrame, Provenance
 
 

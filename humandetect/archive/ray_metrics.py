@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from humandetect.archive.attempts import Attempt
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
 
 
 class RayMetrics:

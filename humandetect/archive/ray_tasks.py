@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import ray
 
 from humandetect import __version__
-from humandetect.archive.plan import Told, model_checksum
+from humandetect.archive.jobs import Told
+from humandetect.archive.plan import model_checksum
 from humandetect.archive.worker import Worker
 from humandetect.errors import HumanDetectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
     from humandetect.config import ArchiveConfig
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.archive.attempts import Attempts, Outcome
+from humandetect.archive.jobs import WARNED
 from humandetect.archive.joins import Joins
 from humandetect.archive.local import LocalWorkers
-from humandetect.archive.plan import NAME, WARNED, agree, find_plan, make_plan
+from humandetect.archive.plan import NAME, agree, find_plan, make_plan
 from humandetect.errors import UsageError
 from humandetect.storage import open_storage
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from humandetect.archive.attempts import AttemptListener
-    from humandetect.archive.plan import Job, Plan, Video
+    from humandetect.archive.jobs import Job, Video
+    from humandetect.archive.plan import Plan
     from humandetect.archive.ray_cluster import RayWorkers
     from humandetect.config import ArchiveConfig
     from humandetect.storage import Storage

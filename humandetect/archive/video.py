@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from humandetect.archive.plan import Video
+    from humandetect.archive.jobs import Video
     from humandetect.config import SourceConfig
     from humandetect.media.frames import DetectedFrame, VideoInfo
     from humandetect.storage import Storage

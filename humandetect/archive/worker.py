@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 from humandetect import __version__
 from humandetect.analytics.base import WEAKEST_SCORE
+from humandetect.archive.jobs import Told
 from humandetect.archive.parts import PartRows
-from humandetect.archive.plan import Told, check_unchanged, model_checksum
+from humandetect.archive.plan import check_unchanged, model_checksum
 from humandetect.archive.video import PartVideo, video_file
 from humandetect.detection.detector import Detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
@@ -29,7 +30,7 @@ from humandetect.storage import open_storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
     from humandetect.config import ArchiveConfig
     from humandetect.media.sources import Source
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from humandetect.archive.attempts import Attempt
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
     from humandetect.archive.run import ArchiveSummary, Standing
 
 EXAMPLES = (

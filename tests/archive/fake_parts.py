@@ -21,7 +21,7 @@ from tests.fakes import FakeEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from humandetect.archive.plan import Job
+    from humandetect.archive.jobs import Job
 
 
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from humandetect.archive.attempts import Attempt, Attempts
-from humandetect.archive.plan import Job, Told, Video
+from humandetect.archive.jobs import Job, Told, Video
 from humandetect.errors import HumanDetectError, SinkError
 from humandetect.storage import FolderStorage
 from tests.archive.worker_here import Silent

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from humandetect.archive import local
-from humandetect.archive.plan import Job
+from humandetect.archive.jobs import Job
 from humandetect.archive.run import archive
 from humandetect.config import ArchiveConfig
 from humandetect.processes import Child

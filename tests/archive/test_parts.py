@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
+from humandetect.archive.jobs import Job, Video
 from humandetect.archive.parts import TABLE_ROWS, PartRows
-from humandetect.archive.plan import Job, Video
 from humandetect.media.frames import Provenance
 from humandetect.media.parquet import MADE_KEY, pq
 from tests.builders import detected

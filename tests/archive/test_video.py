@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from humandetect.archive import joins, video
+from humandetect.archive.jobs import Told
 from humandetect.archive.local import LocalWorkers
-from humandetect.archive.plan import Told, find_plan
+from humandetect.archive.plan import find_plan
 from humandetect.archive.run import archive
 from humandetect.archive.video import join
 from humandetect.config import ArchiveConfig, DetectConfig, SourceConfig
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.archive.attempts import Attempts
-    from humandetect.archive.plan import Video
+    from humandetect.archive.jobs import Video
     from humandetect.archive.run import ArchiveSummary
     from humandetect.storage import Storage
 

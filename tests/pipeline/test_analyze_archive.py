@@ -15,8 +15,9 @@ import pytest
 pytest.importorskip("pyarrow")
 
 from humandetect.analytics.saved import SavedResults
+from humandetect.archive.jobs import Job, Video
 from humandetect.archive.parts import PartRows
-from humandetect.archive.plan import NAME, Job, Plan, Video
+from humandetect.archive.plan import NAME, Plan
 from humandetect.config import AnalyzeConfig, CountingConfig
 from humandetect.errors import HumanDetectError, SinkError
 from humandetect.media.sources.segments import Segment
