@@ -20,7 +20,7 @@ from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.tracking import Tracker
 from humandetect.detection.detector import open_detector
 from humandetect.detection.finders import EngineFinder, detect_in_order, open_batcher
-from humandetect.media.annotate.anonymize import enlarged
+from humandetect.media.annotate.hiding import enlarged
 from humandetect.media.sources import open_source
 
 if TYPE_CHECKING:

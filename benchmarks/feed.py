@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from common import clip_720p, measured, parser, print_machine, print_table, say
 
 from humandetect.bench.load_process import LoadProcess
-from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.loads import Load, WindowPlan
 from humandetect.bench.server_load import ServerSetup
 from humandetect.bench.usage import watched
 from humandetect.config import FeedConfig, ServeConfig, SourceConfig

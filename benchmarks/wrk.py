@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from common import parser, print_machine, print_table, say
 
 from humandetect.bench.load_process import LoadProcess
-from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.loads import Load, WindowPlan
 from humandetect.bench.server_load import ServerSetup
 from humandetect.bench.workload import read_pictures
 from humandetect.client.detect_client import batch_body

@@ -157,7 +157,7 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    from humandetect.media.parquet import read_records
+    from humandetect.media.parquet_columns import read_records
 
     places = ((f"{path}, record {number}", record) for number, record in enumerate(read_records(path), 1))
     return _rows((place, _read(place, _record, record, kind="record of results")) for place, record in places)

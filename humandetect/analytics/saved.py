@@ -56,7 +56,7 @@ class SavedResults:
     def sources(self) -> list[str]:
         """Return the names of the sources, at the price of a look at every line."""
         if self._is_parquet:
-            from humandetect.media.parquet import read_made
+            from humandetect.media.parquet_columns import read_made
 
             return [str(made.get("source")) for made in read_made(self.path)]
         found = []
@@ -103,7 +103,7 @@ class SavedResults:
                 self.warnings.append(f"{message}; it is the last, and was left out: the run that wrote it did not end")
 
     def _records(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        from humandetect.media.parquet import read_records
+        from humandetect.media.parquet_columns import read_records
 
         for number, record in enumerate(read_records(self.path), 1):
             yield f"{self.path}, record {number}", record

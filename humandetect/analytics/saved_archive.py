@@ -82,7 +82,7 @@ class SavedArchive:
         return SavedSource(provenance, self._frames(names, provenance))
 
     def _made(self, part: str) -> Provenance:
-        from humandetect.media.parquet import MADE_KEY, pa, pq
+        from humandetect.media.parquet_columns import MADE_KEY, pa, pq
 
         try:
             footer = json.loads((pq.read_schema(self._opened(part)).metadata or {})[MADE_KEY.encode()])
@@ -91,7 +91,7 @@ class SavedArchive:
             raise self._damaged(part, error) from error
 
     def _frames(self, parts: Sequence[str], provenance: Provenance) -> Iterator[DetectedFrame]:
-        from humandetect.media.parquet import PART, pa, pq
+        from humandetect.media.parquet_columns import PART, pa, pq
 
         for part in parts:
             try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from humandetect import __version__
 from humandetect.media.frames import people_in
-from humandetect.media.parquet import MADE_KEY, PART, pa, pq
+from humandetect.media.parquet_columns import MADE_KEY, PART, pa, pq
 from humandetect.media.sinks.text_formats import provenance_record, readable
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import psutil
 from humandetect.bench.comparison import check_comparable, check_matching
 from humandetect.bench.figures import BenchInterrupted, BenchReport, BenchSetting, now, target_figures
 from humandetect.bench.forecast import Forecast
+from humandetect.bench.loads import Load, WindowPlan, is_late, loads
 from humandetect.bench.measurement import Measurement
-from humandetect.bench.plan import Load, WindowPlan, is_late, loads
 from humandetect.bench.targets import Target, engines_of, open_targets
 from humandetect.bench.usage import gpu_memory_mb
 from humandetect.bench.windows import AGREEING, agree

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from humandetect.bench.figures import BenchReport, Figures
-    from humandetect.bench.plan import Load
+    from humandetect.bench.loads import Load
 
 
 def check_comparable(old: BenchReport, new: BenchReport) -> None:

@@ -20,7 +20,7 @@ from humandetect.media.images import decode_image
 from humandetect.wire import ModelUsed
 
 if TYPE_CHECKING:
-    from humandetect.bench.plan import WindowPlan
+    from humandetect.bench.loads import WindowPlan
     from humandetect.bench.schedule import Schedule
     from humandetect.config import EngineConfig
 

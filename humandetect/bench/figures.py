@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from humandetect.bench.loads import Load, Mode
 from humandetect.bench.machine import machine, versions
-from humandetect.bench.plan import Load, Mode
 from humandetect.bench.windows import AGREEMENT
 from humandetect.errors import HumanDetectError, SourceError, UsageError
 

@@ -6,13 +6,13 @@ import math
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from humandetect.bench.plan import most_seconds
+from humandetect.bench.loads import most_seconds
 from humandetect.bench.windows import AGREEING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from humandetect.bench.plan import Load
+    from humandetect.bench.loads import Load
     from humandetect.config import BenchConfig
 
 ANSWERS = 3

@@ -16,7 +16,7 @@ from humandetect.bench.windows import AGREEING, WRONG, judge, spread
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from humandetect.bench.plan import Load, WindowPlan
+    from humandetect.bench.loads import Load, WindowPlan
     from humandetect.bench.samples import WindowSamples
     from humandetect.bench.targets import StageTimes, Target
     from humandetect.bench.windows import Window

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from humandetect.bench.connection import Address, HttpConnection
+from humandetect.bench.http_connection import Address, HttpConnection
 from humandetect.bench.load_process import obey
 from humandetect.bench.samples import ReportedPeople, Sample, WindowSamples
 from humandetect.client.detect_client import batch_body
 
 if TYPE_CHECKING:
-    from humandetect.bench.plan import Load, WindowPlan
+    from humandetect.bench.loads import Load, WindowPlan
     from humandetect.bench.schedule import Schedule
 
 

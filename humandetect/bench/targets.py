@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from humandetect.bench.engine_load import EngineSetup
 from humandetect.bench.load_process import LoadProcess
-from humandetect.bench.plan import Load, WindowPlan, loads
+from humandetect.bench.loads import Load, WindowPlan, loads
 from humandetect.bench.server_load import ServerSetup
 from humandetect.client.detect_client import DetectClient
 from humandetect.config import ServeConfig

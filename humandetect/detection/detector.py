@@ -12,8 +12,8 @@ import numpy as np
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig
 from humandetect.detection.breaches import breach_of
 from humandetect.detection.close_ups import merged, wants_second_look
+from humandetect.detection.input_shapes import InputShapes
 from humandetect.detection.preprocess import as_bgr, prepare_image, sample
-from humandetect.detection.shapes import InputShapes
 from humandetect.engines import load_engine
 from humandetect.engines.base import RawDetections
 from humandetect.engines.detection_api import warm_up

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from humandetect.analytics.counts import CountRow
 from humandetect.errors import HumanDetectError, UsageError
 from humandetect.media.sinks.crops import CropsSink, EventCropsSink
-from humandetect.media.sinks.events import open_counts, open_events
+from humandetect.media.sinks.event_sinks import open_counts, open_events
 from humandetect.media.sinks.names import Destinations, refuse_input
 from humandetect.media.sinks.pictures import ImageSink
 from humandetect.media.sinks.text import open_results
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from humandetect.config import RunConfig
     from humandetect.media.frames import DetectedFrame, Event, Provenance
     from humandetect.media.sinks.base import Sink
-    from humandetect.media.sinks.events import CountsSink
+    from humandetect.media.sinks.event_sinks import CountsSink
     from humandetect.media.sinks.parquet import ParquetCounts
     from humandetect.media.sinks.text import RunSink
     from humandetect.media.sinks.window import WindowSink

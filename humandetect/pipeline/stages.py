@@ -13,7 +13,7 @@ from humandetect.analytics.event_crops import EventCrops
 from humandetect.analytics.events import SceneEvents
 from humandetect.analytics.report import SourceReport
 from humandetect.analytics.scene import read_scene
-from humandetect.media.annotate.anonymize import hide
+from humandetect.media.annotate.hiding import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -19,8 +19,8 @@ from humandetect.base64_pictures import check_bytes, decode_base64
 from humandetect.cpus import usable_cpus
 from humandetect.detection.finders import open_batcher
 from humandetect.errors import Closed, EngineTimeout, Overloaded, SourceError
-from humandetect.media.annotate.anonymize import hide
 from humandetect.media.annotate.boxes import Annotator
+from humandetect.media.annotate.hiding import hide
 from humandetect.media.frames import DetectedFrame, Frame, people_in
 from humandetect.media.images import decode_image, encode_jpeg, read_size
 from humandetect.service.metrics import Timings

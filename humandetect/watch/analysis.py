@@ -13,7 +13,7 @@ from humandetect.analytics.base import Chain
 from humandetect.analytics.counts import Counts
 from humandetect.analytics.events import SceneEvents
 from humandetect.analytics.tracking import Tracker
-from humandetect.media.annotate.anonymize import hide
+from humandetect.media.annotate.hiding import hide
 from humandetect.media.frames import Event
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from humandetect.cpus import usable_cpus
 from humandetect.ending import leave_behind
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from humandetect.watch.openings import OPENINGS_AT_ONCE
-from humandetect.watch.sizes import SizedDetectors
+from humandetect.watch.sized_detectors import SizedDetectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

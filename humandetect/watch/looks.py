@@ -20,7 +20,7 @@ from humandetect.ending import leave_behind
 from humandetect.engines import asks_servers, load_engine
 from humandetect.errors import Closed, EngineError, EngineTimeout, EngineUnavailable, SourceError
 from humandetect.media.frames import DetectedFrame, Frame
-from humandetect.watch.sizes import SizedDetectors
+from humandetect.watch.sized_detectors import SizedDetectors
 from humandetect.watch.turns import Turns
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from humandetect.analytics.report import SourceReport
 from humandetect.config.commands import command_line
 from humandetect.errors import SourceError
 from humandetect.media.frames import DetectedFrame, Frame
-from humandetect.media.sinks.events import open_counts, open_events
+from humandetect.media.sinks.event_sinks import open_counts, open_events
 from humandetect.media.sinks.names import refuse_input
 from humandetect.pipeline.failure_policy import costs_the_rest
 from humandetect.pipeline.summary import RunRecord, RunSummary

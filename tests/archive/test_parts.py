@@ -12,7 +12,7 @@ pytest.importorskip("pyarrow")
 from humandetect.archive.jobs import Job, Video
 from humandetect.archive.parts import TABLE_ROWS, PartRows
 from humandetect.media.frames import Provenance
-from humandetect.media.parquet import MADE_KEY, pq
+from humandetect.media.parquet_columns import MADE_KEY, pq
 from tests.builders import detected
 
 MADE = Provenance(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from humandetect.bench.comparison import check_comparable, check_matching, compared_figures, matching_targets
-from humandetect.bench.plan import Load
+from humandetect.bench.loads import Load
 from humandetect.errors import UsageError
 from tests.bench.figures import SETTING, figures, report
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from humandetect.bench.forecast import Forecast
-from humandetect.bench.plan import LOAD_SECONDS, loads
+from humandetect.bench.loads import LOAD_SECONDS, loads
 from humandetect.config import BenchConfig
 
 

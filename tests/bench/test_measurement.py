@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from humandetect.bench.load_process import LoadProcess
+from humandetect.bench.loads import Load
 from humandetect.bench.measurement import Measurement
-from humandetect.bench.plan import Load
 from humandetect.bench.targets import Target
 from humandetect.bench.windows import Window
 

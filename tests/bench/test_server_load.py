@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from humandetect.bench.load_process import LoadProcess
-from humandetect.bench.plan import Load, WindowPlan
+from humandetect.bench.loads import Load, WindowPlan
 from humandetect.bench.server_load import ServerLoad, ServerSetup
 from humandetect.errors import HumanDetectError
 from tests.service.faults import PERSON, Call, Faulty, answers, good, out, problem

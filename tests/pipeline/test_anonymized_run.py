@@ -15,7 +15,7 @@ from humandetect.analytics.report import SourceReport
 from humandetect.config import CountingConfig, DetectConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
-from humandetect.media.annotate.anonymize import FILLING
+from humandetect.media.annotate.hiding import FILLING
 from humandetect.pipeline import outputs, stages
 from humandetect.pipeline.run import run
 from tests.builders import detected, make_clip, people

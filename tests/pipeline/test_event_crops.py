@@ -12,7 +12,7 @@ import pytest
 from humandetect.config import AnalyzeConfig, CountingConfig, DetectConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import SinkError, UsageError
-from humandetect.media.annotate.anonymize import FILLING
+from humandetect.media.annotate.hiding import FILLING
 from humandetect.pipeline.run import run
 from tests.builders import make_clip
 from tests.pipeline.test_stages import FRAMES, Street

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from humandetect.errors import SinkError
 from humandetect.media.frames import Event
-from humandetect.media.parquet import FRAMES, MADE_KEY, SIDES, pa, pq
+from humandetect.media.parquet_columns import FRAMES, MADE_KEY, SIDES, pa, pq
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 from humandetect.media.sinks.base import Sink
-from humandetect.media.sinks.events import EVENT_COLUMNS, event_cells
+from humandetect.media.sinks.event_sinks import EVENT_COLUMNS, event_cells
 from humandetect.media.sinks.text_formats import frame_record, provenance_record
 
 if TYPE_CHECKING:

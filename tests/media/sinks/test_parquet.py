@@ -16,9 +16,9 @@ import pytest
 from humandetect.analytics.counts import CountRow
 from humandetect.errors import MissingExtra, SinkError, SourceError, UsageError
 from humandetect.media.frames import Event, Provenance
-from humandetect.media.parquet import FRAMES, MADE_KEY, read_records
+from humandetect.media.parquet_columns import FRAMES, MADE_KEY, read_records
 from humandetect.media.sinks import parquet
-from humandetect.media.sinks.events import open_counts, open_events
+from humandetect.media.sinks.event_sinks import open_counts, open_events
 from humandetect.media.sinks.parquet import ParquetResults
 from humandetect.media.sinks.text import open_results
 from tests.builders import detected, people
@@ -178,7 +178,7 @@ def test_metadata_and_people_of_another_kind_are_refused(said: str, tmp_path: Pa
 
 
 def test_without_its_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("humandetect.media.parquet", "humandetect.media.sinks.parquet"):
+    for module in ("humandetect.media.parquet_columns", "humandetect.media.sinks.parquet"):
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"^Parquet needs more: pip install 'humandetect\[parquet\]'$"):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from humandetect.media.annotate.anonymize import FILLING
+from humandetect.media.annotate.hiding import FILLING
 from humandetect.media.images import decode_image
 from tests.fakes import FakeEngine
 from tests.service.images import encoded, entry, jpeg, png

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from humandetect.config import Anonymize
-from humandetect.media.annotate.anonymize import CELLS, FILLING, hide
+from humandetect.media.annotate.hiding import CELLS, FILLING, hide
 
 STYLES = get_args(Anonymize)
 BOX = np.array([[20.0, 10.0, 60.0, 90.0]])

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from humandetect.detection import shapes
-from humandetect.detection.shapes import InputShapes
+from humandetect.detection import input_shapes
+from humandetect.detection.input_shapes import InputShapes
 from humandetect.models.sizes import InputSize
 
 SIZE = InputSize((288, 384), step=32, multiple=32)
@@ -40,7 +40,7 @@ def test_a_fifth_shape_takes_the_nearest(
 
 
 def test_a_shape_that_nobody_used_for_long_makes_room(full: InputShapes, clock: list[float]) -> None:
-    clock[0] += shapes.IDLE_SECONDS - 1
+    clock[0] += input_shapes.IDLE_SECONDS - 1
     for hw in CAMERAS[1:]:
         full.choose(SIZE, hw)
     clock[0] += 2

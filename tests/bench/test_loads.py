@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from humandetect.bench.plan import Load, WindowPlan, is_late, loads
+from humandetect.bench.loads import Load, WindowPlan, is_late, loads
 from humandetect.config import BenchConfig
 from humandetect.errors import UsageError
 
