@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from humandetect.model_server.grpc_health import health_service
 from humandetect.model_server.predict import Deadline
 from humandetect.model_server.status import ServingError, cut, unimplemented
 from humandetect.protos.serving_pb2 import (
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PREDICTION, MODEL = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
+HEALTH, SERVING = "grpc.health.v1.Health", 1
+HEALTH_NAMES = ("", "PredictionService", "ModelService")
+"""TensorFlow Serving's own names have no package in front; here both forms are known."""
 WAITING_PER_THREAD = 4
 """Calls that may wait for a thread; further ones are refused with RESOURCE_EXHAUSTED."""
 
@@ -43,7 +46,7 @@ def make_server(core: Core, *, threads: int, as_content: bool) -> Any:
             ("grpc.so_reuseport", 0),  # or a second server on the same port would take half of the calls
         ],
     )
-    services = (_prediction_service(core, as_content=as_content), _model_service(core), health_service())
+    services = (_prediction_service(core, as_content=as_content), _model_service(core), _health_service())
     server.add_generic_rpc_handlers(services)
     return server
 
@@ -71,6 +74,26 @@ def _model_service(core: Core) -> Any:
             "HandleReloadConfigRequest": _method(ReloadConfigRequest, lambda request, _: core.reload(request)),
         },
     )
+
+
+def _health_service() -> Any:
+    """Answer Check of gRPC's standard health check; whoever reaches the server reaches models that are loaded.
+
+    Watch is not offered. The two messages have the wire format of two that protobuf brings along.
+    """
+    known = {*HEALTH_NAMES, *(f"tensorflow.serving.{name}" for name in HEALTH_NAMES if name)}
+
+    def check(data: bytes, context: Any) -> bytes:
+        try:
+            name = StringValue.FromString(data).value
+        except DecodeError:
+            context.abort(grpc.StatusCode.INTERNAL, "the request is not a grpc.health.v1.HealthCheckRequest")
+        if name not in known:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {name[:100]}")
+        status: bytes = Int32Value(value=SERVING).SerializeToString()
+        return status
+
+    return grpc.method_handlers_generic_handler(HEALTH, {"Check": grpc.unary_unary_rpc_method_handler(check)})
 
 
 def _method(request_type: Any, answer: Callable[[Any, Any], Any]) -> Any:

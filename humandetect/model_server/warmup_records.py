@@ -5,9 +5,11 @@ Without them the first requests of each batch size wait while the server prepare
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+import google_crc32c
 import numpy as np
 from google.protobuf.message import DecodeError
 
@@ -16,12 +18,11 @@ from humandetect.engines.tfserving.messages import model_spec, prediction_log, r
 from humandetect.engines.tfserving.request_plan import make_plan
 from humandetect.errors import ModelError
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.model_server.tfrecord import write_records
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import GRAPH_NAME, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,6 +36,8 @@ MAX_RECORDS = 1000
 """TensorFlow Serving takes no more."""
 BATCH_SIZES = (1, 2, 4, 8, 16)
 """What `--engine tf-serving` sends: at most 16 images a request."""
+_MASK_DELTA = 0xA282EAD8
+"""Of TFRecord."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +113,18 @@ def _pictures(folder: ModelFolder, plan: RequestPlan, *, count: int) -> NDArray[
 def _batch(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Take `size` pictures, the first ones again where there are too few."""
     return pictures[np.arange(size) % len(pictures)]
+
+
+def write_records(file: BinaryIO, records: Iterable[bytes]) -> None:
+    """Write a TFRecord: records, each with its length, and the checksums of both."""
+    for record in records:
+        length = struct.pack("<Q", len(record))
+        file.write(length + _checksum(length))
+        file.write(record)
+        file.write(_checksum(record))
+
+
+def _checksum(content: bytes) -> bytes:
+    """Mask the checksum as TFRecord does, as a checksum of data that holds checksums is weak."""
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFF_FFFF)

@@ -16,8 +16,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from humandetect.config import DEFAULT_MODEL
 from humandetect.errors import ModelError, SinkError
-from humandetect.model_server.tfrecord import write_records
-from humandetect.model_server.warmup_records import BATCH_SIZES, WARMUP_NAME, export_warmup
+from humandetect.model_server.warmup_records import BATCH_SIZES, WARMUP_NAME, export_warmup, write_records
 from humandetect.models.find import bundled
 from tests.command_line import invoke
 from tests.engines.models import Kind, saved_model
