@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from humandetect.watch.layout import Layout
 
 
+_SET_BACK = timedelta(seconds=1)
+"""By so much a clock was set; sound and pictures come in an order that differs by less."""
+
+
 class ArrivedPacket(NamedTuple):
     packet: av.Packet[Any]
     arrived: datetime
@@ -47,7 +51,7 @@ class PacketRing:
     def _follow_clock(self, one: ArrivedPacket) -> None:
         """Count by the new time what came before this machine's clock was set back: else it would stay for so long."""
         by = self._groups[-1][-1].arrived - one.arrived if self._groups else timedelta(0)
-        if by > timedelta(0):
+        if by > _SET_BACK:
             self._groups = deque([old._replace(arrived=old.arrived - by) for old in group] for group in self._groups)
 
     def take(self, since: datetime) -> list[ArrivedPacket]:

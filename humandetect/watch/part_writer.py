@@ -167,7 +167,22 @@ class PartWriter:
             self.files += 1
 
     def _fail(self, part: Part, error: Exception) -> None:
-        """Say it once, keep what there is, and try again later."""
+        """Keep what there is, and go on: at the next key frame where a packet is to blame, and else later."""
+        is_packet = not isinstance(error, OSError) and self._file is not None and self._file.bytes > 0
+        if is_packet:
+            logger.debug("%s: a packet is left out: %s", self._camera, error)
+        else:
+            self._wait(error)
+        with self._lock:
+            part.path = part.path if is_packet else None
+            self.dropped += 1
+        try:
+            self._close_file()
+        except OSError as again:
+            logger.debug("%s: %s", self._camera, again)
+
+    def _wait(self, error: Exception) -> None:
+        """Say once what is wrong, and try again later."""
         if self._retry_at is None:
             logger.warning(
                 "%s is watched, and not recorded: %s; it is tried again every %g s",
@@ -175,10 +190,3 @@ class PartWriter:
             )  # fmt: skip
         self._retry_at = self._clock() + RETRY_SECONDS
         self._works_since = None
-        with self._lock:
-            part.path = None
-            self.dropped += 1
-        try:
-            self._close_file()
-        except OSError as again:
-            logger.debug("%s: %s", self._camera, again)

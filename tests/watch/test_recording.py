@@ -374,6 +374,26 @@ def test_a_full_disk_stops_the_recording_and_not_the_camera(
     assert "door is recorded again" in caplog.text
 
 
+def test_a_packet_that_no_file_can_hold_costs_what_is_left_of_its_group_of_pictures(
+    short: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(SegmentFile):
+        def write(self, packet: Any, arrived: datetime) -> None:
+            if arrived == START + timedelta(seconds=61):
+                raise av.error.PatchWelcomeError(1, "Not yet implemented in FFmpeg, patches welcome")
+            super().write(packet, arrived)
+
+    base = Recordings(config(tmp_path, segment_seconds=600))
+    recorder = Recorder(
+        "door", base.config, retention=base.retention, make_writer=partial(PartWriter, open_file=Refusing)
+    )
+    feed(recorder, short, started=START + timedelta(seconds=60))
+    recorder.close()
+    assert [pictures(path) for path in recordings(tmp_path)] == [12, 15]
+    assert recorder.writer.dropped == 3
+    assert not caplog.records
+
+
 def test_a_disk_that_stays_full_is_told_once_and_leaves_no_empty_files(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
