@@ -74,7 +74,7 @@ def _read_yaml(path: Path) -> dict[str, str]:
     import yaml
 
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = yaml.safe_load(path.read_bytes())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError(
             f"cannot read {str(path)!r}, which describes the model: {error}; delete it or mend it"
@@ -85,7 +85,7 @@ def _read_yaml(path: Path) -> dict[str, str]:
 def _read_archive(path: Path) -> dict[str, str]:
     """Read the archive that follows a TFLite model: a labels file, or a dict as ultralytics writes it."""
     with zipfile.ZipFile(path) as archive:
-        texts = {name: archive.read(name).decode("utf-8", "replace") for name in archive.namelist()}
+        texts = {name: archive.read(name).decode("utf-8-sig", "replace") for name in archive.namelist()}
     for name, text in texts.items():
         if said := _as_text(_literal(text)):
             return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING
@@ -28,10 +29,16 @@ def labels_beside(path: Path, *, first: int = 0) -> dict[int, str]:
     if file is None:
         return {}
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = decoded(file.read_bytes())
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read the labels {str(file)!r}: {error}") from error
     return _parse_map(text) if file.suffix == ".pbtxt" else parse_lines(text.splitlines(), first=first)
+
+
+def decoded(content: bytes) -> str:
+    """Read text as people's editors write it, on Windows also with a mark at the begin or in UTF-16."""
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig")
 
 
 def _places(path: Path) -> list[Path]:

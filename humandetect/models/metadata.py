@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from humandetect.config.engine import MAX_SIDE, SIZES
 from humandetect.errors import ModelError
 from humandetect.models.sizes import Preset
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 GRAPH_NAME = "saved_model.pb"
 METADATA_NAME = "assets.extra/humandetect.json"
+
+OTHER_SIZES = set(SIZES) - {"default"}
 
 OPENVINO_SUFFIXES = (".onnx", ".xml", ".tflite")
 """Of models of one file that only OpenVINO reads."""
@@ -54,7 +57,7 @@ class ModelMetadata:
     """What its makers say it is for, and what not."""
     origin: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
-    """Of saved_model.pb."""
+    """Of saved_model.pb, or of the file that the model is."""
     dialect: str | None = None
     """How the outputs are written, by name; None, as below: the graph's shapes tell."""
     layout: Layout | None = None
@@ -104,9 +107,9 @@ def checksum(path: Path) -> str:
 def verify(folder: ModelFolder) -> None:
     """Raise ModelError if the graph is not the one humandetect.json was written for."""
     expected = folder.metadata.sha256
-    if expected is None or folder.path.is_file():
+    if expected is None:
         return
-    graph = folder.path / GRAPH_NAME
+    graph = folder.path if folder.path.is_file() else folder.path / GRAPH_NAME
     found = checksum(graph)
     if found != expected:
         raise ModelError(
@@ -123,7 +126,7 @@ def read_metadata(model: Path) -> ModelMetadata:
     if path is None:
         return ModelMetadata()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_bytes())  # in any Unicode, also as Windows' tools write it
         metadata = _metadata(values)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is malformed: {error}; correct it, or delete it to use the defaults") from error
@@ -134,9 +137,9 @@ def read_metadata(model: Path) -> ModelMetadata:
 def _unknown(values: dict[str, Any]) -> frozenset[str]:
     """Name the fields that there are not, of the model and of its other sizes."""
     of_model = values.keys() - _PRESET_FIELDS.keys() - _FIELDS.keys() - {"sizes"}
-    sizes = values.get("sizes", {}).items()
-    of_sizes = {f"sizes.{size}.{name}" for size, one in sizes for name in one.keys() - _PRESET_FIELDS.keys()}
-    return frozenset(of_model | of_sizes)
+    sizes = values.get("sizes", {})
+    of_sizes = {f"sizes.{size}.{name}" for size, one in sizes.items() for name in one.keys() - _PRESET_FIELDS.keys()}
+    return frozenset(of_model | of_sizes | {f"sizes.{size}" for size in sizes.keys() - OTHER_SIZES})
 
 
 @cache
@@ -144,7 +147,7 @@ def _tell_of_unknown(path: Path, names: frozenset[str]) -> None:
     """Say once of fields that they do nothing: they are misspelt, or of a newer version."""
     near = {}
     for name in sorted(names):
-        fields = _PRESET_FIELDS if "." in name else {**_PRESET_FIELDS, **_FIELDS}
+        fields = ({**_PRESET_FIELDS, **_FIELDS}, OTHER_SIZES, _PRESET_FIELDS)[name.count(".")]
         near[name] = get_close_matches(name.rpartition(".")[2], fields, n=1)
     listed = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
     if listed:
@@ -160,7 +163,17 @@ def _metadata(values: object) -> ModelMetadata:
     if not isinstance(sizes, dict) or not all(isinstance(one, dict) for one in sizes.values()):
         raise ValueError(f'sizes is {sizes!r}, expected {{"small": {{"input_hw": [...], ...}}, ...}}')
     others = {name: replace(preset, **{"step": None, **_read(one, _PRESET_FIELDS)}) for name, one in sizes.items()}
-    return ModelMetadata(preset, others, **_read(values, _FIELDS), said=frozenset(values))
+    metadata = ModelMetadata(preset, others, **_read(values, _FIELDS), said=frozenset(values))
+    _check_multiples(metadata)
+    return metadata
+
+
+def _check_multiples(metadata: ModelMetadata) -> None:
+    """Raise ValueError for a size that the graph, as the same file says, does not take."""
+    for name, preset in metadata.presets.items():
+        odd = [side for side in (*(preset.input_hw or ()), preset.step or 0) if side % metadata.multiple]
+        if odd:
+            raise ValueError(f"the size {name} has {odd[0]}, which is no multiple of {metadata.multiple}")
 
 
 def _read(values: dict[str, Any], fields: Mapping[str, tuple[Callable[[Any], object], str]]) -> dict[str, Any]:
@@ -178,7 +191,7 @@ def _size(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
     height, width = value
-    if not (type(height) is type(width) is int and height > 0 and width > 0):
+    if not (type(height) is type(width) is int and 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise ValueError
     return height, width
 
@@ -196,9 +209,23 @@ def _score(value: Any) -> float:
 
 
 def _classes(value: Any) -> frozenset[int]:
-    if not value:
+    if not (isinstance(value, list) and value and all(type(one) is int and one >= 0 for one in value)):
         raise ValueError
-    return frozenset(map(int, value))
+    return frozenset(value)
+
+
+def _labels(value: Any) -> dict[int, str]:
+    labels = {int(number): label for number, label in value.items()}
+    if not all(number >= 0 and isinstance(label, str) for number, label in labels.items()):
+        raise ValueError
+    return labels
+
+
+def _accuracy(value: Any) -> dict[str, dict[str, float]]:
+    accuracy = {size: {clip: float(ap50) for clip, ap50 in clips.items()} for size, clips in value.items()}
+    if not all(0 <= ap50 <= 100 for clips in accuracy.values() for ap50 in clips.values()):
+        raise ValueError
+    return accuracy
 
 
 def _one_of(choices: tuple[str, ...]) -> tuple[Callable[[Any], object], str]:
@@ -223,7 +250,7 @@ def _text(value: Any) -> str | None:
 
 
 _PRESET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
-    "input_hw": (_size, "[height, width] in pixels or null"),
+    "input_hw": (_size, f"[height, width] in pixels, up to {MAX_SIDE} each, or null"),
     "step": (_pixels, "a whole number of pixels"),
     "default_score": (_score, "a number in 0..1"),
     "track_start_score": (_score, "a number in 0..1"),
@@ -238,12 +265,9 @@ _FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "layout": _one_of(get_args(Layout)),
     "channels": _one_of(get_args(Channels)),
     "scaling": _one_of(get_args(Scaling)),
-    "labels": (lambda value: {int(number): str(label) for number, label in value.items()}, '{"1": "person", ...}'),
+    "labels": (_labels, '{"1": "person", ...}'),
     "person_classes": (_classes, "a list of class numbers"),
-    "accuracy": (
-        lambda value: {size: {clip: float(ap) for clip, ap in clips.items()} for size, clips in value.items()},
-        '{"default": {"clip": 80.0, ...}, ...}',
-    ),
+    "accuracy": (_accuracy, '{"default": {"clip": 80.0, ...}, ...} in percent'),
     "licence": (_text, "text or null"),
     "scope": (_text, "text or null"),
     "origin": (lambda value: {name: str(text) for name, text in value.items()}, '{"package": "...", ...}'),

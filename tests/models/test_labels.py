@@ -53,6 +53,13 @@ def test_classes_may_count_from_1(text: str, tmp_path: Path) -> None:
     assert labels_beside(tmp_path / "model.pb", first=1) == {1: "dog", 2: "person"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_labels_may_be_of_windows_tools(encoding: str, tmp_path: Path) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "labels.txt").write_bytes(f"{mark}dog\r\nperson\r\n".encode(encoding))
+    assert labels_beside(tmp_path / "model.onnx") == {0: "dog", 1: "person"}
+
+
 def test_a_label_map_says_its_numbers(tmp_path: Path) -> None:
     items = "item {\n  name: '/m/01g317'\n  id: 7\n  display_name: \"Person\"\n}\nitem { id: 9 name: 'dog' }\n"
     (tmp_path / "label_map.pbtxt").write_text(items, encoding="utf-8")

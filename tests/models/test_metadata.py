@@ -80,6 +80,15 @@ def test_what_the_file_says(folder: Path) -> None:
         ('{"labels": {"one": "person"}}', "labels is"),
         ('{"person_classes": 1}', "person_classes is 1, expected a list"),
         ('{"person_classes": []}', "person_classes is .., expected a list"),
+        ('{"person_classes": "01"}', "person_classes is '01', expected a list"),
+        ('{"person_classes": [0.5]}', "person_classes is .0.5., expected a list"),
+        ('{"person_classes": [-1]}', "person_classes is .-1., expected a list"),
+        ('{"labels": {"-1": "person"}}', "labels is"),
+        ('{"labels": {"0": null}}', "labels is"),
+        ('{"accuracy": {"far": {"clip": NaN}}}', "accuracy is .*, expected .* in percent"),
+        ('{"input_hw": [100000, 300]}', "input_hw is .100000, 300., expected .* up to 4096 each"),
+        ('{"multiple": 32, "input_hw": [100, 320]}', "the size default has 100, which is no multiple of 32"),
+        ('{"multiple": 32, "sizes": {"far": {"step": 48}}}', "the size far has 48, which is no multiple of 32"),
         ('{"default_score": true}', "default_score is True"),
     ],
 )
@@ -100,6 +109,20 @@ def test_a_field_that_does_nothing_is_told_once(folder: Path, caplog: pytest.Log
         "has fields that there are not, which do nothing: keep_aspec (did you mean keep_aspect?), "
         "sizes.small.default_scor (did you mean default_score?), sizes.small.multiple"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_the_file_may_be_of_windows_tools(encoding: str, folder: Path) -> None:
+    version = make_model(folder / "people" / "1", "")
+    said = '{\r\n "licence": "für alle"\r\n}'.encode(encoding)
+    (version / "assets.extra" / "humandetect.json").write_bytes(said)
+    assert find_model("people", folder).metadata.licence == "für alle"
+
+
+def test_a_size_that_nobody_can_ask_for_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_model(folder / "people" / "1", {"sizes": {"smal": {}, "default": {}, "far": {}}})
+    find_model("people", folder)
+    assert caplog.messages[0].endswith("which do nothing: sizes.default, sizes.smal (did you mean small?)")
 
 
 def test_default_model_is_whole_and_described() -> None:
@@ -128,6 +151,13 @@ def test_damage_is_told_with_the_fix(folder: Path) -> None:
     (version / "saved_model.pb").write_bytes(b"half a gra")
     with pytest.raises(ModelError, match=r"saved_model\.pb is damaged: .*; restore the file, reinstall"):
         verify(find_model("people", folder))
+
+
+def test_damage_is_told_of_a_model_of_one_file_too(tmp_path: Path) -> None:
+    (tmp_path / "tiny.onnx").write_bytes(b"graph")
+    (tmp_path / "tiny.json").write_text(json.dumps({"sha256": "ab"}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tiny\.onnx is damaged"):
+        verify(find_model(str(tmp_path / "tiny.onnx")))
 
 
 def test_checksum_of_a_folder_follows_graph_and_variables(folder: Path) -> None:
