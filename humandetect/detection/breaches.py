@@ -21,6 +21,8 @@ FEWEST_COVERED = 0.2
 """Of the boxes that are found: less are there by chance."""
 FAR_OUTSIDE = 2.0
 """Boxes of people at the edge reach over it a little; pixels reach far."""
+LIKELY_LOGIT = 40.0
+"""Above are percents or bytes."""
 NOTHING_THERE = -1
 """A score with which some, such as KerasCV's suppression, fill up rows."""
 CORNERS_WANTED = "write them as two corners, not as centre and size"
@@ -31,9 +33,12 @@ def breach_of(answer: RawDetections, info: ModelInfo, threshold: float) -> str |
     scores = answer.scores[answer.scores != NOTHING_THERE]
     highest, lowest = scores.max(initial=0), scores.min(initial=0)
     if np.isnan(highest) or np.isnan(answer.xyxy[answer.scores >= max(threshold, 1e-6)]).any():
-        return _told(info, "scores or boxes are no numbers (NaN)", "try --precision f32, or export it in float32")
+        return _told(
+            info, "scores or boxes are no numbers (NaN), or what says how many there are is none",
+            "try --precision f32, or export it in float32",
+        )  # fmt: skip
     if not -0.01 <= lowest <= highest <= 1.01:
-        return _told(info, f"scores reach from {lowest:g} to {highest:g}: not in 0..1", "export it with its sigmoid")
+        return _told(info, f"scores reach from {lowest:g} to {highest:g}: not in 0..1", _score_fix(lowest, highest))
     strong = (answer.scores >= threshold) & (answer.scores > 0)
     if not strong.any():
         return None
@@ -83,8 +88,9 @@ def nobody_told(info: ModelInfo, answers: Sequence[RawDetections], threshold: fl
     if strong.size:
         return _classes_told(info, sorted(set(strong.tolist())), strong.size)
     best = max(answer.scores.max(initial=0) for answer in answers)
+    none = ", and no row that is counted has one" if best == 0 else ""
     return _told(
-        info, f"nobody in pictures that have people; the best score is {best:.2f}, {threshold:g} is asked for",
+        info, f"nobody in pictures that have people; the best score is {best:.2f}{none}, {threshold:g} is asked for",
         "if it finds people elsewhere, say scaling, channels, layout or keep_aspect in humandetect.json",
     )  # fmt: skip
 
@@ -115,11 +121,20 @@ def _covered(found: NDArray[np.number], known: NDArray[np.number]) -> NDArray[np
 def _classes_told(info: ModelInfo, numbers: list[int], count: int) -> str:
     seen = " and ".join(f"{number} {info.metadata.labels.get(number, '')}".strip() for number in numbers)
     people = " and ".join(map(str, sorted(info.metadata.person_classes)))
+    if numbers[-1] < 0:
+        return _told(info, f"detections are of class {seen}, which is none", "export it with classes from 0 or 1 on")
+    first = next(number for number in numbers if number >= 0)
     every = "the only detection is" if count == 1 else f"all {count} detections are"
     return _told(
         info, f"{every} of class {seen}, people are class {people}",
-        f"if they are people, say --person-class {numbers[0]}, or person_classes in humandetect.json",
+        f"if they are people, say --person-class {first}, or person_classes in humandetect.json",
     )  # fmt: skip
+
+
+def _score_fix(lowest: float, highest: float) -> str:
+    if lowest >= 0 and highest > LIKELY_LOGIT:
+        return f"divide them by {100 if highest <= 100 else 255}"
+    return "export it with its sigmoid"
 
 
 def _told(info: ModelInfo, what: str, fix: str) -> str:

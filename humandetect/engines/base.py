@@ -59,7 +59,7 @@ class ModelInfo:
         """Return this for pictures of a size, `small`, `default`, `far` or HxW, with its scores. Raises UsageError."""
         if self.size is None:
             raise UsageError(f"{self.name} gets pictures whole: leave out the size")
-        fixed_hw = self.size.input_hw if self.size.multiple is None else None
+        fixed_hw = self.size.input_hw if self.size.multiple is None else (None, None)
         size, preset = choose_size(self.name, self.metadata, wanted, fixed_hw=fixed_hw)
         return replace(self, size=size, preset=preset)
 

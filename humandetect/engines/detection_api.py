@@ -9,6 +9,7 @@ import numpy as np
 
 from humandetect.engines.base import DETECTION_API, RawDetections
 from humandetect.errors import EngineError, ModelError
+from humandetect.models.dialects.base import whole
 from humandetect.models.dialects.coco import COCO_91
 from humandetect.models.labels import labels_beside, person_classes_of
 
@@ -98,7 +99,8 @@ def check_images(images: NDArray[np.uint8], size: InputSize | None) -> None:
 def raw_detections(answers: Sequence[Mapping[str, NDArray[Any]]]) -> RawDetections:
     """Join the model's answers to one or more calls, in order.
 
-    Rows that `num_detections` does not count get score 0, and short answers are filled up with such rows.
+    Rows that `num_detections` does not count get score 0, and short answers are filled up with such rows. Where it is
+    negative or NaN, scores become NaN, which is told as a breach.
     """
     total = sum(len(answer[SCORES]) for answer in answers)
     most = max(answer[SCORES].shape[1] for answer in answers)
@@ -109,10 +111,12 @@ def raw_detections(answers: Sequence[Mapping[str, NDArray[Any]]]) -> RawDetectio
     for answer in answers:
         size, count = answer[SCORES].shape
         rows = slice(start, start + size)
-        counted = np.arange(count) < np.asarray(answer[COUNT]).reshape(-1, 1)
+        counts = np.asarray(answer[COUNT], np.float64).reshape(-1, 1)
+        uncounted = np.where(counts >= 0, 0, np.nan)
+        counted = np.arange(count) < counts
         xyxy[rows, :count] = answer[BOXES][..., [1, 0, 3, 2]]
-        scores[rows, :count] = np.where(counted, answer[SCORES], 0)
-        class_ids[rows, :count] = answer[CLASSES]
+        scores[rows, :count] = np.where(counted, answer[SCORES], uncounted)
+        class_ids[rows, :count] = whole(answer[CLASSES])
         start += size
     return RawDetections(xyxy=xyxy, scores=scores, class_ids=class_ids)
 

@@ -20,7 +20,7 @@ from humandetect.stderr import quiet
 if TYPE_CHECKING:
     from humandetect.models.dialects import Dialect
     from humandetect.models.metadata import ModelFolder
-    from humandetect.models.sizes import InputSize
+    from humandetect.models.sizes import InputSize, Sides
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +46,18 @@ class Compiler:
         self._graph: ov.Model | None = None
         """Read once for all shapes."""
 
-    def fixed_hw(self, size: str) -> tuple[int, int] | None:
-        """Return the only size that the model takes, where its metadata leaves a doubt; None: there is a choice."""
+    def fixed_hw(self, size: str) -> Sides:
+        """Return the only sides that the model takes, where its metadata leaves a doubt."""
         metadata = self.model.metadata
         in_folder = self.model.path.is_dir()  # a file may be of a dialect, whose way with pictures stands in it
         if in_folder and (metadata.sizes or (metadata.preset.input_hw and size == "default")):
-            return None
+            return None, None
         self._as_it_is = self._compile(None)
-        return None if self._is_open else _hw(self._as_it_is)
+        return (None, None) if self._is_open else _sides(self._as_it_is)
 
     def compiled(self, size: InputSize | None, hw: tuple[int, int] | None) -> ov.CompiledModel:
         """Return the model for pictures of `hw`, which makes the fastest code; a graph without a choice as it is."""
-        if self._as_it_is and (size is None or size.multiple is None or hw == _hw(self._as_it_is)):
+        if self._as_it_is and (size is None or size.multiple is None or hw == _sides(self._as_it_is)):
             return self._as_it_is
         return self._compile(hw)
 
@@ -110,10 +110,10 @@ class Compiler:
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))
 
 
-def _hw(compiled: ov.CompiledModel) -> tuple[int, int] | None:
-    """Return the only size that a compiled model takes, if it is one."""
-    _, height, width, _ = compiled.input(0).partial_shape
-    return (height.get_length(), width.get_length()) if height.is_static and width.is_static else None
+def _sides(compiled: ov.CompiledModel) -> Sides:
+    """Return the only sides that a compiled model takes."""
+    _, height, width, _ = (size.get_length() if size.is_static else None for size in compiled.input(0).partial_shape)
+    return height, width
 
 
 def _read(core: ov.Core, model: ModelFolder, hw: tuple[int, int] | None) -> ov.Model | Foreign:

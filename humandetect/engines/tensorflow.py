@@ -74,9 +74,8 @@ class TensorFlowEngine:
             raise ModelError(
                 f"{model.path} takes {shape[0]} pictures at a time and no single one. Export it for any number."
             )
-        fixed_hw = (shape[1], shape[2]) if shape[1] and shape[2] else None
         metadata = with_people(model.metadata, model=model.name, path=model.path)
-        input_size, preset = choose_size(model.name, metadata, size, fixed_hw=fixed_hw)
+        input_size, preset = choose_size(model.name, metadata, size, fixed_hw=(shape[1], shape[2]))
         self.info = ModelInfo(
             model.name, model.version, f"tensorflow {tf.__version__}, {'GPU' if on_gpu else 'CPU'}, {numbers}",
             input_size, parallel=CALLS_THAT_HELP, best_batch=BEST_BATCH if self._max_call is None else 1,

@@ -20,6 +20,7 @@ from humandetect.errors import ModelError
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import GRAPH_NAME, verify
+from humandetect.models.sizes import choose_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,7 +106,8 @@ def _pictures(folder: ModelFolder, plan: RequestPlan, *, count: int) -> NDArray[
     from humandetect.media.sources import open_source
 
     metadata = folder.metadata
-    input_hw = None if plan.encoded else plan.input_hw or metadata.preset.input_hw
+    size = None if plan.encoded else choose_size(folder.name, metadata, "default", fixed_hw=plan.sides)[0]
+    input_hw = size.input_hw if size else None
     with open_source(str(bundled("examples/plaza.mp4")), SourceConfig(limit=count)) as source:
         return np.stack([prepare_image(frame.image, input_hw, metadata.resize).pixels for frame in source])
 

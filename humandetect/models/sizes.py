@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_ASPECT = 7 / 3
 """Of cinema's 21:9, where a limit of 2 costs 3 to 5 points of AP50. Longer pictures are padded."""
+Sides = tuple[int | None, int | None]
+"""Height and width that a graph takes; None for any."""
 SPARE = 0.15
 """Of a step: stretching by so little is better than a step more of cost. Rounding down costs more people than up."""
 
@@ -74,17 +76,31 @@ class InputSize:
 
 
 def choose_size(
-    model: str, metadata: ModelMetadata, wanted: str, *, fixed_hw: tuple[int, int] | None
+    model: str, metadata: ModelMetadata, wanted: str, *, fixed_hw: Sides
 ) -> tuple[InputSize | None, Preset]:
     """Return the size that is `wanted` (a preset's name or HxW) and its scores; None: the model wants full frames.
 
-    `fixed_hw` is the only size that the model's signature allows. Raises UsageError for a size that it does not take.
+    `fixed_hw` are the sides that the model's signature allows. Raises UsageError for a size that it does not take.
     """
+    match fixed_hw:
+        case (int(height), int(width)):
+            if wanted != "default" and size_in_pixels(wanted) != fixed_hw:
+                only = f"{_text(fixed_hw)} only (height x width)"
+                raise UsageError(f"{model} takes pictures of {only}: leave out the size")
+            return InputSize((height, width), keep_aspect=metadata.keep_aspect), metadata.preset
+    size, preset = _choose_open_size(model, metadata, wanted)
+    given = size.input_hw if size else (None, None)
+    if any(side not in (None, got) for side, got in zip(fixed_hw, given, strict=True)):
+        only = "x".join(str(side or "ANY") for side in fixed_hw)
+        raise UsageError(
+            f"{model} takes pictures of {only} only (height x width): say such a size with --size, or as input_hw in "
+            "humandetect.json"
+        )
+    return size, preset
+
+
+def _choose_open_size(model: str, metadata: ModelMetadata, wanted: str) -> tuple[InputSize | None, Preset]:
     usual, pixels = metadata.preset, size_in_pixels(wanted)
-    if fixed_hw is not None:
-        if wanted != "default" and pixels != fixed_hw:
-            raise UsageError(f"{model} takes pictures of {_text(fixed_hw)} only (height x width): leave out the size")
-        return InputSize(fixed_hw, keep_aspect=metadata.keep_aspect), usual
     if pixels is not None:
         _check_multiple(model, pixels, metadata.multiple)
         scores = min([usual, *metadata.sizes.values()], key=lambda preset: _difference(preset, pixels))

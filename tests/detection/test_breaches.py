@@ -36,7 +36,10 @@ def answer(box: list[float], *, score: float = 0.9, class_id: int = 1) -> RawDet
         ),
         (answer([0.2, 0.3, 0.2, 0.4]), "boxes have no area; write them as two corners, not as centre and size"),
         (answer(WELL, score=3.5), "scores reach from 0 to 3.5: not in 0..1; export"),
-        (answer(WELL, score=float("nan")), "scores or boxes are no numbers .NaN.; try --precision f32"),
+        (answer(WELL, score=90), "scores reach from 0 to 90: not in 0..1; divide them by 100"),
+        (answer(WELL, score=230), "scores reach from 0 to 230: not in 0..1; divide them by 255"),
+        (answer(WELL, class_id=-1), "detections are of class -1, which is none; export it with classes"),
+        (answer(WELL, score=float("nan")), "scores or boxes are no numbers .NaN.,.*; try --precision f32"),
         (answer([*WELL[:3], float("nan")]), "scores or boxes are no numbers"),
         (answer(WELL, class_id=0), "the only detection is of class 0, people are class 1; if .* --person-class 0, or"),
         (answer(WELL, class_id=69), "of class 69, people are class 1"),
@@ -85,6 +88,7 @@ def test_nobody_where_people_are_is_told_with_what_was_seen() -> None:
     dog = replace(INFO, metadata=ModelMetadata(labels={0: "dog", 1: "person"}))
     assert "of class 0 dog, people are class 1" in nobody_told(dog, [answer(WELL, class_id=0)], 0.5)
     assert "the best score is 0.20, 0.5 is asked for" in nobody_told(INFO, [answer(WELL, score=0.2)], 0.5)
+    assert "the best score is 0.00, and no row that is counted has one" in nobody_told(INFO, [answer(WELL, score=0)], 0)
 
 
 @pytest.mark.parametrize(

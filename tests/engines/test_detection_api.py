@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from humandetect.config import EngineConfig
 from humandetect.engines import ENGINES, load_engine
-from humandetect.errors import ModelError
+from humandetect.engines.detection_api import raw_detections
+from humandetect.errors import ModelError, UsageError
 from humandetect.models.metadata import ModelFolder, ModelMetadata, read_metadata
 from humandetect.models.sizes import Preset
 from tests.engines.models import PERSON_BOX, Kind, frozen_graph, modern_saved_model, saved_model
@@ -89,6 +90,13 @@ def test_a_size_fixed_in_the_signature_is_the_input_size(engine_name: str, tmp_p
     assert_answers(engine)
 
 
+def test_one_side_fixed_in_the_signature_needs_a_size(engine_name: str, tmp_path: Path) -> None:
+    model = saved_model(tmp_path / "model", Kind(hw=(40, None)))
+    with pytest.raises(UsageError, match=r"synthetic takes pictures of 40xANY only"):
+        start(engine_name, model)
+    assert_answers(start(engine_name, replace(model, metadata=ModelMetadata(Preset((40, 60))))))
+
+
 def test_the_metadata_sets_the_input_size_of_open_models(engine_name: str, tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model", Kind())
     engine = start(engine_name, ModelFolder("m", "1", model.path, ModelMetadata(Preset((40, 60)))))
@@ -99,6 +107,15 @@ def test_the_metadata_sets_the_input_size_of_open_models(engine_name: str, tmp_p
 def test_models_work_by_path(engine_name: str, tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model", Kind())
     assert_answers(load_engine(EngineConfig(engine=engine_name, device="cpu", model=str(model.path))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [float("nan"), -1.0])
+def test_a_number_of_rows_that_is_none_is_no_empty_answer(number: float) -> None:
+    one = {"detection_boxes": np.zeros((2, 3, 4)), "detection_scores": np.full((2, 3), 0.9)}
+    two = {"detection_classes": np.full((2, 3), 0.99), "num_detections": np.array([2.0, number])}
+    raw = raw_detections([{**one, **two}])
+    np.testing.assert_allclose(raw.scores, [[0.9, 0.9, 0], [np.nan] * 3], atol=1e-6)
+    assert raw.class_ids.tolist() == [[1, 1, 1]] * 2
 
 
 @pytest.mark.parametrize(

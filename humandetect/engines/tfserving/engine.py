@@ -220,7 +220,7 @@ class TFServingEngine:
             raise UsageError(f"{self._model} decodes pictures itself and gets them whole: leave out --size")
         if plan.encoded:
             return None, self._metadata.preset
-        return choose_size(self._model, self._metadata, self._wanted_size, fixed_hw=plan.input_hw)
+        return choose_size(self._model, self._metadata, self._wanted_size, fixed_hw=plan.sides)
 
     def _not_ready(self, response: bytes) -> str | None:
         """Say why a GetModelStatus answer means that the model cannot be used yet."""

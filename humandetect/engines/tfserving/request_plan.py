@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from humandetect.engines.tfserving.messages import Signature, TensorInfo
+    from humandetect.models.sizes import Sides
     from humandetect.protos.serving_pb2 import ModelSpec
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -46,8 +47,7 @@ class RequestPlan:
     """Of the input; 0: a single string."""
     batch: int | None
     """Images that every request must have; None: any number."""
-    input_hw: tuple[int, int] | None
-    """None: any size."""
+    sides: Sides
 
     def requests(self, spec: ModelSpec, images: NDArray[np.uint8]) -> Iterator[bytes]:
         """Encode the PredictRequests for (B, H, W, 3) RGB images, each when it is asked for."""
@@ -136,7 +136,7 @@ def make_plan(model: str, signatures: Mapping[str, Signature], wanted: str | Non
     height, width = shape[1:3] if len(shape) == 4 else (None, None)
     return RequestPlan(
         model=model, signature=name, input=key, encoded=encoded, rank=len(shape), batch=batch,
-        input_hw=(height, width) if height and width else None,
+        sides=(height, width),
     )  # fmt: skip
 
 

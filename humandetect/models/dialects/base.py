@@ -94,6 +94,12 @@ def in_pixels(boxes: Boxes) -> bool:
     return bool(np.abs(boxes.xyxy[likeliest]).max() > LARGEST_FRACTION)
 
 
+def whole(numbers: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Round numbers of classes, of which few bits may have made 0.99; those that are none become negative."""
+    rounded: NDArray[np.int32] = np.nan_to_num(np.rint(numbers), nan=-1, posinf=-1, neginf=-1).astype(np.int32)
+    return rounded
+
+
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return score and number of each row's likeliest class."""
     class_ids = class_scores.argmax(axis=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, WantedPicture, in_pixels, suppress
+from humandetect.models.dialects.base import MOST_QUERIES, Boxes, Dialect, WantedPicture, in_pixels, suppress, whole
 from humandetect.models.dialects.coco import COCO_80, COCO_90, COCO_91
 
 if TYPE_CHECKING:
@@ -63,40 +63,49 @@ def _rows(answers: Answers, _: tuple[int, int]) -> Boxes:
 
 
 def _labelled_rows(answers: Answers, _: tuple[int, int]) -> Boxes:
-    table, class_ids = answers[0].reshape(-1, 5), answers[1].reshape(-1).astype(np.int32)
+    table, class_ids = answers[0].reshape(-1, 5), whole(answers[1].reshape(-1))
     return Boxes(table[:, :4], table[:, 4], class_ids)
 
 
 def _counted_rows(answers: Answers, _: tuple[int, int]) -> Boxes:
-    table = answers[0][: int(answers[1].reshape(-1)[0])]
-    return Boxes(table[:, 2:], table[:, 1], table[:, 0].astype(np.int32))
+    table = answers[0]
+    return _first(Boxes(table[:, 2:], table[:, 1], whole(table[:, 0])), answers[1])
 
 
 def _detection_output(answers: Answers, _: tuple[int, int]) -> Boxes:
     """Take the rows up to the first of image -1, which ends the list."""
     table = answers[0].reshape(-1, 7)
     table = table[: int(np.argmax(table[:, 0] < 0)) if (table[:, 0] < 0).any() else len(table)]
-    return Boxes(table[:, 3:], table[:, 2], table[:, 1].astype(np.int32))
+    return Boxes(table[:, 3:], table[:, 2], whole(table[:, 1]))
 
 
 def _lists(answers: Answers, _: tuple[int, int], *, counted: bool) -> Boxes:
     """Take as many as there are; TFLite's and very many may not be suppressed yet."""
     class_ids, scores = _classes_and_scores(answers[1].reshape(-1), answers[2].reshape(-1))
-    count = int(answers[3].reshape(-1)[0]) if counted else len(scores)
-    boxes = Boxes(answers[0].reshape(-1, 4)[:count], scores[:count], class_ids[:count])
+    boxes = Boxes(answers[0].reshape(-1, 4), scores, class_ids)
+    boxes = _first(boxes, answers[3]) if counted else boxes
     if counted and not in_pixels(boxes):
         boxes = replace(boxes, xyxy=boxes.xyxy[:, [1, 0, 3, 2]])
-    return suppress(boxes) if counted or count > MOST_QUERIES else boxes
+    return suppress(boxes) if counted or len(scores) > MOST_QUERIES else boxes
+
+
+def _first(boxes: Boxes, number: NDArray[np.float32]) -> Boxes:
+    """Keep as many as there are said to be; where that is no number of them, scores become NaN: a breach."""
+    count = number.reshape(-1)[0]
+    if not count >= 0:
+        return replace(boxes, scores=np.full_like(boxes.scores, np.nan))
+    rows = slice(int(min(count, len(boxes.scores))))
+    return Boxes(boxes.xyxy[rows], boxes.scores[rows], boxes.class_ids[rows])
 
 
 def _classes_and_scores(
     first: NDArray[np.float32], second: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Tell classes from scores by their being whole numbers: exporters disagree on the order."""
-    if not _whole(first) and _whole(second):
+    if not _are_whole(first) and _are_whole(second):
         first, second = second, first
-    return first.astype(np.int32), second.astype(np.float32)
+    return whole(first), second.astype(np.float32)
 
 
-def _whole(numbers: NDArray[np.float32]) -> bool:
+def _are_whole(numbers: NDArray[np.float32]) -> bool:
     return bool((numbers == np.floor(numbers)).all())

@@ -107,7 +107,7 @@ def test_many_and_large_images_are_spread_over_requests() -> None:
 def test_models_of_encoded_pictures_get_jpeg_of_full_frames(shape: Any, sizes: list[tuple[int, ...]]) -> None:
     images = cv2.resize(pictures(1)[0], (96, 64), interpolation=cv2.INTER_CUBIC)[None].repeat(3, axis=0)
     plan = plan_for(image_bytes=TensorInfo("string", shape))
-    assert plan.input_hw is None
+    assert plan.sides == (None, None)
     found = [sent(request)[1] for request in plan.requests(SPEC, images)]
     assert [values.shape for values in found] == sizes
     jpeg = found[0].reshape(-1)[0]
@@ -117,8 +117,8 @@ def test_models_of_encoded_pictures_get_jpeg_of_full_frames(shape: Any, sizes: l
 
 
 def test_a_fixed_size_is_told() -> None:
-    assert plan_for(inputs=TensorInfo("uint8", (None, 300, 200, 3))).input_hw == (300, 200)
-    assert plan_for(inputs=TensorInfo("uint8", None)).input_hw is None
+    assert plan_for(inputs=TensorInfo("uint8", (None, 300, 200, 3))).sides == (300, 200)
+    assert plan_for(inputs=TensorInfo("uint8", None)).sides == (None, None)
 
 
 def test_answers_for_one_picture_without_a_batch_are_taken() -> None:

@@ -184,6 +184,14 @@ def test_rows_of_six_with_their_number_begin_with_the_class() -> None:
     assert_one_person(boxes)
 
 
+@pytest.mark.parametrize("number", [float("nan"), -1])
+def test_a_number_of_rows_that_is_none_makes_scores_none(number: float) -> None:
+    rows = np.array([[0, 0.9, 24, 16, 48, 48], [0, 0.8, 0, 0, 9, 9]])
+    lists = [np.array([[BOX, BOX]]), np.array([[0, 16]]), np.array([[0.9, 0.7]]), np.array([number])]
+    for arrays in ([rows, np.array([number])], lists):
+        assert np.isnan(read(arrays)[1].scores).any()
+
+
 def test_rows_of_seven_end_at_image_minus_one() -> None:
     name, boxes = read([np.array([[[[0, 1, 0.9, *BOX], [-1, 0, 0, 0, 0, 0, 0], [0, 1, 0.8, 0, 0, 1, 1]]]])])
     assert name == "detection-output"
