@@ -21,13 +21,16 @@ CONFIG_NAME = "models.config"
 
 def find_model(model: str, models_dir: Path | None = None) -> ModelFolder:
     """Resolve a name or a path; raises ModelNotFound, ModelError."""
+    path = Path(model).expanduser()
     try:
         if is_model_name(model):
             found = _find_by_name(model, models_dir)
             if found:
                 return found
-        if Path(model).expanduser().exists():
-            return _at_path(Path(model).expanduser())
+        if path.exists():
+            return _at_path(path)
+        if path.is_symlink():
+            raise ModelNotFound(f"no model {model!r}: it is a link to {path.readlink()}, which is not there")
     except (OSError, ValueError) as error:
         raise ModelNotFound(f"no model {model!r}: {error}") from error
     _refuse_missing_version(Path(model), models_dir)
@@ -133,6 +136,10 @@ def _in_folder(folder: Path, *, name: str, allowed: tuple[int, ...] = ()) -> Mod
             f"version {' or '.join(map(str, allowed))}" if allowed else f"a version, as in {folder.name}/1/{GRAPH_NAME}"
         )
         there = ", ".join(version.name for version in versions) or "none"
+        broken = sorted(
+            (child.name for child in folder.iterdir() if _is_version(child) and child not in versions), key=int
+        )
+        there += f" ({GRAPH_NAME} is missing, or no file, in {', '.join(broken)})" if broken else ""
         files = sorted(str(child) for child in folder.iterdir() if child.suffix in (".pb", *OPENVINO_SUFFIXES))
         hint = f"; or give a file of it: {', '.join(files)}" if files else ""
         raise ModelError(f"{folder} holds no model: expected {wanted}; versions there: {there}{hint}")

@@ -13,6 +13,7 @@ from onnx import helper
 from openvino import opset13 as opset
 
 from humandetect.detection.detector import open_detector
+from humandetect.detection.preprocess import PADDING
 from humandetect.errors import HumanDetectError, ModelError, UsageError
 from tests.command_line import invoke
 from tests.engines.foreign import BOX, FRACTIONS, HEIGHT, SHADE, WIDTH, assert_sees, detector_of
@@ -138,9 +139,10 @@ def test_detr_with_a_mask_and_outputs_of_its_inside(tmp_path: Path) -> None:
 
 def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     """The wide picture fills the upper part of a square: boxes are told in the picture's own pixels."""
-    model = graph([1, 3, WIDTH, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5)
+    model = graph([1, 3, WIDTH, WIDTH], [*BOX, 0, 0], [1, 6], score_at=4)
+    seen = 0.8 * HEIGHT / WIDTH + PADDING / 255 * (1 - HEIGHT / WIDTH)
     said = {"labels": {"0": "person"}, "person_classes": [0]}
-    assert_sees(saved(model, tmp_path, said), 0.9)
+    assert_sees(saved(model, tmp_path, said), seen)
 
 
 def test_an_open_size_is_640_unless_it_is_said(tmp_path: Path) -> None:

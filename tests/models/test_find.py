@@ -273,3 +273,17 @@ def test_a_version_that_is_not_there_says_which_are(
     make_model(folder / "people" / "10")
     with pytest.raises(ModelNotFound, match="there are versions 2, 10: use --model people for version 10"):
         find_model(asked)
+
+
+def test_a_link_to_nowhere_is_told_as_that(folder: Path) -> None:
+    (folder / "people.onnx").symlink_to("/gone/people.onnx")
+    with pytest.raises(ModelNotFound, match=r"it is a link to /gone/people\.onnx, which is not there"):
+        find_model(str(folder / "people.onnx"))
+
+
+def test_versions_without_their_graph_are_named(folder: Path) -> None:
+    (folder / "people" / "2" / "saved_model.pb").mkdir(parents=True)
+    (folder / "people" / "10").mkdir()
+    (folder / "people" / "10" / "saved_model.pb").symlink_to("/gone/saved_model.pb")
+    with pytest.raises(ModelError, match=r"versions there: none \(saved_model\.pb is missing, or no file, in 2, 10\)"):
+        find_model("people", folder)
