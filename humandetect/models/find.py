@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from humandetect.errors import ModelError, ModelNotFound
@@ -21,8 +22,8 @@ CONFIG_NAME = "models.config"
 
 def find_model(model: str, models_dir: Path | None = None) -> ModelFolder:
     """Resolve a name or a path; raises ModelNotFound, ModelError."""
-    path = Path(model).expanduser()
     try:
+        path = Path(model).expanduser()
         if is_model_name(model):
             found = _find_by_name(model, models_dir)
             if found:
@@ -31,7 +32,7 @@ def find_model(model: str, models_dir: Path | None = None) -> ModelFolder:
             return _at_path(path)
         if path.is_symlink():
             raise ModelNotFound(f"no model {model!r}: it is a link to {path.readlink()}, which is not there")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # of ~SOMEBODY who has no home
         raise ModelNotFound(f"no model {model!r}: {error}") from error
     _refuse_missing_version(Path(model), models_dir)
     known = ", ".join(sorted(_known_names(models_dir))) or "none"
@@ -61,7 +62,9 @@ def _search_path(models_dir: Path | None) -> list[Path]:
     """Return the models folders, best first; a folder the user chose is the only one."""
     chosen = models_dir or os.environ.get(MODELS_DIR_VARIABLE)
     if chosen:
-        folder = Path(chosen).expanduser()
+        folder = Path(chosen)
+        with suppress(RuntimeError):  # ~SOMEBODY who has no home
+            folder = folder.expanduser()
         if not folder.is_dir():
             raise ModelNotFound(
                 f"the models folder {str(folder)!r} does not exist; check --models-dir or {MODELS_DIR_VARIABLE}"

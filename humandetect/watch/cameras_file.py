@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 from unicodedata import normalize
@@ -148,7 +149,9 @@ class _CamerasFile(LocatedToml):
                 said[key] = self._options[option].adopt(table[key], f"{self.place((*at, key))}: {key}")
         if "scene" in table:
             scene = self._options["scene"].adopt(table["scene"], f"{self.place((*at, 'scene'))}: scene")
-            said["scene"] = self._scene(self.path.parent / Path(scene).expanduser(), (*at, "scene"))
+            with suppress(RuntimeError):  # ~SOMEBODY who has no home: no such file
+                scene = Path(scene).expanduser()
+            said["scene"] = self._scene(self.path.parent / scene, (*at, "scene"))
         if "size" in table:
             said["size"] = self._size(table["size"], (*at, "size"))
         if "record" in table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +15,6 @@ from humandetect.models.config_file import read_models_config
 from humandetect.models.find import bundled, find_model, list_models
 from humandetect.models.metadata import ModelMetadata, verify
 from tests.models.model_folders import make_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def config(name: str = "people", base_path: str = "/models/people", more: str = "") -> str:
@@ -287,3 +284,10 @@ def test_versions_without_their_graph_are_named(folder: Path) -> None:
     (folder / "people" / "10" / "saved_model.pb").symlink_to("/gone/saved_model.pb")
     with pytest.raises(ModelError, match=r"versions there: none \(saved_model\.pb is missing, or no file, in 2, 10\)"):
         find_model("people", folder)
+
+
+def test_a_home_that_nobody_has_is_told(folder: Path) -> None:
+    with pytest.raises(ModelNotFound, match="no model '~nobody-here/people': "):
+        find_model("~nobody-here/people", folder)
+    with pytest.raises(ModelNotFound, match="the models folder '~nobody-here' does not exist"):
+        find_model("people", Path("~nobody-here"))

@@ -94,6 +94,10 @@ def test_what_the_file_says_of_a_camera_goes_before_the_options(tmp_path: Path) 
         ('[camera.door]\nurl = "rtsp://a"\nanonymize = "hat"', "cameras.toml:3: anonymize"),
         ('[camera.door]\nurl = "rtsp://a"\nscene = 4', "cameras.toml:3: scene"),
         (
+            '[camera.door]\nurl = "rtsp://a"\nscene = "~nobody-here/a.toml"',
+            "cameras.toml:3: there is no scene in '~nobody-here/a.toml'",
+        ),
+        (
             '[camera.door]\nurl = "rtsp://a"\nscene = "no.toml"',
             "cameras.toml:3: there is no scene in 'no.toml'",
         ),
