@@ -77,6 +77,23 @@ def _unless_there_is_none(error: OSError) -> None:
         raise error
 
 
+def _name(hidden: Path, path: Path) -> None:
+    """Give a file its name, which outlives a power cut as what it names does."""
+    hidden.replace(path)
+    _keep_name(path)
+
+
+def _keep_name(path: Path) -> None:
+    """Have the disk keep a name, and that of its folder, which may be new; not all systems and shares can."""
+    for folder in path.parents[:2]:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 def open_storage(place: Path | str) -> Storage:
     """Open a folder, or what is at an address in an object store. Raises SinkError and MissingExtra."""
     return ObjectStorage(place) if isinstance(place, str) else FolderStorage(place)
@@ -117,7 +134,7 @@ class FolderStorage:
     def write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         try:
-            self._written(path, data).replace(path)
+            _name(self._written(path, data), path)
         except OSError as error:
             raise sink_error(path, error) from error
 
@@ -130,7 +147,7 @@ class FolderStorage:
                 yield hidden
                 with hidden.open("rb+") as file:
                     os.fsync(file.fileno())
-                hidden.replace(path)
+                _name(hidden, path)
             finally:
                 hidden.unlink(missing_ok=True)
         except OSError as error:
@@ -148,11 +165,12 @@ class FolderStorage:
             written = self._written(path, data)
             try:
                 os.link(written, path)  # fails where there is one, on network shares too
+                _keep_name(path)
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
                 path.open("xb").close()  # takes the name, for an instant, by a file that is none yet
-                written.replace(path)
+                _name(written, path)
             finally:
                 written.unlink(missing_ok=True)
         except FileExistsError:

@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,7 @@ from humandetect.errors import SinkError
 from humandetect.storage import FolderStorage, Storage, open_storage
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.object_store import ObjectStore
 
@@ -53,6 +55,25 @@ def test_of_two_that_create_one_does(storage: Storage) -> None:
     assert [storage.create("plan", data) for data in (b"first", b"second")] == [True, False]
     assert storage.read("plan") == b"first"
     assert storage.names("") == {"plan"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells which folder a descriptor is by /proc")
+@pytest.mark.parametrize("write", [FolderStorage.create, FolderStorage.write])
+def test_names_outlive_a_power_cut_as_well_as_what_they_name(
+    write: Callable[[FolderStorage, str, bytes], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe: dict[str, set[str]] = {}
+
+    def fsync(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").resolve()
+        if place.is_dir():
+            safe[place.name] = {path.name for path in place.iterdir()}
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "new").mkdir()
+    write(FolderStorage(tmp_path / "new"), "a", b"one")
+    assert "a" in safe["new"]
+    assert safe[tmp_path.name] == {"new"}
 
 
 def test_a_long_file_is_there_whole_or_not_at_all(storage: Storage) -> None:
