@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -71,11 +70,10 @@ def make_plan(config: ArchiveConfig) -> Plan:
     """
     warnings: list[str] = []
     refs = expand(config.sources, recursive=config.source.recursive, warnings=warnings)
-    times = Counter(ref.files for ref in refs)
-    warnings += [f"{files[0]!r} is given {n} times: its people count as often" for files, n in times.items() if n > 1]
+    warnings += _given_again(refs)
     videos: list[Video] = []
     unreadable: dict[str, str] = {}
-    folders: dict[str, int] = {}
+    folders = _taken(config.out)
     for ref in refs:
         if not ref.files or ref.kind == "pipe":
             raise UsageError(f"{ref.name!r} is no file: an archive is made of what can be read again")
@@ -96,6 +94,18 @@ def make_plan(config: ArchiveConfig) -> Plan:
         source, reason = next(iter(unreadable.items()))
         raise SourceError(f"cannot read {source!r}: {reason}")
     return Plan(_made(config), tuple(videos), unreadable, tuple(warnings))
+
+
+def _given_again(refs: Sequence[SourceRef]) -> list[str]:
+    """Return a warning for each file that is given more than once, by whatever names."""
+    alike: dict[str, list[str]] = {}
+    for file in (file for ref in refs for file in ref.files):
+        alike.setdefault(file if is_object_store(file) else os.path.realpath(file), []).append(file)
+    return [
+        f"{names[0]!r} is given {len(names)} times: its people count as often"
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def find_plan(storage: Storage) -> Plan | None:
@@ -212,12 +222,19 @@ def _stamp_of(file: str) -> tuple[int, object]:
     return stat.st_size, stat.st_mtime_ns
 
 
+def _taken(out: Path | str) -> dict[str, int]:
+    """Return the names of files that are where the results go, for `_folder`: it may be where the sources are."""
+    if isinstance(out, str) or not out.is_dir():
+        return {}
+    return {path.name.casefold(): 1 for path in out.iterdir() if not path.is_dir()}
+
+
 def _folder(source: str, taken: dict[str, int]) -> str:
     """Return a name of its own for the parts of a source, like the file's; `taken` has how often each was wanted.
 
     Names that differ in capitals are one folder on some shares.
     """
-    name = os.fsencode(Path(source).name.lstrip("."))[:_LONGEST_FOLDER].decode(errors="ignore") or "video"
+    name = os.fsencode(Path(source).name)[:_LONGEST_FOLDER].decode(errors="ignore").lstrip(".") or "video"
     folder, wanted = name, name.casefold()
     while folder.casefold() in taken or folder.casefold() in ("failed", "warned", NAME):
         taken[wanted] = taken.get(wanted, 1) + 1

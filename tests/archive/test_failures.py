@@ -205,6 +205,13 @@ def test_names_may_be_any_bytes(video: Path, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out" / "caf.mkv" / "000000.parquet")["source"][0].as_py().endswith("/caf�.mkv")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its disks have only names in UTF-8")
+def test_no_name_makes_a_hidden_folder(video: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mkv")
+    Path(odd).write_bytes(video.read_bytes())
+    assert make(tmp_path / "out", Path(odd), plan=True).standing.plan.videos[0].folder == "mkv"
+
+
 def test_a_group_of_pictures_for_all_of_a_video_is_one_segment(tmp_path: Path) -> None:
     long = write_people(tmp_path / "long.mkv", frames=75, options={"g": "1000", "bf": "0", "sc_threshold": "0"})
     assert make(tmp_path / "out", long).outcome.frames == 75
@@ -246,6 +253,14 @@ def test_a_source_beside_the_parts_of_its_archive_is_read(video: Path) -> None:
         assert make(video.parent, video, plan=True).standing.parts == len(PARTS)
 
 
+def test_an_archive_may_lie_in_the_folder_of_its_sources(video: Path, tmp_path: Path) -> None:
+    source = tmp_path / video.name
+    source.write_bytes(video.read_bytes())
+    for _ in range(2):
+        assert make(tmp_path, tmp_path).standing.is_complete
+    assert source.read_bytes() == video.read_bytes()
+
+
 def test_an_archive_among_its_sources_is_none_of_them(video: Path, tmp_path: Path) -> None:
     out, recursive = tmp_path / "people", SourceConfig(recursive=True)
     (tmp_path / video.name).write_bytes(video.read_bytes())
@@ -285,9 +300,17 @@ def test_a_question_does_nothing_of_what_is_asked_beside_it_or_stands_in_a_file(
 
 
 def test_a_source_that_is_given_twice_is_made_so_often_and_told(video: Path, tmp_path: Path) -> None:
-    standing = make(tmp_path / "out", video, video).standing
-    assert [*standing.warnings()] == [f"{str(video)!r} is given 2 times: its people count as often"]
-    assert len(standing.there) == 2 * len(PARTS)
+    link = tmp_path / "link.mkv"
+    link.symlink_to(video)
+    standing = make(tmp_path / "out", video, Path(os.path.relpath(video)), link, plan=True).standing
+    assert [*standing.warnings()] == [f"{str(video)!r} is given 3 times: its people count as often"]
+    assert len(standing.missing) == 3 * len(PARTS)
+
+
+def test_so_is_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(picture(320, 240)))
+    warnings = make(tmp_path / "out", tmp_path, tmp_path, plan=True).standing.plan.warnings
+    assert warnings == (f"{str(tmp_path / 'a.jpg')!r} is given 2 times: its people count as often",)
 
 
 def test_where_nothing_may_be_written_it_says_so_before_it_works(
