@@ -181,6 +181,7 @@ class Field:
     def _check_one(self, value: Any, name: str) -> None:
         kinds: Mapping[type, Any] = {int: Integral, float: Real, Path: str | Path}
         fits = isinstance(value, kinds.get(self.kind, self.kind)) and isinstance(value, bool) == (self.kind is bool)
+        fits = fits and not (self.kind is Path and value == "")
         if not fits or (self.choices and value not in self.choices) or not all(_holds(b, value) for b in self.bounds):
             raise self._refusal(value, name)
 
@@ -197,6 +198,8 @@ class Field:
 
     def to_path(self, value: str | Path) -> str | Path:
         """Return a path, or the address that is meant instead. Raises UsageError for one that cannot be."""
+        if value == "":  # as of a variable of a shell that was never set: refused, as a path it would be this folder
+            return value
         if not self.opt.object_stores or "://" not in str(value):
             return Path(value)
         if path := path_of(str(value)):

@@ -8,11 +8,20 @@ from typing import Any
 
 import pytest
 
-from humandetect.config import AnalyzeConfig, CountingConfig, FeedConfig, ServeConfig, ServingConfig, SourceConfig
+from humandetect.config import (
+    AnalyzeConfig,
+    ArchiveConfig,
+    CountingConfig,
+    FeedConfig,
+    ServeConfig,
+    ServingConfig,
+    SourceConfig,
+)
 from humandetect.config.commands import COMMANDS
 from humandetect.config.fields import fields_of
 from humandetect.config.option import seconds
 from humandetect.errors import UsageError
+from tests.command_line import error_line, invoke
 
 CONFIGS = list(dict.fromkeys(config for configs in COMMANDS.values() for config in configs))
 
@@ -55,6 +64,15 @@ def test_a_message_has_no_secret_in_it() -> None:
 def test_a_path_may_be_given_as_text() -> None:
     assert CountingConfig(scene="door.toml", counts="counts.csv").counts == Path("counts.csv")  # type: ignore[arg-type]
     assert AnalyzeConfig(("a.jsonl",), results=("b.csv",)).files == (Path("a.jsonl"),)
+
+
+def test_an_empty_text_is_no_path() -> None:
+    wrong: Any = ""
+    with pytest.raises(UsageError, match="out must be a path, got ''"):
+        ArchiveConfig(out=wrong)
+    for arguments in (["archive", "a.mp4", "--out", ""], ["detect", "a.mp4", "-o", ""], ["analyze", ""]):
+        run = invoke(*arguments)
+        assert (run.returncode, "must be a path, got ''" in error_line(run)) == (2, True)
 
 
 def test_one_string_is_not_taken_for_many() -> None:
