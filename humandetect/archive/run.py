@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from humandetect.archive.jobs import WARNED
 from humandetect.archive.joins import Joins
 from humandetect.archive.local import LocalWorkers
 from humandetect.archive.plan import NAME, agree, find_plan, make_plan
-from humandetect.errors import UsageError
+from humandetect.errors import MissingExtra, UsageError
 from humandetect.storage import open_storage
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def standing_of(config: ArchiveConfig) -> Standing:
 
 def archive(config: ArchiveConfig, progress: AttemptListener) -> ArchiveSummary:
     """Do what is missing. Raises UsageError, and EngineError where no worker can begin."""
+    _check_packages()
     _check_merged(config)
     storage = open_storage(config.out)
     plan = _plan(config, storage)
@@ -122,6 +124,12 @@ def merge(config: ArchiveConfig, warnings: list[str]) -> Path | None:
                 sink.write(frame)
         warnings += saved.warnings
         return sink.close()
+
+
+def _check_packages() -> None:
+    """Raise MissingExtra before hours go into a plan whose workers would each fail with a traceback."""
+    if find_spec("pyarrow") is None:
+        raise MissingExtra("archive needs more: pip install 'humandetect[archive]'")
 
 
 def _check_merged(config: ArchiveConfig) -> None:

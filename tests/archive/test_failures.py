@@ -21,7 +21,7 @@ from humandetect.archive.plan import NAME
 from humandetect.archive.run import archive, standing_of
 from humandetect.config import ArchiveConfig, DetectConfig, SourceConfig
 from humandetect.detection.detector import Detector
-from humandetect.errors import SinkError, UsageError
+from humandetect.errors import MissingExtra, SinkError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import files
 from humandetect.pipeline.run import run as detect
@@ -64,6 +64,15 @@ def make(out: Path, *videos: Path, retries: int = 1, **options: Any) -> ArchiveS
 
 def files_in(out: Path) -> list[str]:
     return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and path.name != NAME)
+
+
+def test_missing_packages_are_one_line_before_the_plan(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"^archive needs more: pip install 'humandetect\[archive\]'$"):
+        make(tmp_path / "out", video)
+    assert not (tmp_path / "out" / NAME).exists()
 
 
 def test_nothing_disturbs_it(video: Path, tmp_path: Path) -> None:
