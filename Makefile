@@ -1,6 +1,7 @@
 # `make demo`, `make test`, and `make quick` while you write. All create .venv when it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE :=  # as images of containers set it: each worker of the tests would compile them all anew
 
 .PHONY: demo test quick lint docs browser measured clean
 
