@@ -10,9 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, get_args
 
-from humandetect.analytics.scene import Scene, read_scene
 from humandetect.errors import HumanDetectError, UsageError
-from humandetect.media.sinks.atomic_files import PendingFile
 from humandetect.watch.analysis import CameraAnalysis, camera_event
 from humandetect.watch.audiences import Audiences
 from humandetect.watch.camera import Camera
@@ -26,6 +24,7 @@ from humandetect.watch.openings import OPENINGS_AT_ONCE, Openings
 from humandetect.watch.reader import CameraReader
 from humandetect.watch.recording import Recordings
 from humandetect.watch.retention import Reason
+from humandetect.watch.scenes import Scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from humandetect.analytics.counts import CountRow
+    from humandetect.analytics.scene import Scene
     from humandetect.config.watch import CameraConfig, WatchConfig
     from humandetect.detection.detector import Detector
     from humandetect.media.frames import DetectedFrame, Event
@@ -79,6 +79,7 @@ class Watch:
         self._looks = Looks(
             config, detector=detector, analyse=self._inbox.put, tell=self._tell, on_change=self._on_change
         )
+        self._scenes = Scenes(config.counting)
         self._wanted = self._checked(read_cameras(config))
         self._recordings = Recordings(config.recording) if config.recording.record else None
 
@@ -141,18 +142,7 @@ class Watch:
         found, path = self._cameras.get(camera), self.scene_file(camera)
         if found is None or path is None:
             raise UsageError(f"camera {camera!r} has no file for lines and zones: give it a `scene`")
-        pending = PendingFile(path)
-        try:
-            pending.path.write_text(toml, encoding="utf-8")
-            scene = self._scene(replace(found.config, scene=pending.path))
-            if found.reader.size:
-                scene.for_picture(*found.reader.size, source=camera)
-            pending.finish(complete=True)
-        except UsageError as error:
-            raise UsageError(str(error).replace(str(pending.path), path.name)) from error
-        finally:
-            pending.discard()
-        self._count_at(found, scene)
+        self._count_at(found, self._scenes.write(path, toml, of=found.config, size=found.reader.size))
 
     def recording_figures(self) -> RecordingFigures:
         if self._recordings is None:
@@ -167,7 +157,7 @@ class Watch:
         """Read cameras and scenes again and do what changed; says what. Raises UsageError, and nothing changes."""
         before, wanted = self._wanted, self._checked(read_cameras(self._config))
         self._find_sizes(wanted)
-        scenes = {name: self._scene(camera) for name, camera in wanted.items() if before.get(name) == camera}
+        scenes = {name: self._scenes.read(camera) for name, camera in wanted.items() if before.get(name) == camera}
         self._wanted = wanted
         redrawn = [name for name, scene in scenes.items() if scene != self._cameras[name].scene]
         gone = [name for name in before if name not in wanted]
@@ -193,12 +183,8 @@ class Watch:
 
     def _checked(self, cameras: Sequence[CameraConfig]) -> dict[str, CameraConfig]:
         for camera in cameras:
-            self._scene(camera)  # what cannot be counted at must be known before weeks begin
+            self._scenes.read(camera)  # what cannot be counted at must be known before weeks begin
         return {camera.name: camera for camera in cameras}
-
-    def _scene(self, camera: CameraConfig) -> Scene:
-        counting = self._config.counting
-        return read_scene(camera.scene, lines=counting.line, zones=counting.zone)
 
     def _count_at(self, camera: Camera, scene: Scene) -> None:
         self._inbox.put(lambda: self._tell_events(camera, camera.count_at(scene)))
@@ -228,7 +214,7 @@ class Watch:
 
         gate = MotionGate() if config.gate == "motion" else None
         camera = Camera(
-            config, reader=reader, finder=finder, scene=self._scene(config), analyse=analyse, gate=gate,
+            config, reader=reader, finder=finder, scene=self._scenes.read(config), analyse=analyse, gate=gate,
             recorder=recorder,
         )  # fmt: skip
         self._cameras[name] = camera
