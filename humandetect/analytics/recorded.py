@@ -249,7 +249,8 @@ def _coco_truth(path: Path) -> Truth:
         crowd = bool(entry.get("iscrowd"))
         return _whole(entry["image_id"]), _person(_xyxy(entry["bbox"]), 1.0, entry.get("track_id"), ignored=crowd)
 
-    for number, entry in enumerate(_read(str(path), _annotations, dataset, kind="COCO dataset")):
+    entries = _read(str(path), lambda known: list(known.get("annotations", [])), dataset, kind="COCO dataset")
+    for number, entry in enumerate(entries):
         place = f"{path}, annotation {number}"
         found = _read(place, read, entry, kind="COCO annotation")
         if found is None:
@@ -259,10 +260,6 @@ def _coco_truth(path: Path) -> Truth:
         refuse_twice(people[found[0]], found[1].track_id, place)
         people[found[0]].append(found[1])
     return Truth(path, people, images)
-
-
-def _annotations(dataset: dict[str, Any]) -> list[Any]:
-    return list(dataset.get("annotations", []))
 
 
 def _categories(dataset: dict[str, Any]) -> dict[int, str]:

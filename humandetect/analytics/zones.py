@@ -94,7 +94,8 @@ class ZoneCounter:
             if not visit.entered and dwell >= ENTER_SECONDS:
                 visit.entered = True
                 changes.append(ZoneChange("enter", zone, visit.first, None))
-            if not visit.loitered and visit.entered and zone.loiter_seconds is not None and dwell >= _patience(zone):
+            loiters = zone.loiter_seconds is not None and dwell >= zone.loiter_seconds
+            if loiters and visit.entered and not visit.loitered:
                 visit.loitered = True
                 changes.append(ZoneChange("loiter", zone, sighting, _dwell(visit)))
         return changes
@@ -132,10 +133,6 @@ class ZoneCounter:
             visit = self._visits.pop(key)
             if visit.entered:
                 yield ZoneChange("exit", self._zones[key[1]], visit.last, _dwell(visit))
-
-
-def _patience(zone: Zone) -> float:
-    return math.inf if zone.loiter_seconds is None else zone.loiter_seconds
 
 
 def _dwell(visit: _Visit) -> float:

@@ -10,7 +10,7 @@ from humandetect.media.annotate.boxes import Annotator
 from humandetect.media.frames import DetectedFrame, Shape
 from humandetect.media.image_headers import WRITABLE_ENDINGS
 from humandetect.media.sinks.pictures import as_shown, write_image
-from humandetect.media.sources.still import still_of
+from humandetect.media.sources import still_of
 
 if TYPE_CHECKING:
     from humandetect.config import SceneCheckConfig

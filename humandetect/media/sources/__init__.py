@@ -18,7 +18,12 @@ from humandetect.media.sources.refs import Kind, SourceRef, device_number, expan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Kind", "Source", "SourceRef", "device_number", "expand", "open_source", "tree_roots"]
+    from humandetect.media.frames import Frame
+
+__all__ = ["Kind", "Source", "SourceRef", "device_number", "expand", "open_source", "still_of", "tree_roots"]
+
+FIRST_SECONDS = 1.0
+"""Of a camera, whose first pictures are often dark."""
 
 
 def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, audio: bool = False) -> Source:
@@ -35,6 +40,18 @@ def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, aud
         raise SourceError(f"cannot read {ref.name!r}: {error}") from error.__cause__
     except OSError as error:
         raise SourceError(f"cannot read {ref.name!r}: {error.strerror or error}") from error
+
+
+def still_of(ref: str, config: SourceConfig) -> Frame:
+    """Return the first frame from `--start` on, of a live source one from a second later. Raises SourceError."""
+    with open_source(expand([ref])[0], config) as source:
+        begin = FIRST_SECONDS if source.info.kind == "live" else 0.0
+        for frame in source:
+            if frame.time_seconds >= begin:
+                return frame
+        if source.failures:
+            raise source.failures[0]
+        raise SourceError(f"cannot read {source.name!r}: it ended before a picture to draw on; try an earlier --start")
 
 
 def _open_images(ref: SourceRef, config: SourceConfig, _audio: bool) -> Source:

@@ -19,7 +19,7 @@ from humandetect.config.toml_lines import read_toml
 from humandetect.errors import SinkError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sinks.atomic_files import PendingFile, sink_error
-from humandetect.media.sources.still import still_of
+from humandetect.media.sources import still_of
 from humandetect.service.metrics import Metrics
 from humandetect.service.middleware import Access
 from humandetect.service.process.http.deadlines import DeadlineProtocol

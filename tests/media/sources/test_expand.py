@@ -13,8 +13,7 @@ import pytest
 from humandetect.config import SourceConfig
 from humandetect.errors import SourceError
 from humandetect.media.images import encode_jpeg
-from humandetect.media.sources import Source, SourceRef, expand, open_source
-from humandetect.media.sources.still import still_of
+from humandetect.media.sources import Source, SourceRef, expand, open_source, still_of
 from tests.builders import make_clip, picture
 
 if TYPE_CHECKING:
