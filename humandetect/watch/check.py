@@ -13,6 +13,7 @@ import numpy as np
 
 from humandetect.cpus import usable_cpus
 from humandetect.ending import leave_behind
+from humandetect.errors import SourceError
 from humandetect.watch.connection import Connection, Lost, ReaderSettings
 from humandetect.watch.openings import OPENINGS_AT_ONCE
 from humandetect.watch.sized_detectors import SizedDetectors
@@ -45,6 +46,8 @@ class Checked(NamedTuple):
     """From one key frame to the next; None: fewer than two were seen."""
     decode_ms: float | None = None
     """CPU time for one picture."""
+    convert_ms: float = 0.0
+    """CPU time to make what the model is given of a decoded picture: of a large one it is most of a look."""
     detect_ms: float = 0.0
     """CPU time for one look, from a decoded picture to its people."""
 
@@ -82,7 +85,7 @@ def measure_detection(detector: Detector, checked: Iterable[Checked]) -> list[Ch
         alike = one.camera.size, one.size or (1280, 720)
         if alike not in costs:
             costs[alike] = _detect_ms(detectors.of(one.camera), alike[1])
-        measured.append(one._replace(detect_ms=costs[alike]))
+        measured.append(one._replace(detect_ms=costs[alike] + one.convert_ms))
     return measured
 
 
@@ -103,29 +106,44 @@ def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     arrivals: list[float] = []
     keys: list[float] = []
     newest: CameraPicture | None = None
-    spent = time.thread_time()
     settings = replace(settings, rate=camera.rate, transport=camera.transport)
     try:
         with Connection(camera.url, settings) as connection:
-            spent, ends = time.thread_time(), time.monotonic() + LOOK_SECONDS
-            for picture in connection.pictures():
-                if picture:
-                    newest = picture
-                    arrivals.append(picture.arrived_seconds)
-                    if picture.decoded.key_frame:
-                        keys.append(picture.arrived_seconds)
-                if time.monotonic() > ends:
-                    break
-            codec = connection.codec_name
-    except Lost as lost:
-        if not arrivals:
-            return Checked(camera, str(lost))
-        codec = ""
-    decode_ms = (time.thread_time() - spent) / max(1, len(arrivals)) * 1000
+            codec, spent = connection.codec_name, time.thread_time()
+            for newest in _pictures(connection):
+                arrivals.append(newest.arrived_seconds)
+                if newest.decoded.key_frame:
+                    keys.append(newest.arrived_seconds)
+            decode_ms = (time.thread_time() - spent) / max(1, len(arrivals)) * 1000
+        convert_ms = _convert_ms(newest) if newest else 0.0
+    except (Lost, SourceError) as problem:
+        return Checked(camera, str(problem))
     spread = arrivals[-1] - arrivals[0] if arrivals else 0.0
     return Checked(
-        camera, None if arrivals else "no picture came", newest.size if newest else None, codec,
+        camera, None if newest else "no picture came", newest.size if newest else None, codec,
         rate=(len(arrivals) - 1) / spread if spread else None,
         key_seconds=median(later - before for before, later in pairwise(keys)) if len(keys) > 1 else None,
-        decode_ms=decode_ms,
+        decode_ms=decode_ms, convert_ms=convert_ms,
     )  # fmt: skip
+
+
+def _pictures(connection: Connection) -> Iterator[Picture]:
+    """Yield what comes within the time of a look, or until the camera is lost after some. Raises Lost before."""
+    ends, is_seen = time.monotonic() + LOOK_SECONDS, False
+    try:
+        for picture in connection.pictures():
+            if picture:
+                is_seen = True
+                yield picture
+            if time.monotonic() > ends:
+                return
+    except Lost:
+        if not is_seen:
+            raise
+
+
+def _convert_ms(picture: Picture) -> float:
+    began = time.thread_time()
+    for _ in range(_TRIES):
+        picture.image()
+    return (time.thread_time() - began) / _TRIES * 1000
