@@ -222,7 +222,9 @@ def _reserve(wished: Path) -> tuple[Path, int]:
         with suppress(FileExistsError):
             descriptor = os.open(_hidden(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            return path, descriptor
+            if os.fstat(descriptor).st_nlink:
+                return path, descriptor
+            os.close(descriptor)  # who finishes remains took it for one before it was locked
     raise AssertionError("endless names ended")
 
 

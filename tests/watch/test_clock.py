@@ -31,7 +31,7 @@ class Wall(datetime):
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Let hours pass, at whose end the clock is set by so many seconds."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
     monkeypatch.setattr(clock, "datetime", Wall)
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import resource
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -16,7 +18,6 @@ from tests.watch.cameras import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,23 @@ def test_what_somebody_still_writes_is_left_alone(clip: Path, tmp_path: Path) ->
     file = written(clip, tmp_path, close=False)
     assert finish_remains(tmp_path) == []
     assert file.close() == file.path
+    assert file.path.exists()
+
+
+def test_a_file_that_is_removed_as_remains_before_it_is_locked_is_made_again(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = fcntl.flock, list[Path]()
+
+    def remove_first(descriptor: int, how: int) -> None:
+        if not removed:
+            removed.extend(path for path in tmp_path.rglob(".*") if path.is_file())
+            removed[0].unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    file = written(clip, tmp_path)
+    assert removed
     assert file.path.exists()
 
 
