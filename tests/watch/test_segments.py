@@ -80,7 +80,7 @@ def test_what_somebody_still_writes_is_left_alone(clip: Path, tmp_path: Path) ->
     assert file.path.exists()
 
 
-def test_a_file_that_is_removed_as_remains_before_it_is_locked_is_made_again(
+def test_a_file_that_was_removed_as_remains_before_it_was_locked_is_made_again_and_locked(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, removed = fcntl.flock, list[Path]()
@@ -92,9 +92,10 @@ def test_a_file_that_is_removed_as_remains_before_it_is_locked_is_made_again(
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", remove_first)
-    file = written(clip, tmp_path)
+    file = written(clip, tmp_path, close=False)
     assert removed
-    assert file.path.exists()
+    assert finish_remains(tmp_path) == []
+    assert file.close() == file.path
 
 
 def test_remains_that_show_nothing_are_removed_and_files_of_others_are_not(tmp_path: Path) -> None:
