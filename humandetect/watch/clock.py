@@ -6,8 +6,8 @@ import time
 from datetime import datetime
 from typing import NamedTuple, Self
 
-CLOCK_SET_SECONDS = 10.0
-"""By so much more or less than has passed a clock was set, or the machine slept."""
+CLOCK_SET_SECONDS = 2.0
+"""By so much more or less than has passed a clock was set, or the machine slept; less can be a thread that waited."""
 
 
 class Epoch(NamedTuple):
