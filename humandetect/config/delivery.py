@@ -48,10 +48,12 @@ class DeliveryConfig:
         _require_address("--mqtt", self.mqtt, ("mqtt", "mqtts"), like="mqtt://user:password@broker:1883")
         _require_address("--webhook", self.webhook, ("http", "https"), like="https://host/people")
         mqtt = self.mqtt or ""
+        parts = urlsplit(mqtt)
         require(
-            not (set(mqtt) & set("?#") or set(unquote(urlsplit(mqtt).path)) & set("+#")),
+            not (set(mqtt) & set("?#") or set(unquote(parts.path)) & set("+#")),
             "--mqtt: the prefix of topics has no ?, + or #, and in a password ? is %3F, # is %23",
         )
+        require(not parts.password or bool(parts.username), "--mqtt: brokers take a password only with a user name")
         require(self.webhook is not None or self.webhook_secret is None, "--webhook-secret signs: give --webhook")
         require(self.webhook_secret != "", "--webhook-secret is empty: who would be kept from forging?")
 

@@ -373,6 +373,7 @@ def test_closing_does_not_wait_for_a_receiver_that_hangs(store: Store, hook: Rec
         ({"mqtt": "http://user:s3cret@broker"}, "--mqtt must be an address such as mqtt"),
         ({"mqtt": "mqtt://broker:99999"}, "--mqtt must be an address"),
         ({"mqtt": "mqtt://broker/home/#"}, "prefix"),
+        ({"mqtt": "mqtts://:s3cret@broker"}, "a password only with a user name"),
         ({"webhook_secret": "s3cret"}, "give --webhook"),
         ({"webhook": "http://host", "webhook_secret": ""}, "is empty"),
     ],
