@@ -11,14 +11,16 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
 from humandetect.engines import ENGINES, has_model_server, load_engine
+from humandetect.engines.base import DETECTION_API
 from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, ModelError, SourceError
 from humandetect.models.find import bundled, find_model
-from humandetect.models.metadata import takes, verify
+from humandetect.models.metadata import Channels, Scaling, takes, verify
 from humandetect.plural import counted
 from humandetect.plural import people as counted_people
 
@@ -177,13 +179,41 @@ def _infer(config: EngineConfig, frames: list[Frame]) -> tuple[str, str]:
         people = sum(map(len, found))
         each_ms = (time.perf_counter() - loaded) / len(frames) * 1000
         if not people and frames[0].source != BLANK:
-            raise ModelError(nobody_told(detector.info, answers, detector.score))
+            raise ModelError(nobody_told(detector.info, answers, detector.score) + _other_pictures(config, frames))
         told = (
             f"{detector.info.engine}: {counted_people(people)} in {counted(len(frames), 'frame')}, "
             f"{each_ms:.0f} ms each, started in {loaded - start:.1f} s; {contract_told(detector.info, answers)}"
         )
         known = [] if config.model == DEFAULT_MODEL or not people else _people_in(frames)
         return told, elsewhere_told(detector.info, found, known) if known else ""
+
+
+def _other_pictures(config: EngineConfig, frames: list[Frame]) -> str:
+    """Say with which other numbers for its pixels a model of another framework finds people; empty if with none."""
+    from humandetect.detection.breaches import breach_of, elsewhere_told
+    from humandetect.detection.detector import Detector
+
+    model = find_model(config.model, config.models_dir)
+    if config.engine != "openvino" or {"scaling", "channels"} <= model.metadata.said:
+        return ""
+    from humandetect.engines.openvino import OpenVinoEngine
+
+    best, told, known = 0.0, "", _people_in(frames)
+    for scaling, channels in product(get_args(Scaling), get_args(Channels)):
+        said = replace(model.metadata, scaling=scaling, channels=channels, person_class=config.person_class)
+        engine = OpenVinoEngine(replace(model, metadata=said), device=config.device, size=config.size)
+        with Detector(engine) as detector:
+            if detector.info.dialect == DETECTION_API:
+                return ""
+            answers = detector.infer([detector.prepare(frame.image) for frame in frames])
+            if any(breach_of(answer, detector.info, detector.score) for answer in answers):
+                continue
+            found = [detector.people(one, frame.image.shape[:2]) for one, frame in zip(answers, frames, strict=True)]
+        total = sum(float(one.confidence.sum()) for one in found if one.confidence is not None)
+        if total > best and not elsewhere_told(detector.info, found, known):
+            best = total
+            told = f': with {{"scaling": "{scaling}", "channels": "{channels}"}} it finds {sum(map(len, found))} here'
+    return told
 
 
 def _people_in(frames: list[Frame]) -> list[sv.Detections]:

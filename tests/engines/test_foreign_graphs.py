@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import openvino as ov
 import pytest
+import supervision as sv
 from onnx import helper
 from openvino import opset13 as opset
 
@@ -23,14 +24,20 @@ if TYPE_CHECKING:
 
 
 def graph(
-    shape: list[int], output: list[float], output_shape: list[int], *, score_at: int, dtype: Any = np.float32
+    shape: list[int],
+    output: list[float],
+    output_shape: list[int],
+    *,
+    score_at: int,
+    gain: float = 1,
+    dtype: Any = np.float32,
 ) -> ov.Model:
     """Build a model that writes what it saw of the first channel as the score, and constants otherwise."""
     image = opset.parameter(shape, dtype, name="images")
     first = opset.gather(image, opset.constant([0]), opset.constant(1 if shape[1] == 3 else len(shape) - 1))
     seen = opset.reduce_mean(opset.convert(first, "f32"), opset.constant(list(range(len(shape)))), keep_dims=False)
     mask = np.zeros(len(output), np.float32)
-    mask[score_at] = 1
+    mask[score_at] = gain
     flat = opset.add(opset.constant(np.array(output, np.float32)), opset.multiply(seen, opset.constant(mask)))
     answer = opset.reshape(flat, opset.constant(output_shape), special_zero=False)
     return ov.Model([opset.result(answer)], [image], "tiny")
@@ -43,8 +50,8 @@ def yolo_graph(shape: list[int], **options: Any) -> ov.Model:
     return graph(shape, columns.ravel().tolist(), [1, 6, 1200], score_at=4 * 1200, **options)
 
 
-def rows_graph(shape: list[int], class_id: int = 0, **options: Any) -> ov.Model:
-    return graph(shape, [*BOX, 0, class_id], [1, 1, 6], score_at=4, **options)
+def rows_graph(shape: list[int], class_id: int = 0, score: float = 0, **options: Any) -> ov.Model:
+    return graph(shape, [*BOX, score, class_id], [1, 1, 6], score_at=4, **options)
 
 
 def saved(model: ov.Model, folder: Path, metadata: dict[str, Any] | None = None) -> Path:
@@ -283,7 +290,7 @@ def test_other_engines_say_who_takes_the_file(tmp_path: Path) -> None:
 
 
 def test_models_check_tells_the_dialect_and_fails_where_nobody_is_found(tmp_path: Path) -> None:
-    path = saved(graph([1, 3, HEIGHT, WIDTH], [*BOX, 0.9, 0], [1, 6], score_at=5), tmp_path, {"scaling": "0..1"})
+    path = saved(rows_graph([1, 3, HEIGHT, WIDTH], score=0.5), tmp_path, {"scaling": "0..1"})
     well = invoke("models", "check", path, "--person-class", "0")
     assert "5 people in 5 frames" in well.stdout, well.stdout + well.stderr
     assert "dialect rows, input 64x96 padded" in well.stdout
@@ -291,3 +298,14 @@ def test_models_check_tells_the_dialect_and_fails_where_nobody_is_found(tmp_path
     odd = invoke("models", "check", path, "--person-class", "7")
     assert odd.returncode == 1
     assert "all 5 detections are of class 0 person, people are class 7" in odd.stdout
+
+
+def test_models_check_tells_which_other_pixels_show_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere = sv.Detections(np.array([[0, 0, 10_000, 10_000]], np.float32))
+    monkeypatch.setattr("humandetect.doctor._people_in", lambda frames: [everywhere] * len(frames))
+    path = saved(rows_graph([1, 3, HEIGHT, WIDTH], gain=1 / 200), tmp_path)
+    told = invoke("models", "check", path)
+    assert told.returncode == 1
+    assert 'in humandetect.json: with {"scaling": "0..255", "channels": "rgb"} it finds 5 here' in told.stdout
+    (tmp_path / "tiny.json").write_text('{"scaling": "0..255", "channels": "rgb"}', encoding="utf-8")
+    assert "5 people in 5 frames" in invoke("models", "check", path).stdout
