@@ -142,6 +142,13 @@ def warm_up(engine: Engine, path: Path | str) -> None:
     height, width = info.input_hw or WARM_UP_HW
     try:
         engine.infer(np.zeros((info.best_batch, height, width, 3), np.uint8))
+    except EngineError as error:
+        if info.size is not None or type(error) is not EngineError:
+            raise
+        raise ModelError(
+            f"{path} may not take pictures as they are ({error}): say a size with --size HxW, or input_hw in "
+            "humandetect.json"
+        ) from error
     except (ValueError, IndexError, TypeError) as error:
         raise ModelError(
             f"{path}: the outputs do not have the shapes of the TensorFlow Object Detection API: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LINES_THAT_TELL_NOTHING = (
-    "Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:"
-)  # fmt: skip
+_LINE_THAT_TELLS_NOTHING = re.compile(
+    r"(Caught exception: )?Exception from |Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
+    r"|While validating |Node \S+ of type |\S+ with a message:"
+)
 CACHE_FORMAT = 3
 """Part of every cache key: raise it when the way a model is prepared for compiling changes."""
 
@@ -179,5 +181,6 @@ def _by_name(ports: list[ov.Output]) -> dict[str, ov.Output]:
 def reason(error: RuntimeError) -> str:
     """Pick the line that tells people most out of OpenVINO's stack of checks."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(_LINES_THAT_TELL_NOTHING)]
-    return (telling or lines or ["no reason given"])[0]
+    telling = [line for line in lines if not _LINE_THAT_TELLS_NOTHING.match(line)]
+    unknown = [line for line in telling if line.startswith("No conversion rule")]
+    return (unknown or telling or lines or ["no reason given"])[0]

@@ -16,11 +16,12 @@ import tensorflow as tf
 
 from humandetect.config import EngineConfig
 from humandetect.engines import ENGINES, load_engine
-from humandetect.engines.detection_api import raw_detections
-from humandetect.errors import ModelError, UsageError
+from humandetect.engines.detection_api import raw_detections, warm_up
+from humandetect.errors import EngineError, ModelError, UsageError
 from humandetect.models.metadata import ModelFolder, ModelMetadata, read_metadata
 from humandetect.models.sizes import Preset
 from tests.engines.models import PERSON_BOX, Kind, frozen_graph, modern_saved_model, saved_model
+from tests.fakes import FakeEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,15 @@ def test_the_metadata_sets_the_input_size_of_open_models(engine_name: str, tmp_p
 def test_models_work_by_path(engine_name: str, tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model", Kind())
     assert_answers(load_engine(EngineConfig(engine=engine_name, device="cpu", model=str(model.path))))  # type: ignore[arg-type]
+
+
+def test_a_model_that_fails_on_whole_pictures_is_to_be_given_a_size() -> None:
+    with pytest.raises(EngineError, match="the fake engine broke"):
+        warm_up(FakeEngine(fail_after=0), "people")
+    whole = FakeEngine(fail_after=0)
+    whole.info = replace(whole.info, size=None)
+    with pytest.raises(ModelError, match=r"people may not take pictures as they are .*: say a size with"):
+        warm_up(whole, "people")
 
 
 @pytest.mark.parametrize("number", [float("nan"), -1.0])

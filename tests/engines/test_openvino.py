@@ -14,6 +14,7 @@ from humandetect.engines import openvino as engine_module
 from humandetect.engines import openvino_graph as module
 from humandetect.engines.compiled_cache import CompiledCache
 from humandetect.engines.openvino import OpenVinoEngine
+from humandetect.engines.openvino_graph import reason
 from humandetect.errors import DeviceError, EngineError, UsageError
 from humandetect.models.find import find_model
 from humandetect.models.metadata import ModelFolder, ModelMetadata
@@ -251,3 +252,19 @@ def test_the_pictures_of_the_default_model_are_not_turned_first() -> None:
     graph = module._read(ov.Core(), find_model("human_detection"), None)
     assert isinstance(graph, ov.Model)
     assert "Transpose" not in {port.get_node().get_type_name() for port in graph.input(0).get_target_inputs()}
+
+
+@pytest.mark.parametrize(
+    ("lines", "telling"),
+    [
+        (["-- Loop-11 with a message:", "Check '(a == b)' failed at loop.cpp:310:", "sizes differ"], "sizes differ"),
+        (["-- Pad-11 with a message:", "odd", "-- No conversion rule found for operations: A"], "No conversion rule "),
+        (
+            ["Caught exception: Exception from graph.cpp:1", "Node A_1 of type Add", "dim mismatch"],
+            "dim mismatch",
+        ),
+        (["Exception from core.cpp:84:"], "Exception from core.cpp"),
+    ],
+)
+def test_the_line_that_tells_most_is_shown(lines: list[str], telling: str) -> None:
+    assert reason(RuntimeError("\n".join(["Exception from core.cpp:84:", *lines]))).startswith(telling)
