@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, get_args
 from humandetect.config import DEFAULT_MODEL, EngineConfig, ServingConfig, SourceConfig
 from humandetect.engines import ENGINES, has_model_server, load_engine
 from humandetect.engines.base import DETECTION_API
-from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, ModelError, SourceError
+from humandetect.errors import DeviceError, HumanDetectError, MissingExtra, ModelError, SourceError, UsageError
 from humandetect.models.find import bundled, find_model
 from humandetect.models.metadata import Channels, Scaling, takes, verify
 from humandetect.plural import counted
@@ -71,13 +71,10 @@ def check_everything(*, device: Device = "auto", servers: tuple[str, ...] = ()) 
     yield _try("display", _look_for_display, "log in with a display, or write a video with -o instead of --show")
 
 
-def check_model(
-    model: str, *, models_dir: Path | None, device: Device = "auto", person_class: str | None = None
-) -> Iterator[Check]:
+def check_model(config: EngineConfig) -> Iterator[Check]:
     """Verify a model and run it on the sample, which has people, with every engine that takes it."""
     frames: list[Frame] = []
     _decode_sample(frames)
-    config = EngineConfig(model=model, models_dir=models_dir, device=device, person_class=person_class)
     yield from _check_model(config, frames)
 
 
@@ -95,6 +92,8 @@ def _check_engine(name: str, config: EngineConfig, frames: list[Frame]) -> Check
     except MissingExtra as error:
         # An engine nobody installed is no fault of this installation.
         return Check(f"engine {name}", True, "not installed (optional)", fix=str(error))
+    except UsageError:  # such as a size that the model does not take
+        raise
     except HumanDetectError as error:
         fix = "use --device cpu or auto" if isinstance(error, DeviceError) else ""
         return Check(f"engine {name}", False, str(error), fix=fix)

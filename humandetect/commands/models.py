@@ -7,6 +7,7 @@ import typer
 from humandetect.commands.options import options_of
 from humandetect.commands.running import command
 from humandetect.config import (
+    EngineConfig,
     ModelsBenchConfig,
     ModelsCheckConfig,
     ModelsListConfig,
@@ -58,10 +59,11 @@ def models_check(config: ModelsCheckConfig, _talk: TalkConfig) -> None:
     from humandetect.commands.terminal import print_checks
     from humandetect.doctor import check_model
 
-    checks = check_model(
-        config.model, models_dir=config.models_dir, device=config.device, person_class=config.person_class
-    )
-    if not print_checks(checks):
+    engine = EngineConfig(
+        model=config.model, models_dir=config.models_dir, device=config.device,
+        person_class=config.person_class, size=config.size,
+    )  # fmt: skip
+    if not print_checks(check_model(engine)):
         raise typer.Exit(1)
 
 

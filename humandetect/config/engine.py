@@ -30,6 +30,14 @@ PersonClassField = Annotated[
     str | None,
     Opt("Class of the people, by name or number.", "Detection", metavar="CLASS", unset="what the model says"),
 ]
+SizeField = Annotated[
+    str,
+    Opt(
+        "How large the model sees a picture: small, default, far, or HxW in pixels. Larger finds smaller people.",
+        "Detection",
+        metavar="SIZE",
+    ),
+]
 ScoreField = Annotated[
     float | None, Opt("Report people from this score on.", "Detection", unset="the model's"), Ge(0), Le(1)
 ]
@@ -163,14 +171,7 @@ class EngineConfig:
     ] = DEFAULT_MODEL
     person_class: PersonClassField = None
     models_dir: ModelsDirField = None
-    size: Annotated[
-        str,
-        Opt(
-            "How large the model sees a picture: small, default, far, or HxW in pixels. Larger finds smaller people.",
-            "Detection",
-            metavar="SIZE",
-        ),
-    ] = "default"
+    size: SizeField = "default"
     serving: Annotated[ServingConfig, Group(prefix="serving")] = field(default_factory=ServingConfig)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from humandetect.config.engine import DEFAULT_MODEL, DeviceField, ModelsDirField, PersonClassField
+from humandetect.config.engine import (
+    DEFAULT_MODEL,
+    DeviceField,
+    ModelsDirField,
+    PersonClassField,
+    SizeField,
+    check_size,
+)
 from humandetect.config.fields import check
 from humandetect.config.model_server import BatchingParametersField
 from humandetect.config.option import Opt
@@ -47,10 +54,12 @@ class ModelsCheckConfig:
     model: ModelField = DEFAULT_MODEL
     models_dir: ModelsDirField = None
     person_class: PersonClassField = None
+    size: SizeField = "default"
     device: DeviceField = "auto"
 
     def __post_init__(self) -> None:
         check(self)
+        check_size(self.size)
 
 
 @dataclass(frozen=True, slots=True)

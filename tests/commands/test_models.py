@@ -90,6 +90,14 @@ def test_models_bench_refuses_an_unknown_model_before_it_measures() -> None:
     assert "no model 'nobody'" in error_line(run)
 
 
+def test_models_check_looks_at_a_size_or_refuses_it() -> None:
+    run = invoke("models", "check", "movenet_multipose", "--size", "256x352")
+    assert "input 256x352" in run.stdout
+    run = invoke("models", "check", "movenet_multipose", "--size", "250x352")
+    assert run.returncode == 2
+    assert "multiples of 32" in error_line(run)
+
+
 def test_models_check_finds_a_damaged_model(tmp_path: Path) -> None:
     source = bundled("models/human_detection/2")
     for path in source.rglob("*"):
