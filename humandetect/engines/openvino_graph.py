@@ -27,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 _LINE_THAT_TELLS_NOTHING = re.compile(
     r"(Caught exception: )?Exception from |Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
-    r"|While validating |Node \S+ of type |\S+ with a message:"
+    r"|Loading input model|While validating |Node \S+ of type |\S+ with a message:"
 )
+PLACE_OF_WEIGHTS = b"location"
+"""Comes before a file's name where ONNX keeps weights outside, as it must those of over 2 GB."""
 CACHE_FORMAT = 3
 """Part of every cache key: raise it when the way a model is prepared for compiling changes."""
 
@@ -66,7 +68,7 @@ class Compiler:
     def _compile(self, hw: tuple[int, int] | None) -> ov.CompiledModel:
         """Fetch the model from the cache, or compile and keep it: reading and compiling cost over a second."""
         cache, key = CompiledCache(), self._cache_key(hw)
-        if blob := cache.load(key):
+        if key is not None and (blob := cache.load(key)):
             try:
                 return self._core.import_model(blob, self._target, self._settings)
             except RuntimeError as error:
@@ -85,7 +87,7 @@ class Compiler:
                     else "Export it anew."
                 )
             ) from error
-        if self.dialect is None:  # the kept model would not say what its outputs mean
+        if key is not None and self.dialect is None:  # the kept model would not say what other outputs mean
             with suppress(RuntimeError):  # a device that cannot export compiles every time
                 cache.save(key, compiled.export_model().getvalue())
         return compiled
@@ -102,11 +104,16 @@ class Compiler:
         shaped.reshape([1, *(hw or (height, width)), 3])
         return shaped
 
-    def _cache_key(self, hw: tuple[int, int] | None) -> str:
-        """Name everything that the compiled model depends on, the hardware's instructions among it."""
+    def _cache_key(self, hw: tuple[int, int] | None) -> str | None:
+        """Name everything that the compiled model depends on, the hardware's instructions among it.
+
+        None for a graph whose weights may lie in files of any name: it is compiled every time.
+        """
         path = self.model.path
         weights = path.with_suffix(".bin")  # of an .xml, in which a model that was trained again looks the same
         content = [checksum(file) for file in (path, weights) if file == path or file.is_file()]
+        if path.suffix == ".onnx" and PLACE_OF_WEIGHTS in path.read_bytes():
+            return None
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         hardware = [self._core.get_property(self._target, name) for name in properties]
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))

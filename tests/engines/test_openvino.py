@@ -6,13 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import openvino as ov
 import pytest
+from onnx import helper, numpy_helper
 from openvino import opset13 as opset
 
+from humandetect.detection.detector import open_detector
 from humandetect.engines import openvino as engine_module
 from humandetect.engines import openvino_graph as module
 from humandetect.engines.compiled_cache import CompiledCache
+from humandetect.engines.detection_api import OUTPUT_KEYS
 from humandetect.engines.openvino import OpenVinoEngine
 from humandetect.engines.openvino_graph import reason
 from humandetect.errors import DeviceError, EngineError, UsageError
@@ -225,6 +229,27 @@ def test_a_model_of_one_size_refuses_another(model: ModelFolder) -> None:
 def test_a_size_too_small_for_the_graph_is_refused_as_that(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes no pictures of 32x32 \(TopK .*\): give a larger size"):
         OpenVinoEngine(find_model(name), size="32x32")
+
+
+@pytest.mark.usefixtures("cache")
+def test_onnx_that_was_trained_again_in_a_file_of_its_own_is_compiled_anew(tmp_path: Path) -> None:
+    rows = np.zeros((1, 300, 4), np.float32)
+    rows[0, 0] = [0.1, 0.1, 0.9, 0.4]
+    for score in (0.9, 0.7):
+        scores = np.full((1, 300), score, np.float32)
+        outputs = (rows, scores, np.ones((1, 300), np.float32), np.ones(1, np.float32))
+        nodes = [helper.make_node("Identity", [f"{key}_is"], [key]) for key in OUTPUT_KEYS]
+        graph = helper.make_graph(
+            nodes, "tiny", [helper.make_tensor_value_info("input_tensor", onnx.TensorProto.UINT8, [1, 32, 32, 3])],
+            [helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, one.shape)
+             for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
+            [numpy_helper.from_array(one, f"{key}_is") for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
+        )  # fmt: skip
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+        (tmp_path / "weights").unlink(missing_ok=True)
+        onnx.save(model, tmp_path / "tiny.onnx", save_as_external_data=True, location="weights", size_threshold=100)
+        with open_detector(tmp_path / "tiny.onnx", engine="openvino", precision="f32") as detector:
+            assert detector.detect(np.zeros((32, 32, 3), np.uint8)).confidence == pytest.approx([score])
 
 
 @pytest.mark.parametrize(("scale", "first"), [([[[2 / 255]]], "Convert"), ([[[1]], [[2]], [[3]]], "Transpose")])
