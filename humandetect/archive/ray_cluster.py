@@ -172,9 +172,13 @@ def place_of(config: ArchiveConfig, resources: Mapping[str, float]) -> dict[str,
     return {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def _first_sentence(error: Exception) -> str:
     """Leave out what Ray advises, which is a page."""
-    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+    return _first_line(error).partition(". ")[0]
 
 
 def _described() -> str:
@@ -205,7 +209,9 @@ def _joined(config: ArchiveConfig) -> Iterator[None]:
     threading.Thread(target=join, name="ray", daemon=True).start()
     try:
         if not joined.wait(JOIN_SECONDS) or failed:
-            why = str(failed[0]).splitlines()[0] if failed else f"no answer within {JOIN_SECONDS:g} s"
+            why = _first_line(failed[0]) if failed else f"no answer within {JOIN_SECONDS:g} s"
+            if config.cluster != LOCAL and (not failed or isinstance(failed[0], ConnectionError)):
+                why += ": does it run there, and has this machine its token, as `RAY_AUTH_MODE=token` asks for?"
             raise EngineError(f"cannot work on the Ray cluster {config.cluster!r}: {why}")
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints pages about each loss
             yield

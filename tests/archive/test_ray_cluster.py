@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 from humandetect.archive import ray_cluster, worker
 from humandetect.archive.plan import find_plan
-from humandetect.archive.ray_cluster import place_of
+from humandetect.archive.ray_cluster import RayWorkers, place_of
 from humandetect.archive.run import archive, merge
 from humandetect.config import ArchiveConfig, EngineConfig
 from humandetect.errors import EngineError
@@ -273,6 +273,26 @@ def test_prometheus_is_told_of_segments_and_frames_by_machine(cluster: Cluster) 
         return frames >= 25 * PARTS and segments >= PARTS
 
     eventually(told)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionError("Failed to connect\nand a page"), "Failed to connect: does it run there, .* has .* its token"),
+        (RuntimeError("Version mismatch\nand a page"), "Version mismatch$"),
+        (RuntimeError(), "RuntimeError$"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told_with_what_it_may_want(
+    error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ray.init", init)
+    nothing: Any = None
+    with pytest.raises(EngineError, match=f"cannot work on the Ray cluster 'there:6379': {told}"):
+        RayWorkers(ArchiveConfig(out=tmp_path, cluster="there:6379")).run(nothing)
 
 
 def test_jobs_are_for_this_machine(tmp_path: Path) -> None:
