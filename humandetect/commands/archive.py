@@ -54,7 +54,8 @@ def archive(config: ArchiveConfig, talk: QuietConfig) -> None:
         raise
     if not talk.quiet:
         _tell(summary)
-    raise typer.Exit(0 if config.plan or summary.standing.is_complete else 1)
+    standing = summary.standing
+    raise typer.Exit(0 if standing.is_complete or (config.plan and not standing.plan.unreadable) else 1)
 
 
 class _Bar:

@@ -211,7 +211,12 @@ def test_what_cannot_be_read_again_is_refused(tmp_path: Path) -> None:
 def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     write_people(tmp_path / "good.mp4", frames=10)
-    plan = make_plan(ArchiveConfig(sources=(str(tmp_path),), out=tmp_path / "out"))
+    out = tmp_path / "out"
+    run = invoke("archive", tmp_path, "--out", out, "--plan")
+    assert run.returncode == 1
+    assert "bad.mp4" in error_line(run)
+    plan = find_plan(FolderStorage(out))
+    assert plan
     assert list(plan.unreadable) == [str(tmp_path / "bad.mp4")]
     assert [video.folder for video in plan.videos] == ["good.mp4"]
 
