@@ -39,6 +39,8 @@ _INTERLEAVED_SECONDS = 1.0
 """Containers keep sound and pictures of one moment this close together."""
 _EARLY_SOUND_PACKETS = 2000
 """Sound that may come before the first picture: 40 s of AAC."""
+_MOST_REORDERED = 16
+"""Pictures that codecs let wait for others to be shown before."""
 _RUN_UP_SECONDS = 0.1
 """Sound before a later start that its decoder needs to come in clean; the longest, that of Opus, is 80 ms."""
 
@@ -64,6 +66,7 @@ class Decoder:
         self.lost_before: dict[int | None, int] = {}
         """How many damaged packets gave no picture, by the stamp of the picture after them; where packets tell."""
         self._lost = LostPackets() if media.tells_pictures else None
+        self._held: deque[av.VideoFrame] = deque()
         self._media = media
         self._stream = stream
         self._sound = sound
@@ -85,24 +88,26 @@ class Decoder:
                 leading.append((packet.dts if self._turns else packet.pts, packet.is_keyframe))
             if self._lost and packet.pts is not None and not packet.is_discard:
                 self._lost.came(packet.pts)
-            pictures = self._in_turn(self._decode(packet))
+            pictures = self._in_turn(self._decode(packet), packet.dts)
             if pictures:
                 if leading is not None:
                     self.unseen, leading = _shown_before(pictures[0], leading), None
                     self.damaged *= not self._media.live  # that it is joined in its midst is no damage
                 yield from pictures
                 self._seen = time.monotonic()
-        yield from self._in_turn(self._decode(None))
+        yield from self._in_turn(self._decode(None), None)
 
-    def _in_turn(self, pictures: list[av.VideoFrame]) -> list[av.VideoFrame]:
+    def _in_turn(self, pictures: list[av.VideoFrame], read_until: int | None) -> list[av.VideoFrame]:
         """Note which packets were lost, and leave out what a decoder that finds its way shows late or twice.
 
         Only where something is damaged: some codecs have packets without a picture of their own.
         """
         if self._lost is None:
             return pictures
+        self._held += pictures
         kept = []
-        for picture in pictures:
+        while self._held and not self._is_early(self._held[0], read_until):
+            picture = self._held.popleft()
             lost = 0 if picture.pts is None else self._lost.shown(picture.pts)
             if lost is None and self.damaged:
                 self.damaged += 1
@@ -111,6 +116,12 @@ class Decoder:
                 self.lost_before[picture.pts] = lost
             kept.append(picture)
         return kept
+
+    def _is_early(self, picture: av.VideoFrame, read_until: int | None) -> bool:
+        """Whether packets of earlier pictures may still come: a decoder that lost some does not wait for them."""
+        if not self.damaged or self._media.live or len(self._held) > _MOST_REORDERED:
+            return False
+        return read_until is not None and picture.pts is not None and picture.pts > read_until
 
     def keep_sound(
         self, *, origin_seconds: float, duration_seconds: float | None, from_beginning: bool

@@ -164,11 +164,14 @@ def test_a_frame_that_cannot_be_decoded_is_missed_at_its_number(tmp_path: Path) 
     assert seen + missing == 60
 
 
-@pytest.mark.parametrize(("name", "options"), [("a.mkv", TEN), ("a.mp4", OPEN_GOP), ("b.mp4", B_FRAMES)])
+@pytest.mark.parametrize(
+    ("name", "options", "every"),
+    [("a.mkv", TEN, 7), ("a.mp4", OPEN_GOP, 7), ("b.mp4", B_FRAMES, 7), ("shown early.mp4", B_FRAMES, 6)],
+)
 def test_after_damage_numbers_and_times_are_those_of_the_whole(
-    name: str, options: dict[str, str], tmp_path: Path
+    name: str, options: dict[str, str], every: int, tmp_path: Path
 ) -> None:
-    path = damage(write_people(tmp_path / name, options=options), every=7)
+    path = damage(write_people(tmp_path / name, options=options), every=every)
     found = []
     for segment in cut(str(path), CONFIG, seconds=0.4):
         with SegmentSource("clip", str(path), CONFIG, segment) as source:
