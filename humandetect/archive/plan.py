@@ -135,13 +135,25 @@ def agree(plan: Plan, config: ArchiveConfig, storage: Storage) -> None:
         f"{key} {plan.made.get(key)!r}, now {value!r}" for key, value in wanted.items() if plan.made.get(key) != value
     ]
     if config.sources:
-        planned = {*(video.source for video in plan.videos), *plan.unreadable}
-        refs = expand(config.sources, recursive=config.source.recursive)
-        given = {ref.name for ref in refs if ref.name in planned or not _is_made(ref, plan, config)}
-        different += [f"without {name!r}" for name in sorted(given - planned)[:1]]
-        different += [f"with {name!r}" for name in sorted(planned - given)[:1]]
+        different += _other_sources(plan, config)
     if different:
         raise UsageError(f"{storage.place} was planned otherwise: {'; '.join(different)}: choose another --out")
+
+
+def _other_sources(plan: Plan, config: ArchiveConfig) -> Iterator[str]:
+    """Yield how the sources that a command gives differ from those of the plan: a name may mean another file by now."""
+    planned = {(video.source, file) for video in plan.videos for file in video.files}
+    planned |= {(name, name) for name in plan.unreadable}
+    names = {name for name, _ in planned}
+    given = {
+        (ref.name, file)
+        for ref in expand(config.sources, recursive=config.source.recursive)
+        if ref.name in names or not _is_made(ref, plan, config)
+        for file in (ref.name not in plan.unreadable and _absolute(ref.files)) or (ref.name,)
+    }
+    for word, more in (("without", given - planned), ("with", planned - given)):
+        for name, file in sorted(more)[:1]:
+            yield f"{word} {name!r}" if name == file or name not in names else f"{word} {file!r}"
 
 
 def _is_made(ref: SourceRef, plan: Plan, config: ArchiveConfig) -> bool:
@@ -194,11 +206,18 @@ def _cut(ref: SourceRef, config: ArchiveConfig, stop: threading.Event) -> tuple[
 
 
 def _video(ref: SourceRef, segments: Segments, folders: dict[str, int]) -> Video:
-    relative = {file for file in ref.files if not (is_object_store(file) or Path(file).is_absolute())}
-    base = f"{Path.cwd()}/" if relative else ""
-    files = tuple(f"{base}{file}" if file in relative else file for file in ref.files)
+    files = _absolute(ref.files)
+    base = "" if files == ref.files else _here()
     stamp = "" if ref.kind == "images" else stamp_of(files)
     return Video(ref.name, files, ref.kind, _folder(ref.name, folders), stamp, segments, base)
+
+
+def _absolute(files: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(file if is_object_store(file) or Path(file).is_absolute() else f"{_here()}{file}" for file in files)
+
+
+def _here() -> str:
+    return f"{Path.cwd()}/"
 
 
 def _pictures(files: Sequence[str]) -> Iterator[Pictures]:

@@ -14,8 +14,10 @@ import pytest
 from humandetect.archive.plan import find_plan, make_plan
 from humandetect.config import ArchiveConfig
 from humandetect.errors import UsageError
+from humandetect.media.images import encode_jpeg
 from humandetect.storage import FolderStorage
 from tests.archive.clips import B_FRAMES, OPEN_GOP, TEN, write_people
+from tests.builders import picture
 from tests.command_line import COMMAND, error_line, frame_lines, humandetect, invoke
 from tests.waiting import eventually
 
@@ -201,6 +203,25 @@ def test_other_sources_are_refused(done: Path, videos: Path) -> None:
     run = invoke("archive", videos / "a.mp4", "--out", done, *FAST)
     assert run.returncode == 2
     assert "b.mkv" in error_line(run)
+
+
+def test_another_file_by_the_same_name_is_another_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write_people(tmp_path / folder / "a.mp4", frames=10)
+        monkeypatch.chdir(tmp_path / folder)
+        run = invoke("archive", "a.mp4", "--out", tmp_path / "out", "--plan")
+    assert run.returncode == 2
+    assert f"without '{tmp_path}/y/a.mp4'; with '{tmp_path}/x/a.mp4'" in error_line(run)
+
+
+def test_a_picture_more_is_another_source(tmp_path: Path) -> None:
+    for names in (("a.jpg", "b.jpg"), ("c.jpg",)):
+        for name in names:
+            (tmp_path / name).write_bytes(encode_jpeg(picture(64, 48)))
+        run = invoke("archive", tmp_path, "--out", tmp_path / "out", "--plan")
+    assert run.returncode == 2
+    assert f"without '{tmp_path}/c.jpg': choose" in error_line(run)
 
 
 def test_what_cannot_be_read_again_is_refused(tmp_path: Path) -> None:
