@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from humandetect.media.annotate.boxes import ACCENT, Annotator
-from humandetect.media.frames import DetectedFrame, Frame
+from humandetect.media.annotate.scene import ACCENT as SCENE_ACCENT
+from humandetect.media.annotate.scene import arrow
+from humandetect.media.frames import DetectedFrame, Frame, Shape
 from tests.builders import people
 
 if TYPE_CHECKING:
@@ -175,3 +177,27 @@ def test_trails_are_drawn_from_foot_to_foot_and_stay_in_the_picture() -> None:
     assert touched[200, 100:201].all()
     assert touched[:190].sum() == 0
     assert with_tracks(trails={7: np.array([[100.0, 200.0]])}).sum() < 50  # one foot is no way yet
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ((160.0, 20.0), (160.0, 220.0)),
+        ((160.0, 220.0), (160.0, 20.0)),
+        ((20.0, 120.0), (300.0, 120.0)),
+        ((300.0, 120.0), (20.0, 120.0)),
+        ((60.0, 40.0), (260.0, 200.0)),
+        ((4.0, 20.0), (4.0, 220.0)),  # no room for words on the other side
+        ((300.0, 236.0), (20.0, 236.0)),
+        ((20.0, 236.0), (300.0, 236.0)),
+    ],
+)
+def test_what_is_read_at_a_line_does_not_hide_which_way_is_in(points: tuple[tuple[float, float], ...]) -> None:
+    image = np.full((240, 320, 3), 128, np.uint8)
+    words = Shape(points, "entering 12  leaving 34")
+    result = DetectedFrame(Frame(image, 0, 0.0, "x"), people([]), shapes=(words,))
+    Annotator(count=False).draw(result)
+    accent = (image == SCENE_ACCENT).all(axis=2)
+    (x, y), (to_x, to_y) = arrow(points, line=1)
+    along = [(round(y + (to_y - y) * part), round(x + (to_x - x) * part)) for part in (0.2, 0.5, 0.8)]
+    assert all(accent[at] for at in along if 0 <= at[0] < 240 and 0 <= at[1] < 320)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from humandetect.media.annotate.scene import draw_shape
+from humandetect.media.annotate.scene import arrow, draw_shape
 from humandetect.plural import people
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import supervision as sv
     from numpy.typing import NDArray
 
-    from humandetect.media.frames import DetectedFrame
+    from humandetect.media.frames import DetectedFrame, Shape
 
 ACCENT = (70, 230, 130)
 """BGR. A green that neither clothes nor streets have."""
@@ -55,7 +55,7 @@ class Annotator:
         if self.labels:
             _draw_labels(image, boxes + held, [*_texts(detections), *_texts(result.held)], style)
         for shape in result.shapes:
-            _draw_plate(image, shape.text, np.mean(shape.points, axis=0), style)
+            _draw_plate(image, shape, style)
         if self.count:
             _draw_counter(image, people(len(boxes)), style)
 
@@ -173,15 +173,36 @@ def _draw_counter(image: NDArray[np.uint8], text: str, style: _Style) -> None:
     _write(image, text, (2 * pad, 2 * pad + height), WHITE, font, style.stroke)
 
 
-def _draw_plate(image: NDArray[np.uint8], text: str, middle: NDArray[np.float64], style: _Style) -> None:
-    """Write on a dark plate around a point, all of it inside the picture."""
+def _draw_plate(image: NDArray[np.uint8], shape: Shape, style: _Style) -> None:
+    """Write what is to be read at a line or zone on a dark plate, all of it inside the picture."""
     font = style.font * 1.2
-    (width, height), descent = cv2.getTextSize(text, _FONT, font, style.stroke)
+    (width, height), descent = cv2.getTextSize(shape.text, _FONT, font, style.stroke)
     width, height = width + 2 * style.pad, height + descent + 2 * style.pad
-    left = int(max(0, min(middle[0] - width / 2, image.shape[1] - width)))
-    top = int(max(0, min(middle[1] - height / 2, image.shape[0] - height)))
-    cv2.rectangle(image, (left, top), (left + width, top + height), DARK, cv2.FILLED)
-    _write(image, text, (left + style.pad, top + height - style.pad - descent), WHITE, font, style.stroke)
+    place = _plate_place(shape.points, width, height, image.shape, style)
+    cv2.rectangle(image, place[:2], (place.right, place.bottom), DARK, cv2.FILLED)
+    _write(image, shape.text, (place.left + style.pad, place.bottom - style.pad - descent), WHITE, font, style.stroke)
+
+
+def _plate_place(
+    points: Sequence[tuple[float, float]], width: int, height: int, shape: tuple[int, ...], style: _Style
+) -> _Box:
+    """Return where a plate of that size stands: in a zone's middle; beside a line, where its arrow stays to be seen."""
+    if len(points) > 2:
+        return _inside(np.mean(points, axis=0), width, height, shape)
+    foot, tip = arrow(points, line=style.line)
+    ahead = (tip - foot) / max(1.0, float(np.hypot(*(tip - foot))))
+    away = ahead * (np.abs(ahead) @ (width, height) / 2 + 2 * style.line + style.pad)
+    head = np.array([-ahead[1], ahead[0]]) * 6 * (style.line + 1)
+    corners = np.array([foot, tip, tip - head, tip + head])
+    hidden = _Box(*np.concatenate([corners.min(axis=0), corners.max(axis=0)]).round().astype(int).tolist())
+    return _best_place((_inside(middle, width, height, shape) for middle in (foot - away, tip + away)), [hidden])
+
+
+def _inside(middle: NDArray[np.float64], width: int, height: int, shape: tuple[int, ...]) -> _Box:
+    """Return a place of that size around a point, or as near to it as the picture goes."""
+    left = int(max(0, min(middle[0] - width / 2, shape[1] - width)))
+    top = int(max(0, min(middle[1] - height / 2, shape[0] - height)))
+    return _Box(left, top, left + width, top + height)
 
 
 def _write(

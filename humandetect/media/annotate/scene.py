@@ -25,15 +25,21 @@ def draw_shape(image: NDArray[np.uint8], points: Sequence[Point], *, line: int) 
     (_draw_line if len(points) == 2 else _draw_zone)(image, points, line)
 
 
-def _draw_line(image: NDArray[np.uint8], points: Sequence[Point], line: int) -> None:
-    """Draw a line and, from its middle, an arrow to the side that `in` leads to."""
-    start, end = (np.array(point) for point in points)
+def arrow(points: Sequence[Point], *, line: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return from where to where a line's arrow goes: from its middle to the side that `in` leads to."""
+    start, end = (np.array(point, dtype=float) for point in points)
     along = end - start
     to_left = np.array([along[1], -along[0]]) / max(1.0, float(np.hypot(*along)))  # y grows downwards
     middle = (start + end) / 2
-    tip = middle + to_left * 24 * (line + 1)
+    return middle, middle + to_left * 24 * (line + 1)
+
+
+def _draw_line(image: NDArray[np.uint8], points: Sequence[Point], line: int) -> None:
+    """Draw a line and its arrow."""
+    start, end = (_pixel(np.array(point)) for point in points)
+    middle, tip = arrow(points, line=line)
     for color, width in ((DARK, 2 * line + 2), (ACCENT, 2 * line)):
-        cv2.line(image, _pixel(start), _pixel(end), color, width, cv2.LINE_AA)
+        cv2.line(image, start, end, color, width, cv2.LINE_AA)
         cv2.arrowedLine(image, _pixel(middle), _pixel(tip), color, width, cv2.LINE_AA, tipLength=0.3)
 
 
