@@ -61,10 +61,12 @@ class Chart:
         levels = [(self._y.percent(value), text) for value, text in self._y.ticks]
         longest = max(len(text) for _, text in levels)
         places = [(self._x.percent(value), text) for value, text in self._x.ticks]
+        half = max((len(text) for _, text in places), default=0) / 2  # of a label at either end, which is beyond the axis
         grid = "".join(f'<line class="level" x1="0" x2="100" y1="{100 - at}" y2="{100 - at}"/>' for at, _ in levels)
         return (
             f"<figure><figcaption><b>{escape(title)}</b><span>{keys}</span></figcaption>"
-            f'<div class="chart"><div class="y" style="width:{longest}ch">{_labels("bottom", levels)}</div>'
+            f'<div class="chart" style="padding-right:{half:g}ch">'
+            f'<div class="y" style="width:{max(longest, half):g}ch">{_labels("bottom", levels)}</div>'
             f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{escape(title)}">'
             f"{grid}{''.join(self._marks)}</svg>"
             f'<div class="x">{_labels("left", places)}</div></div>'

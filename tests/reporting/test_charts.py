@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -80,3 +81,13 @@ def test_how_long_a_bar_is_is_said(per_seconds: float, said: str) -> None:
         report.update(walked(step * per_seconds, {}))
     assert report.finish() == ()
     assert said in people_chart(report, WHOLE_PICTURE, "People")
+
+
+def test_the_times_at_both_ends_of_an_axis_have_room_beside_it() -> None:
+    report = SourceReport({}, started=datetime(2026, 11, 26, 9, 30, tzinfo=UTC), per_seconds=5)
+    for second in range(20):
+        report.update(walked(float(second), {1: (300, 200)}))
+    report.finish()
+    chart = people_chart(report, WHOLE_PICTURE, "People")
+    assert ">09:30:00<" in chart
+    assert '<div class="chart" style="padding-right:4ch"><div class="y" style="width:4ch">' in chart
