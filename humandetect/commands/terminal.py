@@ -108,14 +108,23 @@ def print_summary(summary: RunSummary) -> None:
 
 
 def _print_sources(console: Console, sources: Sequence[SourceSummary]) -> None:
-    """Say of each of several sources what was found in it."""
+    """Say of each of several sources what was found in it, of each line who crossed it."""
     if len(sources) < 2:
+        for source in sources:
+            _print_lines(console, source)
         return
     for source in sources[:_MOST_SOURCES]:
         found = f"up to {people(source.people_most)}" if source.people_most else "no people"
         console.print(Text(f"  {printable(source.name)}: {counted(source.frames, 'frame')}, {found}"))
+        _print_lines(console, source, indent="    ")
     if len(sources) > _MOST_SOURCES:
         console.print(f"  and {counted(len(sources) - _MOST_SOURCES, 'more source')}; --json has all")
+
+
+def _print_lines(console: Console, source: SourceSummary, *, indent: str = "") -> None:
+    """Say how many crossed each line."""
+    for name, ways in source.lines.items():
+        console.print(Text.assemble(indent, (printable(name), "bold"), f": {ways['in']:,} in, {ways['out']:,} out"))
 
 
 def print_checks(checks: Iterable[Check]) -> bool:

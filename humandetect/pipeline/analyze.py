@@ -198,7 +198,8 @@ class Analysis:
                     self.progress.advance(result)
             finally:
                 events, warnings = stages.finish()
-                self.record.end_source(made.source, warnings=[f"{made.source!r}: {warning}" for warning in warnings])
+                told = [f"{made.source!r}: {warning}" for warning in warnings]
+                self.record.end_source(made.source, lines=stages.crossings, warnings=told)
                 self.progress.stop()
                 outputs.finish(events, stages.report)
 

@@ -216,8 +216,9 @@ class _FrameLoop:
                 events, warnings = stages.finish()
                 self.record.warnings += [f"{source.name!r}: {warning}" for warning in warnings]
                 self.record.end_source(
-                    source.name, dropped=frames.dropped, warnings=source.warnings, failures=source.failures
-                )
+                    source.name, lines=stages.crossings, dropped=frames.dropped, warnings=source.warnings,
+                    failures=source.failures,
+                )  # fmt: skip
                 if frames.outdated:
                     logger.info("%s from before the start left out", counted(frames.outdated, "frame"))
                 self.progress.stop()

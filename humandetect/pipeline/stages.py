@@ -61,13 +61,19 @@ class SourceStages:
         is_picture = provenance.kind == "image"
         tracker = _tracker(provenance) if (tracks or anonymize) and not is_picture else None
         self._warnings = tracker.warnings if tracker and tracks else []
+        self._lines: Sequence[str] = ()
+        self._happening: SceneEvents | None = None
         self.report: SourceReport | None = None
         """Complete after `finish`."""
         stages: list[Stage] = [tracker] if tracker else []
         if anonymize:
             stages = [Anonymizer(partial(hide, style=anonymize), tracker=tracker, gives_ids=tracks)]
         if scene is not None and not is_picture:
-            stages += _counting(provenance, scene, per_seconds, add_counts, save_event_crop)
+            started = _started(provenance)
+            self._lines, zones = scene.names(provenance.source)
+            self._happening = SceneEvents(scene, started=started)
+            counts = Counts(add_counts, per_seconds=per_seconds, lines=self._lines, zones=zones, started=started)
+            stages += [self._happening, *([EventCrops(save_event_crop)] if save_event_crop else []), counts]
         if reported_command is not None and not is_picture:
             self.report = _report(provenance, scene, per_seconds, reported_command, background)
             stages.append(self.report)
@@ -75,6 +81,12 @@ class SourceStages:
 
     def update(self, result: DetectedFrame) -> DetectedFrame:
         return self._chain.update(result)
+
+    @property
+    def crossings(self) -> dict[str, dict[str, int]]:
+        """How many crossed each line so far, `in` and `out`."""
+        totals = self._happening.totals if self._happening else {}
+        return {line: {way: totals.get((line, way), 0) for way in ("in", "out")} for line in self._lines}
 
     def finish(self) -> tuple[Sequence[Event], Sequence[str]]:
         """Take the end of the source; return what became certain with it, and what people should know."""
@@ -86,23 +98,6 @@ def _tracker(provenance: Provenance) -> Tracker:
 
     start_score, high_score = provenance.track_scores
     return Tracker(start_score=start_score, high_score=high_score)
-
-
-def _counting(
-    provenance: Provenance,
-    scene: Scene,
-    per_seconds: float,
-    add_counts: Callable[[CountRow], object],
-    save_event_crop: Callable[[str, NDArray[np.uint8]], str | None] | None,
-) -> list[Stage]:
-    """Return what tells and sums up what happens at a scene."""
-    started = _started(provenance)
-    lines, zones = scene.names(provenance.source)
-    return [
-        SceneEvents(scene, started=started),
-        *([EventCrops(save_event_crop)] if save_event_crop else []),
-        Counts(add_counts, per_seconds=per_seconds, lines=lines, zones=zones, started=started),
-    ]
 
 
 def _report(

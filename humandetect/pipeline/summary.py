@@ -28,6 +28,8 @@ class SourceSummary:
     people_most: int
     people_mean: float
     tracks: int = 0
+    lines: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How many crossed each line, `in` and `out`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,7 +77,8 @@ class RunSummary:
         plain["outputs"] = [str(path) for path in self.outputs]
         plain["pictures"] = {str(path): count for path, count in self.pictures.items()}
         plain["failures"] = [str(failure) for failure in self.failures]
-        return plain | {"seconds": round(self.seconds, 3), "fps": round(self.fps, 2)}
+        rounded = {"people_mean": round(self.people_mean, 3), "seconds": round(self.seconds, 3)}
+        return plain | rounded | {"fps": round(self.fps, 2)}
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -146,13 +149,19 @@ class RunRecord:
             self.pictures[path] = self.pictures.get(path, 0) + pictures
 
     def end_source(
-        self, name: str, *, dropped: int = 0, warnings: Sequence[str] = (), failures: Sequence[HumanDetectError] = ()
+        self,
+        name: str,
+        *,
+        lines: Mapping[str, Mapping[str, int]] | None = None,
+        dropped: int = 0,
+        warnings: Sequence[str] = (),
+        failures: Sequence[HumanDetectError] = (),
     ) -> None:
         """Take over what a source says at its end."""
         frames = self._source_frames
         if frames:
             mean = round(self._source_people / frames, 3)
-            self.sources.append(SourceSummary(name, frames, self._source_most, mean, self._source_tracks))
+            self.sources.append(SourceSummary(name, frames, self._source_most, mean, self._source_tracks, lines or {}))
         self.tracks += self._source_tracks
         self._source_frames = self._source_people = self._source_most = self._source_tracks = 0
         self.dropped_frames += dropped

@@ -61,7 +61,7 @@ class Chart:
         levels = [(self._y.percent(value), text) for value, text in self._y.ticks]
         longest = max(len(text) for _, text in levels)
         places = [(self._x.percent(value), text) for value, text in self._x.ticks]
-        half = max((len(text) for _, text in places), default=0) / 2  # of a label at either end, which is beyond the axis
+        half = max((len(text) for _, text in places), default=0) / 2  # what is beyond the axis of a label at its end
         grid = "".join(f'<line class="level" x1="0" x2="100" y1="{100 - at}" y2="{100 - at}"/>' for at, _ in levels)
         return (
             f"<figure><figcaption><b>{escape(title)}</b><span>{keys}</span></figcaption>"

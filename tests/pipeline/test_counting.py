@@ -51,6 +51,7 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_a_walk_over_a_line_and_a_stay_in_a_zone_are_events_and_counts(clip: Path, tmp_path: Path) -> None:
     events, counts = tmp_path / "events.jsonl", tmp_path / "counts.csv"
     summary = count(clip, line=(GATE,), zone=(DOOR,), events=str(events), counts=counts, per_seconds=1.0)
+    assert summary.sources[0].lines == {"gate": {"in": 1, "out": 0}}
     told = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
     assert [(one["event"], one["line"] or one["zone"], one["track_id"]) for one in told] == [
         ("enter", "door", 2), ("crossing", "gate", 1), ("exit", "door", 2),
