@@ -169,5 +169,5 @@ class Counts:
                 "inside_max": inside.most if zone else None,
                 "visits": sum(e.event == "enter" for e in events) if zone else None,
                 "person_seconds": round(inside.person_seconds, 6) if zone else None,
-                "dwell_median_seconds": statistics.median(dwells) if dwells else None,
+                "dwell_median_seconds": round(statistics.median(dwells), 6) if dwells else None,
             }

@@ -46,6 +46,11 @@ def command_of(config: type) -> str:
     return next(name for name, configs in COMMANDS.items() if config in configs)
 
 
+def _said(value: object) -> str:
+    """Return a value as people write it: `5`, and not `5.0`."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
 def command_line(config: Any, *arguments: str) -> str:
     """Return the command that a config stands for, with other arguments than its own, and without secrets."""
     words = ["humandetect", command_of(type(config)), *arguments]
@@ -54,7 +59,7 @@ def command_line(config: Any, *arguments: str) -> str:
         if field.opt.argument or field.opt.secret or value == field.default:
             continue
         for one in value if field.many else (value,):
-            words += [field.names[0]] if field.kind is bool else [field.names[0], without_secrets(str(one))]
+            words += [field.names[0]] if field.kind is bool else [field.names[0], without_secrets(_said(one))]
     return shlex.join(words)
 
 

@@ -130,7 +130,9 @@ def reported(rows: StoredRows, config: AnalyzeConfig) -> Iterator[SourceReport]:
         for event in rows.newest_events(camera):
             report.gaps += event.event == "gap"
             if event.event != "camera" and event.wall_time:
-                report.note([replace(event, time_seconds=_since(midnight, event.wall_time))])
+                seconds = _since(midnight, event.wall_time)
+                if seconds < (report.end_seconds or 0.0):  # else it is of a minute that is not counted yet
+                    report.note([replace(event, time_seconds=seconds)])
         yield report
 
 
@@ -171,7 +173,7 @@ def _sum(
         "inside_max": max((most for row in rows if (most := row["inside_max"]) is not None), default=None),
         "visits": sum(row["visits"] or 0 for row in rows) if zone else None,
         "person_seconds": round(person_seconds, 6) if zone else None,
-        "dwell_median_seconds": statistics.median(dwells) if dwells else None,
+        "dwell_median_seconds": round(statistics.median(dwells), 6) if dwells else None,
     }
 
 

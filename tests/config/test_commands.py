@@ -15,11 +15,11 @@ def test_a_command_says_what_is_not_as_by_default() -> None:
     config = DetectConfig(
         ("a.mp4",), track=True, every=2, results=("a b.csv", "c.jsonl"), output=Path("out.mp4"),
         engine=EngineConfig(precision="f32"), source=SourceConfig(start_seconds=1.5),
-        counting=CountingConfig(line=("gate=0,0,9,9",)),
+        counting=CountingConfig(line=("gate=0,0,9,9",), per_seconds=5.0),
     )  # fmt: skip
     assert command_line(config, "a.mp4") == (
         "humandetect detect a.mp4 --start 1.5 --output out.mp4 --results 'a b.csv' --results c.jsonl"
-        " --every 2 --track --precision f32 --line gate=0,0,9,9"
+        " --every 2 --track --precision f32 --line gate=0,0,9,9 --per 5"
     )
     assert command_line(DetectConfig(("a.mp4",))) == "humandetect detect"
 
