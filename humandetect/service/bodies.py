@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 ENVELOPE_BYTES = 1_000_000
 """What a request may hold beside its images: ids, JSON, the headers of a form's parts."""
+CURLS_TYPE = "application/x-www-form-urlencoded"
+"""What curl says of --data-binary unless it is told."""
 
 
 class ByteBudget:
@@ -131,7 +133,8 @@ def check_content_type(request: Request, accepted: Collection[str]) -> str:
             raise Refused(Cause.OTHER_TYPE, f"the body is encoded as {encoding[:40]!r}: send it as it is")
     kind = media_type(request.headers.get("content-type", ""))
     if kind and kind not in accepted:
-        raise Refused(Cause.OTHER_TYPE, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}")
+        for_curl = " (curl: -H 'Content-Type: image/jpeg')" if kind == CURLS_TYPE and "image/jpeg" in accepted else ""
+        raise Refused(Cause.OTHER_TYPE, f"the content type is {kind[:80]!r}: send {', '.join(accepted)}{for_curl}")
     return kind
 
 

@@ -48,7 +48,11 @@ _NOT_KNOWN = {
     "rtp": "no MPEG-TS, and other RTP does not say what it holds: let a restreamer such as MediaMTX give it as RTSP",
 }
 _VIDEO_PAGES = frozenset({"youtube.com", "youtu.be", "vimeo.com", "twitch.tv", "dailymotion.com"})
-_REFUSALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError, av.HTTPNotFoundError)
+_REFUSALS: dict[type[Exception], str] = {
+    av.HTTPUnauthorizedError: "check user and password",
+    av.HTTPForbiddenError: "this user may not see it, or there were too many tries",
+    av.HTTPNotFoundError: "check the path in the address",
+}
 """RTSP has the same numbers as HTTP, and libav the same errors."""
 _PROBE = {"analyzeduration": "1000000", "probesize": "500000", "fpsprobesize": "0"}
 _SHORTEST_PROBE = {"analyzeduration": "100000", "probesize": "32", "fpsprobesize": "0"}
@@ -139,7 +143,10 @@ def _open_address(url: str, config: SourceConfig, *, transport: str, demuxers: s
     if container.format.name == "rtsp" and time.monotonic() - began >= config.open_timeout_seconds:
         # The look at its pictures was cut short: another wait, for the first of them, would be in vain.
         container.close()
-        raise NothingSent(f"it answers, but sent no picture within {config.open_timeout_seconds:g} s")
+        raise NothingSent(
+            f"it answers, but sent no picture within {config.open_timeout_seconds:g} s: if it is awake, let it send "
+            "key frames (GOP) each 2 s"
+        )
     return container
 
 
@@ -161,7 +168,8 @@ def _refusal(error: Exception, url: str) -> SourceError:
         return SourceError("no computer of this name is known: check the spelling, and the network")
     if isinstance(error, av.ArgumentError):
         return NoVideoThere(_NO_VIDEO)
-    return AccessRefused(reason(error)) if isinstance(error, _REFUSALS) else SourceError(reason(error))
+    fix = _REFUSALS.get(type(error))
+    return SourceError(reason(error)) if fix is None else AccessRefused(f"{reason(error)}: {fix}")
 
 
 def _has_address(host: str) -> bool:

@@ -401,7 +401,7 @@ def test_a_password_with_odd_characters_written_as_told_reaches_the_camera() -> 
             self.send_header("WWW-Authenticate", 'Basic realm="cam"')
             self.end_headers()
 
-    with serving(Locked) as url, pytest.raises(SourceError, match="401"):
+    with serving(Locked) as url, pytest.raises(SourceError, match=r"401.*: check user and password$"):
         open_source(url.replace("://", "://admin:a%2Fb%3Fc%23d%40e@"))
     assert "admin:a/b?c#d@e" in asked
 
@@ -477,7 +477,7 @@ def test_a_camera_that_answers_and_sends_nothing_is_given_up_in_the_time_for_ope
         mute = True
 
     config = SourceConfig(open_timeout_seconds=0.3, read_timeout_seconds=60)
-    with camera(Mute) as address, pytest.raises(SourceError, match=r"answers, but sent no picture within 0\.3 s"):
+    with camera(Mute) as address, pytest.raises(SourceError, match=r"no picture within 0\.3 s: .* key frames"):
         open_source(address, config)
 
 

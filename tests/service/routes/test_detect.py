@@ -51,6 +51,12 @@ def test_the_content_decides_the_type(client: Client, kind: str | None) -> None:
         assert client.send(request).status_code == 200
 
 
+def test_who_forgot_the_type_with_curl_is_told_how_to_say_it(client: Client) -> None:
+    answer = client.post("/v1/detect", content=jpeg(), headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 415
+    assert "curl: -H 'Content-Type: image/jpeg'" in answer.json()["message"]
+
+
 def test_accept_image_jpeg_gives_the_annotated_picture(client: Client) -> None:
     answer = post(client, png(320, 240), Accept="image/jpeg")
     assert answer.headers["Content-Type"] == "image/jpeg"
