@@ -85,7 +85,7 @@ def _when(report: SourceReport) -> str:
     span = _span(report)
     if span is None:
         return f"{said_seconds(report.begin_seconds or 0.0)} to {said_seconds(report.end_seconds or 0.0)}"
-    first, last = span
+    first, last = span[0], span[1] + timedelta(seconds=0.5)  # to the nearest second, as how long it was
     end_form = "%H:%M:%S" if first.date() == last.date() else "%d %B %Y, %H:%M:%S"
     return f"{first:%d %B %Y, %H:%M:%S} to {last:{end_form}}"
 

@@ -3,6 +3,7 @@
     python tests/watch/rtsp_farm.py --port 8554 --control 8555 --cam door=door.mp4 --cam yard=yard.mp4 --seconds 600
     rtsp://127.0.0.1:8554/door         rtsp://user:pw@... when --auth user:pw (Digest is asked for)
     curl -X POST 'http://127.0.0.1:8555/door?state=freeze'
+Who connects waits for a key frame of the file, so it should have one each few seconds, as cameras send them.
 
 state=  ok | freeze (TCP stays, RTCP goes on, no picture) | silent (nothing at all) | cut (RST now, refuse later) |
         refuse (accept, close) | hang (accept, never answer) | missing (404)
@@ -75,7 +76,7 @@ class Clip:
         with av.open(path) as container:
             stream = container.streams.video[0]
             if stream.codec_context.name != "h264" or stream.average_rate is None or stream.time_base is None:
-                raise SystemExit(f"{path}: H.264 of a known rate is wanted")
+                raise SystemExit(f"{path}: {stream.codec_context.name}, but H.264 of a known rate is wanted")
             annex_b = BitStreamFilterContext("h264_mp4toannexb", stream)
             packets = [one for packet in container.demux(stream) if packet.size for one in annex_b.filter(packet)]
             self.size = stream.width, stream.height
