@@ -127,7 +127,7 @@ def _look(camera: CameraConfig, settings: ReaderSettings) -> Checked:
     )  # fmt: skip
 
 
-def _pictures(connection: Connection) -> Iterator[Picture]:
+def _pictures(connection: Connection) -> Iterator[CameraPicture]:
     """Yield what comes within the time of a look, or until the camera is lost after some. Raises Lost before."""
     ends, is_seen = time.monotonic() + LOOK_SECONDS, False
     try:
@@ -142,7 +142,7 @@ def _pictures(connection: Connection) -> Iterator[Picture]:
             raise
 
 
-def _convert_ms(picture: Picture) -> float:
+def _convert_ms(picture: CameraPicture) -> float:
     began = time.thread_time()
     for _ in range(_TRIES):
         picture.image()

@@ -15,7 +15,7 @@ from humandetect.detection.detector import Detector
 from humandetect.errors import SourceError
 from humandetect.watch import check
 from humandetect.watch.check import Checked, check_cameras, measure_detection, usable_cores
-from humandetect.watch.connection import Picture, ReaderSettings
+from humandetect.watch.connection import CameraPicture, ReaderSettings
 from humandetect.watch.openings import OPENINGS_AT_ONCE
 from humandetect.watch.table import check_table
 from tests.fakes import SizesEngine
@@ -143,19 +143,19 @@ def test_a_look_is_measured_once_for_each_size_of_pictures_and_each_that_cameras
 def test_a_look_is_also_what_it_costs_to_convert_the_picture_that_a_camera_sends(
     farm: RunningFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def convert(_: Picture) -> None:
+    def convert(_: CameraPicture) -> None:
         ends = time.thread_time() + 0.03
         while time.thread_time() < ends:
             pass
 
-    monkeypatch.setattr(Picture, "image", convert)
+    monkeypatch.setattr(CameraPicture, "image", convert)
     with Detector(SizesEngine()) as detector:
         (door,) = measure_detection(detector, check_cameras([camera("door", farm.url("door"))], SETTINGS))
     assert door.detect_ms >= door.convert_ms >= 30
 
 
 def test_a_picture_that_cannot_be_converted_is_said(farm: RunningFarm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Picture, "image", mock.Mock(side_effect=SourceError("its pixels cannot be converted")))
+    monkeypatch.setattr(CameraPicture, "image", mock.Mock(side_effect=SourceError("its pixels cannot be converted")))
     (door,) = check_cameras([camera("door", farm.url("door"))], SETTINGS)
     assert door.problem == "its pixels cannot be converted"
 

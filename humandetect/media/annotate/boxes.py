@@ -185,7 +185,7 @@ def _draw_plate(image: NDArray[np.uint8], shape: Shape, style: _Style) -> None:
 
 def _plate_place(
     points: Sequence[tuple[float, float]], width: int, height: int, shape: tuple[int, ...], style: _Style
-) -> _Box:
+) -> _Rectangle:
     """Return where a plate of that size stands: in a zone's middle; beside a line, where its arrow stays to be seen."""
     if len(points) > 2:
         return _inside(np.mean(points, axis=0), width, height, shape)
@@ -194,15 +194,15 @@ def _plate_place(
     away = ahead * (np.abs(ahead) @ (width, height) / 2 + 2 * style.line + style.pad)
     head = np.array([-ahead[1], ahead[0]]) * 6 * (style.line + 1)
     corners = np.array([foot, tip, tip - head, tip + head])
-    hidden = _Box(*np.concatenate([corners.min(axis=0), corners.max(axis=0)]).round().astype(int).tolist())
+    hidden = _Rectangle(*np.concatenate([corners.min(axis=0), corners.max(axis=0)]).round().astype(int).tolist())
     return _best_place((_inside(middle, width, height, shape) for middle in (foot - away, tip + away)), [hidden])
 
 
-def _inside(middle: NDArray[np.float64], width: int, height: int, shape: tuple[int, ...]) -> _Box:
+def _inside(middle: NDArray[np.float64], width: int, height: int, shape: tuple[int, ...]) -> _Rectangle:
     """Return a place of that size around a point, or as near to it as the picture goes."""
     left = int(max(0, min(middle[0] - width / 2, shape[1] - width)))
     top = int(max(0, min(middle[1] - height / 2, shape[0] - height)))
-    return _Box(left, top, left + width, top + height)
+    return _Rectangle(left, top, left + width, top + height)
 
 
 def _write(
