@@ -156,10 +156,7 @@ def load_session(path: Path) -> tuple[Session, dict[str, SignatureDef]]:
     except (OSError, RuntimeError, ValueError, KeyError, DecodeError) as error:
         session.close()
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ServingError(_load_code(error), reason) from error
+        code = grpc.StatusCode.NOT_FOUND if isinstance(error, OSError) else grpc.StatusCode.INVALID_ARGUMENT
+        raise ServingError(code, reason) from error
     given = meta_graph.signature_def.items()
     return Session(session), {name: SignatureDef.FromString(one.SerializeToString()) for name, one in given}
-
-
-def _load_code(error: Exception) -> Any:
-    return grpc.StatusCode.NOT_FOUND if isinstance(error, OSError) else grpc.StatusCode.INVALID_ARGUMENT

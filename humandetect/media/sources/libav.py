@@ -157,7 +157,7 @@ class VideoSource(Source):
         """Go on from the last key frame before the start; without a way to it, frames up to the start are dropped."""
         if not self._media.seekable or self._origin is None:
             return
-        start = self._origin + _exactly(self._config.start_seconds)
+        start = self._origin + Fraction(self._config.start_seconds).limit_denominator(1_000_000)
         with closing(self._open_media()) as media:
             stream = video_streams(media)[0]
             plan = plan_start(media, stream, start, step=self._step, first_stamp=self._first_stamp)
@@ -263,7 +263,3 @@ class VideoSource(Source):
 
     def _check_size(self, picture: av.VideoFrame) -> None:
         check_size(picture.width, picture.height, max_megapixels=self._config.max_megapixels)
-
-
-def _exactly(seconds: float) -> Fraction:
-    return Fraction(seconds).limit_denominator(1_000_000)

@@ -63,7 +63,8 @@ def serve(
     find_model(config.engine.model, config.engine.models_dir)
     check_certificate(config.tls_cert, config.tls_key)
     _allow_files()
-    set_up_logs = functools.partial(_set_up_logs, config.log_format, quiet=quiet, level=_package_level())
+    level = logging.getLogger("humandetect").level
+    set_up_logs = functools.partial(_set_up_logs, config.log_format, quiet=quiet, level=level)
     with _listen(config.host, config.port) as listener:
         url = url_of(listener, tls=config.tls_cert is not None)
 
@@ -147,10 +148,6 @@ def url_of(listener: socket.socket, *, tls: bool) -> str:
     if _address(listener).is_unspecified:
         host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _package_level() -> int:
-    return logging.getLogger("humandetect").level
 
 
 def _set_up_logs(log_format: LogFormat, *, quiet: bool, level: int) -> None:
