@@ -239,9 +239,11 @@ def _coco_results(path: Path, text: str) -> Iterator[Row]:
 
 def _coco_truth(path: Path) -> Truth:
     dataset = _coco_json(path, text_of(path), dict)
-    images = _read(str(path), _images, dataset, kind="COCO dataset")
+    images, categories, entries = _read(str(path), _coco_tables, dataset, kind="COCO dataset")
+    persons = {key for key, name in categories.items() if name in ("person", "people", "pedestrian")}
+    if not persons:
+        raise UsageError(f"{path} has no category `person`, but {', '.join(categories.values()) or 'none'}")
     people: dict[int, list[RecordedPerson]] = {key: [] for key in images.values()}
-    persons = _person_categories(path, dataset)
 
     def read(entry: dict[str, Any]) -> tuple[int, RecordedPerson] | None:
         if _whole(entry["category_id"]) not in persons:
@@ -249,7 +251,6 @@ def _coco_truth(path: Path) -> Truth:
         crowd = bool(entry.get("iscrowd"))
         return _whole(entry["image_id"]), _person(_xyxy(entry["bbox"]), 1.0, entry.get("track_id"), ignored=crowd)
 
-    entries = _read(str(path), lambda known: list(known.get("annotations", [])), dataset, kind="COCO dataset")
     for number, entry in enumerate(entries):
         place = f"{path}, annotation {number}"
         found = _read(place, read, entry, kind="COCO annotation")
@@ -262,24 +263,16 @@ def _coco_truth(path: Path) -> Truth:
     return Truth(path, people, images)
 
 
-def _categories(dataset: dict[str, Any]) -> dict[int, str]:
-    return {_whole(one["id"]): str(one.get("name")).lower() for one in dataset.get("categories", [])}
+def _coco_tables(dataset: dict[str, Any]) -> tuple[dict[str, int], dict[int, str], list[Any]]:
+    """Return the ids of images by names without folders, the names of categories, and the annotations.
 
-
-def _images(dataset: dict[str, Any]) -> dict[str, int]:
-    """Return the ids by names without folders. Raises ValueError where two images would have the same name."""
+    Raises ValueError where two images would have the same name.
+    """
     images = {PurePath(image["file_name"]).name: _whole(image["id"]) for image in dataset["images"]}
     if len(images) < len(dataset["images"]):
         raise ValueError("images in several folders have the same name: names tell pictures apart here")
-    return images
-
-
-def _person_categories(path: Path, dataset: dict[str, Any]) -> set[int]:
-    categories: dict[int, str] = _read(str(path), _categories, dataset, kind="COCO dataset")
-    found = {key for key, name in categories.items() if name in ("person", "people", "pedestrian")}
-    if not found:
-        raise UsageError(f"{path} has no category `person`, but {', '.join(categories.values()) or 'none'}")
-    return found
+    categories = {_whole(one["id"]): str(one.get("name")).lower() for one in dataset.get("categories", [])}
+    return images, categories, list(dataset.get("annotations", []))
 
 
 def _coco_json(path: Path, text: str, kind: type) -> Any:
