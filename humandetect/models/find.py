@@ -47,7 +47,7 @@ def list_models(models_dir: Path | None = None) -> list[ModelFolder]:
         try:
             models.append(find_model(name, models_dir))
         except (ModelError, ModelNotFound) as error:
-            logger.warning("model %s is left out: %s", name, error)
+            logger.error("model %s is left out: %s", name, error)  # noqa: TRY400  the message says it all
     return models
 
 

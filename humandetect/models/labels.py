@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import codecs
 import json
+import logging
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from humandetect.errors import ModelError, UsageError
@@ -13,6 +15,8 @@ from humandetect.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"^\s*(\d+)[\s:,]+")
 """Before a name, as some write it."""
@@ -99,6 +103,8 @@ def person_classes_of(labels: Mapping[int, str], given: str | None, *, model: Pa
     names = ", ".join(f"{number} {name}" for number, name in sorted(labels.items())) or "no names"
     if given is not None:
         if given.isdecimal():
+            if labels and int(given) not in labels:
+                _tell_of_unnamed(str(model), int(given), min(labels), max(labels))
             return frozenset({int(given)})
         found = {number for number, name in labels.items() if name.casefold() == given.casefold()}
         if not found:
@@ -112,3 +118,9 @@ def person_classes_of(labels: Mapping[int, str], given: str | None, *, model: Pa
             "a labels.txt beside the model, or person_classes in humandetect.json"
         )
     return frozenset(found)
+
+
+@cache
+def _tell_of_unnamed(model: str, number: int, lowest: int, highest: int) -> None:
+    """Say once that nobody may be found: some models have more classes than is known of."""
+    logger.error("%s has no name for class %d, only for some of %d to %d", model, number, lowest, highest)

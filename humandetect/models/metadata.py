@@ -151,7 +151,7 @@ def _tell_of_unknown(path: Path, names: frozenset[str]) -> None:
         near[name] = get_close_matches(name.rpartition(".")[2], fields, n=1)
     listed = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
     if listed:
-        logger.warning("%s has fields that there are not, which do nothing: %s", path, listed)
+        logger.error("%s has fields that there are not, which do nothing: %s", path, listed)
 
 
 def _metadata(values: object) -> ModelMetadata:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,10 @@ def test_a_name_that_no_class_has_is_told_with_those_there_are() -> None:
 def test_where_nothing_tells_the_error_says_what_would() -> None:
     with pytest.raises(ModelError, match=r"which class is a person\? Its classes are no names; .*--person-class"):
         person_classes_of({}, None, model=MODEL)
+
+
+def test_a_class_that_has_no_name_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        assert person_classes_of({0: "dog", 7: "bird"}, "9", model="odd") == {9}
+    assert caplog.messages == ["odd has no name for class 9, only for some of 0 to 7"]
+    assert caplog.records[0].levelno == logging.ERROR  # which also those see who did not ask for --verbose
