@@ -130,8 +130,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise ServerError(f"cannot serve at --host {host!r}: this machine knows no such host ({error})") from error
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:  # it listens at once, so that a second server is told
-        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=family == socket.AF_INET6)
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         what = f"host {host}" if error.errno == errno.EADDRNOTAVAIL else f"port {port} of {host}"
         reason = REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -350,6 +350,12 @@ def test_ipv6_is_served() -> None:
     with threaded(ServeConfig(host="::1", port=0)) as ready:
         assert ready.url.startswith("http://[::1]:")
         assert httpx.get(f"{ready.url}/readyz").status_code == 200
+
+
+def test_a_system_that_cannot_serve_ipv4_and_ipv6_at_once_serves_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with suppress(ServerError):  # it has no IPv6 at all
+        launch._listen("::1", 0).close()
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
