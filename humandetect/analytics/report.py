@@ -65,7 +65,7 @@ class SourceReport:
         self.event_count = 0
         self.reliability: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How reliable the events of each line and zone are, by kind and name."""
-        self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        self.dwell_seconds: defaultdict[str, array[float]] = defaultdict(_no_seconds)
         """Of each visit that ended, by zone."""
         self._pictures = EventPictures()
         self._counts = Counts(
@@ -137,3 +137,7 @@ class SourceReport:
                 self.reliability["zone", event.zone][event.reliability] += 1
             if event.event == "exit" and event.zone is not None and event.dwell_seconds is not None:
                 self.dwell_seconds[event.zone].append(event.dwell_seconds)
+
+
+def _no_seconds() -> array[float]:  # no lambda: workers send reports to their parent
+    return array("d")
