@@ -24,7 +24,7 @@ _ITEM = re.compile(r"item\s*:?\s*\{(.*?)\}", re.DOTALL)
 _FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*("[^"\n]*"|'[^'\n]*'|\d+)""")
 USUAL_FILES = ("labels.txt", "labelmap.txt", "classes.txt", "coco.names", "label_map.pbtxt")
 _NO_NAME = re.compile(r"(?:class|label)?[ _-]?(\d+)", re.IGNORECASE)
-PEOPLE = frozenset({"person", "people", "persons", "pedestrian", "human"})
+PEOPLE = frozenset({"person", "people", "persons", "pedestrian", "pedestrians", "human", "humans"})
 
 
 def labels_beside(path: Path, *, first: int = 0) -> dict[int, str]:

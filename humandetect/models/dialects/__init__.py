@@ -86,6 +86,8 @@ def _rows_with_another(shapes: Sequence[tuple[int | None, ...]]) -> Dialect | No
 def _pairs(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | None) -> list[Dialect]:
     """Take a table of boxes and one of classes with as many rows; among many, those that are named so."""
     tables = [(index, output) for index, output in enumerate(outputs) if len(output.shape) == 3]
+    if len(tables) == 2 and (pair := _columns([index for index, _ in tables], outputs)):
+        return [pair]
     boxes = _one_named([(index, output) for index, output in tables if output.shape[2] == 4], "pred_boxes")
     logits = _one_named([(index, output) for index, output in tables if output.shape[2] != 4], "logits")
     if boxes is None or logits is None or outputs[boxes].shape[1] != outputs[logits].shape[1]:
@@ -95,6 +97,15 @@ def _pairs(outputs: Sequence[Output], input_hw: tuple[int, int], classes: int | 
         return []
     found = [detr(boxes, logits, columns, classes=classes), yolo_pair(boxes, logits, columns)]
     return found if are_queries(places or 0, input_hw) else found[::-1]
+
+
+def _columns(tables: Sequence[int], outputs: Sequence[Output]) -> Dialect | None:
+    """Take a pair whose places are columns, of four numbers in one and a score a class in the other."""
+    for boxes, scores in (tables, tables[::-1]):
+        (_, four, places), (_, classes, others) = outputs[boxes].shape, outputs[scores].shape
+        if four == 4 and classes and places == others and places is not None and places > max(4, classes):
+            return yolo_pair(boxes, scores, classes, columns=True)
+    return None
 
 
 def _one_named(tables: Sequence[tuple[int, Output]], name: str) -> int | None:

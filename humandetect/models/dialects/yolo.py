@@ -49,9 +49,10 @@ def yolos(index: int, output: Output, input_hw: tuple[int, int], *, classes: int
     return [yolox, yolo] if places == cells(input_hw) and output.name != YOLOV6_OUTPUT else [yolo, yolox]
 
 
-def yolo_pair(boxes: int, scores: int, classes: int) -> Dialect:
+def yolo_pair(boxes: int, scores: int, classes: int, *, columns: bool = False) -> Dialect:
     """YOLO-NAS, DAMO-YOLO and others: boxes and class scores of each place of a grid as two outputs."""
-    return Dialect("yolo-pair", (boxes, scores), _yolo_pair, labels=labels_by_count(classes))
+    read = partial(_yolo_pair, columns=columns)
+    return Dialect("yolo-pair", (boxes, scores), read, labels=labels_by_count(classes))
 
 
 def are_queries(places: int, input_hw: tuple[int, int]) -> bool:
@@ -85,11 +86,11 @@ def _yolox(answers: Answers, input_hw: tuple[int, int], *, classes: int) -> Boxe
     return _suppressed(rows, classes, with_objectness=True)
 
 
-def _yolo_pair(answers: Answers, _: tuple[int, int]) -> Boxes:
+def _yolo_pair(answers: Answers, _: tuple[int, int], *, columns: bool) -> Boxes:
     """Suppress; boxes of a whole grid are corners where none is inside out."""
-    boxes = answers[0][0]
+    boxes, scores = (answer[0].T if columns else answer[0] for answer in answers)
     xyxy = boxes if (boxes[:, 2:] >= boxes[:, :2]).all() else corners(boxes)
-    return suppress(Boxes(xyxy, *best_class(answers[1][0])))
+    return suppress(Boxes(xyxy, *best_class(scores)))
 
 
 def _suppressed(rows: NDArray[np.float32], classes: int, *, with_objectness: bool) -> Boxes:

@@ -108,12 +108,17 @@ def test_yolov6_is_told_from_yolox_by_the_name_of_its_output() -> None:
 
 @pytest.mark.parametrize("as_corners", [False, True])
 @pytest.mark.parametrize("pixels", [False, True])
-def test_boxes_and_scores_of_a_whole_grid_are_two_outputs(as_corners: bool, pixels: bool) -> None:
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1)], ids=["rows", "columns"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_boxes_and_scores_of_a_whole_grid_are_two_outputs(
+    as_corners: bool, pixels: bool, axes: tuple[int, ...], order: int
+) -> None:
     boxes = np.full((1, CELLS, 4), 0.5)
     boxes[0, :2] = BOX if as_corners else [0.375, 0.5, 0.25, 0.5]
     scores = np.zeros((1, CELLS, 80))
     scores[0, :2, 0] = 0.9, 0.8
-    name, found = read([boxes * ([96, 64, 96, 64] if pixels else 1), scores])
+    arrays = [boxes * ([96, 64, 96, 64] if pixels else 1), scores]
+    name, found = read([one.transpose(axes) for one in arrays][::order])
     assert name == "yolo-pair"
     assert_one_person(found)
 
