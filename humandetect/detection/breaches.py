@@ -88,11 +88,12 @@ def nobody_told(info: ModelInfo, answers: Sequence[RawDetections], threshold: fl
     if strong.size:
         return _classes_told(info, sorted(set(strong.tolist())), strong.size)
     best = max(answer.scores.max(initial=0) for answer in answers)
-    none = ", and no row that is counted has one" if best == 0 else ""
-    return _told(
-        info, f"nobody in pictures that have people; the best score is {best:.2f}{none}, {threshold:g} is asked for",
-        "if it finds people elsewhere, say scaling, channels, layout or keep_aspect in humandetect.json",
-    )  # fmt: skip
+    seen = f"the best score is {best:.2f}, {threshold:g} is asked for"
+    fix = "if it finds people elsewhere, say scaling, channels, layout or keep_aspect in humandetect.json"
+    if best == 0:
+        seen = "all scores are 0, or what says how many rows there are is"
+        fix = f"see that its labels name all classes: now {len(info.metadata.labels)}; {fix}"
+    return _told(info, f"nobody in pictures that have people; {seen}", fix)
 
 
 def elsewhere_told(info: ModelInfo, found: Sequence[sv.Detections], known: Sequence[sv.Detections]) -> str:

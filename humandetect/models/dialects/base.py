@@ -96,8 +96,8 @@ def in_pixels(boxes: Boxes) -> bool:
 
 def whole(numbers: NDArray[np.generic]) -> NDArray[np.int32]:
     """Round numbers of classes, of which few bits may have made 0.99; those that are none become negative."""
-    rounded: NDArray[np.int32] = np.nan_to_num(np.rint(numbers), nan=-1, posinf=-1, neginf=-1).astype(np.int32)
-    return rounded
+    rounded = np.rint(numbers)
+    return np.where(np.isfinite(rounded), rounded, -1).astype(np.int32)
 
 
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
