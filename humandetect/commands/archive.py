@@ -126,7 +126,8 @@ def _tell_standing(standing: Standing) -> None:
         told += f", {counted(len(standing.unjoined), 'annotated video')} to come"
     typer.echo(told, err=True)
     _tell_first("warning", standing.warnings(), of=len(plan.warnings) + len(standing.notes))
-    _tell_all("error", [why if source in why else f"{source!r}: {why}" for source, why in plan.unreadable.items()])
+    unread = [why if source in why else f"{source!r}: {why}" for source, why in plan.unreadable.items()]
+    _tell_all("error", [f"{line} (planned without it: once it can be read, it needs another --out)" for line in unread])
 
 
 def _tell_all(kind: str, lines: Sequence[str]) -> None:

@@ -236,6 +236,7 @@ def test_an_unreadable_source_is_told_and_the_others_are_planned(tmp_path: Path)
     run = invoke("archive", tmp_path, "--out", out, "--plan")
     assert run.returncode == 1
     assert "bad.mp4" in error_line(run)
+    assert "planned without it" in error_line(run)
     plan = find_plan(FolderStorage(out))
     assert plan
     assert list(plan.unreadable) == [str(tmp_path / "bad.mp4")]
