@@ -331,6 +331,14 @@ def test_where_nothing_may_be_written_it_says_so_before_it_works(
     assert files_in(tmp_path / "out") == []
 
 
+def test_a_file_is_no_folder_for_results(video: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "out"):
+        with pytest.raises(SinkError, match=f"cannot write '{out}/plan.json': '{file}' is no folder"):
+            make(out, video)
+
+
 def refuse(number: int) -> Any:
     """Return what fails as the system does."""
 

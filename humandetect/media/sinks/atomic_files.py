@@ -31,8 +31,11 @@ _FIXES = {
 
 def sink_error(path: Path, error: Exception) -> SinkError:
     """Say why `path` cannot be written and what helps. Takes OSError and PyAV's errors."""
-    if getattr(error, "errno", None) in (errno.ENOENT, errno.ENOTDIR):
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
         reason = f"the folder {str(path.parent)!r} does not exist: create it first"
+    elif number == errno.ENOTDIR:
+        reason = f"{str(next(above for above in path.parents if above.exists()))!r} is no folder"
     else:
         reason = reason_of(error)
     return SinkError(f"cannot write {str(path)!r}: {reason}")
