@@ -176,10 +176,11 @@ def _why_not(name: str | None, head: bytes, formats: Sequence[str]) -> str:
         name = "GIF"
     if name is None and is_raw_photo(head):
         return RAW_PHOTO
+    wanted = f"only {', '.join(formats[:-1])} and {formats[-1]} are taken"
     if name is None:
-        return "not an image that can be read"
+        return f"not an image that can be read: {wanted}"
     name = "HEIC" if name == "HEIF" else name  # as telephones call it
-    return f"a {name} image: only {', '.join(formats[:-1])} and {formats[-1]} are taken"
+    return f"a {name} image: {wanted}"
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

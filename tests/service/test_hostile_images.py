@@ -284,7 +284,7 @@ def test_a_picture_that_begins_as_another_is_the_other() -> None:
     ids=["ico", "pdf", "svg", "html", "elf", "zip", "newline+jpeg", "eps", "xbm"],
 )  # fmt: skip
 def test_what_no_decoder_here_knows_is_no_image(data: bytes) -> None:
-    assert refusal(data) == "not an image that can be read"
+    assert refusal(data) == "not an image that can be read: only JPEG and PNG are taken"
 
 
 def test_a_name_or_a_tail_of_another_kind_changes_nothing() -> None:
