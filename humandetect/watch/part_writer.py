@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 30.0
 _TRUSTED = timedelta(seconds=5)
 """A full disk takes the start of a file, and fails when the first second is flushed."""
+_MOST_REFUSED = 3
+"""Packets in a row that ended a file of less than that: each key frame would begin another such file, for weeks."""
 _WAITING_BYTES = 16 * 1024 * 1024
 """Between reader and disk: half a minute of 4 Mbit/s."""
 
@@ -70,6 +72,8 @@ class PartWriter:
         self._retry_at: float | None = None
         """Since the disk failed; None again once it is trusted."""
         self._works_since: datetime | None = None
+        self._refused = 0
+        """Packets that no file could hold since one was trusted."""
         self._thread = threading.Thread(target=self._write_all, name=f"recorder {camera}", daemon=True)
         self._thread.start()
 
@@ -143,6 +147,8 @@ class PartWriter:
         before = file.bytes
         file.write(one.packet, one.arrived)
         self.bytes_written += file.bytes - before
+        if one.arrived - part.started >= _TRUSTED:
+            self._refused = 0
         if self._retry_at is not None and self._works_since and one.arrived - self._works_since >= _TRUSTED:
             logger.warning("%s is recorded again", self._camera)
             self._retry_at = None
@@ -169,7 +175,8 @@ class PartWriter:
     def _fail(self, part: Part, error: Exception) -> None:
         """Keep what there is, and go on: at the next key frame where a packet is to blame, and else later."""
         is_packet = not isinstance(error, OSError) and self._file is not None and self._file.bytes > 0
-        if is_packet:
+        self._refused += is_packet
+        if is_packet and self._refused < _MOST_REFUSED:
             logger.debug("%s: a packet is left out: %s", self._camera, error)
         else:
             self._wait(error)

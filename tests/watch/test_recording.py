@@ -394,6 +394,27 @@ def test_a_packet_that_no_file_can_hold_costs_what_is_left_of_its_group_of_pictu
     assert not caplog.records
 
 
+def test_packets_that_no_file_can_hold_again_and_again_are_told_and_leave_few_files(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing(SegmentFile):
+        def write(self, packet: Any, arrived: datetime) -> None:
+            if not packet.is_keyframe:
+                raise av.error.ArgumentError(22, "Invalid argument")
+            super().write(packet, arrived)
+
+    base = Recordings(config(tmp_path, segment_seconds=600))
+    recorder = Recorder(
+        "door", base.config, retention=base.retention, make_writer=partial(PartWriter, open_file=Refusing)
+    )
+    feed(recorder, clip)
+    recorder.close()
+    assert len(recordings(tmp_path)) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "door is watched, and not recorded: Invalid argument; it is tried again every 30 s"
+    ]
+
+
 def test_a_disk_that_stays_full_is_told_once_and_leaves_no_empty_files(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
