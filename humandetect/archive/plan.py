@@ -151,9 +151,9 @@ def _other_sources(plan: Plan, config: ArchiveConfig) -> Iterator[str]:
         if ref.name in names or not _is_made(ref, plan, config)
         for file in (ref.name not in plan.unreadable and _absolute(ref.files)) or (ref.name,)
     }
-    for word, more in (("without", given - planned), ("with", planned - given)):
-        for name, file in sorted(more)[:1]:
-            yield f"{word} {name!r}" if name == file or name not in names else f"{word} {file!r}"
+    for word, these, those in (("without", given, planned), ("with", planned, given)):
+        for name, file in sorted(these - those)[:1]:
+            yield f"{word} {(file if name in dict(those) else name)!r}"
 
 
 def _is_made(ref: SourceRef, plan: Plan, config: ArchiveConfig) -> bool:
