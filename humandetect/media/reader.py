@@ -98,6 +98,12 @@ class FrameReader:
             with self._changed:
                 self._nobody_takes, self.waited = False, len(self._frames)
 
+    @property
+    def oldest_seconds(self) -> float | None:
+        """When the frame was that is taken next; None: none waits."""
+        with self._changed:
+            return self._frames[0].time_seconds if self._frames else None
+
     def _read(self) -> None:
         began = asked = time.monotonic()
         try:

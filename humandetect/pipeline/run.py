@@ -6,6 +6,7 @@ Between finder and outputs are the stages: what looks at the results of one sour
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -165,7 +166,7 @@ class _FrameLoop:
             for source in self._open_sources(refs):
                 with costs_its_source(self.record, self.stop), source, read_ahead(source) as frames:
                     if finder is None:  # a source that cannot be opened must not cost the start of an engine
-                        with frames.until_taken():  # pictures of a camera have the time at which they are read
+                        with self._unseen(source, frames):
                             finder = stack.enter_context(open_finder())
                             import supervision  # noqa: F401  slow: it would keep a camera waiting at the first result
                         self.record.begin(engine=finder.name)
@@ -174,6 +175,20 @@ class _FrameLoop:
                     break
         if not self.record.frames:  # older results are worth more than new empty ones
             self.outputs.partial = True
+
+    @contextmanager
+    def _unseen(self, source: Source, frames: FrameReader) -> Iterator[None]:
+        """Have a live source read until frames can be taken: pictures of a camera have the time at which they are read.
+
+        The duration that was asked for begins with the first frame that is taken.
+        """
+        if source.info.kind != "live":
+            yield
+            return
+        source.unseen_seconds = math.inf
+        with frames.until_taken():
+            yield
+        source.unseen_seconds = max(0.0, (frames.oldest_seconds or 0.0) - self.config.source.start_seconds)
 
     def _open_sources(self, refs: Sequence[SourceRef]) -> Iterator[Source]:
         """Open one source after the other; those that cannot be opened are noted and left out."""

@@ -6,6 +6,8 @@ import itertools
 import json
 import shutil
 import threading
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from humandetect.detection.finders import EngineFinder, detect_in_order, open_ba
 from humandetect.errors import EngineError, SinkError, SourceError, UsageError
 from humandetect.media.sources import open_source
 from humandetect.pipeline.python_api import detect_frames
-from humandetect.pipeline.run import READ_AHEAD_FRAMES, read_ahead, run
+from humandetect.pipeline.run import READ_AHEAD_FRAMES, _engine_finder, read_ahead, run
 from humandetect.pipeline.summary import RunInterrupted, RunSummary
 from tests.builders import frame, make_clip, picture
 from tests.command_line import frame_lines
@@ -287,6 +289,38 @@ def test_what_was_repaired_is_told_also_when_ctrl_c_ends_a_live_source(clip: Pat
 def test_several_live_sources_without_an_end_are_meant_for_watch(detector: Detector, sources: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match=r"2 live sources, and .* has no end: .*`humandetect watch`"):
         go(detector, *sources)
+
+
+def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
+    tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "long.mp4", frames=100, fps=10)
+
+    def open_live(*arguments: Any, **options: Any) -> Source:
+        source = open_source(*arguments, **options)
+        source.info = replace(source.info, kind="live")
+        at_once = source._numbered  # type: ignore[attr-defined]
+
+        def numbered() -> Iterator[Any]:
+            for one in at_once():
+                time.sleep(0.02)
+                yield one
+
+        source._numbered = numbered  # type: ignore[attr-defined]
+        return source
+
+    @contextmanager
+    def open_slowly(*arguments: Any) -> Iterator[EngineFinder]:
+        time.sleep(0.6)  # three seconds of that camera
+        with _engine_finder(*arguments) as finder:
+            yield finder
+
+    monkeypatch.setattr("humandetect.pipeline.run.open_source", open_live)
+    monkeypatch.setattr("humandetect.pipeline.run._engine_finder", open_slowly)
+    config = DetectConfig((str(clip),), results=(str(tmp_path / "r.jsonl"),), source=SourceConfig(duration_seconds=2.0))
+    run(config, detector=detector)
+    times = [json.loads(line)["time_seconds"] for line in (tmp_path / "r.jsonl").read_text().splitlines()[1:]]
+    assert times[-1] - times[0] == pytest.approx(1.9, abs=0.5)
 
 
 def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:

@@ -52,7 +52,7 @@ class CameraSource(Source):
             except SourceError as error:
                 raise SourceError(f"camera {self.name} ended after {counted(given, 'frame')}: {error}") from None
             seconds = time.monotonic() - since
-            if self._closed or seconds >= config.start_seconds + end:
+            if self._closed or seconds >= config.start_seconds + self.unseen_seconds + end:
                 return
             if seconds >= config.start_seconds:
                 yield Frame(image, index=index, time_seconds=seconds, source=self.name)

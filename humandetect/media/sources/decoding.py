@@ -123,22 +123,21 @@ class Decoder:
             return False
         return read_until is not None and picture.pts is not None and picture.pts > read_until
 
-    def keep_sound(
-        self, *, origin_seconds: float, duration_seconds: float | None, from_beginning: bool
-    ) -> list[AudioTrack]:
+    def keep_sound(self, *, origin_seconds: float, ends: Callable[[], float], from_beginning: bool) -> list[AudioTrack]:
         """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already.
+
+        `ends` says, for each packet, how long after that it ends.
 
         Before it lies the run-up that players need: from the beginning all there is, else the last moments.
         """
         tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
         begin = -math.inf if from_beginning else -_RUN_UP_SECONDS
-        end = math.inf if duration_seconds is None else duration_seconds
 
         def keep(packet: av.Packet[av.AudioStream]) -> None:
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is None or packet.stream_index not in tracks:
                 return
-            if begin <= float(stamp * packet.time_base) - origin_seconds < end:
+            if begin <= float(stamp * packet.time_base) - origin_seconds < ends():
                 tracks[packet.stream_index].push(packet)
 
         for packet in self._early:

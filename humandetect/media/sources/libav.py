@@ -71,7 +71,7 @@ class VideoSource(Source):
             self.tags = {} if self._media.live else tags_of(self._media)
             self.audio = self._decoder.keep_sound(
                 origin_seconds=float(self._origin or 0) + config.start_seconds,
-                duration_seconds=config.duration_seconds,
+                ends=lambda: self._end_seconds - config.start_seconds,
                 from_beginning=config.start_seconds == 0 and not self._media.live,
             )
         except BaseException:
@@ -206,15 +206,19 @@ class VideoSource(Source):
         finally:  # a live source mostly ends because nobody wants more of it
             self._warn_of_repairs(clock)
 
+    @property
+    def _end_seconds(self) -> float:
+        begin, duration = self._config.start_seconds, self._config.duration_seconds
+        return math.inf if duration is None else round(begin + self.unseen_seconds + duration, 9)
+
     def _timed(self, clock: Clock) -> Iterator[Frame]:
         config = self._config
-        end = math.inf if config.duration_seconds is None else round(config.start_seconds + config.duration_seconds, 9)
         index, seconds, shown_for = -1, 0.0, None
         for index, picture in self._numbered():
             seconds = clock.seconds(picture)
             if seconds < config.start_seconds:
                 continue
-            if seconds >= end:
+            if seconds >= self._end_seconds:
                 break
             self._check_size(picture)
             packets = 2 if self._in_fields and (picture.duration or 0) < self._step else 1
