@@ -71,7 +71,7 @@ def test_of_a_live_source_times_are_those_of_the_clock_on_the_wall(
     monkeypatch.setattr("humandetect.pipeline.run.read_ahead", partial(FrameReader, buffer=2))  # which drops none
     report(clip, line=(GATE,), report=tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "26 November 2026, 08:59:59 to 09:00:00" in text
+    assert "26 November 2026, 08:59:59 to 09:00:01" in text
     assert "26 November 2026, UTC" in text, "the axis"
     assert "min:s from the start" not in text
 
