@@ -141,7 +141,8 @@ class PartWriter:
         file = self._file or self._open(part, one)
         if file is None:
             with self._lock:
-                part.path = None
+                if self._retry_at is not None:  # else a packet ended its file, which is there
+                    part.path = None
                 self.dropped += 1
             return
         before = file.bytes

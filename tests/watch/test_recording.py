@@ -394,6 +394,31 @@ def test_a_packet_that_no_file_can_hold_costs_what_is_left_of_its_group_of_pictu
     assert not caplog.records
 
 
+def test_what_happened_before_a_packet_that_no_file_can_hold_is_found_until_there_is_another_file(
+    tmp_path: Path,
+) -> None:
+    refused = START + timedelta(seconds=61.4)
+
+    class Refusing(SegmentFile):
+        def write(self, packet: Any, arrived: datetime) -> None:
+            if arrived == refused:
+                raise av.error.ArgumentError(22, "Invalid argument")
+            super().write(packet, arrived)
+
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    base = Recordings(config(folder, segment_seconds=600))
+    recorder = Recorder(
+        "door", base.config, retention=base.retention, make_writer=partial(PartWriter, open_file=Refusing)
+    )
+    clip = make_clip(tmp_path / "clip.mp4", frames=20, gop=20)
+    feed(recorder, clip, started=START + timedelta(seconds=60))
+    recorder.close()
+    found = recorder.where(refused - timedelta(seconds=0.5))
+    assert found is not None
+    assert [folder / found.path] == recordings(folder)
+
+
 def test_packets_that_no_file_can_hold_again_and_again_are_told_and_leave_few_files(
     clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
