@@ -294,7 +294,7 @@ def test_several_live_sources_without_an_end_are_meant_for_watch(detector: Detec
 def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
     tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = make_clip(tmp_path / "long.mp4", frames=100, fps=10)
+    clip = make_clip(tmp_path / "long.mp4", frames=400, fps=10)  # of which a busy machine needs more
 
     def open_live(*arguments: Any, **options: Any) -> Source:
         source = open_source(*arguments, **options)

@@ -119,16 +119,16 @@ class Decoder:
 
     def _is_early(self, picture: av.VideoFrame, read_until: int | None) -> bool:
         """Whether packets of earlier pictures may still come: a decoder that lost some does not wait for them."""
-        if not self.damaged or self._media.live or len(self._held) > _MOST_REORDERED:
+        if not self.damaged or len(self._held) > _MOST_REORDERED:
             return False
         return read_until is not None and picture.pts is not None and picture.pts > read_until
 
     def keep_sound(self, *, origin_seconds: float, ends: Callable[[], float], from_beginning: bool) -> list[AudioTrack]:
         """Return a track for each audio stream, with the sound from `origin_seconds` on, also what was read already.
 
-        `ends` says, for each packet, how long after that it ends.
+        `ends` tells how many seconds after that it ends, and is asked at each packet: of a live source it moves.
 
-        Before it lies the run-up that players need: from the beginning all there is, else the last moments.
+        Before `origin_seconds` lies the run-up that players need: from the beginning all there is, else the last moments.
         """
         tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
         begin = -math.inf if from_beginning else -_RUN_UP_SECONDS
