@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import av
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
+RUN_UP_SECONDS = 0.1
+"""Sound before a later start that its decoder needs to come in clean; the longest, that of Opus, is 80 ms."""
 
 
 class AudioTrack:
@@ -29,13 +31,21 @@ class AudioTrack:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return
-        time_seconds = float(stamp * packet.time_base) - self.origin_seconds
         with self._lock:
+            time_seconds = float(stamp * packet.time_base) - self.origin_seconds
             if self._bytes + packet.size > MAX_WAITING_BYTES:
                 self.lost_packets += 1
                 return
             self._waiting.append((time_seconds, packet))
             self._bytes += packet.size
+
+    def begin_later(self, seconds: float) -> None:
+        """Let the output begin so much later, without the sound from before."""
+        with self._lock:
+            self.origin_seconds += seconds
+            moved = ((at - seconds, packet) for at, packet in self._waiting)
+            self._waiting = deque((at, packet) for at, packet in moved if at >= -RUN_UP_SECONDS)
+            self._bytes = sum(packet.size for _, packet in self._waiting)
 
     def take(self, until_seconds: float | None = None) -> list[av.Packet[av.AudioStream]]:
         """Return the packets that start before `until_seconds` of the output; None: all that are left."""

@@ -144,7 +144,7 @@ class Outputs:
             source.info,
             audio=source.audio,
             preset=self._config.preset,
-            origin_seconds=self._config.source.start_seconds,
+            origin_seconds=self._config.source.start_seconds + source.unseen_seconds,
             tags=None if self._config.no_metadata else source.tags,
         )
 

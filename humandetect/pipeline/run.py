@@ -180,7 +180,7 @@ class _FrameLoop:
     def _unseen(self, source: Source, frames: FrameReader) -> Iterator[None]:
         """Have a live source read until frames can be taken: pictures of a camera have the time at which they are read.
 
-        The duration that was asked for begins with the first frame that is taken.
+        The duration that was asked for, and the video that is written, begin with the first frame that is taken.
         """
         if source.info.kind != "live":
             yield
@@ -188,7 +188,10 @@ class _FrameLoop:
         source.unseen_seconds = math.inf
         with frames.until_taken():
             yield
-        source.unseen_seconds = max(0.0, (frames.oldest_seconds or 0.0) - self.config.source.start_seconds)
+        unseen_seconds = max(0.0, (frames.oldest_seconds or 0.0) - self.config.source.start_seconds)
+        source.unseen_seconds = unseen_seconds
+        for track in source.audio:
+            track.begin_later(unseen_seconds)
 
     def _open_sources(self, refs: Sequence[SourceRef]) -> Iterator[Source]:
         """Open one source after the other; those that cannot be opened are noted and left out."""

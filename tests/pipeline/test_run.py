@@ -294,7 +294,7 @@ def test_several_live_sources_without_an_end_are_meant_for_watch(detector: Detec
 def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
     tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = make_clip(tmp_path / "long.mp4", frames=400, fps=10)  # of which a busy machine needs more
+    clip = make_clip(tmp_path / "long.mp4", frames=400, fps=10, audio="aac")  # of which a busy machine needs more
 
     def open_live(*arguments: Any, **options: Any) -> Source:
         source = open_source(*arguments, **options)
@@ -317,10 +317,18 @@ def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
 
     monkeypatch.setattr("humandetect.pipeline.run.open_source", open_live)
     monkeypatch.setattr("humandetect.pipeline.run._engine_finder", open_slowly)
-    config = DetectConfig((str(clip),), results=(str(tmp_path / "r.jsonl"),), source=SourceConfig(duration_seconds=2.0))
+    config = DetectConfig(
+        (str(clip),), output=str(tmp_path / "o.mp4"), results=(str(tmp_path / "r.jsonl"),),
+        source=SourceConfig(duration_seconds=2.0),
+    )  # fmt: skip
     run(config, detector=detector)
     times = [json.loads(line)["time_seconds"] for line in (tmp_path / "r.jsonl").read_text().splitlines()[1:]]
     assert times[-1] - times[0] == pytest.approx(1.9, abs=0.5)
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        for stream in (*written.streams.video, *written.streams.audio):
+            begin, length = (float((ticks or 0) * stream.time_base) for ticks in (stream.start_time, stream.duration))
+            assert begin == pytest.approx(0, abs=0.5)
+            assert length == pytest.approx(2, abs=0.6)
 
 
 def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:

@@ -28,7 +28,7 @@ class Source(ABC):
         self.limit: int | None = None
         """Frames after which a video or a live source ends."""
         self.unseen_seconds = 0.0
-        """Of a live source, how much came while nobody could take it: that is no part of the duration asked for."""
+        """Of a live source, how much came while nobody could take it: no part of the duration or of the video."""
         self.audio: list[AudioTrack] = []
         self.tags: dict[str, str] = {}
         """What the file says of itself by libav's names: title, creation_time, location ..."""

@@ -15,7 +15,7 @@ from av.video.reformatter import Colorspace
 
 from humandetect.cpus import usable_cpus
 from humandetect.errors import SourceError
-from humandetect.media.audio import AudioTrack
+from humandetect.media.audio import RUN_UP_SECONDS, AudioTrack
 from humandetect.media.images import upright
 from humandetect.media.sources.clock import PacketTurns
 from humandetect.media.sources.container import reason
@@ -41,8 +41,6 @@ _EARLY_SOUND_PACKETS = 2000
 """Sound that may come before the first picture: 40 s of AAC."""
 _MOST_REORDERED = 16
 """Pictures that codecs let wait for others to be shown before."""
-_RUN_UP_SECONDS = 0.1
-"""Sound before a later start that its decoder needs to come in clean; the longest, that of Opus, is 80 ms."""
 
 
 class Decoder:
@@ -128,10 +126,10 @@ class Decoder:
 
         `ends` tells how many seconds after that it ends, and is asked at each packet: of a live source it moves.
 
-        Before `origin_seconds` lies the run-up that players need: from the beginning all there is, else the last moments.
+        Before `origin_seconds` lies the run-up that players need: all there is from the beginning on, else a moment.
         """
         tracks = {stream.index: AudioTrack(stream, origin_seconds=origin_seconds) for stream in self._sound}
-        begin = -math.inf if from_beginning else -_RUN_UP_SECONDS
+        begin = -math.inf if from_beginning else -RUN_UP_SECONDS
 
         def keep(packet: av.Packet[av.AudioStream]) -> None:
             stamp = packet.pts if packet.pts is not None else packet.dts
