@@ -318,7 +318,7 @@ def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
     monkeypatch.setattr("humandetect.pipeline.run.open_source", open_live)
     monkeypatch.setattr("humandetect.pipeline.run._engine_finder", open_slowly)
     config = DetectConfig(
-        (str(clip),), output=str(tmp_path / "o.mp4"), results=(str(tmp_path / "r.jsonl"),),
+        (str(clip),), output=tmp_path / "o.mp4", results=(str(tmp_path / "r.jsonl"),),
         source=SourceConfig(duration_seconds=2.0),
     )  # fmt: skip
     run(config, detector=detector)
@@ -326,9 +326,10 @@ def test_the_duration_of_a_live_source_begins_once_the_engine_has_started(
     assert times[-1] - times[0] == pytest.approx(1.9, abs=0.5)
     with av.open(str(tmp_path / "o.mp4")) as written:
         for stream in (*written.streams.video, *written.streams.audio):
-            begin, length = (float((ticks or 0) * stream.time_base) for ticks in (stream.start_time, stream.duration))
-            assert begin == pytest.approx(0, abs=0.5)
-            assert length == pytest.approx(2, abs=0.6)
+            assert stream.time_base is not None
+            begin, length = ((ticks or 0) * stream.time_base for ticks in (stream.start_time, stream.duration))
+            assert float(begin) == pytest.approx(0, abs=0.5)
+            assert float(length) == pytest.approx(2, abs=0.6)
 
 
 def test_the_limit_of_a_live_source_is_one_of_results(clip: Path) -> None:
