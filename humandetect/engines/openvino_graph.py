@@ -29,8 +29,8 @@ _LINE_THAT_TELLS_NOTHING = re.compile(
     r"(Caught exception: )?Exception from |Check '|FrontEnd API failed|Model wasn't fully converted|Summary:"
     r"|Loading input model|While validating |Node \S+ of type |\S+ with a message:"
 )
-PLACE_OF_WEIGHTS = b"location"
-"""Comes before a file's name where ONNX keeps weights outside, as it must those of over 2 GB."""
+PLACE_OF_WEIGHTS = b"\n\x08location\x12"
+"""Key and begin of the value that name a file where ONNX keeps weights outside, as it must those of over 2 GB."""
 CACHE_FORMAT = 3
 """Part of every cache key: raise it when the way a model is prepared for compiling changes."""
 
@@ -111,9 +111,9 @@ class Compiler:
         """
         path = self.model.path
         weights = path.with_suffix(".bin")  # of an .xml, in which a model that was trained again looks the same
-        content = [checksum(file) for file in (path, weights) if file == path or file.is_file()]
         if path.suffix == ".onnx" and PLACE_OF_WEIGHTS in path.read_bytes():
             return None
+        content = [checksum(file) for file in (path, weights) if file == path or file.is_file()]
         properties = ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
         hardware = [self._core.get_property(self._target, name) for name in properties]
         return repr((CACHE_FORMAT, ov.__version__, content, hw, self._settings, self._target, hardware))

@@ -231,25 +231,36 @@ def test_a_size_too_small_for_the_graph_is_refused_as_that(name: str) -> None:
         OpenVinoEngine(find_model(name), size="32x32")
 
 
-@pytest.mark.usefixtures("cache")
-def test_onnx_that_was_trained_again_in_a_file_of_its_own_is_compiled_anew(tmp_path: Path) -> None:
+def save_onnx(path: Path, score: float, *, name: str = "tiny", **weights: Any) -> None:
     rows = np.zeros((1, 300, 4), np.float32)
     rows[0, 0] = [0.1, 0.1, 0.9, 0.4]
+    scores = np.full((1, 300), score, np.float32)
+    outputs = (rows, scores, np.ones((1, 300), np.float32), np.ones(1, np.float32))
+    nodes = [helper.make_node("Identity", [f"{key}_is"], [key]) for key in OUTPUT_KEYS]
+    graph = helper.make_graph(
+        nodes, name, [helper.make_tensor_value_info("input_tensor", onnx.TensorProto.UINT8, [1, 32, 32, 3])],
+        [helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, one.shape)
+         for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
+        [numpy_helper.from_array(one, f"{key}_is") for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path, **weights)
+
+
+def test_onnx_that_was_trained_again_in_a_file_of_its_own_is_compiled_anew(tmp_path: Path, cache: Path) -> None:
+    outside: dict[str, Any] = {"save_as_external_data": True, "location": "weights", "size_threshold": 100}
     for score in (0.9, 0.7):
-        scores = np.full((1, 300), score, np.float32)
-        outputs = (rows, scores, np.ones((1, 300), np.float32), np.ones(1, np.float32))
-        nodes = [helper.make_node("Identity", [f"{key}_is"], [key]) for key in OUTPUT_KEYS]
-        graph = helper.make_graph(
-            nodes, "tiny", [helper.make_tensor_value_info("input_tensor", onnx.TensorProto.UINT8, [1, 32, 32, 3])],
-            [helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, one.shape)
-             for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
-            [numpy_helper.from_array(one, f"{key}_is") for key, one in zip(OUTPUT_KEYS, outputs, strict=True)],
-        )  # fmt: skip
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         (tmp_path / "weights").unlink(missing_ok=True)
-        onnx.save(model, tmp_path / "tiny.onnx", save_as_external_data=True, location="weights", size_threshold=100)
+        save_onnx(tmp_path / "tiny.onnx", score, **outside)
         with open_detector(tmp_path / "tiny.onnx", engine="openvino", precision="f32") as detector:
             assert detector.detect(np.zeros((32, 32, 3), np.uint8)).confidence == pytest.approx([score])
+    assert not list(cache.rglob("*.blob"))
+
+
+def test_onnx_with_a_name_that_has_location_in_it_is_kept(tmp_path: Path, cache: Path) -> None:
+    save_onnx(tmp_path / "tiny.onnx", 0.9, name="locations")
+    OpenVinoEngine(find_model(str(tmp_path / "tiny.onnx"))).close()
+    assert list(cache.rglob("*.blob"))
 
 
 @pytest.mark.parametrize(("scale", "first"), [([[[2 / 255]]], "Convert"), ([[[1]], [[2]], [[3]]], "Transpose")])
