@@ -96,8 +96,8 @@ def in_pixels(boxes: Boxes) -> bool:
 
 def whole(numbers: NDArray[np.generic]) -> NDArray[np.int32]:
     """Round numbers of classes, of which few bits may have made 0.99; those that are none become negative."""
-    rounded = np.rint(numbers)
-    return np.where(np.isfinite(rounded), rounded, -1).astype(np.int32)
+    rounded = np.rint(numbers, dtype=np.float64)
+    return np.where(np.abs(rounded) <= np.iinfo(np.int32).max, rounded, -1).astype(np.int32)
 
 
 def best_class(class_scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from humandetect.models.dialects import Boxes, Output, recognise
+from humandetect.models.dialects.base import whole
 
 HW = (64, 96)
 CELLS = 8 * 12 + 4 * 6 + 2 * 3
@@ -238,3 +239,9 @@ def test_what_humandetect_json_says_overrules_the_guess() -> None:
 
 def test_other_shapes_are_no_dialect() -> None:
     assert recognise([Output("features", (1, 1000))], HW) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_classes_are_whole_and_those_that_cannot_be_are_negative() -> None:
+    assert whole(np.array([0.99, 2, np.nan, np.inf, -np.inf, 1e20], np.float32)).tolist() == [1, 2, -1, -1, -1, -1]
+    assert whole(np.array([200], np.uint8)).tolist() == [200]
