@@ -38,6 +38,8 @@ SERVER_SECONDS = 10.0
 """A server that is asked must answer within this time."""
 CAMERAS_SECONDS = 15.0
 """All cameras must give a picture within this time."""
+TRIALS_SECONDS = 45.0
+"""Once they are over no further numbers for pixels are tried: a large model takes minutes for all."""
 DEVICES = Path("/dev")
 BLANK = "blank"
 PACKAGES = ("numpy", "opencv-python", "av", "openvino", "tensorflow", "supervision")
@@ -198,7 +200,10 @@ def _other_pictures(config: EngineConfig, frames: list[Frame]) -> str:
     from humandetect.engines.openvino import OpenVinoEngine
 
     best, told, known = 0.0, "", _people_in(frames)
+    end = time.monotonic() + TRIALS_SECONDS
     for scaling, channels in product(get_args(Scaling), get_args(Channels)):
+        if time.monotonic() >= end:
+            break
         said = replace(model.metadata, scaling=scaling, channels=channels, person_class=config.person_class)
         engine = OpenVinoEngine(replace(model, metadata=said), device=config.device, size=config.size)
         with Detector(engine) as detector:

@@ -307,5 +307,7 @@ def test_models_check_tells_which_other_pixels_show_people(tmp_path: Path, monke
     told = invoke("models", "check", path)
     assert told.returncode == 1
     assert 'in humandetect.json: with {"scaling": "0..255", "channels": "rgb"} it finds 5 here' in told.stdout
+    monkeypatch.setattr("humandetect.doctor.TRIALS_SECONDS", 0)
+    assert "it finds" not in invoke("models", "check", path).stdout.partition(" in humandetect.json")[2]
     (tmp_path / "tiny.json").write_text('{"scaling": "0..255", "channels": "rgb"}', encoding="utf-8")
     assert "5 people in 5 frames" in invoke("models", "check", path).stdout
