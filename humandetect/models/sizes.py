@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,8 @@ def choose_size(
             f"{model} takes pictures of {only} only (height x width): say such a size with --size, or as input_hw in "
             "humandetect.json"
         )
+    if size and fixed_hw != (None, None):  # no steps: of upright pictures they would change the side that is fixed
+        size = replace(size, step=None)
     return size, preset
 
 

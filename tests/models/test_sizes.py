@@ -108,3 +108,10 @@ def test_a_model_for_full_frames_can_be_given_smaller_ones() -> None:
 def test_a_size_that_is_none_is_refused(size: str) -> None:
     with pytest.raises(UsageError, match="the size is small, default, far, or height x width as in 384x640"):
         EngineConfig(size=size)
+
+
+def test_upright_pictures_keep_the_side_that_is_fixed() -> None:
+    metadata = ModelMetadata(Preset((320, 416), step=32))
+    size, _ = choose_size("model", metadata, "default", fixed_hw=(320, None))
+    assert size is not None
+    assert size.for_picture((1920, 1080)) == (320, 416)
