@@ -123,4 +123,5 @@ def person_classes_of(labels: Mapping[int, str], given: str | None, *, model: Pa
 @cache
 def _tell_of_unnamed(model: str, number: int, lowest: int, highest: int) -> None:
     """Say once that nobody may be found: some models have more classes than is known of."""
-    logger.error("%s has no name for class %d, only for some of %d to %d", model, number, lowest, highest)
+    known = f"{lowest} to {highest}" if lowest < highest else str(lowest)
+    logger.error("%s has no name for class %d, only in %s: is --person-class right?", model, number, known)

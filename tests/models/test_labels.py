@@ -100,5 +100,5 @@ def test_where_nothing_tells_the_error_says_what_would() -> None:
 def test_a_class_that_has_no_name_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         assert person_classes_of({0: "dog", 7: "bird"}, "9", model="odd") == {9}
-    assert caplog.messages == ["odd has no name for class 9, only for some of 0 to 7"]
+    assert caplog.messages == ["odd has no name for class 9, only in 0 to 7: is --person-class right?"]
     assert caplog.records[0].levelno == logging.ERROR  # which also those see who did not ask for --verbose
