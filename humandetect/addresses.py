@@ -60,6 +60,11 @@ def is_object_store(address: object) -> bool:
     return scheme.lower() in _OBJECT_STORES and bucket != "" and "@" not in bucket
 
 
+def is_in_memory(address: object) -> bool:
+    """Say whether what is at an address no other process sees."""
+    return str(address).lower().startswith("memory://")
+
+
 def path_of(address: str) -> str | None:
     """Return the path that a `file://` address is another name for; None: it is no such address."""
     if address[:7].lower() != "file://":

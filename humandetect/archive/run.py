@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from humandetect.archive.attempts import AttemptListener
+    from humandetect.archive.in_process import InProcessWorker
     from humandetect.archive.jobs import Job, Video
     from humandetect.archive.plan import Plan
     from humandetect.archive.ray_cluster import RayWorkers
@@ -156,7 +157,11 @@ def _plan(config: ArchiveConfig, storage: Storage) -> Plan:
     return plan
 
 
-def _workers(config: ArchiveConfig) -> LocalWorkers | RayWorkers:
+def _workers(config: ArchiveConfig) -> LocalWorkers | InProcessWorker | RayWorkers:
+    if config.in_memory:
+        from humandetect.archive.in_process import InProcessWorker
+
+        return InProcessWorker(config)
     if config.cluster is None:
         return LocalWorkers(config)
     from humandetect.archive.ray_cluster import RayWorkers

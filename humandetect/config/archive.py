@@ -6,6 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
+from humandetect.addresses import is_in_memory
 from humandetect.config.detect import SourceConfig
 from humandetect.config.engine import EngineConfig, ScoreField
 from humandetect.config.fields import Group, check
@@ -82,8 +83,8 @@ class ArchiveConfig:
             "--jobs is for this machine: a cluster has as many workers as CPUs",
         )
         require(
-            not any(str(place).lower().startswith("memory:") for place in (self.out, *self.sources)),
-            "what is in memory:// only one process sees, and workers are others: choose another place",
+            not self.in_memory or (self.cluster is None and self.jobs in (None, 1)),
+            "what is in memory:// only this process sees, which is the one worker: leave out --cluster and --jobs",
         )
         require(
             self.merge is None or "://" not in self.merge,
@@ -94,3 +95,8 @@ class ArchiveConfig:
             self.merge is None or self.merge.lower().endswith(wanted),
             f"results are merged into .parquet, .jsonl or .csv, got {self.merge!r}",
         )
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether only this process sees what is read or written."""
+        return any(map(is_in_memory, (self.out, *self.sources)))

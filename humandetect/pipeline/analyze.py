@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from humandetect.addresses import is_in_memory
 from humandetect.analytics.base import WEAKEST_SCORE
 from humandetect.analytics.saved import MADE_ANEW, SavedResults
 from humandetect.analytics.saved_archive import SavedArchive
@@ -61,13 +62,20 @@ def analyze(
         with Outputs(run, refs, record, draw=lambda _: None, results_score=None).open() as outputs:
             analysis = Analysis(asked, outputs, record, progress or NoProgress(), stop)
             for file in files:
-                jobs = min(config.jobs or usable_cpus(), len(file)) if isinstance(file, SavedArchive) else 1
+                jobs = _jobs_at(file, config)
                 with costs_its_source(record, stop):
                     if isinstance(file, SavedArchive) and jobs > 1:
                         analysis.read_side_by_side(file, jobs=jobs)
                     else:
                         analysis.read(file)
     return record.summary()
+
+
+def _jobs_at(file: SavedResults | SavedArchive, config: AnalyzeConfig) -> int:
+    """Return how many processes read the videos of an archive side by side."""
+    if isinstance(file, SavedResults) or is_in_memory(file.address):
+        return 1
+    return min(config.jobs or usable_cpus(), len(file))
 
 
 def _saved(place: Path | str) -> SavedResults | SavedArchive:

@@ -7,8 +7,9 @@ import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
 
 from humandetect.archive.run import archive, merge, standing_of
@@ -153,6 +154,36 @@ def test_a_folder_may_be_given_as_an_address(tmp_path: Path) -> None:
     assert ArchiveConfig(("a.mp4",), tmp_path.as_uri()).out == tmp_path
 
 
-def test_what_other_processes_do_not_see_is_refused() -> None:
-    with pytest.raises(UsageError, match="only one process sees"):
-        ArchiveConfig(("memory://a.mp4",))
+@pytest.mark.usefixtures("here")
+def test_what_is_in_memory_is_worked_on_by_this_process(videos: Path, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mkv"):
+        fsspec.filesystem("memory").pipe(f"/cameras/{name}", (videos / name).read_bytes())
+    on_disk = config_of(videos / "a.mp4", tmp_path / "people")
+    in_memory = ArchiveConfig(("memory://cameras",), "memory://people", segment_seconds=1)
+    merged = [tmp_path / name for name in ("disk.jsonl", "memory.jsonl")]
+    archive(replace(on_disk, merge=str(merged[0])), Silent())
+    summary = archive(replace(in_memory, merge=str(merged[1])), Silent())
+    assert summary.standing.is_complete
+    assert summary.outcome.made > 1
+    rows = [[(row["frame"], row["people"]) for row in frame_lines(path)] for path in merged]
+    assert rows[0]
+    assert rows[0] == rows[1][: len(rows[0])]
+    analyze(AnalyzeConfig(("memory://people",), jobs=2, results=(str(tmp_path / "tracks.jsonl"),)))
+    assert len(frame_lines(tmp_path / "tracks.jsonl")) == len(rows[1])
+    assert archive(in_memory, Silent()).outcome.made == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_what_fails_in_memory_is_given_up(videos: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/changed/a.mp4", (videos / "a.mp4").read_bytes())
+    config = ArchiveConfig(("memory://changed",), "memory://changed people", plan=True)
+    archive(config, Silent())
+    memory.pipe("/changed/a.mp4", b"another file")
+    assert archive(replace(config, sources=(), plan=False, retries=1), Silent()).outcome.failed
+
+
+@pytest.mark.parametrize("others", [{"jobs": 2}, {"cluster": "local"}])
+def test_what_other_processes_do_not_see_is_refused(others: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="only this process sees"):
+        ArchiveConfig(("memory://a.mp4",), **others)
