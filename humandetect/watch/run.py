@@ -15,8 +15,8 @@ from humandetect.watch.analysis import CameraAnalysis, camera_event
 from humandetect.watch.audiences import Audiences
 from humandetect.watch.camera import Camera
 from humandetect.watch.cameras_file import read_cameras
-from humandetect.watch.clock import Epoch
 from humandetect.watch.connection import ReaderSettings
+from humandetect.watch.epoch import Epoch
 from humandetect.watch.gate import MotionGate
 from humandetect.watch.looks import Looks
 from humandetect.watch.metrics import RecordingFigures

@@ -16,7 +16,7 @@ from humandetect.config.counting import CountingConfig
 from humandetect.config.web import WebConfig
 from humandetect.detection.detector import Detector
 from humandetect.errors import UsageError
-from humandetect.watch import clock, connection, reader, run, states
+from humandetect.watch import connection, epoch, reader, run, states
 from humandetect.watch.analysis import CameraAnalysis
 from humandetect.watch.camera import Camera
 from humandetect.watch.web.server import page_served
@@ -236,7 +236,7 @@ class SettableClock(datetime):
 def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
     farm: RunningFarm, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    monkeypatch.setattr(clock, "datetime", SettableClock)
+    monkeypatch.setattr(epoch, "datetime", SettableClock)
     counting = CountingConfig(zone=("all=0,0,320,0,320,240,0,240",))
 
     def entered() -> list[Event]:
@@ -260,7 +260,7 @@ def test_a_clock_that_is_set_is_followed_by_what_happens_from_then_on(
 def test_a_camera_that_is_added_while_the_clock_is_set_is_counted_by_the_new_time(
     farm: RunningFarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "datetime", SettableClock)
+    monkeypatch.setattr(epoch, "datetime", SettableClock)
     door, yard = (f'[camera.{name}]\nurl = "{farm.url(name)}"\n' for name in ("door", "yard"))
     file = tmp_path / "cameras.toml"
     file.write_text(door)
@@ -421,7 +421,7 @@ def test_a_picture_that_its_scene_does_not_fit_is_watched_without_it_until_it_fi
         assert one.status("door").totals == {"gate": (0, 0)}
         farm.change("door", file=clip)
         eventually(lambda: one.status("door").totals == {})
-        assert [event.event for event in one.listener.events if event.zone] == ["enter", "exit"]
+        eventually(lambda: [event.event for event in one.listener.events if event.zone] == ["enter", "exit"])
         one.listener.sees("door")
         farm.change("door", file=larger_clip)
         eventually(lambda: one.status("door").totals == {"gate": (0, 0)})

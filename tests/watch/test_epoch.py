@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from humandetect.watch import clock
-from humandetect.watch.clock import Epoch
+from humandetect.watch import epoch
+from humandetect.watch.epoch import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,12 +33,12 @@ def after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Let hours pass, at whose end the clock is set by so many seconds."""
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
-    monkeypatch.setattr(clock, "datetime", Wall)
+    monkeypatch.setattr(epoch, "datetime", Wall)
 
     def at(hours: float, *, set_by_seconds: float = 0.0) -> None:
         passed = timedelta(hours=hours)
         monkeypatch.setattr(Wall, "instant", BEGAN + passed + timedelta(seconds=set_by_seconds))
-        monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: 1000 + passed.total_seconds()))
+        monkeypatch.setattr(epoch, "time", SimpleNamespace(monotonic=lambda: 1000 + passed.total_seconds()))
 
     at(0)
     yield at
