@@ -149,7 +149,7 @@ def _other_sources(plan: Plan, config: ArchiveConfig) -> Iterator[str]:
         (ref.name, file)
         for ref in expand(config.sources, recursive=config.source.recursive)
         if ref.name in names or not _is_made(ref, plan, config)
-        for file in (ref.name not in plan.unreadable and _absolute(ref.files)) or (ref.name,)
+        for file in (_absolute(ref.files) if ref.files and ref.name not in plan.unreadable else (ref.name,))
     }
     for word, these, those in (("without", given, planned), ("with", planned, given)):
         for name, file in sorted(these - those)[:1]:

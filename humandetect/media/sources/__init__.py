@@ -32,7 +32,9 @@ def open_source(ref: SourceRef | str, config: SourceConfig | None = None, *, aud
     With `audio` the packets of all audio streams are read too and wait in `Source.audio`.
     """
     if isinstance(ref, str):
-        (ref,) = expand([ref])
+        ref, *others = expand([name := ref])
+        if others:
+            raise SourceError(f"{name!r} has {1 + len(others)} sources, and one is wanted: name it")
     try:
         return _OPENERS[ref.kind](ref, config or SourceConfig(), audio)
     except SourceError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from humandetect.addresses import is_object_store, looks_like_address, path_of, shown_address
-from humandetect.errors import SourceError
+from humandetect.errors import SourceError, UsageError
 from humandetect.media.image_headers import ANIMATION_HEAD_BYTES, HEAD_BYTES, IMAGE_ENDINGS, is_animation, is_image
 from humandetect.plural import counted
 
@@ -75,8 +75,11 @@ def expand(refs: Sequence[str], *, recursive: bool = False, warnings: list[str] 
 
     Folders give their images, known by content, and their videos, known by their names' endings or else by content, in
     natural order and without hidden files; with `recursive` the folders inside, too. What they have besides is added to
-    `warnings`. What does not exist fails when it is opened.
+    `warnings`. What does not exist fails when it is opened. Raises UsageError for an empty name: as a path it would be
+    this folder.
     """
+    if "" in refs:
+        raise UsageError("a source has no name: was a shell's variable never set? Give a file, folder or address")
     look = _Look(recursive, [] if warnings is None else warnings)
     found = _told_apart([single for ref in refs for single in _expand_one(ref, look)])
     sources: list[SourceRef] = []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from humandetect.config import SourceConfig
-from humandetect.errors import SourceError
+from humandetect.errors import SourceError, UsageError
 from humandetect.media.images import encode_jpeg
 from humandetect.media.sources import Source, SourceRef, expand, open_source, still_of
 from tests.builders import make_clip, picture
@@ -38,6 +38,19 @@ def kinds(*refs: str) -> list[tuple[str, str]]:
 def read(ref: SourceRef | str, config: SourceConfig | None = None) -> tuple[list[str], Source]:
     with open_source(ref, config) as source:
         return [frame.source for frame in source], source
+
+
+def test_an_empty_name_is_refused_and_is_not_this_folder(here: Path) -> None:
+    put_image(here / "a.jpg")
+    with pytest.raises(UsageError, match="a source has no name"):
+        expand(["a.jpg", ""])
+
+
+def test_a_folder_of_several_sources_is_not_opened_as_one(here: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_clip(here / name, frames=1)
+    with pytest.raises(SourceError, match="2 sources"):
+        open_source(str(here))
 
 
 def test_each_kind_of_source_is_known_by_its_name(here: Path) -> None:
